@@ -1,0 +1,341 @@
+"""``Events``, ``Samples`` and ``Activity``: spikes that go into a network and spikes that come out of a run.
+
+All three are tables of events, so that memory grows with spikes and not with neurons times steps. Files are ``.npz``
+without pickled objects.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurodeploy.errors import FileError, SimulationError
+
+_SAMPLES_FORMAT = "neurodeploy-samples/1"
+_ACTIVITY_FORMAT = "neurodeploy-activity/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Events:
+    """Spikes of ``size`` neurons over ``n_samples`` samples of ``n_steps`` steps each, sorted by sample, step, neuron.
+
+    ``sample``, ``step`` and ``neuron`` are int32 of one length. ``payload`` is None where every event is a plain spike,
+    else int32 (graded spikes). An event occurs at most once.
+
+    Raises:
+        SimulationError: for an event out of range or a repeated one, with its place.
+    """
+
+    size: int
+    n_steps: int
+    n_samples: int
+    sample: NDArray[np.int32]
+    step: NDArray[np.int32]
+    neuron: NDArray[np.int32]
+    payload: NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        columns = {"sample": self.n_samples, "step": self.n_steps, "neuron": self.size}
+        given = {name: np.asarray(getattr(self, name)) for name in columns}
+        for name, limit in columns.items():
+            _check_column(name, given[name], limit)
+        if len({column.shape for column in given.values()}) != 1:
+            raise SimulationError("simulate: event columns sample, step and neuron differ in length")
+        key = (given["sample"].astype(np.int64) * self.n_steps + given["step"]) * self.size + given["neuron"]
+        rising = bool(np.all(key[1:] > key[:-1]))
+        order = slice(None) if rising else np.argsort(key, kind="stable")
+        if not rising and np.any(np.diff(key[order]) == 0):
+            twice = int(key[order][:-1][np.diff(key[order]) == 0][0])
+            step, neuron = divmod(twice, self.size)
+            raise SimulationError(
+                f"simulate: neuron {neuron} has two events in step {step % self.n_steps} of sample {step // self.n_steps}"
+            )
+        for name in columns:
+            object.__setattr__(self, name, _read_only(given[name][order], np.int32))
+        if self.payload is not None:
+            payload = np.asarray(self.payload)
+            if payload.shape != given["step"].shape:
+                raise SimulationError("simulate: event payload differs in length from the events")
+            object.__setattr__(self, "payload", _read_only(payload[order], np.int32))
+
+    def __len__(self) -> int:
+        return int(self.step.size)
+
+    @staticmethod
+    def from_dense(raster: ArrayLike) -> Events:
+        """Return the events of a raster of 0 and 1, shape ``(n_samples, n_steps, size)``, bool or integer.
+
+        Raises:
+            SimulationError: for another number of axes, a float type, or a value other than 0 and 1.
+        """
+        array = np.asarray(raster)
+        if array.ndim != 3:
+            raise SimulationError(
+                f"simulate: a raster has axes (sample, step, neuron), this one has shape {array.shape}"
+            )
+        if array.dtype.kind not in "iub":
+            raise SimulationError(f"simulate: a raster holds 0 and 1 as bool or integers, this one is {array.dtype}")
+        if array.dtype.kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
+            raise SimulationError(f"simulate: a raster holds 0 and 1, this one {array.min()}..{array.max()}")
+        sample, step, neuron = (index.astype(np.int32) for index in np.nonzero(array))
+        n_samples, n_steps, size = array.shape
+        return Events(size=size, n_steps=n_steps, n_samples=n_samples, sample=sample, step=step, neuron=neuron)
+
+    def to_dense(self) -> NDArray[np.int32]:
+        """Return the raster ``(n_samples, n_steps, size)``, int32: payloads, or 1 for plain spikes."""
+        raster = np.zeros((self.n_samples, self.n_steps, self.size), np.int32)
+        raster[self.sample, self.step, self.neuron] = 1 if self.payload is None else self.payload
+        return raster
+
+    def counts(self) -> NDArray[np.int64]:
+        """Return the number of events of each neuron in each sample, ``(n_samples, size)``."""
+        flat = self.sample.astype(np.int64) * self.size + self.neuron
+        return np.bincount(flat, minlength=self.n_samples * self.size).reshape(self.n_samples, self.size)
+
+    def take(self, start: int, stop: int) -> Events:
+        """Return samples ``start`` to ``stop`` (excluded), renumbered from 0."""
+        stop = min(stop, self.n_samples)
+        first, last = np.searchsorted(self.sample, [start, stop])
+        part = slice(int(first), int(last))
+        return Events(
+            size=self.size,
+            n_steps=self.n_steps,
+            n_samples=max(stop - start, 0),
+            sample=self.sample[part] - start,
+            step=self.step[part],
+            neuron=self.neuron[part],
+            payload=None if self.payload is None else self.payload[part],
+        )
+
+
+def window(events: Events, first: int, n_steps: int) -> Events:
+    """Return the events of steps ``first`` to ``first + n_steps`` (excluded), with steps counted from ``first``."""
+    inside = (events.step >= first) & (events.step < first + n_steps)
+    return Events(
+        size=events.size,
+        n_steps=n_steps,
+        n_samples=events.n_samples,
+        sample=events.sample[inside],
+        step=events.step[inside] - np.int32(first),
+        neuron=events.neuron[inside],
+        payload=None if events.payload is None else events.payload[inside],
+    )
+
+
+def join_samples(parts: Sequence[Events]) -> Events:
+    """Return the samples of all parts, one part after the other; sizes and numbers of steps must agree."""
+    offsets = np.cumsum([0] + [p.n_samples for p in parts])
+    return Events(
+        size=parts[0].size,
+        n_steps=parts[0].n_steps,
+        n_samples=int(offsets[-1]),
+        sample=np.concatenate([p.sample + np.int32(o) for p, o in zip(parts, offsets)]),
+        step=np.concatenate([p.step for p in parts]),
+        neuron=np.concatenate([p.neuron for p in parts]),
+        payload=None if parts[0].payload is None else np.concatenate([p.payload for p in parts]),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Samples:
+    """Input events by input name, for all samples, with one label a sample where labels are known.
+
+    ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from.
+    """
+
+    inputs: Mapping[str, Events]
+    labels: NDArray[np.int32] | None = None
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+        spans = {(e.n_samples, e.n_steps) for e in self.inputs.values()}
+        if len(spans) != 1:
+            raise SimulationError("simulate: the inputs differ in number of samples or steps, or there is none")
+        if self.labels is not None:
+            labels = _read_only(np.asarray(self.labels), np.int32)
+            if labels.shape != (self.n_samples,):
+                raise SimulationError(f"simulate: {labels.size} labels for {self.n_samples} samples")
+            object.__setattr__(self, "labels", labels)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return next(iter(self.inputs.values())).n_samples
+
+    @property
+    def n_steps(self) -> int:
+        """Number of steps in which input events may lie."""
+        return next(iter(self.inputs.values())).n_steps
+
+    def take(self, start: int, stop: int) -> Samples:
+        """Return samples ``start`` to ``stop`` (excluded)."""
+        return Samples(
+            inputs={name: events.take(start, stop) for name, events in self.inputs.items()},
+            labels=None if self.labels is None else self.labels[start:stop],
+            name=self.name,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Activity:
+    """What a run did.
+
+    Args:
+        engine: name of the simulator.
+        network: fingerprint of the ``Network`` that ran, or "" for spikes recorded elsewhere.
+        n_steps: steps run for each sample (input steps plus the network's depth, unless the caller chose otherwise).
+        spikes: events by name, inputs included; a spike's step is the one in which it was sent.
+        states: on request, ``(population, "u" or "v")`` -> int32 ``(n_samples, n_steps, size)`` after each step.
+        updated: on request, int64 ``(n_samples, n_steps, n_labels)``: neurons updated per label and step, where a neuron
+            is updated if u or v was not zero, an input event arrived in that step, or its bias is not zero.
+        overflow: steps and neurons, by population, in which the current left 24 bits and was wrapped.
+    """
+
+    engine: str
+    network: str
+    n_steps: int
+    spikes: Mapping[str, Events]
+    states: Mapping[tuple[str, str], NDArray[np.int32]] = field(default_factory=dict)
+    updated: NDArray[np.int64] | None = None
+    overflow: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("spikes", "states", "overflow"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return next(iter(self.spikes.values())).n_samples
+
+
+def save_samples(samples: Samples, path: Path) -> None:
+    """Write samples to an ``.npz`` file."""
+    header = {"format": _SAMPLES_FORMAT, "name": samples.name, "inputs": list(samples.inputs)}
+    arrays = _event_arrays(list(samples.inputs.values()))
+    if samples.labels is not None:
+        arrays["labels"] = samples.labels
+    _write(path, header, arrays)
+
+
+def load_samples(path: Path) -> Samples:
+    """Read samples from an ``.npz`` file made by ``save_samples``.
+
+    Raises:
+        FileError: if the file is missing, damaged, or of another kind.
+    """
+    header, arrays = _read(path, _SAMPLES_FORMAT)
+    events = _events_from(arrays, len(header["inputs"]), path)
+    return Samples(inputs=dict(zip(header["inputs"], events)), labels=arrays.get("labels"), name=header["name"])
+
+
+def save_activity(activity: Activity, path: Path) -> None:
+    """Write an activity to an ``.npz`` file."""
+    header = {
+        "format": _ACTIVITY_FORMAT,
+        "engine": activity.engine,
+        "network": activity.network,
+        "n_steps": activity.n_steps,
+        "populations": list(activity.spikes),
+        "states": [list(key) for key in activity.states],
+        "overflow": dict(activity.overflow),
+    }
+    arrays = _event_arrays(list(activity.spikes.values()))
+    arrays.update({f"state{i}": array for i, array in enumerate(activity.states.values())})
+    if activity.updated is not None:
+        arrays["updated"] = activity.updated
+    _write(path, header, arrays)
+
+
+def load_activity(path: Path) -> Activity:
+    """Read an activity from an ``.npz`` file made by ``save_activity``.
+
+    Raises:
+        FileError: if the file is missing, damaged, or of another kind.
+    """
+    header, arrays = _read(path, _ACTIVITY_FORMAT)
+    events = _events_from(arrays, len(header["populations"]), path)
+    return Activity(
+        engine=header["engine"],
+        network=header["network"],
+        n_steps=header["n_steps"],
+        spikes=dict(zip(header["populations"], events)),
+        states={(p, s): arrays[f"state{i}"] for i, (p, s) in enumerate(header["states"])},
+        updated=arrays.get("updated"),
+        overflow=header["overflow"],
+    )
+
+
+def _check_column(name: str, column: NDArray[Any], limit: int) -> None:
+    if column.ndim != 1 or column.dtype.kind not in "iu":
+        raise SimulationError(f"simulate: event column '{name}' must be a list of whole numbers, it is {column.dtype}")
+    if column.size and (column.min() < 0 or column.max() >= limit):
+        bad = int(column.min()) if column.min() < 0 else int(column.max())
+        raise SimulationError(f"simulate: event column '{name}' holds {bad}, outside 0..{limit - 1}")
+
+
+def _read_only(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    own = array.astype(dtype, copy=True)
+    own.setflags(write=False)
+    return own
+
+
+def _event_arrays(events: Sequence[Events]) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    for i, e in enumerate(events):
+        arrays[f"span{i}"] = np.array([e.size, e.n_steps, e.n_samples], np.int64)
+        arrays.update({f"sample{i}": e.sample, f"step{i}": e.step, f"neuron{i}": e.neuron})
+        if e.payload is not None:
+            arrays[f"payload{i}"] = e.payload
+    return arrays
+
+
+def _events_from(arrays: dict[str, NDArray[Any]], n: int, path: Path) -> list[Events]:
+    try:
+        return [
+            Events(
+                **dict(zip(("size", "n_steps", "n_samples"), arrays[f"span{i}"].tolist())),
+                sample=arrays[f"sample{i}"],
+                step=arrays[f"step{i}"],
+                neuron=arrays[f"neuron{i}"],
+                payload=arrays.get(f"payload{i}"),
+            )
+            for i in range(n)
+        ]
+    except KeyError as missing:
+        raise FileError(f"read: {path} lacks the array {missing}; write it again") from missing
+
+
+def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+    """Write header and arrays beside ``path`` first, so that an interrupted write leaves nothing half done."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("wb") as file:
+            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    if not Path(path).is_file():
+        raise FileError(f"read: there is no file {path}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = dict(archive)
+        header = json.loads(str(arrays.pop("header")))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise FileError(f"read: {path} is damaged or no neurodeploy .npz file ({error})") from error
+    if not isinstance(header, dict) or header.get("format") != kind:
+        found = header.get("format") if isinstance(header, dict) else None
+        raise FileError(f"read: {path} holds {found or 'something else'}, expected {kind}")
+    return header, arrays

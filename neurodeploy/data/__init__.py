@@ -1,0 +1,1 @@
+"""Data sets to spike tensors and labels."""

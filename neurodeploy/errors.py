@@ -1,0 +1,112 @@
+"""One error class per kind of failure, one exit code each.
+
+Every message says the stage, the object with its value, the limit, and what to do next (``CONTRIBUTING.md``). The
+command line prints the message and ends with ``exit_code``; a caller from Python catches ``NeurodeployError``.
+"""
+
+from __future__ import annotations
+
+
+class NeurodeployError(Exception):
+    """Base of every failure that the user, the data or the machine caused."""
+
+    exit_code = 1
+
+
+class UsageError(NeurodeployError):
+    """An argument is missing, contradictory or out of range."""
+
+    exit_code = 2
+
+
+class FileError(NeurodeployError):
+    """A file is missing, damaged, of another kind than expected, or would be overwritten."""
+
+    exit_code = 3
+
+
+class RecipeError(NeurodeployError):
+    """A recipe (``models/*.toml``) has an unknown key or a value out of range."""
+
+    exit_code = 4
+
+
+class ChipError(NeurodeployError):
+    """A chip is unknown, or its file breaks the schema."""
+
+    exit_code = 5
+
+
+class NirError(NeurodeployError):
+    """A NIR graph cannot be taken over without a change of meaning."""
+
+    exit_code = 6
+
+
+class NetworkError(NeurodeployError):
+    """A network breaks its own rules: names, shapes or integer ranges."""
+
+    exit_code = 7
+
+
+class FitError(NeurodeployError):
+    """A network does not fit the chip; names layer, resource, value and limit."""
+
+    exit_code = 8
+
+
+class SimulationError(NeurodeployError):
+    """Input events or settings that a simulator cannot run."""
+
+    exit_code = 9
+
+
+class LavaError(NeurodeployError):
+    """The Lava worker could not start, raised, died, or was interrupted."""
+
+    exit_code = 10
+
+
+class LavaTimeoutError(LavaError):
+    """The Lava worker ran past its time limit and was ended."""
+
+    exit_code = 11
+
+
+class MismatchError(NeurodeployError):
+    """Two stages that must give the same integers do not."""
+
+    exit_code = 12
+
+
+class MissingPackageError(NeurodeployError):
+    """An optional package is needed; names the extra that brings it."""
+
+    exit_code = 13
+
+
+class DataError(NeurodeployError):
+    """A data set is absent, damaged, or does not fit the network."""
+
+    exit_code = 14
+
+
+class TrainingError(NeurodeployError):
+    """Training cannot start, go on, or be resumed."""
+
+    exit_code = 15
+
+
+class EstimateError(NeurodeployError):
+    """A figure cannot be derived: activity and mapping do not belong together, or a price is missing."""
+
+    exit_code = 16
+
+
+class ReportError(NeurodeployError):
+    """A report breaks its schema, or two reports cannot be compared."""
+
+    exit_code = 17
+
+
+INTERRUPTED_EXIT_CODE = 130

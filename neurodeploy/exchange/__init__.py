@@ -1,0 +1,1 @@
+"""Networks in and out: NIR and lava-dl files."""

@@ -1,0 +1,1 @@
+"""Synapse formats, limits and placement: a Network and a Chip become a Mapping."""

@@ -1,0 +1,564 @@
+"""``Network``: populations and projections in integers, the one value that every stage after training reads.
+
+Units follow the chip and Lava's fixed-point models (lava-nc 0.10.0, ``proc/lif/models.py``):
+
+- a weight ``w`` adds ``w * 64`` to the current of its target; one NIR weight unit is 64 weight units;
+- current ``u`` and voltage ``v`` are 24-bit signed integers; a bias is in state units (those of ``v``);
+- a decay ``d`` in 0..4096 multiplies a state by ``(4096 - d) / 4096`` in each step, rounded towards zero;
+- a threshold is in weight units: a neuron fires when ``v > threshold * 64``.
+
+Time is counted in steps from 0. A spike sent in step ``t`` arrives in step ``t + 1 + delay``. Input events of step ``t``
+are sent in step ``t``. A population is updated from its ``first_step`` on, which for a layered network is its depth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.errors import NetworkError
+
+DECAY_ONE = 4096
+"""The decay that forgets everything in one step; decays are integers in ``0..DECAY_ONE``."""
+STATE_SHIFT = 6
+"""Weights, thresholds and summed inputs are shifted left by this to become state units."""
+STATE_LIMIT = 2**23
+"""Currents and voltages are 24-bit signed integers."""
+WEIGHT_MIN, WEIGHT_MAX = -256, 255
+"""Range of a weight before its exponent (8 bits and a sign)."""
+THRESHOLD_MAX = 2**17 - 1
+"""Largest threshold of Lava's LIF process, in weight units."""
+DELAY_MAX = 62
+"""Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
+WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
+"""Range of the exponent that shifts a projection's sum."""
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+def _frozen(array: object, dtype: type[np.generic], where: str) -> NDArray[Any]:
+    """Return a read-only copy of ``array`` as ``dtype``, refusing values that ``dtype`` would change."""
+    given = np.asarray(array)
+    own = given.astype(dtype)
+    if given.dtype.kind not in "iub" or not np.array_equal(own, given):
+        raise NetworkError(f"network: {where} must hold whole numbers that fit {np.dtype(dtype).name}")
+    own.setflags(write=False)
+    return own
+
+
+def _parameter(value: object, low: int, high: int, where: str) -> int | NDArray[np.int32]:
+    """Return one whole number or a read-only int32 array, checked against ``low..high``."""
+    own = _frozen(value, np.int32, where)
+    if own.size and (own.min() < low or own.max() > high):
+        bad = int(own.min()) if own.min() < low else int(own.max())
+        raise NetworkError(f"network: {where} is {bad}, outside {low}..{high}")
+    return int(own) if own.ndim == 0 else own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cuba:
+    """Current-based leaky integrate-and-fire neuron; LIF with ``current_decay = 4096``, IF with ``voltage_decay = 0``.
+
+    ``u = tz(u * (4096 - current_decay)) + 64 * a``; ``v = clip(tz(v * (4096 - voltage_decay)) + u + bias)``; a spike and
+    ``v = 0`` where ``v > 64 * threshold``. ``tz`` divides by 4096 towards zero; ``a`` is the sum of arriving weights.
+    Each parameter is one whole number, or an int32 array of the population's shape.
+    """
+
+    kind: ClassVar[str] = "cuba"
+    current_decay: int | NDArray[np.int32]
+    voltage_decay: int | NDArray[np.int32]
+    threshold: int | NDArray[np.int32]
+    bias: int | NDArray[np.int32] = 0
+
+    def __post_init__(self) -> None:
+        _set_parameters(
+            self,
+            current_decay=(0, DECAY_ONE),
+            voltage_decay=(0, DECAY_ONE),
+            threshold=(0, THRESHOLD_MAX),
+            bias=(1 - STATE_LIMIT, STATE_LIMIT - 1),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LeakyIntegrator:
+    """Read-out neuron: ``Cuba`` without a threshold. It never fires; its voltage is the result."""
+
+    kind: ClassVar[str] = "leaky_integrator"
+    current_decay: int | NDArray[np.int32]
+    voltage_decay: int | NDArray[np.int32]
+    bias: int | NDArray[np.int32] = 0
+
+    def __post_init__(self) -> None:
+        _set_parameters(
+            self,
+            current_decay=(0, DECAY_ONE),
+            voltage_decay=(0, DECAY_ONE),
+            bias=(1 - STATE_LIMIT, STATE_LIMIT - 1),
+        )
+
+
+NeuronModel: TypeAlias = Cuba | LeakyIntegrator
+
+
+def _set_parameters(model: object, **ranges: tuple[int, int]) -> None:
+    """Check and freeze the integer parameters of a neuron model in place (called while it is being made)."""
+    for name, (low, high) in ranges.items():
+        object.__setattr__(model, name, _parameter(getattr(model, name), low, high, name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Population:
+    """Neurons of one model. ``shape`` is ``(n,)`` or ``(channels, height, width)``; neurons are numbered in C order."""
+
+    name: str
+    shape: Shape
+    model: NeuronModel
+    first_step: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _checked_shape(self.shape, f"population '{self.name}'"))
+        for parameter in _parameters(self.model):
+            value = getattr(self.model, parameter)
+            if not isinstance(value, int) and value.shape != self.shape:
+                raise NetworkError(
+                    f"network: population '{self.name}': {parameter} has shape {value.shape}, the population {self.shape};"
+                    " give one number, or one per neuron"
+                )
+        if self.first_step < 0:
+            raise NetworkError(f"network: population '{self.name}': first_step is {self.first_step}, must be 0 or more")
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return _size(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Input:
+    """Place where spikes enter: one binary channel per element of ``shape``, numbered in C order."""
+
+    name: str
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _checked_shape(self.shape, f"input '{self.name}'"))
+
+    @property
+    def size(self) -> int:
+        """Number of input channels."""
+        return _size(self.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Output:
+    """Population whose activity is the answer, and how a class is read from it.
+
+    ``decoding``: ``count`` takes the neuron with the most spikes, ``first_spike`` the earliest one, ``last_voltage`` the
+    highest voltage in the last step. Ties go to the lowest index.
+    """
+
+    name: str
+    population: str
+    decoding: Literal["count", "first_spike", "last_voltage"] = "count"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dense:
+    """A matrix of weights, int16 ``(n_target, n_source)``; zeros are synapses that do not exist (see ``mask``)."""
+
+    kind: ClassVar[str] = "dense"
+    weights: NDArray[np.int16]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _checked_weights(self.weights, 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sparse:
+    """Stored synapses only, by source neuron: source ``j`` owns ``target[start[j]:start[j + 1]]`` in rising order.
+
+    ``start`` int64 ``(n_source + 1,)``, ``target`` int32 and ``weights`` int16 ``(n_synapses,)``.
+    """
+
+    kind: ClassVar[str] = "sparse"
+    n_target: int
+    start: NDArray[np.int64]
+    target: NDArray[np.int32]
+    weights: NDArray[np.int16]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "start", _frozen(self.start, np.int64, "sparse start"))
+        object.__setattr__(self, "target", _frozen(self.target, np.int32, "sparse target"))
+        object.__setattr__(self, "weights", _checked_weights(self.weights, 1))
+        start, target = self.start, self.target
+        n = self.weights.size
+        if start.ndim != 1 or start.size < 1 or start[0] != 0 or start[-1] != n or np.any(np.diff(start) < 0):
+            raise NetworkError(f"network: sparse start must rise from 0 to the number of synapses {n}")
+        if target.shape != (n,) or (n and (target.min() < 0 or target.max() >= self.n_target)):
+            raise NetworkError(f"network: sparse target must hold {n} indices in 0..{self.n_target - 1}")
+        source = np.repeat(np.arange(start.size - 1), np.diff(start))
+        if n > 1 and np.any((np.diff(target) <= 0) & (np.diff(source) == 0)):
+            raise NetworkError("network: sparse target must rise within each source neuron, without repeats")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Conv:
+    """Shared kernels in torch's convention (cross-correlation): int16 ``(c_out, c_in / groups, kernel_h, kernel_w)``.
+
+    ``input_shape`` is ``(c_in, height, width)``; ``stride``, ``padding`` and ``dilation`` are ``(vertical, horizontal)``.
+    """
+
+    kind: ClassVar[str] = "conv"
+    weights: NDArray[np.int16]
+    input_shape: tuple[int, int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", _checked_weights(self.weights, 4))
+        channels = self.input_shape[0]
+        if len(self.input_shape) != 3 or self.groups < 1 or channels % self.groups or len(self.weights) % self.groups:
+            raise NetworkError(
+                f"network: conv input_shape {self.input_shape} and {len(self.weights)} kernels do not divide into "
+                f"{self.groups} groups of channels"
+            )
+        if self.weights.shape[1] != channels // self.groups:
+            raise NetworkError(
+                f"network: conv weights have {self.weights.shape[1]} input channels a group, but input_shape "
+                f"{self.input_shape} with {self.groups} groups needs {channels // self.groups}"
+            )
+        if min(self.stride) < 1 or min(self.dilation) < 1 or min(self.padding) < 0 or min(self.output_shape) < 1:
+            raise NetworkError(
+                f"network: conv with stride {self.stride}, padding {self.padding}, dilation {self.dilation} gives no "
+                f"output for input_shape {self.input_shape}"
+            )
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """``(c_out, height, width)`` of what the convolution gives."""
+        kernel = self.weights.shape[2:]
+        height, width = (
+            (size + 2 * pad - dil * (k - 1) - 1) // step + 1
+            for size, pad, dil, k, step in zip(self.input_shape[1:], self.padding, self.dilation, kernel, self.stride)
+        )
+        return len(self.weights), height, width
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Pool:
+    """Sum over windows of each channel times one weight; ``input_shape`` is ``(channels, height, width)``."""
+
+    kind: ClassVar[str] = "pool"
+    input_shape: tuple[int, int, int]
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int] = (0, 0)
+    weight: int = 64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", int(_checked_weights(np.asarray(self.weight), 0)))
+        self.as_conv()
+
+    def as_conv(self) -> Conv:
+        """Return the grouped convolution with a constant kernel that gives the same sums."""
+        channels = self.input_shape[0]
+        return Conv(
+            weights=np.full((channels, 1, *self.kernel), self.weight, np.int16),
+            input_shape=self.input_shape,
+            stride=self.stride,
+            padding=self.padding,
+            groups=channels,
+        )
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of what the pooling gives."""
+        return self.as_conv().output_shape
+
+
+Synapses: TypeAlias = Dense | Sparse | Conv | Pool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Projection:
+    """Synapses from one population or input to one population.
+
+    Args:
+        name: unique among projections.
+        source, target: names; a projection onto its own source is recurrent.
+        synapses: the weights, in weight units before ``weight_exponent``.
+        weight_exponent: the projection's sum is shifted left by this (right, rounding down, when negative).
+        delay: steps beyond the one that every spike takes: one number, or an array with one number per source neuron
+            (axonal) or one per weight of a ``Dense`` (synaptic), 0..62.
+        mask: connections that training keeps, bool, shape of the weights, or None where they are the non-zero ones.
+            A kept connection may have quantised to weight 0.
+    """
+
+    name: str
+    source: str
+    target: str
+    synapses: Synapses
+    weight_exponent: int = 0
+    delay: int | NDArray[np.int32] = 0
+    mask: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        where = f"projection '{self.name}'"
+        low, high = WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX
+        object.__setattr__(
+            self, "weight_exponent", _parameter(self.weight_exponent, low, high, f"{where}: weight_exponent")
+        )
+        object.__setattr__(self, "delay", _parameter(self.delay, 0, DELAY_MAX, f"{where}: delay"))
+        if self.mask is None:
+            return
+        weights = getattr(self.synapses, "weights", None)
+        if weights is None or np.shape(self.mask) != weights.shape:
+            raise NetworkError(f"network: {where}: mask has shape {np.shape(self.mask)}, not that of the weights")
+        object.__setattr__(self, "mask", _frozen(self.mask, np.bool_, f"{where}: mask"))
+        if np.any(weights[~self.mask]):
+            raise NetworkError(f"network: {where}: a weight outside the mask is not zero")
+
+    @property
+    def max_delay(self) -> int:
+        """The longest delay in steps beyond the one every spike takes."""
+        return int(np.max(self.delay))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approximation:
+    """One entry of the ledger: what differs between the origin and this network, and by how much."""
+
+    where: str
+    what: str
+    size: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """Populations, projections, inputs and outputs, with the step ``dt`` in seconds and a ledger of approximations.
+
+    Raises:
+        NetworkError: for a repeated or unknown name, sizes that do not match, or an integer out of range.
+    """
+
+    inputs: tuple[Input, ...]
+    populations: tuple[Population, ...]
+    projections: tuple[Projection, ...]
+    outputs: tuple[Output, ...]
+    dt: float = 1e-3
+    ledger: tuple[Approximation, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for name in ("inputs", "populations", "projections", "outputs", "ledger"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        _check_network(self)
+
+    @property
+    def _nodes(self) -> tuple[Input | Population, ...]:
+        return (*self.inputs, *self.populations)
+
+    @cached_property
+    def sizes(self) -> dict[str, int]:
+        """Number of neurons or channels by name, inputs first."""
+        return {node.name: node.size for node in self._nodes}
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Shape by name, inputs first."""
+        return {node.name: node.shape for node in self._nodes}
+
+    def population(self, name: str) -> Population:
+        """Return the population called ``name``."""
+        return next(p for p in self.populations if p.name == name)
+
+    def into(self, target: str) -> tuple[Projection, ...]:
+        """Return the projections that end at ``target``."""
+        return tuple(p for p in self.projections if p.target == target)
+
+    @cached_property
+    def depth(self) -> int:
+        """Steps between an input event and the first step of the deepest population."""
+        return max(p.first_step for p in self.populations)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over every name, number and array that decides what the network computes (not the ledger)."""
+        digest = hashlib.sha256()
+        for part in _content(self):
+            digest.update(part)
+        return digest.hexdigest()
+
+
+def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> dict[str, int]:
+    """Return the number of steps from the inputs to each population along its shortest path, self-loops left out.
+
+    Where all paths into a population are equally long (``design.md``: skip connections get compensating delays) this is
+    the only one. Delays of a projection count when they are the same for every synapse.
+    """
+    depth = {i.name: 0 for i in inputs}
+    waiting = [p for p in projections if p.source != p.target]
+    while True:
+        ready = [p for p in waiting if p.source in depth]
+        if not ready:
+            return depth
+        for p in ready:
+            reached = depth[p.source] + 1
+            depth[p.target] = min(depth.get(p.target, reached), reached)
+        waiting = [p for p in waiting if p not in ready]
+
+
+def synapse_shape(synapses: Synapses) -> tuple[int, int]:
+    """Return ``(n_target, n_source)`` of the unrolled connection."""
+    if isinstance(synapses, Dense):
+        return synapses.weights.shape[0], synapses.weights.shape[1]
+    if isinstance(synapses, Sparse):
+        return synapses.n_target, synapses.start.size - 1
+    return _size(synapses.output_shape), _size(synapses.input_shape)
+
+
+def n_parameters(projection: Projection) -> int:
+    """Return the number of weights that could be stored: matrix or kernel entries, not unrolled positions."""
+    synapses = projection.synapses
+    if isinstance(synapses, Sparse):
+        return synapses.n_target * (synapses.start.size - 1)
+    return 1 if isinstance(synapses, Pool) else int(synapses.weights.size)
+
+
+def n_masked(projection: Projection) -> int:
+    """Return the number of connections that training keeps (the mask), or the non-zero ones where there is no mask."""
+    return int(projection.mask.sum()) if projection.mask is not None else n_nonzero(projection)
+
+
+def n_nonzero(projection: Projection) -> int:
+    """Return the number of weights that are not zero after quantisation."""
+    synapses = projection.synapses
+    return int(synapses.weight != 0) if isinstance(synapses, Pool) else int(np.count_nonzero(synapses.weights))
+
+
+def difference(a: Network, b: Network) -> str | None:
+    """Return the first difference between two networks in words, or None where they compute the same from equal names.
+
+    The ledger is not compared.
+    """
+    pairs = zip(_described(a), _described(b))
+    for (where_a, value_a), (where_b, value_b) in pairs:
+        if where_a != where_b:
+            return f"{where_a} against {where_b}"
+        if not np.array_equal(value_a, value_b):
+            return f"{where_a}: {_short(value_a)} against {_short(value_b)}"
+    n_a, n_b = sum(1 for _ in _described(a)), sum(1 for _ in _described(b))
+    return None if n_a == n_b else f"{n_a} entries against {n_b}"
+
+
+def _short(value: object) -> str:
+    array = np.asarray(value)
+    return str(array) if array.size <= 4 else f"array {array.shape} of sum {array.sum()}"
+
+
+def _parameters(record: NeuronModel | Synapses) -> list[str]:
+    return [f.name for f in fields(record)]
+
+
+def _described(network: Network) -> Iterator[tuple[str, Any]]:
+    """Give every value of a network with a name for it, in a fixed order."""
+    yield "dt", network.dt
+    for i in network.inputs:
+        yield f"input '{i.name}'", i.shape
+    for p in network.populations:
+        yield f"population '{p.name}'", p.shape
+        yield f"population '{p.name}' model {p.model.kind}", p.first_step
+        for parameter in _parameters(p.model):
+            yield f"population '{p.name}' {parameter}", getattr(p.model, parameter)
+    for q in network.projections:
+        where = f"projection '{q.name}' {q.source} -> {q.target} {q.synapses.kind}"
+        for parameter in _parameters(q.synapses):
+            yield f"{where} {parameter}", getattr(q.synapses, parameter)
+        yield f"{where} weight_exponent", q.weight_exponent
+        yield f"{where} delay", q.delay
+        yield f"{where} mask", np.asarray([] if q.mask is None else q.mask)
+    for o in network.outputs:
+        yield f"output '{o.name}' of {o.population}", o.decoding
+
+
+def _content(network: Network) -> Iterator[bytes]:
+    for where, value in _described(network):
+        array = np.asarray(value)
+        if array.dtype.kind in "iub":
+            array = array.astype(np.int64)
+        yield f"{where}|{array.dtype.kind}|{array.shape}|".encode()
+        yield np.ascontiguousarray(array).tobytes()
+
+
+def _checked_shape(shape: Shape, where: str) -> Shape:
+    own = tuple(int(n) for n in shape)
+    if not own or min(own) < 1 or len(own) > 3:
+        raise NetworkError(f"network: {where} has shape {shape}; needs one to three sizes of at least 1")
+    return own
+
+
+def _checked_weights(weights: object, ndim: int) -> NDArray[np.int16]:
+    own = _frozen(weights, np.int16, "weights")
+    if own.ndim != ndim:
+        raise NetworkError(f"network: weights have {own.ndim} axes, need {ndim}")
+    if own.size and (own.min() < WEIGHT_MIN or own.max() > WEIGHT_MAX):
+        bad = int(own.min()) if own.min() < WEIGHT_MIN else int(own.max())
+        raise NetworkError(
+            f"network: a weight is {bad}, outside {WEIGHT_MIN}..{WEIGHT_MAX}; scale it down and use weight_exponent"
+        )
+    return own
+
+
+def _size(shape: Shape) -> int:
+    return int(np.prod(shape))
+
+
+def _check_network(network: Network) -> None:
+    _check_unique([node.name for node in network._nodes], "population or input")
+    _check_unique([p.name for p in network.projections], "projection")
+    _check_unique([o.name for o in network.outputs], "output")
+    if not (network.inputs and network.populations and network.outputs):
+        raise NetworkError("network: needs at least one input, one population and one output")
+    if not (np.isfinite(network.dt) and network.dt > 0):
+        raise NetworkError(f"network: dt is {network.dt}, must be a positive number of seconds")
+    targets = {p.name for p in network.populations}
+    for projection in network.projections:
+        _check_projection(projection, network.sizes, targets)
+    for output in network.outputs:
+        if output.population not in targets:
+            raise NetworkError(f"network: output '{output.name}' reads '{output.population}', which is no population")
+
+
+def _check_projection(projection: Projection, sizes: dict[str, int], targets: set[str]) -> None:
+    where = f"network: projection '{projection.name}'"
+    if projection.source not in sizes:
+        raise NetworkError(f"{where} comes from '{projection.source}', which is neither input nor population")
+    if projection.target not in targets:
+        raise NetworkError(f"{where} goes to '{projection.target}', which is no population")
+    n_target, n_source = synapse_shape(projection.synapses)
+    if (n_target, n_source) != (sizes[projection.target], sizes[projection.source]):
+        raise NetworkError(
+            f"{where} connects {n_source} to {n_target} neurons, but '{projection.source}' has "
+            f"{sizes[projection.source]} and '{projection.target}' has {sizes[projection.target]}"
+        )
+    if not isinstance(projection.delay, int):
+        weights = projection.synapses.weights.shape if isinstance(projection.synapses, Dense) else None
+        if projection.delay.shape not in ((n_source,), weights):
+            raise NetworkError(
+                f"{where}: delay has shape {projection.delay.shape}; give one number, or one per source neuron "
+                f"({n_source},), or for dense weights one per weight"
+            )
+
+
+def _check_unique(names: list[str], what: str) -> None:
+    repeated = {n for n in names if names.count(n) > 1}
+    if repeated:
+        raise NetworkError(f"network: {what} name used twice: {', '.join(sorted(repeated))}")

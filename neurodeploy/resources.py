@@ -1,0 +1,13 @@
+"""The one place that knows where ``hardware/`` and ``models/`` lie: beside the sources, or inside an installed wheel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def resource_dir(name: str) -> Path:
+    """Return the folder ``name`` ("hardware" or "models") that came with neurodeploy."""
+    packed = _PACKAGE / "_data" / name
+    return packed if packed.is_dir() else _PACKAGE.parent / name

@@ -1,0 +1,1 @@
+"""Simulators: a ``Network`` and input events become an ``Activity``. No chip, no mapping, no torch."""

@@ -1,0 +1,1 @@
+"""The rewiring engine: budgets, scores, ratios and masks for any torch module."""
