@@ -1,0 +1,472 @@
+"""``Chip``: one ``hardware/*.toml`` file as checked, frozen records.
+
+Every number is a table that says where it comes from: ``{ value = .., unit = "..", source = "..", grade = ".." }``, or
+a band with ``low``, ``nominal`` and ``high`` in place of ``value``. What is unknown is left out of the file and is
+``None`` here, never 0. An unknown key is an error that lists the known ones.
+
+A file may start with ``extends = "loihi1"``: it then holds only what differs (another compiler's limits, a board with
+more chips); tables are merged, lists replaced.
+
+Grades, from strong to weak:
+
+- ``measured``: read on silicon;
+- ``calibrated``: a model's constant, fitted to measurements of silicon;
+- ``pre-silicon``: from circuit simulation before the chip existed;
+- ``published``: stated in a paper, a data sheet or a vendor's code or compiler output, without a measurement;
+- ``guess``: carried over from another chip or inferred here (the notes call these "uncalibrated" and "derived").
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from neurodeploy.errors import ChipError
+from neurodeploy.resources import resource_dir
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Grade = Literal["measured", "calibrated", "pre-silicon", "published", "guess"]
+
+_SI = {
+    **{"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
+    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    **{"W": 1.0, "mW": 1e-3, "uW": 1e-6},
+}
+
+
+class _Table(BaseModel):
+    """A TOML table: frozen, strict about types, and with an error for an unknown key that lists the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = [str(key) for key in data if key not in cls.model_fields]
+            if unknown:
+                known = ", ".join(name for name in cls.model_fields if name not in ("source_file", "sha256"))
+                raise ValueError(f"unknown key '{unknown[0]}'; known keys: {known}")
+        return data
+
+
+class Count(_Table):
+    """A whole number of at least 1 with its unit, source and grade."""
+
+    value: Annotated[int, Field(ge=1)]
+    unit: str
+    source: str
+    grade: Grade
+
+
+class Counts(_Table):
+    """A list of whole numbers of at least 0 with unit, source and grade."""
+
+    value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple), Field(min_length=1)]
+    unit: str
+    source: str
+    grade: Grade
+
+
+class Quantity(_Table):
+    """A price, time or power as a band ``low <= nominal <= high``; a file may write one ``value`` for all three."""
+
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    nominal: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unit: str
+    source: str
+    grade: Grade
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if "value" in data:
+            if {"low", "nominal", "high"} & set(data):
+                raise ValueError("give either value, or low, nominal and high")
+            data.update(dict.fromkeys(("low", "nominal", "high"), data.pop("value")))
+        unknown = [str(key) for key in data if key not in cls.model_fields]
+        if unknown:
+            raise ValueError(
+                f"unknown key '{unknown[0]}'; known keys: value (or low, nominal, high), unit, source, grade"
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _rising(self) -> Quantity:
+        if not self.low <= self.nominal <= self.high:
+            raise ValueError(f"needs low <= nominal <= high, got {self.low}, {self.nominal}, {self.high}")
+        return self
+
+    @property
+    def si(self) -> tuple[float, float, float]:
+        """``(low, nominal, high)`` in joules, seconds or watts."""
+        return self.low * _SI[self.unit], self.nominal * _SI[self.unit], self.high * _SI[self.unit]
+
+
+def _unit(base: str) -> Callable[[Quantity], Quantity]:
+    known = [unit for unit in _SI if unit.endswith(base)]
+
+    def check(quantity: Quantity) -> Quantity:
+        if quantity.unit not in known:
+            raise ValueError(f"unit '{quantity.unit}' does not belong here; use one of {', '.join(known)}")
+        return quantity
+
+    return check
+
+
+Joules = Annotated[Quantity, AfterValidator(_unit("J"))]
+Seconds = Annotated[Quantity, AfterValidator(_unit("s"))]
+Watts = Annotated[Quantity, AfterValidator(_unit("W"))]
+
+
+class About(_Table):
+    """What the chip is. ``simulated_by`` names the arithmetic that our simulators give for it, if any."""
+
+    name: str
+    title: str
+    year: Annotated[int, Field(ge=1980)]
+    process: str | None = None
+    evidence: str
+    simulated_by: str | None = None
+    excludes: str | None = None
+    """What its neurons or formats cannot do, in words, for the fit report."""
+
+
+class System(_Table):
+    """How many chips the target has; ``board`` is the board's name."""
+
+    chips: Count
+    board: str | None = None
+
+
+class Cores(_Table):
+    """Structure of one chip and limits of one core. Per-core limits carry the names that ``CoreLoad.used`` uses."""
+
+    count: Count
+    """Cores of one chip."""
+    per_tile: Count | None = None
+    """Cores that share a router."""
+    mesh: Counts | None = None
+    """Tiles in x and y direction."""
+    word_bits: Count | None = None
+    """Bits of one word of synaptic memory."""
+    neurons: Count | None = None
+    input_axons: Count | None = None
+    output_axons: Count | None = None
+    axon_map: Count | None = None
+    neuron_groups: Count | None = None
+    synapse_words: Count | None = None
+    pool_words: Count | None = None
+    """Words that input axons, neurons, synapses, axon map and output axons share."""
+    synapse_bytes: Count | None = None
+    """Synaptic memory of a core that is counted in bytes rather than words."""
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """Per-core limits that the file gives, by register."""
+        given = {name: getattr(self, name) for name in PER_CORE}
+        return {name: count.value for name, count in given.items() if count is not None}
+
+
+PER_CORE = (
+    "neurons",
+    "input_axons",
+    "output_axons",
+    "axon_map",
+    "neuron_groups",
+    "synapse_words",
+    "pool_words",
+    "synapse_bytes",
+)
+"""Registers of a core that a chip file may limit; keys of ``CoreLoad.used`` and ``Mapping.limits``."""
+
+
+class Axons(_Table):
+    """Table entries that a connection takes; a *shared* connection is one whose neurons point to the same lists."""
+
+    discrete_out: Count
+    """Output entries of a neuron for each destination core."""
+    shared_out: Count
+    """The same for a shared (convolution) connection."""
+    cross_chip_extra: Count | None = None
+    """Further output entries where the destination core lies on another chip."""
+    shared_in: Count
+    """Input entries of a shared connection on a destination core, in total."""
+
+
+class Weights(_Table):
+    """Widths that a stored weight can have."""
+
+    bits: Counts
+    """Stored widths, sign included, in rising order; a width between two of them is stored as the larger one."""
+    shared_sign: bool = False
+    """Whether a list of one sign drops the sign bit."""
+    even_drops_bit: bool = False
+    """Whether weights that are all even are stored without their lowest bit."""
+    delay_bits: Count | None = None
+    """Bits of the longest delay; absent where the layout with delays is unknown."""
+
+
+class SynapseFormat(_Table):
+    """One way to lay synapses out in a core's memory. ``rule`` names a function of ``mapping/formats.py``."""
+
+    name: str
+    rule: str
+    connection: Literal["list", "shared"] = "list"
+    """``list``: a matrix, one list a source neuron; ``shared``: a convolution's kernels."""
+    stores_zeros: bool = False
+    header_bits: Count | None = None
+    index_bits: Counts | None = None
+    """Smallest and largest width of an index."""
+    skip_bits: Counts | None = None
+    """Smallest and largest width of a run length."""
+    list_max: Count | None = None
+    """Synapses of one list entry."""
+    axon_words_max: Count | None = None
+    """Words of one axon."""
+
+
+class Energy(_Table):
+    """Prices of events. A price that is absent is unknown."""
+
+    synop: dict[str, Joules] = Field(default_factory=dict)
+    """By synapse format: one spike reads one stored synapse."""
+    neuron_access: Joules | None = None
+    """Every mapped neuron, every step."""
+    neuron_update: Joules | None = None
+    """A neuron with state, input or bias in this step, on top of the access (``Activity.updated``)."""
+    neuron_idle: Joules | None = None
+    """A mapped neuron without any of these, in every step."""
+    spike_out: Joules | None = None
+    """A neuron fires."""
+    message_out: Joules | None = None
+    """A spike is sent to one destination core."""
+    hop_ew: Joules | None = None
+    """A message crosses one router in east or west direction."""
+    hop_ns: Joules | None = None
+    """A message crosses one router in north or south direction."""
+    learning_update: Joules | None = None
+    """A synapse is updated by a learning rule on the chip."""
+    noise: Joules | None = None
+    """The noise generator draws once."""
+    one_high_at_a_time: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
+    """Prices whose ``high`` values explain the same measurement: only one of them may be taken at a time."""
+
+
+class BarrierTime(_Table):
+    """Time of the barrier at the end of a step when up to ``tiles`` tiles are used."""
+
+    tiles: Annotated[int, Field(ge=1)]
+    time: Seconds
+
+
+class Latency(_Table):
+    """Times of events. ``model`` says how they add up to a step.
+
+    ``messages``: slowest core's sum of sending times against slowest core's sum of receiving times, plus barrier.
+    ``slowest-unit``: largest of synapse time, neuron time and barrier over all cores.
+    """
+
+    model: Literal["messages", "slowest-unit"]
+    synop: dict[str, Seconds] = Field(default_factory=dict)
+    """By synapse format."""
+    neuron_access: Seconds | None = None
+    neuron_update: Seconds | None = None
+    spike_out: Seconds | None = None
+    message_out: Seconds | None = None
+    message_in: Seconds | None = None
+    hop_ew: Seconds | None = None
+    hop_ns: Seconds | None = None
+    barrier: Annotated[tuple[BarrierTime, ...], BeforeValidator(tuple)] = ()
+    """Rising in tiles; a number of tiles between two rows takes the next row, above the last one the last row."""
+    barrier_multichip: Seconds | None = None
+    """Barrier of a step over several chips."""
+    management: Seconds | None = None
+    """Time that an embedded processor adds to each step."""
+    step_observed: Seconds | None = None
+    """A whole step seen on hardware, input and output included."""
+    updates_per_step: dict[str, Count] = Field(default_factory=dict)
+    """Microcode passes of a neuron update by neuron model."""
+
+
+class Static(_Table):
+    """Power that does not depend on activity."""
+
+    chip: Watts | None = None
+    """One chip without activity."""
+    host: Watts | None = None
+    """Embedded processors that serve one chip."""
+
+
+class Crossbar(_Table):
+    """A core whose synapses are a full matrix of cross points."""
+
+    rows: Count
+    columns: Count
+    bits: Count
+
+
+class LayerCore(_Table):
+    """A core that holds one convolution layer."""
+
+    kernel_words: Count
+    neuron_words: Count
+    biases: Count
+
+
+class LayerLimits(_Table):
+    """Limits of a layer on a chip that gives each layer a core of its own."""
+
+    input_size: Count
+    output_size: Count
+    channels: Count
+    kernel_size: Count
+    strides: Counts
+    destinations: Count
+
+
+class RecurrentCore(_Table):
+    """One core with fixed numbers of inputs, hidden and output neurons."""
+
+    inputs: Count
+    hidden: Count
+    outputs: Count
+    mean_fanout: Count
+    spikes_per_step: Count
+
+
+class Chip(_Table):
+    """A target: structure, limits, synapse formats and prices, each with its source.
+
+    ``source_file`` and ``sha256`` say which file it came from and what the file (with all that it extends) held.
+    """
+
+    chip: About
+    system: System
+    cores: Cores
+    weights: Weights
+    axons: Axons | None = None
+    synapse_format: Annotated[tuple[SynapseFormat, ...], BeforeValidator(tuple)] = ()
+    energy: Energy = Field(default_factory=Energy)
+    energy_alternative: dict[str, Energy] = Field(default_factory=dict)
+    """Whole other sets of prices, as second opinions on lines of their own."""
+    latency: Latency | None = None
+    static: Static = Field(default_factory=Static)
+    crossbar: Crossbar | None = None
+    layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
+    layer_limits: LayerLimits | None = None
+    recurrent_core: RecurrentCore | None = None
+    source_file: str = ""
+    sha256: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the chip, as ``load_chip`` takes it."""
+        return self.chip.name
+
+    @property
+    def n_chips(self) -> int:
+        """Number of chips of the target."""
+        return self.system.chips.value
+
+    @property
+    def n_cores(self) -> int:
+        """Number of cores of the target, over all its chips."""
+        return self.n_chips * self.cores.count.value
+
+    @property
+    def source(self) -> str:
+        """File and content of the description, as ``path (sha256 0123456789ab)``."""
+        return f"{self.source_file} (sha256 {self.sha256[:12]})"
+
+    def format(self, name: str) -> SynapseFormat:
+        """Return the synapse format called ``name``."""
+        return next(f for f in self.synapse_format if f.name == name)
+
+
+def chip_names() -> list[str]:
+    """Return the names of the chips that come with neurodeploy, sorted."""
+    return sorted(path.stem for path in resource_dir("hardware").glob("*.toml"))
+
+
+def load_chip(name_or_path: str | Path) -> Chip:
+    """Return a chip that comes with neurodeploy, by name, or one from a user's ``.toml`` file.
+
+    Raises:
+        ChipError: for a name that is not known, a file that cannot be read, or one that breaks the schema; the message
+            gives file and key.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = resource_dir("hardware") / f"{name_or_path}.toml"
+        if not path.is_file():
+            raise ChipError(
+                f"chip: '{name_or_path}' is not known; known chips: {', '.join(chip_names())}; or give a .toml file"
+            )
+    data = _read(path, ())
+    return _checked(data, path)
+
+
+def chip_from_dict(data: Mapping[str, Any]) -> Chip:
+    """Return the chip that ``Chip.model_dump(mode="json")`` described.
+
+    Raises:
+        ChipError: if the description breaks the schema.
+    """
+    return _checked(dict(data), Path(str(data.get("source_file") or "chip")), stamped=True)
+
+
+def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip:
+    if not stamped:
+        digest = hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()
+        data = {**data, "source_file": f"{path.parent.name}/{path.name}", "sha256": digest}
+    try:
+        return Chip.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise ChipError(f"chip: {path}: {key or 'top level'}: {what}{more}; correct the file") from error
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a chip file as a dict, with the file that it extends merged in."""
+    if path in seen:
+        raise ChipError(f"chip: {path}: extends leads back to itself; remove it from one of the files")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ChipError(
+            f"chip: cannot read {path} ({error.strerror}); known chips: {', '.join(chip_names())}"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ChipError(f"chip: {path} is no TOML file: {error}; correct that line") from error
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    beside = path.parent / f"{base}.toml"
+    base_path = beside if beside.is_file() else resource_dir("hardware") / f"{base}.toml"
+    return _merged(_read(base_path, (*seen, path)), data)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the tables of ``own`` merged in; a number's table is replaced as a whole."""
+    result = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict) and "grade" not in value
+        result[key] = _merged(base[key], value) if both else value
+    return result

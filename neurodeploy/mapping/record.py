@@ -1,0 +1,219 @@
+"""``Mapping``: which neurons lie on which core, and what each core's memories hold."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping as ReadOnlyDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.chip import Chip, chip_from_dict
+from neurodeploy.errors import FileError
+
+_FORMAT = "neurodeploy-mapping/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CoreLoad:
+    """What one core holds.
+
+    Args:
+        chip: number of the chip, from 0.
+        core: number of the core on its chip, from 0.
+        tile, x, y: router of the core and its place on the chip's mesh; None where the chip file gives no mesh.
+        neurons: population -> int32 indices of its neurons on this core, rising.
+        words: projection -> words of synaptic memory that its synapses onto this core take.
+        formats: projection -> name of the synapse format.
+        weight_bits: projection -> stored bits of a weight (the delay's bits not included).
+        stored: projection -> synapses stored on this core: list entries, filled-in zeros included, or kernel weights.
+        used: register -> amount, in the names of ``chip.PER_CORE``.
+    """
+
+    chip: int
+    core: int
+    tile: int | None
+    x: int | None
+    y: int | None
+    neurons: ReadOnlyDict[str, NDArray[np.int32]]
+    words: ReadOnlyDict[str, int]
+    formats: ReadOnlyDict[str, str]
+    weight_bits: ReadOnlyDict[str, int]
+    stored: ReadOnlyDict[str, int]
+    used: ReadOnlyDict[str, int]
+
+    def __post_init__(self) -> None:
+        own: dict[str, NDArray[np.int32]] = {}
+        for population, indices in self.neurons.items():
+            own[population] = np.array(indices, np.int32)
+            own[population].setflags(write=False)
+        object.__setattr__(self, "neurons", MappingProxyType(own))
+        for name in ("words", "formats", "weight_bits", "stored", "used"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Mapping:
+    """A network on a chip.
+
+    Inputs of the network occupy no core: the host injects their spikes, unless ``inputs`` is ``"relay"``, where relay
+    neurons on cores of their own send them on (key of such a population: the input's name).
+
+    Args:
+        chip: the target.
+        network: fingerprint of the network.
+        sizes: population -> number of neurons, in the network's order; relayed inputs included.
+        targets: projection -> the population it ends at; sources: projection -> where it starts.
+        cores: the cores used, in order of chip and core.
+        limits: register -> limit of one core.
+        split: how layers were cut.
+        inputs: ``"host"`` or ``"relay"``.
+    """
+
+    chip: Chip
+    network: str
+    sizes: ReadOnlyDict[str, int]
+    sources: ReadOnlyDict[str, str]
+    targets: ReadOnlyDict[str, str]
+    cores: tuple[CoreLoad, ...]
+    limits: ReadOnlyDict[str, int]
+    split: str
+    inputs: str = "host"
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cores", tuple(self.cores))
+        for name in ("sizes", "sources", "targets", "limits"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+    @property
+    def word_bits(self) -> int:
+        """Bits of a word of synaptic memory; 8 where the chip counts bytes."""
+        return self.chip.cores.word_bits.value if self.chip.cores.word_bits else 8
+
+    @property
+    def n_chips(self) -> int:
+        """Number of chips on which a core is used."""
+        return len({load.chip for load in self.cores})
+
+    @property
+    def n_tiles(self) -> int | None:
+        """Number of routers with a used core, over all chips; None where the chip file gives no mesh."""
+        if any(load.tile is None for load in self.cores):
+            return None
+        return len({(load.chip, load.tile) for load in self.cores})
+
+    @property
+    def synaptic_bytes(self) -> int:
+        """Synaptic memory in use, over all cores."""
+        return sum(sum(load.words.values()) for load in self.cores) * self.word_bits // 8
+
+    def core_bytes(self) -> list[int]:
+        """Return the synaptic memory in use on each core, in bytes, in the order of ``cores``."""
+        return [sum(load.words.values()) * self.word_bits // 8 for load in self.cores]
+
+    def projection_bytes(self) -> dict[str, int]:
+        """Return the synaptic memory of each projection, in bytes."""
+        return {
+            name: sum(load.words.get(name, 0) for load in self.cores) * self.word_bits // 8 for name in self.targets
+        }
+
+    def layer_bytes(self) -> dict[str, int]:
+        """Return the synaptic memory of all projections into each population, in bytes."""
+        by_projection = self.projection_bytes()
+        return {
+            population: sum(n for name, n in by_projection.items() if self.targets[name] == population)
+            for population in self.sizes
+        }
+
+    def layer_cores(self, population: str) -> list[int]:
+        """Return the indices into ``cores`` of those that hold neurons of ``population``."""
+        return [i for i, load in enumerate(self.cores) if population in load.neurons]
+
+    def core_labels(self) -> dict[str, NDArray[np.int32]]:
+        """Return, for each population, the index into ``cores`` of each neuron: int32, shape ``(size,)``."""
+        labels = {name: np.full(size, -1, np.int32) for name, size in self.sizes.items()}
+        for i, load in enumerate(self.cores):
+            for population, indices in load.neurons.items():
+                labels[population][indices] = i
+        return labels
+
+
+_LOAD_NUMBERS = ("chip", "core", "tile", "x", "y")
+_LOAD_DICTS = ("words", "formats", "weight_bits", "stored", "used")
+_MAPPING_DICTS = ("sizes", "sources", "targets", "limits")
+
+
+def save_mapping(mapping: Mapping, path: Path) -> None:
+    """Write a mapping to a JSON file; nothing is left behind if that fails."""
+    data = {
+        "format": _FORMAT,
+        "chip": mapping.chip.model_dump(mode="json", exclude_none=True),
+        "network": mapping.network,
+        "split": mapping.split,
+        "inputs": mapping.inputs,
+        "notes": list(mapping.notes),
+        **{name: dict(getattr(mapping, name)) for name in _MAPPING_DICTS},
+        "cores": [_load_to_dict(load) for load in mapping.cores],
+    }
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(json.dumps(data), encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_mapping(path: Path) -> Mapping:
+    """Read a mapping from a JSON file made by ``save_mapping``.
+
+    Raises:
+        FileError: if the file is missing, damaged, or of another kind.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"read: cannot read {path} ({error.strerror})") from error
+    except ValueError as error:
+        raise FileError(f"read: {path} is damaged or no mapping file ({error}); map the network again") from error
+    if not isinstance(data, dict) or data.get("format") != _FORMAT:
+        raise FileError(f"read: {path} holds something else, expected {_FORMAT}; map the network again")
+    try:
+        return Mapping(
+            chip=chip_from_dict(data["chip"]),
+            network=data["network"],
+            split=data["split"],
+            inputs=data["inputs"],
+            notes=tuple(data["notes"]),
+            cores=tuple(_load_from_dict(entry) for entry in data["cores"]),
+            **{name: data[name] for name in _MAPPING_DICTS},
+        )
+    except (KeyError, TypeError) as error:
+        raise FileError(f"read: {path} lacks {error}; map the network again") from error
+
+
+def _load_to_dict(load: CoreLoad) -> dict[str, Any]:
+    return {
+        **{name: getattr(load, name) for name in _LOAD_NUMBERS},
+        **{name: dict(getattr(load, name)) for name in _LOAD_DICTS},
+        "neurons": {population: _runs(indices) for population, indices in load.neurons.items()},
+    }
+
+
+def _load_from_dict(data: dict[str, Any]) -> CoreLoad:
+    neurons = {
+        population: np.concatenate([np.arange(start, stop, dtype=np.int32) for start, stop in runs])
+        for population, runs in data["neurons"].items()
+    }
+    return CoreLoad(**{name: data[name] for name in (*_LOAD_NUMBERS, *_LOAD_DICTS)}, neurons=neurons)
+
+
+def _runs(indices: NDArray[np.int32]) -> list[list[int]]:
+    """Return rising indices as ``[start, stop)`` runs."""
+    breaks = np.flatnonzero(np.diff(indices) != 1) + 1
+    return [[int(part[0]), int(part[-1]) + 1] for part in np.split(indices, breaks)]
