@@ -196,8 +196,10 @@ class Activity:
         spikes: events by name, inputs included; a spike's step is the one in which it was sent.
         states: on request, ``(population, "u" or "v")`` -> int32 ``(n_samples, n_steps, size)`` after each step.
         updated: on request, int64 ``(n_samples, n_steps, n_labels)``: neurons updated per label and step, where a neuron
-            is updated if u or v was not zero, an input event arrived in that step, or its bias is not zero.
-        overflow: steps and neurons, by population, in which the current left 24 bits and was wrapped.
+            is updated if u or v was not zero before, its summed input in that step is not zero, or its bias is not zero:
+            the neurons whose state could change. Neurons before the first step of their population are not counted.
+        overflow: steps and neurons, by population, in which the current reached ``+-2**23``, that is, left 24 bits, or
+            the sum of a convolution did; both wrap as in Lava.
     """
 
     engine: str
@@ -330,7 +332,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     if not Path(path).is_file():
         raise FileError(f"read: there is no file {path}")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = dict(archive)
         header = json.loads(str(arrays.pop("header")))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

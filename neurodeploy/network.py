@@ -45,8 +45,8 @@ Shape: TypeAlias = tuple[int, ...]
 def _frozen(array: object, dtype: type[np.generic], where: str) -> NDArray[Any]:
     """Return a read-only copy of ``array`` as ``dtype``, refusing values that ``dtype`` would change."""
     given = np.asarray(array)
-    own = given.astype(dtype)
-    if given.dtype.kind not in "iub" or not np.array_equal(own, given):
+    own = given.astype(dtype) if given.dtype.kind in "iub" else None
+    if own is None or not np.array_equal(own, given):
         raise NetworkError(f"network: {where} must hold whole numbers that fit {np.dtype(dtype).name}")
     own.setflags(write=False)
     return own
@@ -317,6 +317,8 @@ class Projection:
         object.__setattr__(
             self, "weight_exponent", _parameter(self.weight_exponent, low, high, f"{where}: weight_exponent")
         )
+        if not isinstance(self.weight_exponent, int):
+            raise NetworkError(f"network: {where}: weight_exponent must be one whole number, it is an array")
         object.__setattr__(self, "delay", _parameter(self.delay, 0, DELAY_MAX, f"{where}: delay"))
         if self.mask is None:
             return

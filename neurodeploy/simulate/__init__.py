@@ -1,1 +1,49 @@
-"""Simulators: a ``Network`` and input events become an ``Activity``. No chip, no mapping, no torch."""
+"""Simulators: a ``Network`` and input events become an ``Activity``. No chip, no mapping, no torch.
+
+``ENGINES`` names them: ``reference`` is the definition in plain numpy, ``lava`` runs the same integers as Lava processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+from neurodeploy.activity import Activity, Samples
+from neurodeploy.errors import UsageError
+from neurodeploy.network import Network
+
+ENGINES: Mapping[str, tuple[str, str]] = {
+    "reference": ("neurodeploy.simulate.reference", "run_reference"),
+    "lava": ("neurodeploy.simulate.lava", "run_lava"),
+}
+"""Engine name -> module and function, imported on first use."""
+
+
+def simulate(
+    network: Network,
+    samples: Samples,
+    *,
+    engine: str = "reference",
+    n_steps: int | None = None,
+    probe: Sequence[tuple[str, str]] = (),
+    progress: Callable[[int, int], None] | None = None,
+) -> Activity:
+    """Return what the network does with the samples on one of the ``ENGINES``.
+
+    Args:
+        network: what to run.
+        samples: input events; every sample starts from state 0.
+        engine: name of the engine; all give the same bits.
+        n_steps: steps run for each sample; by default those of the samples plus the network's depth.
+        probe: ``(population, "u" or "v")`` pairs whose states to record.
+        progress: called with the numbers of finished and of all samples.
+
+    Raises:
+        UsageError: for an unknown engine.
+        SimulationError: for events that do not fit the network.
+    """
+    if engine not in ENGINES:
+        raise UsageError(f"simulate: unknown engine '{engine}'; known: {', '.join(ENGINES)}")
+    module, function = ENGINES[engine]
+    run: Callable[..., Activity] = getattr(import_module(module), function)
+    return run(network, samples, n_steps=n_steps, probe=probe, progress=progress)
