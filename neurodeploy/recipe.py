@@ -1,0 +1,162 @@
+"""A recipe: one ``models/*.toml`` file as checked records. It holds everything that decides a training run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal, cast, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neurodeploy.errors import RecipeError
+from neurodeploy.network import DECAY_ONE
+from neurodeploy.resources import resource_dir
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+Decay = Annotated[int, Field(ge=0, le=DECAY_ONE)]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataRecipe(_Record):
+    """Which data set, and how its values become spikes over ``n_steps`` steps."""
+
+    name: Literal["digits"]
+    encoding: Literal["rate"] = "rate"
+    n_steps: Annotated[int, Field(ge=1, le=1000)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    split_seed: int = 0
+
+
+class NeuronRecipe(_Record):
+    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64)."""
+
+    threshold: Annotated[int, Field(ge=1, lt=64 * 64)]
+    current_decay: Decay
+    voltage_decay: Decay
+    tau_grad: Annotated[float, Field(gt=0)] = 1.0
+    scale_grad: Annotated[float, Field(gt=0)] = 1.0
+
+
+class DenseLayer(_Record):
+    """A fully connected layer of CUBA neurons."""
+
+    kind: Literal["dense"] = "dense"
+    neurons: Annotated[int, Field(ge=1)]
+
+
+class NetworkRecipe(_Record):
+    """Layers from first hidden to output; ``dt`` is the length of a step in seconds."""
+
+    dt: Annotated[float, Field(gt=0)] = 1e-3
+    layers: Annotated[tuple[DenseLayer, ...], Field(min_length=1)]
+    neuron: NeuronRecipe
+
+
+class SparseRecipe(_Record):
+    """Rewiring: how many connections there are, how often and by what rule they move (``neurodeploy.sparse``)."""
+
+    method: Literal["esl"] = "esl"
+    density: Fraction
+    distribution: Literal["erk", "uniform"] = "erk"
+    growth: Literal["random", "gradient"] = "random"
+    every_steps: Annotated[int, Field(ge=1)] = 100
+    ratio: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    end_fraction: Fraction = 0.75
+
+
+class TrainingRecipe(_Record):
+    """Optimiser and length of training."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_scale: Annotated[float, Field(gt=0)] = 1.0
+    logit_scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+class Recipe(_Record):
+    """One training run: data, network, rewiring, optimiser, seed."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: int = 0
+    data: DataRecipe
+    network: NetworkRecipe
+    sparse: SparseRecipe
+    training: TrainingRecipe
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that came with neurodeploy."""
+    return sorted(path.stem for path in resource_dir("models").glob("*.toml"))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """Return the path of a recipe file, or of the shipped recipe of that name.
+
+    Raises:
+        RecipeError: where there is neither; lists the shipped recipes.
+    """
+    path = Path(name_or_path)
+    shipped = resource_dir("models") / f"{name_or_path}.toml"
+    if path.is_file():
+        return path
+    if shipped.is_file():
+        return shipped
+    known = ", ".join(recipe_names())
+    raise RecipeError(f"recipe: there is no file {name_or_path}; recipes that come with neurodeploy: {known}")
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Return a recipe read from a TOML file or from the shipped recipe of that name.
+
+    Raises:
+        RecipeError: for a missing file, bad TOML, an unknown key (lists the known ones) or a value out of range.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), where=str(name_or_path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe: {path} cannot be read: {error}") from error
+
+
+def parse_recipe(text: str, where: str) -> Recipe:
+    """Return the recipe in ``text`` (TOML); ``where`` names its origin in errors."""
+    try:
+        return Recipe.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise RecipeError(f"recipe: {where}: {_explain(error)}") from error
+
+
+def _explain(error: ValidationError) -> str:
+    """Say the worst problem of a recipe with its key; an unknown key first, with the known ones."""
+    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    first = problems[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; known keys there: {', '.join(_keys_beside(first['loc']))}{more}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing{more}"
+    return f"{key} = {first['input']!r}: {first['msg'].lower()}{more}"
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that the table holding the last part of ``location`` may have."""
+    record: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        if isinstance(part, str):
+            annotation = record.model_fields[part].annotation
+            record = DenseLayer if get_origin(annotation) is tuple else cast(type[BaseModel], annotation)
+    return sorted(record.model_fields)

@@ -1,0 +1,60 @@
+"""From output activity to classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Samples
+from neurodeploy.errors import SimulationError
+from neurodeploy.network import Network, Output
+
+
+def decode(network: Network, activity: Activity, output: str | None = None) -> NDArray[np.int64]:
+    """Return the class of each sample, ``(n_samples,)``, read from one output as the network says.
+
+    ``count``: most spikes; ``first_spike``: earliest spike; ``last_voltage``: highest voltage in the last step (needs the
+    probe ``(population, "v")``). Ties go to the lowest index.
+
+    Args:
+        output: name of the output; may be left out where there is one.
+
+    Raises:
+        SimulationError: for an unknown or ambiguous output, or a voltage that was not probed.
+    """
+    chosen = _choose(network, output)
+    if chosen.decoding == "last_voltage":
+        key = (chosen.population, "v")
+        if key not in activity.states:
+            raise SimulationError(f"simulate: output '{chosen.name}' reads voltages; run with probe={key}")
+        best: NDArray[np.int64] = np.argmax(activity.states[key][:, -1], axis=1)
+        return best
+    events = activity.spikes[chosen.population]
+    if chosen.decoding == "count":
+        best = np.argmax(events.counts(), axis=1)
+    else:
+        first = np.full((events.n_samples, events.size), events.n_steps, np.int64)
+        np.minimum.at(first, (events.sample, events.neuron), events.step)
+        best = np.argmin(first, axis=1)
+    return best
+
+
+def accuracy(network: Network, activity: Activity, samples: Samples, output: str | None = None) -> float:
+    """Return the fraction of samples whose decoded class is their label.
+
+    Raises:
+        SimulationError: where the samples carry no labels.
+    """
+    if samples.labels is None:
+        raise SimulationError(f"simulate: samples '{samples.name}' carry no labels, so there is no accuracy")
+    return float(np.mean(decode(network, activity, output) == samples.labels))
+
+
+def _choose(network: Network, name: str | None) -> Output:
+    known = ", ".join(o.name for o in network.outputs)
+    if name is None and len(network.outputs) > 1:
+        raise SimulationError(f"simulate: the network has several outputs, name one of: {known}")
+    found = [o for o in network.outputs if name in (None, o.name)]
+    if not found:
+        raise SimulationError(f"simulate: there is no output '{name}'; outputs: {known}")
+    return found[0]

@@ -1,0 +1,166 @@
+"""Proof that engines agree: every spike of every population compared, or the first difference shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Events
+from neurodeploy.errors import SimulationError, UsageError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A place where an engine's value differs from that of the first engine (0: no spike, 1: spike, or the payload)."""
+
+    population: str
+    neuron: int
+    step: int
+    sample: int
+    engines: tuple[str, str]
+    values: tuple[int, int]
+
+    def __str__(self) -> str:
+        (a, b), (x, y) = self.engines, self.values
+        return (
+            f"population '{self.population}', neuron {self.neuron}, step {self.step} of sample {self.sample}: "
+            f"{a} has {x}, {b} has {y}"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PopulationResult:
+    """One population: places (neuron, step and sample) compared, spikes of the first engine, places that differ."""
+
+    name: str
+    places: int
+    spikes: int
+    different: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verification:
+    """The outcome of a comparison of two or more engines on the same samples."""
+
+    engines: tuple[str, ...]
+    n_samples: int
+    n_steps: int
+    populations: tuple[PopulationResult, ...]
+    first_difference: Difference | None
+
+    @property
+    def equal(self) -> bool:
+        """Whether no spike differs."""
+        return self.first_difference is None
+
+    @property
+    def spikes_compared(self) -> int:
+        """Spikes of the first engine in all populations."""
+        return sum(p.spikes for p in self.populations)
+
+    @property
+    def spikes_different(self) -> int:
+        """Places at which any engine differs from the first."""
+        return sum(p.different for p in self.populations)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain values."""
+        return {
+            "equal": self.equal,
+            "engines": list(self.engines),
+            "n_samples": self.n_samples,
+            "n_steps": self.n_steps,
+            "spikes_compared": self.spikes_compared,
+            "spikes_different": self.spikes_different,
+            "populations": [asdict(p) for p in self.populations],
+            "first_difference": asdict(self.first_difference) if self.first_difference else None,
+        }
+
+
+def compare(activities: Sequence[Activity]) -> Verification:
+    """Compare the spikes of all populations (inputs included) of two or more runs with the first of them.
+
+    The first difference is the one in the lowest sample, then the earliest step, then the first population in the order
+    of the network: the one to look at, since later ones may follow from it.
+
+    Raises:
+        UsageError: for fewer than two runs.
+        SimulationError: where the runs are of different networks, lengths or numbers of samples.
+    """
+    if len(activities) < 2:
+        raise UsageError("verify: needs at least two engines to compare")
+    first = activities[0]
+    for other in activities[1:]:
+        _check_comparable(first, other)
+    results, found = [], []
+    for order, name in enumerate(first.spikes):
+        different: NDArray[np.int64] = np.zeros(0, np.int64)
+        for other in activities[1:]:
+            keys = _differing(first.spikes[name], other.spikes[name])
+            different = np.union1d(different, keys)
+            if keys.size:
+                found.append((_describe(name, int(keys[0]), first, other), order))
+        events = first.spikes[name]
+        places = events.size * events.n_steps * events.n_samples
+        results.append(PopulationResult(name=name, places=places, spikes=len(events), different=int(different.size)))
+    found.sort(key=lambda entry: (entry[0].sample, entry[0].step, entry[1]))
+    return Verification(
+        engines=tuple(a.engine for a in activities),
+        n_samples=first.n_samples,
+        n_steps=first.n_steps,
+        populations=tuple(results),
+        first_difference=found[0][0] if found else None,
+    )
+
+
+def _check_comparable(a: Activity, b: Activity) -> None:
+    if a.network != b.network:
+        raise SimulationError(f"verify: {a.engine} and {b.engine} did not run the same network")
+    if (a.n_samples, a.n_steps) != (b.n_samples, b.n_steps) or set(a.spikes) != set(b.spikes):
+        raise SimulationError(
+            f"verify: {a.engine} ran {a.n_samples} samples of {a.n_steps} steps, {b.engine} {b.n_samples} of {b.n_steps}, "
+            "or their populations differ; run both on the same samples"
+        )
+
+
+def _keys(events: Events) -> NDArray[np.int64]:
+    """Number every place by sample, step and neuron; events come sorted, so the keys rise."""
+    return (events.sample.astype(np.int64) * events.n_steps + events.step) * events.size + events.neuron
+
+
+def _differing(a: Events, b: Events) -> NDArray[np.int64]:
+    """Return the places, rising, where only one has an event or the payloads differ."""
+    keys_a, keys_b = _keys(a), _keys(b)
+    alone = np.setxor1d(keys_a, keys_b, assume_unique=True)
+    if a.payload is None and b.payload is None:
+        return alone
+    both, in_a, in_b = np.intersect1d(keys_a, keys_b, assume_unique=True, return_indices=True)
+    unequal = both[_payload(a)[in_a] != _payload(b)[in_b]]
+    return np.union1d(alone, unequal)
+
+
+def _payload(events: Events) -> NDArray[np.int32]:
+    return np.ones(len(events), np.int32) if events.payload is None else events.payload
+
+
+def _describe(name: str, key: int, first: Activity, other: Activity) -> Difference:
+    events = first.spikes[name]
+    at, neuron = divmod(key, events.size)
+    sample, step = divmod(at, events.n_steps)
+    return Difference(
+        population=name,
+        neuron=neuron,
+        step=step,
+        sample=sample,
+        engines=(first.engine, other.engine),
+        values=(_value(events, key), _value(other.spikes[name], key)),
+    )
+
+
+def _value(events: Events, key: int) -> int:
+    place = np.flatnonzero(_keys(events) == key)
+    return int(_payload(events)[place[0]]) if place.size else 0

@@ -1,0 +1,95 @@
+"""Checkpoints: weights and masks in a safetensors file whose header holds the recipe. Nothing is unpickled on load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from neurodeploy.errors import FileError
+from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.train.slayer import SlayerNetwork, build
+
+_FORMAT = "neurodeploy-checkpoint/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained model with its masks, its recipe, and where in training it was taken."""
+
+    model: SlayerNetwork
+    masks: Mapping[str, torch.Tensor]
+    recipe: Recipe
+    epoch: int
+    validation_accuracy: float
+
+
+def save_checkpoint(
+    path: Path,
+    model: SlayerNetwork,
+    masks: Mapping[str, torch.Tensor],
+    *,
+    recipe_text: str,
+    epoch: int,
+    validation_accuracy: float,
+) -> None:
+    """Write a checkpoint; the file is complete or not there."""
+    tensors = {f"weight/{name}": weight.detach().contiguous() for name, weight in model.weights().items()}
+    tensors.update({f"mask/{name}": mask.to(torch.uint8).contiguous() for name, mask in masks.items()})
+    header = {
+        "format": _FORMAT,
+        "recipe": recipe_text,
+        "inputs": str(model.input_size),
+        "epoch": str(epoch),
+        "validation_accuracy": repr(validation_accuracy),
+    }
+    partial = path.with_name(path.name + ".part")
+    try:
+        save_file(tensors, partial, metadata=header)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        FileError: if the file is missing, damaged, of another kind, or lacks the weight or mask of a layer.
+    """
+    if not path.is_file():
+        raise FileError(f"checkpoint: there is no file {path}; train first: neurodeploy train RECIPE --out FOLDER")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"checkpoint: {path} is damaged or no safetensors file ({error})") from error
+    if header.get("format") != _FORMAT:
+        raise FileError(f"checkpoint: {path} holds {header.get('format') or 'something else'}, expected {_FORMAT}")
+    recipe = parse_recipe(header["recipe"], where=f"{path} (its header)")
+    with torch.random.fork_rng():
+        model = build(recipe, int(header["inputs"]))
+    masks = {}
+    for name, weight in model.weights().items():
+        masks[name] = _tensor(tensors, f"mask/{name}", weight, path).to(torch.bool)
+        with torch.no_grad():
+            weight.copy_(_tensor(tensors, f"weight/{name}", weight, path))
+    return Checkpoint(
+        model=model,
+        masks=masks,
+        recipe=recipe,
+        epoch=int(header["epoch"]),
+        validation_accuracy=float(header["validation_accuracy"]),
+    )
+
+
+def _tensor(tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path: Path) -> torch.Tensor:
+    if name not in tensors or tensors[name].shape != like.shape:
+        found = tuple(tensors[name].shape) if name in tensors else "nothing"
+        raise FileError(f"checkpoint: {path}: '{name}' should be {tuple(like.shape)}, found {found}; train again")
+    return tensors[name]
