@@ -1,0 +1,239 @@
+"""A NIR graph as plain records, read straight from HDF5 or taken from ``nir`` objects.
+
+The walk is our own, because ``nir.read`` (1.0.8) type-checks nested graphs even when told not to, refuses old files, and
+answers a damaged file with whatever exception comes first. Nothing is interpreted here: values stay as they lie in the file.
+File layout: ``/version``, ``/node/type``, ``/node/edges``, ``/node/nodes/<name>/{type, fields, metadata}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodeploy.errors import FileError, NirError
+
+if TYPE_CHECKING:
+    import h5py
+    import nir
+
+MAX_ELEMENTS = 2**28
+"""Largest array that is read (268 million numbers); a damaged header may claim any size."""
+MAX_NESTING = 16
+"""Deepest nesting of graphs and metadata that is read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Node:
+    """One node: its NIR type and its fields as numpy arrays, numbers or strings; a nested graph lies in ``graph``."""
+
+    name: str
+    kind: str
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    graph: Graph | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("fields", "metadata"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Graph:
+    """Nodes by name and edges in the order of the file; ``origin`` says where it came from, for messages."""
+
+    nodes: Mapping[str, Node]
+    edges: tuple[tuple[str, str], ...]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = "graph"
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("nodes", "metadata"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+
+def load_graph(source: Path | str | nir.NIRGraph | Graph) -> Graph:
+    """Return the graph of a file, of a ``nir.NIRGraph``, or the given one."""
+    if isinstance(source, Graph):
+        return source
+    if isinstance(source, str | Path):
+        return read_graph(Path(source))
+    if hasattr(source, "nodes") and hasattr(source, "edges"):
+        return _from_objects(source, "graph", 0)
+    raise NirError(f"nir: expected a path or a nir.NIRGraph, got {type(source).__name__}")
+
+
+def read_graph(path: Path) -> Graph:
+    """Read a ``.nir`` file of any nir version.
+
+    Raises:
+        FileError: if the file is missing, damaged or no NIR file.
+        NirError: if a node in it has no type, or the edges are no pairs of names.
+    """
+    import h5py
+
+    if not path.is_file():
+        raise FileError(f"nir: there is no file {path}")
+    if not h5py.is_hdf5(path):
+        raise FileError(f"nir: {path} is no HDF5 file, so no NIR file; write it again with nir.write or to_nir")
+    try:
+        with h5py.File(path, "r") as file:
+            root = _child(file, "node", str(path))
+            if not isinstance(root, h5py.Group):
+                raise FileError(f"nir: {path} is an HDF5 file without the group 'node', so no NIR file")
+            version = _text(_value(file, "version", str(path))) if "version" in file else ""
+            if "nodes" not in root:
+                return _single_node(root, str(path))
+            return _read_graph(root, str(path), version, 0)
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+        raise FileError(f"nir: {path} is damaged ({_short(error)}); write it again") from error
+
+
+def _read_graph(group: h5py.Group, origin: str, version: str, level: int) -> Graph:
+    import h5py
+
+    if level > MAX_NESTING:
+        raise FileError(f"nir: {origin} nests graphs deeper than {MAX_NESTING}; flatten it before writing")
+    nodes = _child(group, "nodes", origin)
+    if not isinstance(nodes, h5py.Group):
+        raise FileError(f"nir: {origin}: 'nodes' is no group; write the file again")
+    return Graph(
+        nodes={name: _read_node(nodes, name, origin, version, level) for name in nodes},
+        edges=_edges(_value(group, "edges", origin) if "edges" in group else [], origin),
+        metadata=_metadata(group, origin),
+        origin=origin,
+        version=version,
+    )
+
+
+def _read_node(nodes: h5py.Group, name: str, origin: str, version: str, level: int) -> Node:
+    import h5py
+
+    group = _child(nodes, name, origin)
+    if not isinstance(group, h5py.Group):
+        raise NirError(f"nir: {origin}: node '{name}' is no group; write the file again")
+    if "type" not in group:
+        inner = ", ".join(list(group)[:3]) or "nothing"
+        raise NirError(
+            f"nir: {origin}: node '{name}' has no type (it holds {inner}); a name with '/' in it breaks a NIR file: "
+            "rename the node and write the file again"
+        )
+    kind = _text(_value(group, "type", origin))
+    if kind == "NIRGraph":
+        graph = _read_graph(group, origin, version, level + 1)
+        return Node(name=name, kind=kind, metadata=graph.metadata, graph=graph)
+    own = {key: _value(group, key, f"{origin}: node '{name}'") for key in group if key not in ("type", "metadata")}
+    return Node(name=name, kind=kind, fields=own, metadata=_metadata(group, origin))
+
+
+def _single_node(root: h5py.Group, origin: str) -> Graph:
+    """Return a graph of the one node that a file holds."""
+    if "type" not in root:
+        raise FileError(f"nir: {origin} holds no graph: 'node' has neither 'nodes' nor 'type'")
+    kind = _text(_value(root, "type", origin))
+    own = {key: _value(root, key, origin) for key in root if key not in ("type", "metadata", "edges")}
+    return Graph(nodes={kind.lower(): Node(name=kind.lower(), kind=kind, fields=own)}, edges=(), origin=origin)
+
+
+def _child(group: h5py.Group, name: str, origin: str) -> Any:
+    """Return a member of a group; links that lead elsewhere are refused, so that a file cannot open another one."""
+    import h5py
+
+    link = group.get(name, getlink=True)
+    if link is not None and not isinstance(link, h5py.HardLink):
+        raise FileError(f"nir: {origin}: '{name}' is a link; NIR files hold their data themselves")
+    return group.get(name)
+
+
+def _value(group: h5py.Group, name: str, origin: str) -> Any:
+    """Return the value of a dataset: an array, a number, or text."""
+    import h5py
+
+    found = _child(group, name, origin)
+    if isinstance(found, h5py.Group):
+        raise NirError(f"nir: {origin}: field '{name}' is a group, expected a value")
+    if not isinstance(found, h5py.Dataset) or found.shape is None:
+        raise NirError(f"nir: {origin}: field '{name}' holds no value")
+    if found.size > MAX_ELEMENTS:
+        raise FileError(f"nir: {origin}: field '{name}' has shape {found.shape}, over {MAX_ELEMENTS} numbers")
+    value = found[()]
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _metadata(group: h5py.Group, origin: str) -> dict[str, Any]:
+    import h5py
+
+    found = _child(group, "metadata", origin) if "metadata" in group else None
+    return _metadata_of(found, origin, 0) if isinstance(found, h5py.Group) else {}
+
+
+def _metadata_of(group: h5py.Group, origin: str, level: int) -> dict[str, Any]:
+    import h5py
+
+    if level > MAX_NESTING:
+        raise FileError(f"nir: {origin} nests metadata deeper than {MAX_NESTING}")
+    children = {key: _child(group, key, origin) for key in group}
+    return {
+        key: _metadata_of(child, origin, level + 1) if isinstance(child, h5py.Group) else _value(group, key, origin)
+        for key, child in children.items()
+    }
+
+
+def _edges(value: Any, origin: str) -> tuple[tuple[str, str], ...]:
+    pairs = np.asarray(value)
+    if pairs.size == 0:
+        return ()
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise NirError(f"nir: {origin}: edges have shape {pairs.shape}, expected pairs of node names")
+    return tuple((_text(a), _text(b)) for a, b in pairs.tolist())
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, str):
+        raise NirError(f"nir: expected a name, got {_short(value)}")
+    return value
+
+
+def _short(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) < 120 else text[:117] + "..."
+
+
+def _from_objects(graph: Any, origin: str, level: int) -> Graph:
+    """Return the records of a ``nir.NIRGraph``, without copying its arrays."""
+    if level > MAX_NESTING:
+        raise NirError(f"nir: {origin} nests graphs deeper than {MAX_NESTING}")
+    nodes = {}
+    for name, node in graph.nodes.items():
+        kind = type(node).__name__
+        metadata = node.metadata if isinstance(node.metadata, dict) else {}
+        if kind == "NIRGraph":
+            nodes[name] = Node(name=name, kind=kind, metadata=metadata, graph=_from_objects(node, origin, level + 1))
+        else:
+            nodes[name] = Node(name=name, kind=kind, fields=_object_fields(node, kind), metadata=metadata)
+    return Graph(
+        nodes=nodes,
+        edges=tuple((str(a), str(b)) for a, b in graph.edges),
+        metadata=graph.metadata if isinstance(graph.metadata, dict) else {},
+        origin=origin,
+    )
+
+
+def _object_fields(node: Any, kind: str) -> dict[str, Any]:
+    own = {f.name: getattr(node, f.name) for f in fields(node)}
+    input_type, output_type = own.pop("input_type", None), own.pop("output_type", None)
+    own.pop("metadata", None)
+    if kind == "Input":
+        own["shape"] = input_type["input"]
+    elif kind == "Output":
+        own["shape"] = output_type["output"]
+    elif kind == "Flatten":
+        own["input_type"] = input_type["input"]
+    return {name: value for name, value in own.items() if value is not None}

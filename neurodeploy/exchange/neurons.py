@@ -1,0 +1,233 @@
+"""Neuron nodes of NIR and the integer neurons of the chip (``Cuba``, ``LeakyIntegrator``), in both directions.
+
+NIR is continuous in time. One step of length ``dt`` multiplies a state by ``1 - a`` and lets ``a`` times the drive in,
+where ``a = dt/tau`` (forward Euler) or ``a = 1 - exp(-dt/tau)`` (exponential). A decay is ``4096 a``. With
+``w_in = 1/a_syn`` and ``r = 1/a_mem`` all gains are 1, and the NIR neuron is the chip's neuron:
+
+    I' = (1 - a_syn) I + a_syn w_in S        v' = (1 - a_mem) v + a_mem (v_leak + r I')
+
+One NIR unit is 64 weight units, so 4096 state units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.errors import NirError
+from neurodeploy.exchange.graph import Graph, Node
+from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, NeuronModel, Shape
+
+Floats: TypeAlias = NDArray[np.float64]
+Discretization: TypeAlias = Literal["euler", "exponential"]
+
+UNIT = 64
+"""Weight units in one NIR unit (slayer's ``w_scale``)."""
+STATE_UNIT = 4096
+"""State units in one NIR unit."""
+NO_DECAY = 2.0**20
+"""A decay of 0 is written as the time constant of decay 1 times this: finite, and read back as 0."""
+NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF")
+SPIKING_KINDS = ("CubaLIF", "LIF", "IF")
+_SAME_DT = 1e-5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FloatNeuron:
+    """A neuron node in one step of ``dt``: factors and levels as floats, one per neuron (float64, shape of the node).
+
+    ``u' = (1 - current_factor) u + current_gain S``; ``v' = (1 - voltage_factor) v + voltage_gain u' + bias``; a spike and
+    ``v = 0`` where ``v > threshold``. ``v`` counts from ``v_reset``. ``threshold`` is None for a read-out.
+    """
+
+    current_factor: Floats
+    voltage_factor: Floats
+    current_gain: Floats
+    voltage_gain: Floats
+    bias: Floats
+    threshold: Floats | None
+    v_reset: Floats
+
+    @property
+    def gain(self) -> Floats:
+        """What one unit of input adds to the voltage within its step."""
+        return self.current_gain * self.voltage_gain
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the node."""
+        return self.bias.shape
+
+
+def neuron_fields(model: NeuronModel, shape: Shape, dt: float, discretization: Discretization) -> dict[str, Floats]:
+    """Return the fields of the CubaLIF or CubaLI node that does in steps of ``dt`` exactly what ``model`` does.
+
+    Raises:
+        NirError: for a decay of 4096, which the exponential form cannot express.
+    """
+    tau_syn, w_in = _time_constant(model.current_decay, shape, dt, discretization, "current_decay")
+    tau_mem, r = _time_constant(model.voltage_decay, shape, dt, discretization, "voltage_decay")
+    bias = np.broadcast_to(np.asarray(model.bias, np.float64), shape) / STATE_UNIT
+    own = {"tau_syn": tau_syn, "tau_mem": tau_mem, "r": r, "v_leak": bias * r, "w_in": w_in}
+    if isinstance(model, Cuba):
+        own["v_threshold"] = np.broadcast_to(np.asarray(model.threshold, np.float64), shape) / UNIT
+        own["v_reset"] = np.zeros(shape)
+    return own
+
+
+def _time_constant(
+    decay: int | NDArray[np.int32], shape: Shape, dt: float, discretization: Discretization, where: str
+) -> tuple[Floats, Floats]:
+    """Return the time constant of a decay and the gain ``1/a`` that goes with it."""
+    d = np.broadcast_to(np.asarray(decay, np.float64), shape).copy()
+    if discretization == "exponential" and np.any(d == DECAY_ONE):
+        raise NirError(
+            f"nir: {where} is {DECAY_ONE}, which forgets everything in one step; the exponential form cannot express it, "
+            "write with discretization='euler'"
+        )
+    none = d == 0
+    d[none] = 1.0
+    tau = DECAY_ONE * dt / d if discretization == "euler" else -dt / np.log1p(-d / DECAY_ONE)
+    gain = DECAY_ONE / d
+    tau[none] = DECAY_ONE * dt * NO_DECAY
+    gain[none] = DECAY_ONE * NO_DECAY
+    return tau, gain
+
+
+def float_neuron(node: Node, dt: float, discretization: Discretization) -> FloatNeuron:
+    """Return what one step of ``dt`` does to the neurons of a node.
+
+    Raises:
+        NirError: with node, field and value, where the node has no meaning in steps of ``dt``.
+    """
+    zero = np.zeros(neuron_shape(node))
+    threshold = parameter(node, "v_threshold") if node.kind in SPIKING_KINDS else None
+    v_reset = parameter(node, "v_reset", 0.0) if node.kind in SPIKING_KINDS else zero
+    v_leak = zero if node.kind == "IF" else parameter(node, "v_leak")
+    r = parameter(node, "r")
+    current_factor, current_gain = zero + 1, zero + 1
+    if node.kind.startswith("Cuba"):
+        current_factor = _factor(node, "tau_syn", dt, discretization)
+        current_gain = current_factor * parameter(node, "w_in", 1.0)
+    if node.kind == "IF":
+        voltage_factor, voltage_gain = zero, r if np.all(r == 1) else r * dt
+    else:
+        voltage_factor = _factor(node, "tau_mem" if node.kind.startswith("Cuba") else "tau", dt, discretization)
+        voltage_gain = voltage_factor * r
+    return FloatNeuron(
+        current_factor=current_factor,
+        voltage_factor=voltage_factor,
+        current_gain=current_gain,
+        voltage_gain=voltage_gain,
+        bias=voltage_factor * (v_leak - v_reset),
+        threshold=None if threshold is None else threshold - v_reset,
+        v_reset=v_reset,
+    )
+
+
+def neuron_shape(node: Node) -> Shape:
+    """Return the shape of a neuron node: that of its largest parameter."""
+    shapes = [np.shape(value) for value in node.fields.values() if not isinstance(value, str)]
+    if not shapes:
+        raise NirError(f"nir: node '{node.name}' ({node.kind}) has no parameters")
+    shape = max(shapes, key=lambda s: (int(np.prod(s)), len(s)))
+    return tuple(int(n) for n in shape) or (1,)
+
+
+def parameter(node: Node, name: str, default: float | None = None) -> Floats:
+    """Return a field of a neuron node as finite float64 of the node's shape.
+
+    Raises:
+        NirError: if it is missing, not numeric, not finite, or of another shape.
+    """
+    where = f"nir: node '{node.name}' ({node.kind}): {name}"
+    value = node.fields.get(name, default)
+    if value is None:
+        raise NirError(f"{where} is missing")
+    array = np.asarray(value)
+    if array.dtype.kind not in "iufb":
+        raise NirError(f"{where} holds {array.dtype}, expected numbers")
+    array = array.astype(np.float64)
+    if not np.all(np.isfinite(array)):
+        raise NirError(f"{where} holds {array[~np.isfinite(array)].flat[0]}, expected finite numbers")
+    shape = neuron_shape(node)
+    if array.shape != shape and array.size != 1:
+        raise NirError(f"{where} has shape {array.shape}, the node {shape}; give one number a neuron")
+    return np.broadcast_to(array.reshape(()) if array.size == 1 else array, shape).copy()
+
+
+def _factor(node: Node, name: str, dt: float, discretization: Discretization) -> Floats:
+    """Return ``a`` of a time constant: the part of a state that is lost in one step."""
+    tau = parameter(node, name)
+    where = f"nir: node '{node.name}' ({node.kind}): {name}"
+    if np.any(tau <= 0):
+        raise NirError(f"{where} is {tau.min():g}, a time constant must be positive")
+    if discretization == "exponential":
+        return np.asarray(-np.expm1(-dt / tau))
+    factor = dt / tau
+    if np.any(factor > 1 + 0.5 / DECAY_ONE):
+        raise NirError(
+            f"{where} {tau.min():g} is shorter than dt {dt:g}, so the decay would be {DECAY_ONE * factor.max():.0f} of "
+            f"{DECAY_ONE}; pass the dt of the file with dt=, or, if it was written in the exponential form, "
+            "discretization='exponential'"
+        )
+    return factor
+
+
+def find_dt(graph: Graph, discretization: Discretization) -> float:
+    """Return the length of a step that the neurons of a graph agree on: ``tau_mem/r`` and ``tau_syn/w_in``.
+
+    Raises:
+        NirError: if they disagree, or no neuron tells it (all gains are 1).
+    """
+    found: list[tuple[float, str]] = []
+    telling = False
+    for node in graph.nodes.values():
+        for tau, gain in _ratios(node):
+            values, gains = parameter(node, tau), parameter(node, gain, 1.0)
+            used = gains > 0
+            telling |= bool(np.any(gains[used] != 1))
+            steps = _step(values[used], gains[used], discretization)
+            found += [
+                (float(s), f"node '{node.name}': {tau}/{gain} = {s:.6g}")
+                for s in (steps.min(), steps.max())[: steps.size]
+            ]
+    if not telling:
+        raise NirError(f"nir: {graph.origin} does not tell the length of a step (no gain differs from 1); pass dt=")
+    low, high = min(found), max(found)
+    if high[0] > low[0] * (1 + _SAME_DT):
+        raise NirError(f"nir: the length of a step is contradictory: {low[1]} but {high[1]}; pass dt=")
+    return _roundest(low[0] * (1 - 1e-12), high[0] * (1 + 1e-12))
+
+
+def _roundest(low: float, high: float) -> float:
+    """Return the number with the fewest digits between two: the dt that was meant, before rounding of floats."""
+    middle = (low + high) / 2
+    candidates = (float(f"{middle:.{digits}g}") for digits in range(1, 17))
+    return next((c for c in candidates if low <= c <= high), middle)
+
+
+def _ratios(node: Node) -> list[tuple[str, str]]:
+    if node.kind in ("CubaLIF", "CubaLI"):
+        return [("tau_mem", "r"), ("tau_syn", "w_in")]
+    return [("tau", "r")] if node.kind in ("LIF", "LI") else []
+
+
+def _step(tau: Floats, gain: Floats, discretization: Discretization) -> Floats:
+    if discretization == "euler":
+        return tau / gain
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(-tau * np.log1p(-1 / gain))
+
+
+def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> NeuronModel:
+    """Return the integer neuron; a parameter that is the same for all neurons becomes one number."""
+    values: dict[str, Any] = {name: _collapsed(value) for name, value in integers.items()}
+    return LeakyIntegrator(**values) if neuron.threshold is None else Cuba(**values)
+
+
+def _collapsed(values: NDArray[np.int64]) -> int | NDArray[np.int64]:
+    return int(values.flat[0]) if values.size and np.all(values == values.flat[0]) else values
