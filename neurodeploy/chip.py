@@ -197,14 +197,16 @@ PER_CORE = (
 class Axons(_Table):
     """Table entries that a connection takes; a *shared* connection is one whose neurons point to the same lists."""
 
-    discrete_out: Count
-    """Output entries of a neuron for each destination core."""
-    shared_out: Count
+    discrete_out: Count | None = None
+    """Output entries of a neuron for each destination core; absent where none are known to be taken."""
+    shared_out: Count | None = None
     """The same for a shared (convolution) connection."""
     cross_chip_extra: Count | None = None
     """Further output entries where the destination core lies on another chip."""
-    shared_in: Count
+    shared_in: Count | None = None
     """Input entries of a shared connection on a destination core, in total."""
+    map_per_neuron: Count | None = None
+    """Axon map entries of a neuron, however many cores it reaches."""
 
 
 class Weights(_Table):
@@ -214,10 +216,12 @@ class Weights(_Table):
     """Stored widths, sign included, in rising order; a width between two of them is stored as the larger one."""
     shared_sign: bool = False
     """Whether a list of one sign drops the sign bit."""
-    even_drops_bit: bool = False
-    """Whether weights that are all even are stored without their lowest bit."""
+    drops_common_power: bool = False
+    """Whether a power of two that divides all weights goes into the exponent and is not stored."""
     delay_bits: Count | None = None
     """Bits of the longest delay; absent where the layout with delays is unknown."""
+    delay_address_bits: Count | None = None
+    """A core with delays of ``d`` bits addresses at most ``2 ** (delay_address_bits - d)`` neurons."""
 
 
 class SynapseFormat(_Table):

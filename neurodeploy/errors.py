@@ -50,9 +50,16 @@ class NetworkError(NeurodeployError):
 
 
 class FitError(NeurodeployError):
-    """A network does not fit the chip; names layer, resource, value and limit."""
+    """A network does not fit the chip; names layer, core of the layer, resource, value and limit.
+
+    The same stand in ``binding`` (keys layer, core, resource, used, limit) where one limit can be named.
+    """
 
     exit_code = 8
+
+    def __init__(self, message: str, binding: dict[str, str | int] | None = None) -> None:
+        super().__init__(message)
+        self.binding = binding
 
 
 class SimulationError(NeurodeployError):

@@ -1,1 +1,138 @@
-"""Synapse formats, limits and placement: a Network and a Chip become a Mapping."""
+"""Networks on chips: cut into core-sized parts under every limit at once, with the exact synaptic memory of each part.
+
+``map_network`` gives a ``Mapping``. Rules of synaptic memory: ``formats.py``; what a part takes: ``parts.py``; splits:
+``equal.py``; places: ``place.py``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurodeploy.chip import Chip
+from neurodeploy.errors import FitError, UsageError
+from neurodeploy.mapping.equal import equal_cuts, excess_error
+from neurodeploy.mapping.formats import Ints
+from neurodeploy.mapping.parts import Cut, Layers
+from neurodeploy.mapping.place import Spot, spot
+from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
+from neurodeploy.network import Network
+
+__all__ = ["SPLITS", "CoreLoad", "Mapping", "load_mapping", "map_network", "save_mapping"]
+
+SPLITS = {"equal": equal_cuts}
+"""Ways to cut populations into parts, by name."""
+
+
+def map_network(network: Network, chip: Chip, *, split: str = "equal", store_zeros: bool = False) -> Mapping:
+    """Return the network on the chip: each population in contiguous parts, one core a part, cores filled in order.
+
+    The host injects the spikes of the network's inputs: inputs take no core and no output axons.
+
+    Args:
+        network: what to map. Synapses with weight 0 are not stored, even where the mask keeps them.
+        chip: the target, with one chip or several.
+        split: how populations are cut, a name in ``SPLITS``.
+        store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
+
+    Raises:
+        FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
+        UsageError: for an unknown split.
+    """
+    if split not in SPLITS:
+        raise UsageError(f"map: split '{split}' is not known; known splits: {', '.join(SPLITS)}")
+    layers = Layers(network, chip, store_zeros)
+    at_least: dict[str, int] = {}
+    while True:
+        cuts = SPLITS[split](layers, at_least)
+        spots = _spots(layers, cuts)
+        crowded = _crowded(layers, cuts, spots)
+        if crowded is None:
+            return _mapping(layers, cuts, spots, split)
+        if cuts[crowded].n_parts == cuts[crowded].labels.size:
+            raise excess_error(layers, crowded, cuts)
+        at_least[crowded] = cuts[crowded].n_parts + 1
+
+
+def _spots(layers: Layers, cuts: dict[str, Cut]) -> dict[str, list[Spot]]:
+    """Return the core of each part: populations in the network's order, parts in theirs."""
+    chip = layers.chip
+    order = [p.name for p in layers.network.populations]
+    total = sum(cuts[name].n_parts for name in order)
+    if total > chip.n_cores:
+        largest = max(order, key=lambda name: cuts[name].n_parts)
+        raise FitError(
+            f"map: the network needs {total} cores, {cuts[largest].n_parts} of them for layer '{largest}', but chip "
+            f"'{chip.name}' has {chip.n_cores} ({chip.source_file}: cores.count and system.chips); map to more chips, or "
+            f"lower the density or the weight width of '{largest}'",
+            {"layer": largest, "core": chip.n_cores, "resource": "cores", "used": total, "limit": chip.n_cores},
+        )
+    number, spots = 0, {}
+    for name in order:
+        spots[name] = [spot(chip, number + part) for part in range(cuts[name].n_parts)]
+        number += cuts[name].n_parts
+    return spots
+
+
+def _cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], spots: dict[str, list[Spot]]) -> Ints:
+    """Return the output entries that each part takes because targets lie on other chips."""
+    cut = cuts[population]
+    total = np.zeros(cut.n_parts, np.int64)
+    extra = layers.chip.axons.cross_chip_extra if layers.chip.axons else None
+    if extra is None or layers.chip.n_chips == 1:
+        return total
+    home = np.array([s.chip for s in spots[population]])[cut.labels]
+    for p in layers.network.projections:
+        if p.source == population:
+            on = layers.lists(p, cuts[p.target])
+            away = np.array([s.chip for s in spots[p.target]])[on.part] != home[on.source]
+            total += extra.value * np.bincount(cut.labels[on.source[away]], minlength=cut.n_parts)
+    return total
+
+
+def _crowded(layers: Layers, cuts: dict[str, Cut], spots: dict[str, list[Spot]]) -> str | None:
+    """Return a population that overfills its output axons once targets on other chips are counted, or None."""
+    limit = layers.chip.cores.limits.get("output_axons")
+    for name in cuts:
+        extra = _cross_chip(layers, name, cuts, spots)
+        if limit is not None and extra.any() and (layers.use(name, cuts)["output_axons"] + extra).max() > limit:
+            return name
+    return None
+
+
+def _mapping(layers: Layers, cuts: dict[str, Cut], spots: dict[str, list[Spot]], split: str) -> Mapping:
+    network, chip = layers.network, layers.chip
+    loads = [load for p in network.populations for load in _loads(layers, p.name, cuts, spots)]
+    return Mapping(
+        chip=chip,
+        network=network.fingerprint,
+        sizes={p.name: p.size for p in network.populations},
+        sources={p.name: p.source for p in network.projections},
+        targets={p.name: p.target for p in network.projections},
+        cores=tuple(loads),
+        limits=chip.cores.limits,
+        split=split,
+    )
+
+
+def _loads(layers: Layers, population: str, cuts: dict[str, Cut], spots: dict[str, list[Spot]]) -> list[CoreLoad]:
+    cut = cuts[population]
+    used = layers.use(population, cuts)
+    if "output_axons" in used:
+        used["output_axons"] = used["output_axons"] + _cross_chip(layers, population, cuts, spots)
+    uses = {p.name: layers.projection_use(p, cut) for p in layers.network.into(population)}
+    return [
+        CoreLoad(
+            chip=at.chip,
+            core=at.core,
+            tile=at.tile,
+            x=at.x,
+            y=at.y,
+            neurons={population: cut.members(part)},
+            words={name: int(use.words[part]) for name, use in uses.items()},
+            formats={name: use.formats[part] for name, use in uses.items()},
+            weight_bits={name: use.weight_bits[part] for name, use in uses.items()},
+            stored={name: int(use.stored[part]) for name, use in uses.items()},
+            used={name: int(amount[part]) for name, amount in used.items()},
+        )
+        for part, at in enumerate(spots[population])
+    ]

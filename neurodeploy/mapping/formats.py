@@ -1,0 +1,219 @@
+"""Words of synaptic memory, exact to the bit: one function a layout rule, and the table that names them.
+
+A *list* is what one source neuron stores on one core: its synapses there, in rising order of the neuron's number on that
+core (*local index*). A list is cut into *entries* of limited length.
+
+Sources: Loihi 1: the public NxTF compiler (intel-nrc-ecosystem/models, ``dnn/src/synapse_compression.py`` and
+``data_structures.py``). Loihi 2: the formula that reproduces the printed tables of the closed compiler in the lava-dl
+notebooks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.chip import SynapseFormat
+
+Ints: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Synapses of one matrix on its cores.
+
+    ``owner`` gives the list of each synapse, rising, int64 ``(n_synapses,)`` in ``0..n_lists - 1``; ``local`` the local
+    index of its target, rising within a list.
+    """
+
+    owner: Ints
+    local: Ints
+    n_lists: int
+
+    def select(self, chosen: NDArray[np.bool_]) -> Lists:
+        """Return the same lists with only the chosen synapses in them."""
+        return Lists(self.owner[chosen], self.local[chosen], self.n_lists)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Bits that each list takes and weights that it stores (filled-in zeros included), int64 ``(n_lists,)``."""
+
+    bits: Ints
+    stored: Ints
+
+
+ListRule: TypeAlias = Callable[[Lists, int, SynapseFormat], Layout]
+"""``(lists, bits of a weight with its delay, format) -> Layout``."""
+
+
+def bit_length(values: Ints) -> Ints:
+    """Return the bits that each value >= 0 needs, 0 for 0: ``ceil(log2(value + 1))``."""
+    return np.frexp(values.astype(np.float64))[1].astype(np.int64)
+
+
+def nxtf_sparse(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the layout with an index at every synapse: an entry takes ``header + n * (width + index)`` bits.
+
+    The index is as wide as the largest one of the entry needs, within ``index_bits``.
+    """
+    first = _entries(lists, _new_list(lists), fmt)
+    count = _lengths(first, lists.owner.size)
+    index = _index_bits(lists.local[first + count - 1], fmt)
+    bits = _bits(fmt.header_bits) + count * (width + index)
+    return _layout(lists, lists.owner[first], bits, count)
+
+
+def nxtf_runlength(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the layout with the step from synapse to synapse: ``header + index(first) + n * (width + skip)`` bits.
+
+    A step is the difference of two indices, so neighbours are 1 apart; one that needs more than the largest
+    ``skip_bits`` opens a new entry. ``skip`` is as wide as the largest step inside the entry needs.
+    """
+    skip_low, skip_high = _range(fmt, "skip_bits")
+    step = np.diff(lists.local, prepend=0)
+    first = _entries(lists, _new_list(lists) | (step >= 1 << skip_high), fmt)
+    count = _lengths(first, lists.owner.size)
+    inside = step.copy()
+    inside[first] = 0
+    skip = np.maximum(skip_low, bit_length(_max_of_each(inside, first)))
+    bits = _bits(fmt.header_bits) + _index_bits(lists.local[first], fmt) + count * (width + skip)
+    return _layout(lists, lists.owner[first], bits, count)
+
+
+def nxtf_dense(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the cheaper of two layouts for each list, both ``header + index(first) + n * width`` bits an entry.
+
+    One opens a new entry at every gap, the other fills gaps inside an entry with zeros.
+    """
+    broken, filled = nxtf_dense_broken(lists, width, fmt), nxtf_dense_filled(lists, width, fmt)
+    better = broken.bits < filled.bits
+    return Layout(np.where(better, broken.bits, filled.bits), np.where(better, broken.stored, filled.stored))
+
+
+def nxtf_dense_broken(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the layout without index that opens an entry at every gap."""
+    first = _entries(lists, _new_list(lists) | (np.diff(lists.local, prepend=0) > 1), fmt)
+    count = _lengths(first, lists.owner.size)
+    bits = _bits(fmt.header_bits) + _index_bits(lists.local[first], fmt) + count * width
+    return _layout(lists, lists.owner[first], bits, count)
+
+
+def nxtf_dense_filled(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the layout without index that fills gaps with zeros.
+
+    An entry spans up to ``list_max`` indices, from its first synapse to the last one inside the span.
+    """
+    total = lists.owner.size
+    bits, stored = np.zeros(lists.n_lists, np.int64), np.zeros(lists.n_lists, np.int64)
+    stride = int(lists.local.max(initial=0)) + _limit(fmt) + 1
+    key = lists.owner * stride + lists.local
+    at = np.flatnonzero(_new_list(lists))
+    end = at + _lengths(at, total)
+    while at.size:
+        stop = np.minimum(np.searchsorted(key, key[at] + _limit(fmt)), end)
+        span = lists.local[stop - 1] - lists.local[at] + 1
+        np.add.at(stored, lists.owner[at], span)
+        np.add.at(bits, lists.owner[at], _bits(fmt.header_bits) + _index_bits(lists.local[at], fmt) + span * width)
+        more = stop < end
+        at, end = stop[more], end[more]
+    return Layout(bits, stored)
+
+
+def lava_fc(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+    """Return the layout of a Loihi 2 matrix: ``header + n * (width + index)`` bits a list, whatever its length."""
+    _, index = _range(fmt, "index_bits")
+    count = np.bincount(lists.owner, minlength=lists.n_lists)
+    return Layout(np.where(count > 0, _bits(fmt.header_bits) + count * (width + index), 0), count)
+
+
+LIST_RULES: dict[str, ListRule] = {
+    "nxtf-sparse": nxtf_sparse,
+    "nxtf-runlength": nxtf_runlength,
+    "nxtf-dense": nxtf_dense,
+    "lava-fc": lava_fc,
+}
+
+
+def nxtf_words(bits: Ints, word_bits: int) -> Ints:
+    """Return the words of an axon: one more than the bits need where the last word has fewer than 6 bits to spare."""
+    rest = bits % word_bits
+    more: NDArray[np.bool_] = (bits > 0) & ((rest == 0) | (rest >= word_bits - 5))
+    return plain_words(bits, word_bits) + more.astype(np.int64)
+
+
+def plain_words(bits: Ints, word_bits: int) -> Ints:
+    """Return the bits in whole words."""
+    return -(-bits // word_bits)
+
+
+def words(fmt: SynapseFormat, bits: Ints, word_bits: int) -> Ints:
+    """Return the words of lists that take ``bits`` in the format ``fmt``."""
+    return (nxtf_words if fmt.rule.startswith("nxtf") else plain_words)(bits, word_bits)
+
+
+def power_of_two_runs(n: int) -> list[int]:
+    """Return the powers of two that add up to ``n``, largest first: 48 gives 32 and 16."""
+    return [1 << i for i in range(n.bit_length() - 1, -1, -1) if n >> i & 1]
+
+
+def lava_conv_words(channels: int, width: int, fmt: SynapseFormat, word_bits: int) -> int:
+    """Return the words of one kernel tap and input channel that feeds ``channels`` output channels on a core."""
+    return sum(-(-(run * width + _bits(fmt.header_bits)) // word_bits) for run in power_of_two_runs(channels))
+
+
+def _bits(count: object) -> int:
+    return int(getattr(count, "value", 0))
+
+
+def _range(fmt: SynapseFormat, name: str) -> tuple[int, int]:
+    given = getattr(fmt, name)
+    if given is None:
+        raise AssertionError(f"synapse format '{fmt.name}' lacks {name}")
+    return given.value[0], given.value[-1]
+
+
+def _limit(fmt: SynapseFormat) -> int:
+    return fmt.list_max.value if fmt.list_max else 2**31
+
+
+def _index_bits(index: Ints, fmt: SynapseFormat) -> Ints:
+    return np.maximum(_range(fmt, "index_bits")[0], bit_length(index))
+
+
+def _new_list(lists: Lists) -> NDArray[np.bool_]:
+    new: NDArray[np.bool_] = np.diff(lists.owner, prepend=-1) != 0
+    return new
+
+
+def _entries(lists: Lists, breaks: NDArray[np.bool_], fmt: SynapseFormat) -> Ints:
+    """Return the first synapse of each entry: at each break, and wherever ``list_max`` synapses are reached."""
+    first = np.flatnonzero(breaks)
+    since = np.arange(lists.owner.size) - np.repeat(first, _lengths(first, lists.owner.size))
+    return np.flatnonzero(since % _limit(fmt) == 0)
+
+
+def _lengths(first: Ints, total: int) -> Ints:
+    return np.diff(first, append=total)
+
+
+def _max_of_each(values: Ints, first: Ints) -> Ints:
+    return np.maximum.reduceat(values, first) if first.size else np.zeros(0, np.int64)
+
+
+def _layout(lists: Lists, owner: Ints, bits: Ints, stored: Ints) -> Layout:
+    """Add up entries to lists; the sums are whole numbers far below 2**53, so that float64 holds them exactly."""
+    return Layout(
+        np.bincount(owner, weights=bits, minlength=lists.n_lists).astype(np.int64),
+        np.bincount(owner, weights=stored, minlength=lists.n_lists).astype(np.int64),
+    )
+
+
+def least_bits(fmt: SynapseFormat, width: int) -> int:
+    """Return the fewest bits that one stored synapse can take in a list format, headers left out."""
+    extra = {"nxtf-sparse": "index_bits", "nxtf-runlength": "skip_bits", "lava-fc": "index_bits"}.get(fmt.rule)
+    return width + (_range(fmt, extra)[0] if extra else 0)

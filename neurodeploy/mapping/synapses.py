@@ -1,0 +1,133 @@
+"""The stored synapses of a projection, and the width in which a chip stores their weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.errors import FitError
+from neurodeploy.network import Conv, Dense, Pool, Projection, Sparse, synapse_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Matrix:
+    """Stored synapses, sorted by source and then target; each array has the shape ``(n_synapses,)``."""
+
+    source: NDArray[np.int32]
+    target: NDArray[np.int32]
+    weight: NDArray[np.int16]
+    n_source: int
+    n_target: int
+
+
+def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
+    """Return the stored synapses of a projection: those whose weight is not zero, or all where ``zeros`` is set.
+
+    Convolutions and pools are unrolled: one synapse a position and tap.
+    """
+    synapses = projection.synapses
+    n_target, n_source = synapse_shape(synapses)
+    if isinstance(synapses, Sparse):
+        source = np.repeat(np.arange(n_source, dtype=np.int32), np.diff(synapses.start))
+        target, weight = synapses.target, synapses.weights
+    elif isinstance(synapses, Dense):
+        full = synapses.weights.T
+        source, target = (i.astype(np.int32) for i in np.nonzero(np.ones_like(full) if zeros else full))
+        weight = full[source, target]
+    else:
+        source, target, weight = _unrolled(synapses if isinstance(synapses, Conv) else synapses.as_conv())
+    if not zeros:
+        kept = weight != 0
+        source, target, weight = source[kept], target[kept], weight[kept]
+    return Matrix(source, target, weight, n_source, n_target)
+
+
+def conv_of(projection: Projection) -> Conv | None:
+    """Return the shared kernels of a convolution or pool, None for a matrix."""
+    synapses = projection.synapses
+    if isinstance(synapses, Pool):
+        return synapses.as_conv()
+    return synapses if isinstance(synapses, Conv) else None
+
+
+def _unrolled(conv: Conv) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int16]]:
+    """Return source, target and weight of every position and tap of a convolution, sorted by source and target."""
+    c_out, in_group, kernel_h, kernel_w = conv.weights.shape
+    _, height, width = conv.input_shape
+    _, out_h, out_w = conv.output_shape
+    out_c, in_c, kh, kw, y, x = np.ogrid[:c_out, :in_group, :kernel_h, :kernel_w, :out_h, :out_w]
+    at_y = y * conv.stride[0] + kh * conv.dilation[0] - conv.padding[0]
+    at_x = x * conv.stride[1] + kw * conv.dilation[1] - conv.padding[1]
+    channel = out_c // (c_out // conv.groups) * in_group + in_c
+    inside = (at_y >= 0) & (at_y < height) & (at_x >= 0) & (at_x < width)
+    shape = (*conv.weights.shape, out_h, out_w)
+    inside = np.broadcast_to(inside, shape)
+    source = np.broadcast_to((channel * height + at_y) * width + at_x, shape)[inside]
+    target = np.broadcast_to((out_c * out_h + y) * out_w + x, shape)[inside]
+    weight = np.broadcast_to(conv.weights[..., None, None], shape)[inside]
+    order = np.lexsort((target, source))
+    return source[order].astype(np.int32), target[order].astype(np.int32), weight[order]
+
+
+def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_power: bool) -> int:
+    """Return the bits that weights need: those of Lava's ``optimize_weight_bits`` for the same array.
+
+    A power of two that divides all weights is not stored where the chip has an exponent. Weights of both signs take
+    two's complement; weights of one sign drop the sign bit where the chip shares it over a list, positive ones (with
+    zeros) as ``0..2**b - 1`` and negative ones as ``-2**b..-1``.
+
+    >>> needed_bits(np.array([-256, 254], np.int16), shared_sign=True, drops_common_power=True)
+    8
+    """
+    values = weights.astype(np.int64)
+    low, high = int(values.min(initial=0)), int(values.max(initial=0))
+    if low == high == 0:
+        return 1
+    power = int(np.bitwise_or.reduce(np.abs(values)))
+    shift = (power & -power).bit_length() - 1 if drops_common_power else 0
+    low, high = low >> shift, high >> shift
+    if shared_sign and low == 0:
+        return max(1, high.bit_length())
+    if shared_sign and int(values.max()) < 0:
+        return max(1, (-low - 1).bit_length())
+    return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
+
+
+def stored_bits(projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat, chip: Chip) -> int:
+    """Return the bits of a weight as the chip stores it: the smallest allowed width that holds all weights.
+
+    Raises:
+        FitError: if the chip has no such width.
+    """
+    given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
+    needed = needed_bits(
+        given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
+    )
+    allowed = [bits for bits in chip.weights.bits.value if bits >= needed]
+    if not allowed:
+        limit = max(chip.weights.bits.value)
+        raise FitError(
+            f"map: projection '{projection.name}' needs {needed} bits a weight, but chip '{chip.name}' stores at most "
+            f"{limit} ({chip.source_file}: weights.bits); with both signs {limit} bits hold {-(2 ** (limit - 1))}.."
+            f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels"
+        )
+    return min(allowed)
+
+
+def delay_bits(projection: Projection, chip: Chip) -> int:
+    """Return the bits of a delay that each synapse of a projection stores, 0 without delays.
+
+    Raises:
+        FitError: if the chip stores no delays, or only shorter ones.
+    """
+    needed = projection.max_delay.bit_length()
+    limit = chip.weights.delay_bits.value if chip.weights.delay_bits else 0
+    if needed > limit:
+        raise FitError(
+            f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, which take {needed} "
+            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays"
+        )
+    return needed

@@ -1,0 +1,136 @@
+"""Chip files: what they must hold, and the error for everything else."""
+
+from pathlib import Path
+
+import pytest
+
+from neurodeploy.chip import chip_from_dict, chip_names, load_chip
+from neurodeploy.errors import ChipError
+
+NUMBER = 'unit = "cores", source = "here", grade = "guess"'
+SMALL = f"""
+[chip]
+name = "tiny"
+title = "Tiny"
+year = 2024
+evidence = "made up for a test"
+[system]
+chips = {{ value = 1, {NUMBER} }}
+[cores]
+count = {{ value = 4, {NUMBER} }}
+[weights]
+bits = {{ value = [8], {NUMBER} }}
+"""
+
+
+def written(tmp_path: Path, text: str, name: str = "tiny.toml") -> Path:
+    path = tmp_path / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("name", chip_names())
+def test_shipped_chip_loads_under_its_own_name(name: str) -> None:
+    chip = load_chip(name)
+    assert chip.name == name
+    assert chip.source.startswith(f"hardware/{name}.toml (sha256 ")
+
+
+def test_both_loihis_are_shipped() -> None:
+    assert {"loihi1", "loihi2"} <= set(chip_names())
+
+
+def test_unknown_chip_lists_the_known_ones() -> None:
+    with pytest.raises(ChipError, match=r"chip: 'loihi9' is not known; known chips: .*loihi1, loihi2"):
+        load_chip("loihi9")
+
+
+def test_users_file_is_a_chip(tmp_path: Path) -> None:
+    assert load_chip(written(tmp_path, SMALL)).n_cores == 4
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ChipError, match=r"cannot read .*absent\.toml"):
+        load_chip(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("count =", "cuont =", r"cores: unknown key 'cuont'; known keys: count, per_tile"),
+        ("value = 4", "value = 0", r"cores\.count\.value: Input should be greater than or equal to 1"),
+        ("value = 4", "value = -4", r"cores\.count\.value"),
+        ("value = 4", "value = 4.5", r"cores\.count\.value"),
+        ("year = 2024", 'year = "2024"', r"chip\.year"),
+        ('grade = "guess"', 'grade = "hunch"', r"grade: Input should be 'measured', 'calibrated'"),
+        ("[weights]", "[wieghts]", r"unknown key 'wieghts'; known keys: chip, system, cores, weights"),
+        ("[chip]", "[chip", r"is no TOML file"),
+    ],
+)
+def test_bad_file_names_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = written(tmp_path, SMALL.replace(old, new, 1) if "grade" not in old else SMALL.replace(old, new))
+    with pytest.raises(ChipError, match=message) as caught:
+        load_chip(path)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("price", "message"),
+    [
+        (
+            '{ value = 1.0, unit = "ns", source = "x", grade = "guess" }',
+            "unit 'ns' does not belong here; use one of J, mJ",
+        ),
+        (
+            '{ low = 2.0, nominal = 1.0, high = 3.0, unit = "pJ", source = "x", grade = "guess" }',
+            "low <= nominal <= high",
+        ),
+        ('{ value = -1.0, unit = "pJ", source = "x", grade = "guess" }', "greater than or equal to 0"),
+        ('{ value = nan, unit = "pJ", source = "x", grade = "guess" }', "finite"),
+        (
+            '{ value = 1.0, low = 1.0, unit = "pJ", source = "x", grade = "guess" }',
+            "either value, or low, nominal and high",
+        ),
+        ('{ value = 1.0, unit = "pJ", grade = "guess" }', "Field required"),
+        ("1.0", "energy.spike_out"),
+    ],
+)
+def test_bad_price_names_its_key(tmp_path: Path, price: str, message: str) -> None:
+    path = written(tmp_path, f"{SMALL}[energy]\nspike_out = {price}\n")
+    with pytest.raises(ChipError, match=r"energy\.spike_out") as caught:
+        load_chip(path)
+    assert message in str(caught.value)
+
+
+def test_unknown_price_is_absent_not_zero(tmp_path: Path) -> None:
+    assert load_chip(written(tmp_path, SMALL)).energy.spike_out is None
+
+
+def test_band_is_given_in_si_units() -> None:
+    hop = load_chip("loihi1").energy.hop_ns
+    assert hop is not None
+    assert hop.si == pytest.approx((4.0e-12, 4.2e-12, 6.3e-12))
+
+
+def test_extending_file_changes_only_what_it_holds(tmp_path: Path) -> None:
+    path = written(tmp_path, f'extends = "loihi2"\n[cores]\nsynapse_words = {{ value = 12000, {NUMBER} }}\n')
+    chip, base = load_chip(path), load_chip("loihi2")
+    assert chip.cores.limits == {**base.cores.limits, "synapse_words": 12000}
+    assert chip.energy == base.energy
+    assert chip.sha256 != base.sha256
+
+
+def test_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ChipError, match="leads back to itself"):
+        load_chip(written(tmp_path, 'extends = "tiny"\n'))
+
+
+def test_dumped_chip_is_read_back_equal() -> None:
+    chip = load_chip("loihi1")
+    assert chip_from_dict(chip.model_dump(mode="json", exclude_none=True)) == chip
+
+
+def test_loihi1_holds_both_sets_of_prices() -> None:
+    chip = load_chip("loihi1")
+    assert chip.energy.synop["dense"].nominal == 35.5
+    assert chip.energy_alternative["davies2018"].synop["dense"].nominal == 23.6

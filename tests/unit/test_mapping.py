@@ -1,0 +1,287 @@
+"""Mapping small networks: every limit, every error, and the record on disk."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.chip import Chip, load_chip
+from neurodeploy.errors import FileError, FitError, UsageError
+from neurodeploy.mapping import load_mapping, map_network, save_mapping
+from neurodeploy.mapping.equal import block_sizes
+from neurodeploy.mapping.synapses import matrix_of, needed_bits
+from neurodeploy.network import (
+    Conv,
+    Cuba,
+    Dense,
+    Input,
+    Network,
+    Output,
+    Pool,
+    Population,
+    Projection,
+    Sparse,
+    Synapses,
+)
+
+MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
+
+
+def chain(*layers: Synapses, shape: tuple[int, ...] | None = None, delay: object = 0) -> Network:
+    """A network of the given layers in a row; populations p1, p2 and so on."""
+    sizes = [matrix_of(Projection(name="x", source="a", target="b", synapses=s)) for s in layers]
+    populations = [
+        Population(name=f"p{i}", shape=(m.n_target,), model=MODEL, first_step=i) for i, m in enumerate(sizes, start=1)
+    ]
+    names = ["input", *(p.name for p in populations)]
+    projections = [
+        Projection(name=f"w{i}", source=names[i - 1], target=names[i], synapses=s, delay=delay)
+        for i, s in enumerate(layers, start=1)
+    ]
+    return Network(
+        inputs=(Input(name="input", shape=shape or (sizes[0].n_source,)),),
+        populations=tuple(populations),
+        projections=tuple(projections),
+        outputs=(Output(name="out", population=names[-1]),),
+    )
+
+
+def ones(n_target: int, n_source: int, weight: int = 2) -> Dense:
+    return Dense(weights=np.full((n_target, n_source), weight, np.int16))
+
+
+def limited(chip: Chip, **limits: int) -> Chip:
+    counts = {name: getattr(chip.cores, name).model_copy(update={"value": value}) for name, value in limits.items()}
+    return chip.model_copy(update={"cores": chip.cores.model_copy(update=counts)})
+
+
+@pytest.mark.parametrize(
+    ("resource", "limit", "cores"),
+    [("neurons", 3, [4, 4]), ("input_axons", 4, [1, 3]), ("output_axons", 5, [2, 1]), ("synapse_words", 4, [1, 3])],
+)
+def test_layer_is_cut_by_whichever_limit_binds(resource: str, limit: int, cores: list[int]) -> None:
+    """Ten neurons with four sources each, then ten with one each; every list fits one word."""
+    network = chain(ones(10, 4), Dense(weights=np.eye(10, dtype=np.int16)))
+    mapping = map_network(network, limited(load_chip("loihi1"), **{resource: limit}))
+    assert [len(mapping.layer_cores(name)) for name in ("p1", "p2")] == cores
+    assert max(load.used[resource] for load in mapping.cores) <= limit
+
+
+def test_neuron_whose_lists_alone_exceed_a_core_is_refused() -> None:
+    with pytest.raises(FitError, match=r"layer 'p1' needs 4 synapse words on its core 0, which holds 1 of its neurons"):
+        map_network(chain(ones(10, 4)), limited(load_chip("loihi1"), synapse_words=3))
+
+
+def test_output_axons_count_destination_cores() -> None:
+    """The target of ten neurons lies on two cores, so that each source neuron takes two output entries."""
+    network = chain(ones(4, 1), ones(10, 4))
+    mapping = map_network(network, limited(load_chip("loihi1"), neurons=5))
+    assert mapping.cores[0].used["output_axons"] == 4 * 2
+
+
+def test_source_without_a_synapse_on_a_core_takes_no_axon_there() -> None:
+    weights = np.zeros((10, 4), np.int16)
+    weights[:5, 0] = weights[5:, 1:] = 2
+    mapping = map_network(chain(ones(4, 1), Dense(weights=weights)), limited(load_chip("loihi1"), neurons=5))
+    first, second, third = mapping.cores
+    assert (second.used["input_axons"], third.used["input_axons"]) == (1, 3)
+    assert first.used["output_axons"] == 1 + 3
+
+
+def test_recurrent_layer_sends_to_all_its_own_parts() -> None:
+    network = chain(ones(6, 2))
+    loop = Projection(name="loop", source="p1", target="p1", synapses=ones(6, 6))
+    network = Network(
+        inputs=network.inputs,
+        populations=network.populations,
+        outputs=network.outputs,
+        projections=(*network.projections, loop),
+    )
+    mapping = map_network(network, limited(load_chip("loihi1"), neurons=2))
+    assert [load.used["output_axons"] for load in mapping.cores] == [2 * 3] * 3
+    assert [load.used["input_axons"] for load in mapping.cores] == [2 + 6] * 3
+
+
+def test_error_of_an_overfull_core_names_layer_core_value_limit_and_key() -> None:
+    with pytest.raises(FitError) as caught:
+        map_network(chain(ones(3, 50)), limited(load_chip("loihi1"), input_axons=40))
+    assert "layer 'p1' needs 50 input axons on its core 0" in str(caught.value)
+    assert "allows 40 (hardware/loihi1.toml: cores.input_axons)" in str(caught.value)
+    assert caught.value.binding == {"layer": "p1", "core": 0, "resource": "input_axons", "used": 50, "limit": 40}
+
+
+def test_error_of_too_many_cores_names_the_largest_layer() -> None:
+    with pytest.raises(
+        FitError, match=r"needs 201 cores, 200 of them for layer 'p1', but chip 'loihi1' has 128"
+    ) as caught:
+        map_network(chain(ones(200, 2), ones(1, 200)), limited(load_chip("loihi1"), neurons=1))
+    assert caught.value.binding is not None
+    assert caught.value.binding["used"] == 201
+
+
+def test_unknown_split_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="split 'best' is not known; known splits: equal"):
+        map_network(chain(ones(1, 1)), load_chip("loihi1"), split="best")
+
+
+def test_layer_without_synapses_takes_a_core_and_no_words() -> None:
+    mapping = map_network(chain(ones(3, 2, 0)), load_chip("loihi2"))
+    assert mapping.synaptic_bytes == 0
+    assert mapping.cores[0].used["neurons"] == 3
+
+
+def test_sparse_and_dense_records_of_one_matrix_map_alike() -> None:
+    rng = np.random.default_rng(5)
+    weights = (rng.integers(-63, 64, (30, 40)) * (rng.random((30, 40)) < 0.3)).astype(np.int16)
+    source, target = np.nonzero(weights.T)
+    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=40))])
+    sparse = Sparse(n_target=30, start=start, target=target, weights=weights[target, source])
+    chip = load_chip("loihi1")
+    of_dense, of_sparse = (map_network(chain(s), chip).cores[0] for s in (Dense(weights=weights), sparse))
+    assert (of_dense.words, of_dense.formats, of_dense.used) == (of_sparse.words, of_sparse.formats, of_sparse.used)
+
+
+def test_convolution_unrolls_to_the_matrix_of_its_definition() -> None:
+    """Compared with the sum over taps written as plain loops, with stride, padding, dilation and groups."""
+    rng = np.random.default_rng(3)
+    conv = Conv(
+        weights=rng.integers(1, 100, (4, 1, 2, 3)),
+        input_shape=(2, 5, 6),
+        stride=(2, 1),
+        padding=(1, 2),
+        dilation=(1, 2),
+        groups=2,
+    )
+    matrix = matrix_of(Projection(name="c", source="a", target="b", synapses=conv))
+    dense = np.zeros((matrix.n_target, matrix.n_source), int)
+    dense[matrix.target, matrix.source] = matrix.weight
+    expected = np.zeros_like(dense)
+    for o, y, x in np.ndindex(conv.output_shape):
+        for h, w in np.ndindex(2, 3):
+            at = (y * 2 + h - 1, x + 2 * w - 2)
+            if 0 <= at[0] < 5 and 0 <= at[1] < 6:
+                row = np.ravel_multi_index((o, y, x), conv.output_shape)
+                expected[row, np.ravel_multi_index((o // 2, *at), (2, 5, 6))] = conv.weights[o, 0, h, w]
+    assert np.array_equal(dense, expected)
+
+
+def test_loihi_2_stores_a_kernel_once_whatever_the_number_of_positions() -> None:
+    kernel = np.full((4, 3, 3, 3), 5, np.int16)
+    words = [
+        map_network(chain(Conv(weights=kernel, input_shape=(3, n, n)), shape=(3, n, n)), load_chip("loihi2"))
+        .cores[0]
+        .words["w1"]
+        for n in (4, 9)
+    ]
+    assert words == [3 * 3 * 3 * 1] * 2
+
+
+def test_pool_on_loihi_2_is_a_kernel_of_one_channel_each() -> None:
+    pool = Pool(input_shape=(2, 4, 4), kernel=(2, 2), stride=(2, 2))
+    mapping = map_network(chain(pool, shape=(2, 4, 4)), load_chip("loihi2"))
+    assert mapping.cores[0].words["w1"] == 2 * 4
+
+
+@pytest.mark.parametrize(
+    ("values", "bits"),
+    [
+        ([0], 1),
+        ([1], 1),
+        ([3, 0], 2),
+        ([255], 8),
+        ([-1], 1),
+        ([-256, -1], 8),
+        ([-1, 0], 1),
+        ([-1, 1], 2),
+        ([-128, 127], 8),
+        ([-256, 254], 8),
+        ([-255, 254], 9),
+        ([-64, 64], 2),
+        ([-6, 6], 3),
+        ([-24, 42], 6),
+        ([76], 5),
+        ([-10, 8], 4),
+    ],
+)
+def test_width_of_weights_by_hand(values: list[int], bits: int) -> None:
+    assert needed_bits(np.array(values, np.int16), shared_sign=True, drops_common_power=True) == bits
+
+
+def test_width_without_shared_sign_keeps_the_sign_bit() -> None:
+    assert needed_bits(np.array([127], np.int16), shared_sign=False, drops_common_power=True) == 8
+    assert needed_bits(np.array([126], np.int16), shared_sign=False, drops_common_power=False) == 8
+
+
+def test_seven_bits_are_stored_as_eight() -> None:
+    mapping = map_network(chain(Dense(weights=np.array([[63, -64, 1]], np.int16))), load_chip("loihi1"))
+    assert mapping.cores[0].weight_bits["w1"] == 8
+
+
+def test_weights_wider_than_the_chip_stores_are_refused_with_the_range() -> None:
+    with pytest.raises(FitError, match=r"'w1' needs 9 bits .* at most 8 .*weights\.bits.* hold -128\.\.127"):
+        map_network(chain(Dense(weights=np.array([[255, -1]], np.int16))), load_chip("loihi1"))
+
+
+def test_delays_widen_each_synapse_and_lower_the_addressable_neurons() -> None:
+    plain, delayed = (map_network(chain(ones(200, 3), delay=d), load_chip("loihi1")) for d in (0, 62))
+    assert (len(plain.cores), len(delayed.cores)) == (1, 2)
+    assert delayed.cores[0].used["neurons"] == 100
+    assert delayed.synaptic_bytes > plain.synaptic_bytes
+
+
+def test_cores_fill_tiles_column_by_column_and_then_chips() -> None:
+    mapping = map_network(chain(ones(40, 1)), limited(load_chip("loihi1"), neurons=1))
+    assert [(load.core, load.tile, load.x, load.y) for load in mapping.cores[:6]] == [
+        (0, 0, 0, 0),
+        (1, 0, 0, 0),
+        (2, 0, 0, 0),
+        (3, 0, 0, 0),
+        (4, 1, 0, 1),
+        (5, 1, 0, 1),
+    ]
+    assert (mapping.cores[16].tile, mapping.cores[16].x, mapping.cores[16].y) == (4, 1, 0)
+    assert mapping.n_tiles == 10
+
+
+def test_core_labels_give_each_neuron_its_core() -> None:
+    labels = map_network(chain(ones(5, 1), ones(3, 5)), limited(load_chip("loihi1"), neurons=2)).core_labels()
+    assert labels["p1"].tolist() == [0, 0, 1, 1, 2]
+    assert labels["p2"].tolist() == [3, 3, 4]
+
+
+def test_block_sizes_are_those_of_the_smallest_number_of_parts() -> None:
+    assert block_sizes(512, 1)[:3] == [512, 256, 171]
+    assert block_sizes(3, 3) == [1]
+
+
+def test_mapping_is_written_and_read_back_the_same(tmp_path: Path) -> None:
+    mapping = map_network(chain(ones(5, 1), ones(3, 5)), limited(load_chip("loihi1"), neurons=2))
+    save_mapping(mapping, tmp_path / "m.json")
+    again = load_mapping(tmp_path / "m.json")
+    assert again.chip == mapping.chip
+    assert (again.network, again.sizes, again.limits, again.split) == (
+        mapping.network,
+        mapping.sizes,
+        mapping.limits,
+        "equal",
+    )
+    for a, b in zip(again.cores, mapping.cores):
+        assert (a.chip, a.core, a.words, a.formats, a.used, a.stored) == (
+            b.chip,
+            b.core,
+            b.words,
+            b.formats,
+            b.used,
+            b.stored,
+        )
+        assert {k: v.tolist() for k, v in a.neurons.items()} == {k: v.tolist() for k, v in b.neurons.items()}
+    assert list(tmp_path.iterdir()) == [tmp_path / "m.json"]
+
+
+@pytest.mark.parametrize(("text", "message"), [("{", "damaged"), ("[]", "something else"), (None, "cannot read")])
+def test_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "m.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(FileError, match=message):
+        load_mapping(path)
