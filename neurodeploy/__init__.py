@@ -1,1 +1,56 @@
-"""neurodeploy"""
+"""neurodeploy: train sparse spiking networks, prove them bit-exact, and size them for a neuromorphic chip.
+
+The names below load on first use, so ``import neurodeploy`` imports neither torch nor Lava. Stages that are packages of
+their own are imported from there (``from neurodeploy.simulate import simulate``); ``neurodeploy.commands`` holds one
+function for each command of the command line.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Activity": "neurodeploy.activity",
+    "Chip": "neurodeploy.chip",
+    "Cost": "neurodeploy.estimate.record",
+    "Events": "neurodeploy.activity",
+    "Mapping": "neurodeploy.mapping.record",
+    "Network": "neurodeploy.network",
+    "NeurodeployError": "neurodeploy.errors",
+    "Samples": "neurodeploy.activity",
+    "accuracy": "neurodeploy.simulate.decode",
+    "check_nir": "neurodeploy.exchange.check",
+    "chip_names": "neurodeploy.chip",
+    "compare": "neurodeploy.simulate.verify",
+    "decode": "neurodeploy.simulate.decode",
+    "from_nir": "neurodeploy.exchange.from_nir",
+    "load_activity": "neurodeploy.activity",
+    "load_chip": "neurodeploy.chip",
+    "load_mapping": "neurodeploy.mapping.record",
+    "load_recipe": "neurodeploy.recipe",
+    "load_samples": "neurodeploy.activity",
+    "make_report": "neurodeploy.report",
+    "map_network": "neurodeploy.mapping",
+    "save_activity": "neurodeploy.activity",
+    "save_mapping": "neurodeploy.mapping.record",
+    "save_samples": "neurodeploy.activity",
+    "to_nir": "neurodeploy.exchange.to_nir",
+    "write_report": "neurodeploy.report",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'neurodeploy' has no attribute '{name}'")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

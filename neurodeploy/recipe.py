@@ -74,7 +74,7 @@ class SparseRecipe(_Record):
 
 
 class TrainingRecipe(_Record):
-    """Optimiser and length of training."""
+    """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``)."""
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 32
@@ -82,6 +82,7 @@ class TrainingRecipe(_Record):
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     weight_scale: Annotated[float, Field(gt=0)] = 1.0
     logit_scale: Annotated[float, Field(gt=0)] = 1.0
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class Recipe(_Record):

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurodeploy.activity import Activity, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.network import Network
@@ -26,6 +29,7 @@ def simulate(
     engine: str = "reference",
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
+    labels: Mapping[str, NDArray[np.int32]] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Activity:
     """Return what the network does with the samples on one of the ``ENGINES``.
@@ -36,6 +40,7 @@ def simulate(
         engine: name of the engine; all give the same bits.
         n_steps: steps run for each sample; by default those of the samples plus the network's depth.
         probe: ``(population, "u" or "v")`` pairs whose states to record.
+        labels: one whole number per neuron, its core, say; asks for ``Activity.updated``. Not on ``lava``.
         progress: called with the numbers of finished and of all samples.
 
     Raises:
@@ -46,4 +51,8 @@ def simulate(
         raise UsageError(f"simulate: unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     module, function = ENGINES[engine]
     run: Callable[..., Activity] = getattr(import_module(module), function)
-    return run(network, samples, n_steps=n_steps, probe=probe, progress=progress)
+    if labels is None:
+        return run(network, samples, n_steps=n_steps, probe=probe, progress=progress)
+    if engine == "lava":
+        raise UsageError("simulate: engine 'lava' counts no updated neurons; use another engine with labels")
+    return run(network, samples, n_steps=n_steps, probe=probe, labels=labels, progress=progress)

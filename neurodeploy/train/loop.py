@@ -130,6 +130,7 @@ class _Run:
     def __init__(self, recipe: Recipe, samples: Samples) -> None:
         self.logit_scale = recipe.training.logit_scale
         self.batch_size = recipe.training.batch_size
+        self.label_smoothing = recipe.training.label_smoothing
         self.spikes, self.labels = to_tensors(samples)
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
@@ -162,7 +163,7 @@ class _Run:
         loss_sum, n_right = 0.0, 0
         for index in torch.randperm(len(self.spikes), generator=self.shuffle).split(self.batch_size):
             logits = self.logits(self.spikes[index])
-            loss = torch.nn.functional.cross_entropy(logits, self.labels[index])
+            loss = torch.nn.functional.cross_entropy(logits, self.labels[index], label_smoothing=self.label_smoothing)
             if not torch.isfinite(loss):
                 raise TrainingError(f"train: the loss became {loss.item()}; lower training.learning_rate")
             self.optimizer.zero_grad()

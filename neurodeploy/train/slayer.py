@@ -7,6 +7,9 @@ currents and voltages stay within 24 bits and thresholds below 64 float units.
 
 from __future__ import annotations
 
+import contextlib
+import io
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,7 +22,14 @@ from neurodeploy.network import DECAY_ONE, Cuba, Dense, Input, Network, Output, 
 from neurodeploy.recipe import Recipe
 
 try:
-    from lava.lib.dl.slayer.block import cuba
+    # lava-dl prints advice about optional packages when it is imported
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        from lava.lib.dl.slayer.block import cuba
 except ImportError as error:
     raise MissingPackageError(
         "train: lava-dl is not installed; it needs Python 3.10: pip install 'neurodeploy[train]'"

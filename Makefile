@@ -1,0 +1,46 @@
+# make demo: the whole path on real data.   make test: the tests.   Both set up what they need first.
+.POSIX:
+.PHONY: help demo test test-all test-core lint lock clean setup
+
+EXTRAS = train,lava,report,map,dev
+CORE_EXTRAS = report,map,dev
+# the Python of test-core: python3.10 to python3.13
+PYTHON = python3.12
+
+help:
+	@echo "make demo                        train, export, map, simulate on Lava, estimate: the whole path on real data"
+	@echo "make test                        tests (Python 3.10 with torch and Lava)"
+	@echo "make test-all                    the same with the slow ones"
+	@echo "make test-core PYTHON=python3.12 tests of the half that needs neither torch nor Lava"
+	@echo "make lint                        ruff and mypy"
+	@echo "make lock                        write constraints.txt anew (needs uv)"
+	@echo "make clean                       remove environments, runs and caches"
+
+setup:
+	@tools/setup.sh 3.10 .venv $(EXTRAS)
+
+demo: setup
+	@.venv/bin/neurodeploy demo --force
+
+test: setup
+	@.venv/bin/python -m pytest -m "not slow"
+
+test-all: setup
+	@.venv/bin/python -m pytest
+
+test-core:
+	@version=$$(echo $(PYTHON) | sed 's/.*python//'); \
+	tools/setup.sh $$version .venv-core-$$version $(CORE_EXTRAS) && \
+	.venv-core-$$version/bin/python -m pytest -m "not slow"
+
+lint: setup
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
+
+lock:
+	uv pip compile pyproject.toml --universal --python-version 3.10 --fork-strategy requires-python \
+		--extra train --extra lava --extra report --extra map --extra sweep --extra data --extra oracle --extra dev \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
+
+clean:
+	rm -rf .venv .venv-core-* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,326 @@
+"""The command line: one command = one public function of ``neurodeploy.commands``. Nothing is computed here.
+
+Results go to standard output (``--json``: as one JSON object), messages and progress to standard error. A failure is one
+message and an exit code of its own (``neurodeploy.errors``), without a traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurodeploy.errors import NeurodeployError
+
+app = typer.Typer(
+    name="neurodeploy",
+    help="Train sparse spiking networks, prove them bit-exact, and size them for a neuromorphic chip.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be mapped onto.")
+app.add_typer(chips_app, name="chips")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace results of an earlier run.")]
+NirFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .nir file, or a run's folder.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="An .npz file of samples, a run's folder, or a recipe.")]
+ChipName = Annotated[str, typer.Option("--chip", help="Name of a chip, or a chip file.")]
+NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]
+
+
+def main() -> None:
+    """Run the command line; the entry point of the program ``neurodeploy``."""
+    try:
+        app()
+    except NeurodeployError as error:
+        print(f"neurodeploy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"neurodeploy: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        sys.exit(3)
+
+
+@app.command(epilog="Example: neurodeploy demo --out runs/demo")
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything that the demo writes.")] = Path("runs/demo"),
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """The whole path on real data: train, export, map, simulate on Lava, verify, estimate, report."""
+    from neurodeploy import commands
+
+    with _progress() as bar:
+        result = commands.demo(out=out, force=force, say=_say, progress=bar)
+    if as_json:
+        _print_json(result)
+    else:
+        print(f"\n{Path(result['files']['report_text']).read_text(encoding='utf-8')}")
+
+
+@app.command(epilog="Example: neurodeploy train digits-mlp --out runs/digits-mlp")
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default runs/NAME.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network that is sparse from the first step, and keep its best checkpoint."""
+    from neurodeploy import commands
+    from neurodeploy.recipe import load_recipe
+
+    epochs = load_recipe(recipe).training.epochs
+    with _progress() as bar:
+        result = commands.train(recipe, out=out, force=force, on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs))
+    _show(result, as_json)
+
+
+@app.command(epilog="Example: neurodeploy export runs/digits-mlp")
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or a checkpoint.")],
+    out: Annotated[Path | None, typer.Option(help="NIR file to write; by default RUN/model.nir.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write the trained integers as a NIR file, read it back and compare."""
+    from neurodeploy import commands
+
+    _show(commands.export(run, out=out, force=force), as_json)
+
+
+@app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
+def check(file: NirFile, as_json: Json = False) -> None:
+    """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported."""
+    from neurodeploy import commands
+
+    report = commands.check(file)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        _table("Node|Type|Verdict|Reason", [(n.name, n.type, n.verdict, n.reason) for n in report.nodes])
+    if not report.ok:
+        raise typer.Exit(6)
+
+
+@app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
+def map_(
+    file: NirFile,
+    chip: ChipName,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Place a network on a chip's cores under all its limits, with the smallest synapse format on each core."""
+    from neurodeploy import commands
+
+    result = commands.map_summary(commands.map(file, chip=chip, out=out))
+    if as_json:
+        _print_json(result)
+        return
+    print(f"{file} fits {result['chip']}: {result['cores']} cores, {_kib(result['synaptic_bytes'])}")
+    rows = [(la["name"], la["cores"], _kib(la["synaptic_bytes"]), ", ".join(la["formats"])) for la in result["layers"]]
+    _table("Layer|Cores|Synaptic memory|Format", rows)
+
+
+@app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine reference")
+def simulate(
+    file: NirFile,
+    data: Data,
+    engine: Annotated[str, typer.Option(help="reference or lava.")] = "reference",
+    samples: NSamples = None,
+    out: Annotated[Path | None, typer.Option(help=".npz file to write the activity to.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Run a network on samples and count its spikes."""
+    from neurodeploy import commands
+
+    with _progress() as bar:
+        summary = commands.simulate(
+            file, data, engine=engine, n_samples=samples, out=out, progress=lambda n, of: bar(engine, n, of)
+        )[1]
+    _show(summary, as_json)
+
+
+@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,lava")
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, or a .nir file.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Samples; by default the run's test part.")
+    ] = None,
+    engines: Annotated[str, typer.Option(help="Two or more of slayer, reference, lava.")] = "slayer,reference,lava",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Run the same samples on several engines: equal to the last spike, or the first difference."""
+    from neurodeploy import commands
+
+    with _progress() as bar:
+        result = commands.verify(
+            source,
+            data,
+            engines=[e.strip() for e in engines.split(",") if e.strip()],
+            n_samples=samples,
+            progress=lambda n, of: bar("verify", n, of),
+        )
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        _table(
+            "Population|Places|Spikes|Different",
+            [(p.name, p.places, p.spikes, p.different) for p in result.populations],
+        )
+        print(
+            f"{', '.join(result.engines)}: "
+            + ("equal" if result.equal else f"differ first at {result.first_difference}")
+        )
+    if not result.equal:
+        raise typer.Exit(12)
+
+
+@app.command(epilog="Example: neurodeploy estimate runs/digits-mlp --chip loihi2 --data runs/digits-mlp")
+def estimate(
+    file: NirFile,
+    chip: ChipName,
+    data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
+    activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
+    samples: NSamples = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
+    from neurodeploy import commands
+
+    cost = commands.estimate(file, chip=chip, data=data, activity=activity, n_samples=samples)
+    if as_json:
+        _print_json(cost.to_json())
+    else:
+        from neurodeploy.report import text_cost
+
+        print(text_cost(cost))
+
+
+@app.command(epilog="Example: neurodeploy report runs/digits-mlp --chip loihi1 --chip loihi2")
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder with an exported network.")],
+    chip: Annotated[
+        list[str] | None, typer.Option(help="Chips; may be repeated. By default loihi1 and loihi2.")
+    ] = None,
+    engines: Annotated[str, typer.Option(help="Engines to verify with.")] = "slayer,reference,lava",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples to verify.")] = 64,
+    as_json: Json = False,
+) -> None:
+    """Write report.json, report.md and report.html of a run: exactness, memory, cores, energy, latency."""
+    from neurodeploy import commands
+
+    with _progress() as bar:
+        result = commands.report(
+            run,
+            chips=chip or list(commands.DEMO_CHIPS),
+            engines=[e.strip() for e in engines.split(",") if e.strip()],
+            n_samples=samples,
+            progress=lambda n, of: bar("report", n, of),
+        )
+    if as_json:
+        _print_json(result["report"])
+    else:
+        print(Path(result["files"]["report_text"]).read_text(encoding="utf-8"))
+
+
+@chips_app.command("list", epilog="Example: neurodeploy chips list --json")
+def chips_list(as_json: Json = False) -> None:
+    """List the chips that networks can be mapped onto."""
+    from neurodeploy.chip import chip_names, load_chip
+
+    chips = [load_chip(name).chip for name in chip_names()]
+    if as_json:
+        _print_json([{"name": c.name, "title": c.title, "year": c.year} for c in chips])
+    else:
+        _table("Name|Chip|Year|Evidence", [(c.name, c.title, c.year, c.evidence) for c in chips])
+
+
+@chips_app.command("show", epilog="Example: neurodeploy chips show loihi2")
+def chips_show(
+    name: Annotated[str, typer.Argument(help="Name of a chip, or a chip file.")], as_json: Json = False
+) -> None:
+    """Show every number of a chip with its unit, source and grade."""
+    from neurodeploy import commands
+
+    rows = commands.chip_rows(name)
+    if as_json:
+        _print_json(rows)
+    else:
+        _table("Key|Value|Unit|Grade|Source", [tuple(r.values()) for r in rows])
+
+
+@app.command(epilog="Example: neurodeploy doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say which Python, torch and Lava were found and what is broken."""
+    from neurodeploy import commands
+
+    result = commands.doctor()
+    if as_json:
+        _print_json(result)
+    else:
+        rows = [("ok" if c["ok"] else "BROKEN", c["what"], c["found"] or "-", c["note"]) for c in result["checks"]]
+        _table("|What|Found|Note", rows)
+    if not result["ok"]:
+        raise typer.Exit(13)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def _show(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(result)
+        return
+    for key, value in result.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        print(f"{key.replace('_', ' '):22} {shown}")
+
+
+def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header.split("|"), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _kib(n_bytes: int) -> str:
+    return f"{n_bytes / 1024:.1f} KiB"
+
+
+def _epoch_line(metrics: Any) -> str:
+    return f"train: loss {metrics.loss:.3f}, validation {metrics.validation_accuracy:.1%}"
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Give a function ``(text, done, of)`` that moves a progress bar on standard error; silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def move(text: str, done: int, of: int) -> None:
+            stage = text.split(":")[0]
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(text, total=of)
+            progress.update(tasks[stage], description=text, completed=done, total=of)
+
+        yield move

@@ -1,0 +1,286 @@
+"""One public function for each command of the command line: files in, files and records out.
+
+Every function here only joins stages; the work is done in the packages it calls. torch and Lava are imported by
+``train``, ``export`` and by ``verify`` and ``demo`` with the engine that needs them, and by nothing else.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.activity import Activity, Samples, load_samples, save_activity
+from neurodeploy.chip import load_chip
+from neurodeploy.errors import (
+    DataError,
+    LavaError,
+    MismatchError,
+    UsageError,
+)
+from neurodeploy.mapping import map_network
+from neurodeploy.mapping.record import Mapping as ChipMapping
+from neurodeploy.mapping.record import save_mapping
+from neurodeploy.network import Network, n_masked, n_nonzero, n_parameters
+from neurodeploy.recipe import find_recipe, load_recipe, parse_recipe
+from neurodeploy.simulate import ENGINES
+from neurodeploy.simulate import simulate as simulate_network
+from neurodeploy.simulate.decode import accuracy
+from neurodeploy.simulate.verify import Verification, compare
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+NETWORK_FILE = "model.nir"
+TEST_FILE = "test.npz"
+DEMO_RECIPE = "digits-mlp"
+DEMO_CHIPS = ("loihi1", "loihi2")
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Density:
+    """Connections of a network, counted: ``mask`` kept by training, ``nonzero`` after quantisation, of ``weights``."""
+
+    weights: int
+    mask: int
+    nonzero: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts and both densities."""
+        return {**asdict(self), "density": self.mask / self.weights, "density_nonzero": self.nonzero / self.weights}
+
+
+def count_connections(network: Network) -> Density:
+    """Return how many connections a network could have, keeps, and has with a weight other than zero."""
+    projections = network.projections
+    return Density(
+        weights=sum(n_parameters(p) for p in projections),
+        mask=sum(n_masked(p) for p in projections),
+        nonzero=sum(n_nonzero(p) for p in projections),
+    )
+
+
+def train(
+    recipe: str | Path, *, out: Path | None = None, force: bool = False, on_epoch: Callable[[Any], None] | None = None
+) -> dict[str, Any]:
+    """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
+
+    Returns:
+        What ``neurodeploy.train.loop.TrainingResult`` holds, as plain values.
+    """
+    text = find_recipe(recipe).read_text(encoding="utf-8")
+    checked = parse_recipe(text, where=str(recipe))
+    loop = import_module("neurodeploy.train.loop")
+    result = loop.train(checked, out or Path("runs") / checked.name, recipe_text=text, force=force, on_epoch=on_epoch)
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
+
+
+def export(run: Path, *, out: Path | None = None, force: bool = False) -> dict[str, Any]:
+    """Write the network of a run's checkpoint as a NIR file, by default ``model.nir`` in the run's folder.
+
+    The file is read back and compared before the function returns.
+
+    Returns:
+        The path, its size in bytes, the counts of connections, recounted from the file, and the fingerprint.
+    """
+    from neurodeploy.exchange.from_nir import from_nir
+    from neurodeploy.exchange.to_nir import to_nir
+
+    path = out or run / NETWORK_FILE
+    to_nir(_checkpoint_network(run)[1], path, force=force)
+    network = from_nir(path)
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        **count_connections(network).to_json(),
+        "fingerprint": network.fingerprint,
+    }
+
+
+def load_network(path: Path) -> Network:
+    """Return the network in a NIR file, or in the ``model.nir`` of a run's folder."""
+    from neurodeploy.exchange.from_nir import from_nir
+
+    return from_nir(path / NETWORK_FILE if path.is_dir() else path)
+
+
+def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
+    """Return samples from an ``.npz`` file, a run's folder (its test part), or a recipe (its test part, encoded anew).
+
+    Args:
+        n_samples: only so many, from the first on.
+
+    Raises:
+        DataError: where ``data`` is none of these, or holds fewer samples than asked for.
+    """
+    path = Path(data)
+    if path.is_dir():
+        samples = load_samples(path / TEST_FILE)
+    elif path.suffix == ".npz":
+        samples = load_samples(path)
+    elif path.suffix == ".toml" or not path.exists():
+        samples = _recipe_samples(data)
+    else:
+        raise DataError(f"data: {data} is neither an .npz file of samples, a run's folder nor a recipe")
+    if n_samples is None:
+        return samples
+    if not 1 <= n_samples <= samples.n_samples:
+        raise DataError(f"data: asked for {n_samples} samples, {data} has {samples.n_samples}")
+    return samples.take(0, n_samples)
+
+
+def map(file: Path, *, chip: str, out: Path | None = None) -> ChipMapping:
+    """Map the network of a NIR file onto a chip; with ``out``, write the mapping there as JSON."""
+    mapping = map_network(load_network(file), load_chip(chip))
+    if out is not None:
+        save_mapping(mapping, out)
+    return mapping
+
+
+def simulate(
+    file: Path,
+    data: str | Path,
+    *,
+    engine: str = "reference",
+    n_samples: int | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Activity, dict[str, Any]]:
+    """Run the network of a NIR file on samples; with ``out``, write the activity there as ``.npz``.
+
+    Returns:
+        The activity, and a summary of it as plain values: accuracy where the samples carry labels, spikes, overflow.
+    """
+    network, samples = load_network(file), load_data(data, n_samples=n_samples)
+    started = time.perf_counter()
+    activity = simulate_network(network, samples, engine=engine, progress=progress)
+    summary = {
+        "engine": engine,
+        "samples": samples.n_samples,
+        "steps": activity.n_steps,
+        "accuracy": None if samples.labels is None else accuracy(network, activity, samples),
+        "spikes": {name: len(events) for name, events in activity.spikes.items()},
+        "overflow": dict(activity.overflow),
+        "seconds": time.perf_counter() - started,
+    }
+    if out is not None:
+        save_activity(activity, out)
+    return activity, summary
+
+
+def verify(
+    source: Path,
+    data: str | Path | None = None,
+    *,
+    engines: Sequence[str] = ("slayer", "reference", "lava"),
+    n_samples: int | None = 64,
+    progress: Progress | None = None,
+) -> Verification:
+    """Run the same samples on several engines and compare every spike.
+
+    ``slayer`` runs the checkpoint of a run's folder, the others the NIR file, so that the file itself is under test.
+
+    Args:
+        source: a run's folder, or a NIR file where ``slayer`` takes no part.
+        data: samples (see ``load_data``); by default the test part of the run.
+        engines: at least two of ``slayer`` and the simulators.
+
+    Raises:
+        UsageError: for an unknown engine, fewer than two, ``slayer`` without a run's folder, or a file without data.
+        MismatchError: where the run's checkpoint and file do not hold the same network.
+    """
+    unknown = [e for e in engines if e != "slayer" and e not in ENGINES]
+    if unknown:
+        raise UsageError(f"verify: unknown engine '{unknown[0]}'; known: slayer, {', '.join(ENGINES)}")
+    if "slayer" in engines and not source.is_dir():
+        raise UsageError(
+            f"verify: engine 'slayer' runs a checkpoint, but {source} is not a run's folder; name the folder, or leave "
+            "slayer out of --engines"
+        )
+    if data is None and not source.is_dir():
+        raise UsageError(f"verify: {source} is a file; say which samples to run: neurodeploy verify FILE DATA")
+    network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
+    return compare([_run_engine(engine, source, network, samples, progress) for engine in engines])
+
+
+def doctor() -> dict[str, Any]:
+    """Return which Python, torch and Lava were found and what is broken, as plain values."""
+    from neurodeploy.simulate.lava import find_lava_python
+
+    checks = [_python_check()]
+    for package, extra in _PACKAGES.items():
+        checks.append(_package_check(package, extra))
+    try:
+        checks.append({"what": "Lava worker", "found": find_lava_python(), "ok": True, "note": ""})
+    except LavaError as error:
+        checks.append({"what": "Lava worker", "found": None, "ok": False, "note": str(error)})
+    return {"ok": all(c["ok"] for c in checks), "checks": checks}
+
+
+_PACKAGES = {
+    "numpy": "",
+    "numba": "",
+    "nir": "",
+    "torch": "train",
+    "lava-dl": "train",
+    "lava-nc": "lava",
+    "scikit-learn": "train",
+    "plotly": "report",
+    "jinja2": "report",
+}
+
+
+def _python_check() -> dict[str, Any]:
+    supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    note = "" if supported else "neurodeploy runs on Python 3.10 to 3.13"
+    if supported and sys.version_info[:2] != (3, 10):
+        note = "training needs Python 3.10; everything from the NIR file onwards works here"
+    return {"what": "Python", "found": f"{platform.python_version()} ({sys.executable})", "ok": supported, "note": note}
+
+
+def _package_check(package: str, extra: str) -> dict[str, Any]:
+    """A package counts as broken where it is installed and does not import, or is missing from the core."""
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        note = f"pip install 'neurodeploy[{extra}]'" if extra else "pip install neurodeploy"
+        return {"what": package, "found": None, "ok": bool(extra), "note": f"not installed; {note}"}
+    module = {"lava-dl": "lava.lib.dl", "lava-nc": "lava.magma", "scikit-learn": "sklearn"}.get(package, package)
+    try:
+        import_module(module)
+    except Exception as error:
+        return {"what": package, "found": version, "ok": False, "note": f"does not import: {error}"}
+    return {"what": package, "found": version, "ok": True, "note": ""}
+
+
+def _checkpoint_network(run: Path) -> tuple[Any, Network]:
+    """Return the model of a run's checkpoint and the network exported from it."""
+    load_checkpoint = import_module("neurodeploy.train.checkpoint").load_checkpoint
+    slayer = import_module("neurodeploy.train.slayer")
+    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
+    return checkpoint.model, slayer.to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)
+
+
+def _run_engine(engine: str, run: Path, network: Network, samples: Samples, progress: Progress | None) -> Activity:
+    if engine != "slayer":
+        return simulate_network(network, samples, engine=engine, progress=progress)
+    model, trained = _checkpoint_network(run)
+    if trained.fingerprint != network.fingerprint:
+        raise MismatchError(
+            f"verify: {run / NETWORK_FILE} does not hold the network of {run / CHECKPOINT_FILE}; export again: "
+            f"neurodeploy export {run} --force"
+        )
+    activity: Activity = import_module("neurodeploy.train.slayer").run_slayer(model, network, samples)
+    return activity
+
+
+def _recipe_samples(recipe: str | Path) -> Samples:
+    from neurodeploy.data import encode, load_splits
+
+    checked = load_recipe(recipe).data
+    return encode(load_splits(checked)[2], checked, "test")

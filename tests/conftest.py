@@ -1,0 +1,74 @@
+"""What all tests share: marks that skip where torch or Lava is missing, and the folder of outside reference data."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _has_train() -> bool:
+    return all(importlib.util.find_spec(name) for name in ("torch", "sklearn", "safetensors")) and (
+        importlib.util.find_spec("lava") is not None
+    )
+
+
+def _has_lava() -> bool:
+    """Whether the Lava backend finds a Python with lava-nc, in its own words."""
+    try:
+        from neurodeploy.errors import LavaError
+        from neurodeploy.simulate.lava import find_lava_python
+
+        find_lava_python()
+    except LavaError:
+        return False
+    return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip tests marked ``train`` or ``lava`` where what they need is not installed."""
+    wanted = {mark for item in items for mark in ("train", "lava") if item.get_closest_marker(mark)}
+    missing = {
+        "train": "needs torch, lava-dl and scikit-learn (extra train, Python 3.10)"
+        if "train" in wanted and not _has_train()
+        else "",
+        "lava": "needs a Python with lava-nc (extra lava, or NEURODEPLOY_LAVA_PYTHON)"
+        if "lava" in wanted and not _has_lava()
+        else "",
+    }
+    for item in items:
+        for mark, reason in missing.items():
+            if reason and item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder ``shared`` beside the project, with outside data and cases; skips where it is absent."""
+    folder = ROOT.parent / "shared"
+    if not folder.is_dir():
+        pytest.skip("the folder shared/ with outside data is not beside the project")
+    return folder
+
+
+@pytest.fixture
+def run_cli():
+    """Run the command line in a process of its own, as a user does; returns the finished process."""
+
+    def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300.0):
+        return subprocess.run(
+            [sys.executable, "-m", "neurodeploy", *map(str, args)],
+            capture_output=True,
+            text=True,
+            cwd=cwd,
+            env=env,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run

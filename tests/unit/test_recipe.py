@@ -1,0 +1,63 @@
+"""Recipes: what is accepted, and what the errors say."""
+
+from __future__ import annotations
+
+import pytest
+
+from neurodeploy.errors import RecipeError
+from neurodeploy.recipe import find_recipe, load_recipe, parse_recipe, recipe_names
+
+TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
+
+
+def test_shipped_recipe_is_found_by_name_and_by_path():
+    assert load_recipe("digits-mlp") == load_recipe(find_recipe("digits-mlp"))
+    assert "digits-mlp" in recipe_names()
+
+
+def test_demo_recipe_is_the_network_and_density_that_the_readme_names():
+    recipe = load_recipe("digits-mlp")
+    assert [layer.neurons for layer in recipe.network.layers] == [256, 256, 10]
+    assert recipe.sparse.density == 0.1
+
+
+def test_unknown_key_is_named_with_the_known_ones():
+    with pytest.raises(RecipeError, match=r"unknown key 'sparse.densiti'; known keys there: density, distribution"):
+        parse_recipe(TEXT.replace("density =", "densiti ="), where="mine.toml")
+
+
+def test_unknown_key_of_a_layer_is_named():
+    with pytest.raises(RecipeError, match=r"unknown key 'network.layers.0.size'; known keys there: kind, neurons"):
+        parse_recipe(TEXT.replace("{ neurons = 256 }", "{ size = 256 }", 1), where="mine.toml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("density = 0.1", "density = 1.5", "sparse.density = 1.5"),
+        ("density = 0.1", "density = 0", "sparse.density = 0"),
+        ("seed = 0", 'seed = "x"', "seed = 'x'"),
+        ("threshold = 64", "threshold = 4096", "network.neuron.threshold = 4096"),
+        ("current_decay = 2048", "current_decay = 4097", "network.neuron.current_decay = 4097"),
+        ('name = "digits"', 'name = "digitz"', "data.name = 'digitz'"),
+        ("epochs = 40", "", "'training.epochs' is missing"),
+    ],
+)
+def test_value_out_of_range_is_named_with_its_key(old, new, message):
+    assert old in TEXT
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(TEXT.replace(old, new), where="mine.toml")
+    assert message in str(caught.value)
+    assert "mine.toml" in str(caught.value)
+
+
+def test_text_that_is_no_toml_is_refused():
+    with pytest.raises(RecipeError, match="mine.toml is not valid TOML"):
+        parse_recipe("name = ", where="mine.toml")
+
+
+def test_missing_recipe_lists_the_shipped_ones():
+    with pytest.raises(
+        RecipeError, match="there is no file nowhere.toml; recipes that come with neurodeploy: .*digits-mlp"
+    ):
+        load_recipe("nowhere.toml")
