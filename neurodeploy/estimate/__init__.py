@@ -1,1 +1,212 @@
 """Memory, energy and latency: a Network, a Mapping and an Activity become a Cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from neurodeploy.activity import Activity
+from neurodeploy.errors import EstimateError
+from neurodeploy.estimate.counts import Counts, check_belongs, count
+from neurodeploy.estimate.energy import Events, arithmetic_only, energy, static
+from neurodeploy.estimate.latency import LatencyBuilder
+from neurodeploy.estimate.memory import memory
+from neurodeploy.estimate.record import Band, Cost, Latency, Resource, Verdict
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+
+__all__ = ["Band", "Cost", "Counts", "count", "estimate"]
+
+
+def estimate(
+    network: Network,
+    mapping: Mapping,
+    activity: Activity | None = None,
+    *,
+    step_period_s: float | None = None,
+    deadline_s: float | None = None,
+    rate_hz: float | None = None,
+) -> Cost:
+    """Return what the network takes on the chip of the mapping.
+
+    Args:
+        network: the network.
+        mapping: where it lies.
+        activity: what a run of it did, from any simulator; without it memory and limits only.
+        step_period_s: real time: each step takes at least this long; gives static energy and a verdict for it.
+        deadline_s: time allowed for a sample, for a verdict on the slowest one.
+        rate_hz: samples a second that must be done one after the other, for a verdict on the mean one.
+
+    Raises:
+        EstimateError: if mapping or activity are of another network, or a demand is not a positive number.
+    """
+    for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
+        _check_demand(name, value, activity)
+    check_belongs(network, mapping, activity)
+    chip = mapping.chip
+    cost = Cost(
+        chip=chip.name,
+        chip_title=chip.chip.title,
+        chip_source=chip.source,
+        evidence=chip.chip.evidence,
+        network=network.fingerprint,
+        engine=activity.engine if activity else None,
+        n_samples=activity.n_samples if activity else 0,
+        n_steps=activity.n_steps if activity else 0,
+        memory=memory(mapping),
+        notes=tuple(mapping.notes),
+    )
+    if activity is None:
+        note = "Energy and latency are not available without an activity: simulate the network on samples first."
+        return cost.model_copy(update={"notes": (*cost.notes, note)})
+    return _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+
+
+def _with_activity(
+    cost: Cost,
+    network: Network,
+    mapping: Mapping,
+    activity: Activity,
+    step_period_s: float | None,
+    deadline_s: float | None,
+    rate_hz: float | None,
+) -> Cost:
+    chip, totals = mapping.chip, Counter[str]()
+    builder = LatencyBuilder(network, mapping, step_period_s) if chip.latency is not None else None
+    for counts in count(network, mapping, activity):
+        totals.update(_totals(counts))
+        if builder is not None:
+            builder.add(counts)
+    events = _events(totals, activity.n_samples)
+    latency = builder.finish() if builder is not None else None
+    opinions = [energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
+    return cost.model_copy(
+        update={
+            "counts": dict(sorted(totals.items())),
+            "energy": energy(events, chip.energy, chip.name, chip.source_file),
+            "second_opinions": (*opinions, arithmetic_only(events)),
+            "static": static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
+            "latency": latency,
+            "verdicts": _verdicts(latency, builder, deadline_s, rate_hz),
+            "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),
+        }
+    )
+
+
+def _totals(counts: Counts) -> dict[str, int]:
+    """Return the sums over samples, steps and cores, under the names of ``Cost.counts``."""
+    idle = counts.accessed - int(counts.updated.sum())
+    sums = {
+        **{f"synop.{fmt}": amount for fmt, amount in counts.synops.items()},
+        "neuron_update": counts.updated,
+        "neuron_update_low": counts.updated_low,
+        "spike_out": counts.fired,
+        "message_out": counts.messages_out,
+        "message_in": counts.messages_in,
+        "chip_crossing": counts.crossings,
+        "hop_ew": counts.hops_ew,
+        "hop_ns": counts.hops_ns,
+    }
+    return {
+        **{name: int(np.sum(amount)) for name, amount in sums.items() if amount is not None},
+        "neuron_access": counts.accessed,
+        "neuron_idle": idle,
+        "host_input": counts.host_in,
+        "host_output": counts.host_out,
+        "effective_synops": counts.effective,
+    }
+
+
+def _events(totals: Counter[str], n_samples: int) -> Events:
+    synops = sorted(name for name in totals if name.startswith("synop."))
+    simple = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
+    amounts = {name: totals[name] for name in (*synops, *simple) if name in totals}
+    low = {**amounts, "neuron_update": totals["neuron_update_low"]}
+    low["neuron_idle"] = totals["neuron_access"] - totals["neuron_update_low"]
+    without = {name: totals[name] for name in ("host_input", "host_output", "chip_crossing")}
+    if "hop_ew" not in totals:
+        without["hops"] = totals["message_out"]
+    return Events(
+        amounts=amounts,
+        low=low,
+        without_price=without,
+        effective_synops=totals["effective_synops"],
+        n_samples=n_samples,
+    )
+
+
+def _static_times(latency: Latency | None) -> dict[str, Band]:
+    if latency is None:
+        return {}
+    times = {"free-running": latency.sample_s.mean}
+    if latency.real_time_sample_s is not None:
+        times["real-time"] = latency.real_time_sample_s.mean
+    return times
+
+
+def _verdicts(
+    latency: Latency | None, builder: LatencyBuilder | None, deadline_s: float | None, rate_hz: float | None
+) -> tuple[Verdict, ...]:
+    if latency is None or builder is None:
+        return ()
+    sample = latency.real_time_sample_s or latency.sample_s
+    demands: list[tuple[str, float | None, Band]] = [
+        ("deadline", deadline_s, sample.worst),
+        ("rate", 1 / rate_hz if rate_hz else None, sample.mean),
+        ("step period", latency.step_period_s, latency.step_s.worst),
+    ]
+    return tuple(
+        _verdict(d, allowed, needed, latency, builder) for d, allowed, needed in demands if allowed is not None
+    )
+
+
+def _verdict(demand: str, allowed: float, needed: Band, latency: Latency, builder: LatencyBuilder) -> Verdict:
+    core, resource = _deciding(latency)
+    if demand == "step period":
+        core, resource = latency.worst.core, latency.worst.resource
+    return Verdict.model_validate(
+        {
+            "demand": demand,
+            "allowed_s": allowed,
+            "needed_s": needed,
+            "met": needed.nominal <= allowed,
+            "met_at_high": needed.high <= allowed,
+            "margin": 1 - needed.nominal / allowed,
+            "core": core,
+            "resource": resource,
+            "safe_event_factor": _finite(builder.safe_factor) if demand == "step period" else None,
+        }
+    )
+
+
+def _deciding(latency: Latency) -> tuple[int | None, Resource]:
+    most = latency.bindings[0]
+    return most.core, most.resource
+
+
+def _finite(factor: float | None) -> float | None:
+    return factor if factor is not None and np.isfinite(factor) and factor >= 0 else None
+
+
+def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]:
+    notes = []
+    if activity.updated is None:
+        notes.append(
+            "Updated neurons were not counted by the simulator (labels=mapping.core_labels()): nominal and high take every "
+            "neuron from the first step of its population, low those that fired."
+        )
+    if latency is None:
+        notes.append(f"Latency and static energy are not available: {where} has no table [latency].")
+    if any(activity.overflow.values()):
+        notes.append(f"The current overflowed 24 bits in {sum(activity.overflow.values())} places of the run.")
+    return notes
+
+
+def _check_demand(name: str, value: float | None, activity: Activity | None) -> None:
+    if value is None:
+        return
+    if not (np.isfinite(value) and value > 0):
+        raise EstimateError(f"estimate: {name} is {value}, must be a positive number")
+    if activity is None:
+        raise EstimateError(f"estimate: {name} needs an activity; simulate the network on samples first")

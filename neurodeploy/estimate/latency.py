@@ -1,0 +1,286 @@
+"""Latency: how long each step takes, which core decides it, and what follows for a sample.
+
+Two rules, named by the chip file (``latency.model``):
+
+- ``messages``: ``max(max over cores of sending, max over cores of receiving) + barrier``. Sending is the time of all
+  neurons of the core plus that of its messages, receiving the arrival of its messages plus their synapses. This is the
+  ``simple`` mode of SANA-FE 2.2.9.
+- ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
+  benchmark script). Every neuron of a core is passed in every step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.chip import Grade, Quantity
+from neurodeploy.chip import Latency as Times
+from neurodeploy.estimate.counts import Counts
+from neurodeploy.estimate.record import (
+    Band,
+    Binding,
+    Latency,
+    Resource,
+    Spread,
+    Trace,
+    Unpriced,
+    WorstStep,
+    weakest,
+)
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+
+Floats: TypeAlias = NDArray[np.float64]
+Level: TypeAlias = Literal[0, 1, 2]
+"""Low, nominal or high."""
+
+PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
+"""Neuron kind -> key of ``latency.updates_per_step``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Step times of some samples at one level: seconds ``(n_samples, n_steps)``.
+
+    ``busy`` holds the two times of each core that compete, ``(2, n_samples, n_steps, n_cores)``; ``fixed`` the part of
+    them that does not depend on events; ``barrier`` is added to the longer one, or competes with it.
+    """
+
+    time: Floats
+    busy: Floats
+    fixed: Floats
+    barrier: float
+
+
+class _Clock:
+    """Prices of time at one level; a missing one counts 0 and is remembered with what it was needed for."""
+
+    def __init__(self, times: Times, level: Level) -> None:
+        self.times, self.level = times, level
+        self.missing: dict[str, int] = {}
+        self.grades: set[Grade] = set()
+
+    def price(self, name: str, amount: int) -> float:
+        """Return seconds an event of ``name`` (a field, or ``synop.FORMAT``), of which ``amount`` happened."""
+        fmt = name.removeprefix("synop.")
+        quantity = self.times.synop.get(fmt) if name.startswith("synop.") else getattr(self.times, name)
+        return self.of(quantity, name, amount)
+
+    def of(self, quantity: Quantity | None, name: str, amount: int) -> float:
+        if quantity is None:
+            if amount:
+                self.missing[name] = self.missing.get(name, 0) + amount
+            return 0.0
+        if amount:
+            self.grades.add(quantity.grade)
+        return quantity.si[self.level]
+
+
+def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -> Steps:
+    """Return the steps of the ``messages`` rule."""
+    updated = counts.updated_low if clock.level == 0 else counts.updated
+    fixed = counts.neurons * clock.price("neuron_access", counts.accessed)
+    send = np.broadcast_to(fixed, updated.shape).astype(np.float64)
+    for name, amount in (("neuron_update", updated), ("spike_out", counts.fired), ("message_out", counts.messages_out)):
+        send = send + amount * clock.price(name, int(amount.sum()))
+    receive = counts.messages_in * clock.price("message_in", int(counts.messages_in.sum()))
+    for fmt, amount in counts.synops.items():
+        receive = receive + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
+    barrier = _barrier(clock, mapping)
+    busy = np.stack([send, receive])
+    return Steps(busy.max(axis=(0, 3)) + barrier, busy, np.stack([fixed, np.zeros_like(fixed)]), barrier)
+
+
+def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:
+    """Return the steps of the ``slowest-unit`` rule."""
+    synapses = np.zeros(counts.fired.shape)
+    for fmt, amount in counts.synops.items():
+        synapses = synapses + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
+    fixed = _passes(clock.times, mapping, network) * clock.price("neuron_update", counts.accessed)
+    busy = np.stack([synapses, np.broadcast_to(fixed, synapses.shape)])
+    barrier = _barrier(clock, mapping)
+    time = np.maximum(busy.max(axis=(0, 3)), barrier)
+    if clock.level == 2 and clock.times.step_observed is not None:
+        time = np.maximum(time, clock.of(clock.times.step_observed, "step_observed", 1))
+    return Steps(time, busy, np.stack([np.zeros_like(fixed), fixed]), barrier)
+
+
+RULES: dict[str, Callable[[Counts, _Clock, Mapping, Network], Steps]] = {
+    "messages": message_steps,
+    "slowest-unit": unit_steps,
+}
+_RESOURCES: dict[str, tuple[Resource, Resource]] = {
+    "messages": ("neurons and sending", "receiving and synapses"),
+    "slowest-unit": ("synapses", "neurons"),
+}
+
+
+def _barrier(clock: _Clock, mapping: Mapping) -> float:
+    """Return the time of the barrier: the row of the first number of tiles that is not below the tiles in use."""
+    if mapping.n_chips > 1 and clock.times.barrier_multichip is not None:
+        return clock.price("barrier_multichip", 1)
+    tiles = mapping.n_tiles or 1
+    rows = clock.times.barrier
+    row = next((row for row in rows if row.tiles >= tiles), rows[-1] if rows else None)
+    return clock.of(row.time if row else None, "barrier", 1)
+
+
+def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:
+    """Return the neuron passes of a step on each core; a model that the chip file does not list takes one."""
+    kinds = {p.name: PASSES.get(p.model.kind, p.model.kind) for p in network.populations}
+    per_step = {k: times.updates_per_step[k].value if k in times.updates_per_step else 1 for k in kinds.values()}
+    return np.array(
+        [
+            sum(n.size * per_step.get(kinds.get(name, ""), 1) for name, n in load.neurons.items())
+            for load in mapping.cores
+        ],
+        np.float64,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class LatencyBuilder:
+    """Collects the step times of chunk after chunk of samples; ``finish`` makes the record."""
+
+    network: Network
+    mapping: Mapping
+    step_period_s: float | None = None
+    times: list[list[Floats]] = field(default_factory=lambda: [[], [], []])
+    cores: list[NDArray[np.int64]] = field(default_factory=list)
+    kinds: list[NDArray[np.int64]] = field(default_factory=list)
+    clocks: list[_Clock] = field(default_factory=list)
+    safe_factor: float | None = None
+
+    def add(self, counts: Counts) -> None:
+        """Add the samples of one chunk."""
+        rule = self._times.model
+        if not self.clocks:
+            self.clocks = [_Clock(self._times, level) for level in (0, 1, 2)]
+        for level, clock in enumerate(self.clocks):
+            steps = RULES[rule](counts, clock, self.mapping, self.network)
+            self.times[level].append(steps.time)
+            if level == 1:
+                core, kind = _binding(steps, floor=rule == "slowest-unit")
+                self.cores.append(core)
+                self.kinds.append(kind)
+                self._tighten(steps, rule)
+
+    @property
+    def _times(self) -> Times:
+        times = self.mapping.chip.latency
+        assert times is not None
+        return times
+
+    def _tighten(self, steps: Steps, rule: str) -> None:
+        """Keep the smallest factor by which all events may grow until a step reaches the step period."""
+        if self.step_period_s is None:
+            return
+        room = self.step_period_s - (steps.barrier if rule == "messages" else 0.0)
+        variable = steps.busy - steps.fixed[:, None, None, :]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factors = np.where(variable > 0, (room - steps.fixed[:, None, None, :]) / variable, np.inf)
+        factor = float(factors.min())
+        self.safe_factor = factor if self.safe_factor is None else min(self.safe_factor, factor)
+
+    def finish(self) -> Latency:
+        """Return the record of all samples added."""
+        levels = [np.concatenate(parts) for parts in self.times]
+        core, kind = np.concatenate(self.cores), np.concatenate(self.kinds)
+        nominal = levels[1]
+        grade = weakest(self.clocks[1].grades or {"guess"})
+        paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in levels]
+        management = self._times.management
+        return Latency(
+            model=self._times.model,
+            n_steps=nominal.shape[1],
+            step_s=_spread([t.ravel() for t in levels], grade),
+            sample_s=_spread([t.sum(axis=1) for t in levels], grade),
+            management_s=Band.of(management) if management is not None else None,
+            step_period_s=self.step_period_s,
+            real_time_sample_s=None if paced is None else _spread([t.sum(axis=1) for t in paced], grade),
+            late_steps=None if self.step_period_s is None else int(np.count_nonzero(nominal > self.step_period_s)),
+            bindings=tuple(_bindings(core, kind, self._resources)),
+            worst=_worst(nominal, core, kind, self._resources),
+            trace=_trace(nominal, core),
+            unpriced=tuple(self._unpriced()),
+            notes=tuple(self._notes()),
+        )
+
+    @property
+    def _resources(self) -> tuple[Resource, ...]:
+        return (*_RESOURCES[self._times.model], "barrier")
+
+    def _unpriced(self) -> Iterable[Unpriced]:
+        where = self.mapping.chip.source_file
+        for name, amount in self.clocks[1].missing.items():
+            reason = f"not available: latency.{name} is not in {where}; the times are at least those given"
+            yield Unpriced(component=name, events=amount, reason=reason)
+
+    def _notes(self) -> Iterable[str]:
+        observed = self._times.step_observed
+        if observed is not None and self._times.model == "slowest-unit":
+            seen = f"{observed.nominal:g} {observed.unit} ({observed.source})"
+            yield f"The high figures take a whole step as observed: {seen}."
+        if self._times.management is not None:
+            yield "Management by an embedded processor is a line of its own, not part of the step times."
+
+
+def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the core and the resource (0, 1, or 2 for the barrier) that decide each step; the core is -1 for a barrier.
+
+    With ``floor`` the barrier competes with the cores; else it is added, and decides only where no core is busy.
+    """
+    flat = np.moveaxis(steps.busy, 0, -2).reshape(*steps.time.shape, -1)
+    longest = flat.argmax(axis=-1)
+    kind, core = np.divmod(longest, steps.busy.shape[-1])
+    top = np.take_along_axis(flat, longest[..., None], axis=-1)[..., 0]
+    barrier = top <= steps.barrier if floor else top <= 0
+    return np.where(barrier, -1, core), np.where(barrier, 2, kind)
+
+
+def _bindings(core: NDArray[np.int64], kind: NDArray[np.int64], names: tuple[Resource, ...]) -> Iterable[Binding]:
+    found = Counter(zip(core.ravel().tolist(), kind.ravel().tolist()))
+    for (at, resource), n in found.most_common():
+        yield Binding(core=None if at < 0 else at, resource=names[resource], steps=n)
+
+
+def _worst(time: Floats, core: NDArray[np.int64], kind: NDArray[np.int64], names: tuple[Resource, ...]) -> WorstStep:
+    sample, step = (int(i) for i in np.unravel_index(int(time.argmax()), time.shape))
+    at = int(core[sample, step])
+    return WorstStep(
+        sample=sample,
+        step=step,
+        core=None if at < 0 else at,
+        resource=names[int(kind[sample, step])],
+        time_s=float(time[sample, step]),
+    )
+
+
+def _trace(time: Floats, core: NDArray[np.int64]) -> Trace:
+    slowest = int(time.sum(axis=1).argmax())
+    return Trace(
+        sample=slowest,
+        step_s=tuple(time[slowest].tolist()),
+        core=tuple(None if c < 0 else c for c in core[slowest].tolist()),
+        mean_s=tuple(time.mean(axis=0).tolist()),
+        worst_s=tuple(time.max(axis=0).tolist()),
+    )
+
+
+def _spread(levels: list[Floats], grade: Grade) -> Spread:
+    """Return mean, 99th percentile (the smallest time that 99 % of all do not exceed) and worst case."""
+    return Spread(
+        mean=_band([float(t.mean()) for t in levels], grade),
+        p99=_band([float(np.quantile(t, 0.99, method="inverted_cdf")) for t in levels], grade),
+        worst=_band([float(t.max()) for t in levels], grade),
+    )
+
+
+def _band(values: list[float], grade: Grade) -> Band:
+    return Band(low=values[0], nominal=values[1], high=values[2], grade=grade)
