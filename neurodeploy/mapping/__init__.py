@@ -10,7 +10,9 @@ import numpy as np
 
 from neurodeploy.chip import Chip
 from neurodeploy.errors import FitError, UsageError
-from neurodeploy.mapping.equal import equal_cuts, excess_error
+from neurodeploy.mapping.compiler import compiler_cut
+from neurodeploy.mapping.cutting import CutOne, cut_populations, excess_error
+from neurodeploy.mapping.equal import equal_cut
 from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Cut, Layers
 from neurodeploy.mapping.place import Spot, spot
@@ -19,7 +21,7 @@ from neurodeploy.network import Network
 
 __all__ = ["SPLITS", "CoreLoad", "Mapping", "load_mapping", "map_network", "save_mapping"]
 
-SPLITS = {"equal": equal_cuts}
+SPLITS: dict[str, CutOne] = {"equal": equal_cut, "compiler": compiler_cut}
 """Ways to cut populations into parts, by name."""
 
 
@@ -43,7 +45,7 @@ def map_network(network: Network, chip: Chip, *, split: str = "equal", store_zer
     layers = Layers(network, chip, store_zeros)
     at_least: dict[str, int] = {}
     while True:
-        cuts = SPLITS[split](layers, at_least)
+        cuts = cut_populations(layers, SPLITS[split], at_least)
         spots = _spots(layers, cuts)
         crowded = _crowded(layers, cuts, spots)
         if crowded is None:

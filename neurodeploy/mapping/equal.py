@@ -4,32 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.errors import FitError
-from neurodeploy.mapping.formats import Ints, least_bits
+from neurodeploy.mapping.cutting import excess, excess_error
+from neurodeploy.mapping.formats import least_bits
 from neurodeploy.mapping.parts import Cut, Layers
 from neurodeploy.mapping.synapses import delay_bits, stored_bits
-
-
-def equal_cuts(layers: Layers, at_least: dict[str, int]) -> dict[str, Cut]:
-    """Return a cut of every population, from the outputs backwards, since a part's output axons depend on its targets.
-
-    ``at_least`` gives numbers of parts to start from. Populations in a loop are cut again until nothing changes; parts
-    only become more, so that this ends.
-
-    Raises:
-        FitError: if a single neuron of a population breaks a limit of a core.
-    """
-    order = sorted(layers.network.populations, key=lambda p: p.first_step, reverse=True)
-    cuts: dict[str, Cut] = {}
-    while True:
-        before = dict(cuts)
-        for p in order:
-            now = cuts.get(p.name)
-            if now is None or excess(layers, p.name, cuts):
-                start = max(at_least.get(p.name, 1), now.n_parts if now else 1)
-                cuts[p.name] = equal_cut(layers, p.name, cuts, start)
-        if cuts == before:
-            return cuts
 
 
 def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
@@ -74,25 +52,3 @@ def least_parts(layers: Layers, population: str) -> int:
     if "synapse_words" in limits:
         parts = max(parts, -(-bits // (layers.word_bits * limits["synapse_words"])))
     return int(parts)
-
-
-def excess(layers: Layers, population: str, cuts: dict[str, Cut]) -> dict[str, Ints]:
-    """Return the registers that some part of a population overfills, with the amounts on each part; empty if it fits."""
-    limits = layers.limits(population)
-    used = layers.use(population, cuts)
-    return {name: amount for name, amount in used.items() if amount.max() > limits[name]}
-
-
-def excess_error(layers: Layers, population: str, cuts: dict[str, Cut]) -> FitError:
-    """Return the error for a population that does not fit however it is cut."""
-    over = excess(layers, population, cuts)
-    limits, chip = layers.limits(population), layers.chip
-    name, amount = max(over.items(), key=lambda item: item[1].max() / limits[item[0]])
-    part, used, limit = int(amount.argmax()), int(amount.max()), limits[name]
-    neurons = cuts[population].sizes[part]
-    return FitError(
-        f"map: layer '{population}' needs {used} {name.replace('_', ' ')} on its core {part}, which holds {neurons} of its "
-        f"neurons, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.{name}); no cut into more "
-        "parts helps: lower the fan-in of its neurons, or map to another chip",
-        {"layer": population, "core": part, "resource": name, "used": used, "limit": limit},
-    )

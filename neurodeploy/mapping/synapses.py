@@ -86,7 +86,7 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     low, high = int(values.min(initial=0)), int(values.max(initial=0))
     if low == high == 0:
         return 1
-    power = int(np.bitwise_or.reduce(np.abs(values)))
+    power = int(np.bitwise_or.reduce(np.abs(values), axis=None))
     shift = (power & -power).bit_length() - 1 if drops_common_power else 0
     low, high = low >> shift, high >> shift
     if shared_sign and low == 0:

@@ -96,7 +96,7 @@ def test_52_dense_synapses_of_8_bits_take_7_words(loihi1: Chip) -> None:
 
 @pytest.mark.parametrize(
     ("neurons", "width", "expected"),
-    [(100, 3, 24), (17, 3, 5), (50, 4, 13), (10, 5, 3), (1, 6, 1), (100, 4, 26), (18, 8, 6)],
+    [(100, 3, 24), (17, 3, 5), (50, 4, 13), (10, 5, 3), (1, 6, 1), (100, 4, 26), (50, 6, 15), (18, 8, 6)],
 )
 def test_fully_connected_rows_of_the_loihi_2_compiler(loihi2: Chip, neurons: int, width: int, expected: int) -> None:
     """Words of one axon as the compiler printed them for PilotNet; the last row is the worked example."""

@@ -249,6 +249,23 @@ def test_core_labels_give_each_neuron_its_core() -> None:
     assert labels["p2"].tolist() == [3, 3, 4]
 
 
+def test_targets_on_another_chip_take_further_output_entries() -> None:
+    """Two chips of two cores each: the first layer fills the first chip, the second the other one."""
+    board = limited(load_chip("nahuku32"), count=2, neurons=2)
+    mapping = map_network(chain(ones(4, 1), ones(4, 4)), board)
+    assert [(load.chip, load.core) for load in mapping.cores] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [load.used["output_axons"] for load in mapping.cores] == [2 * (2 + 2), 2 * (2 + 2), 0, 0]
+    assert mapping.n_chips == 2
+
+
+def test_layer_is_cut_further_when_entries_to_another_chip_overfill_it() -> None:
+    board = limited(load_chip("nahuku32"), count=3, output_axons=3)
+    network = chain(ones(2, 1), ones(2, 2))
+    assert len(map_network(network, limited(board, neurons=2)).cores) == 2
+    crowded = map_network(network, limited(board, neurons=2, count=1))
+    assert [load.used["output_axons"] for load in crowded.cores] == [2, 2, 0]
+
+
 def test_block_sizes_are_those_of_the_smallest_number_of_parts() -> None:
     assert block_sizes(512, 1)[:3] == [512, 256, 171]
     assert block_sizes(3, 3) == [1]
