@@ -9,11 +9,11 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module, metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.activity import Activity, Samples, load_samples, save_activity
 from neurodeploy.chip import load_chip
@@ -32,6 +32,9 @@ from neurodeploy.simulate import ENGINES
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy
 from neurodeploy.simulate.verify import Verification, compare
+
+if TYPE_CHECKING:
+    from neurodeploy.exchange.check import CheckReport
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 NETWORK_FILE = "model.nir"
@@ -134,12 +137,64 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
     return samples.take(0, n_samples)
 
 
+def check(file: Path) -> CheckReport:
+    """Return the verdict on each node of a NIR file: faithful, approximate or unsupported."""
+    from neurodeploy.exchange.check import check_nir
+
+    return check_nir(file / NETWORK_FILE if file.is_dir() else file)
+
+
 def map(file: Path, *, chip: str, out: Path | None = None) -> ChipMapping:
     """Map the network of a NIR file onto a chip; with ``out``, write the mapping there as JSON."""
     mapping = map_network(load_network(file), load_chip(chip))
     if out is not None:
         save_mapping(mapping, out)
     return mapping
+
+
+def map_summary(mapping: ChipMapping) -> dict[str, Any]:
+    """Return what a mapping takes as plain values: cores and bytes in all and by layer, and the registers of each core."""
+    layer_bytes = mapping.layer_bytes()
+    layers = []
+    for name in mapping.sizes:
+        cores = mapping.layer_cores(name)
+        loads = [mapping.cores[i] for i in cores]
+        into = [p for p, target in mapping.targets.items() if target == name]
+        formats = sorted({load.formats[p] for load in loads for p in into if p in load.formats})
+        layers.append({"name": name, "cores": len(cores), "synaptic_bytes": layer_bytes[name], "formats": formats})
+    return {
+        "fits": True,
+        "chip": mapping.chip.chip.name,
+        "chips": mapping.n_chips,
+        "cores": len(mapping.cores),
+        "synaptic_bytes": mapping.synaptic_bytes,
+        "split": mapping.split,
+        "layers": layers,
+        "limits": dict(mapping.limits),
+        "used": [dict(load.used) for load in mapping.cores],
+    }
+
+
+def chip_rows(name: str) -> list[dict[str, str]]:
+    """Return every number of a chip with its key, value, unit, grade and source."""
+    return list(_rows("", load_chip(name).model_dump(exclude_none=True)))
+
+
+def _rows(key: str, value: Any) -> Iterator[dict[str, str]]:
+    if isinstance(value, dict) and "grade" in value:
+        band = [value[k] for k in ("low", "nominal", "high") if k in value]
+        shown = (
+            f"{band[0]:g} / {band[1]:g} / {band[2]:g}" if len(set(band)) > 1 else band[0] if band else value["value"]
+        )
+        shown = " ".join(str(v) for v in shown) if isinstance(shown, tuple | list) else str(shown)
+        yield {"key": key, "value": shown, "unit": value["unit"], "grade": value["grade"], "source": value["source"]}
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _rows(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            named = inner.get("name", i) if isinstance(inner, dict) else i
+            yield from _rows(f"{key}[{named}]", inner)
 
 
 def simulate(
