@@ -11,10 +11,11 @@ import numpy as np
 from neurodeploy.chip import Chip
 from neurodeploy.errors import FitError, UsageError
 from neurodeploy.mapping.compiler import compiler_cut
+from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import CutOne, cut_populations, excess_error
 from neurodeploy.mapping.equal import equal_cut
 from neurodeploy.mapping.formats import Ints
-from neurodeploy.mapping.parts import Cut, Layers
+from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.place import Spot, spot
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
 from neurodeploy.network import Network

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import excess, excess_error
-from neurodeploy.mapping.parts import Cut, Layers
+from neurodeploy.mapping.parts import Layers
 from neurodeploy.network import Shape
 
 

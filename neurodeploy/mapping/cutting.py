@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from neurodeploy.errors import FitError
+from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.formats import Ints
-from neurodeploy.mapping.parts import Cut, Layers
+from neurodeploy.mapping.parts import Layers
 
 CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]
 """``(layers, population, cuts of other populations, smallest number of parts) -> cut`` that satisfies every limit."""

@@ -1,78 +1,22 @@
-"""A population cut into parts, and what each part takes of every memory of a core."""
+"""What each part of a population takes of every memory of a core."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
-from neurodeploy.mapping.formats import LIST_RULES, Ints, Lists, lava_conv_words, words
+from neurodeploy.mapping.cut import Cut, Lists2D, lists_on, sum_by
+from neurodeploy.mapping.formats import LIST_RULES, Ints, words
+from neurodeploy.mapping.shared import kernel_memory, list_memory
 from neurodeploy.mapping.synapses import Matrix, conv_of, delay_bits, matrix_of, stored_bits
-from neurodeploy.network import Conv, Network, Projection
+from neurodeploy.network import Network, Projection
+
+__all__ = ["Cut", "Layers", "ProjectionUse", "lists_on"]
 
 TOO_LONG = 2**40
 """Words charged for a list that is longer than its format allows, so that the format is not chosen."""
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """Part of each neuron of a population: int32 ``(n_neurons,)`` in ``0..n_parts - 1``."""
-
-    labels: NDArray[np.int32]
-    n_parts: int
-
-    @staticmethod
-    def blocks(n_neurons: int, size: int) -> Cut:
-        """Return contiguous parts of ``size`` neurons; the last part holds the rest."""
-        return Cut((np.arange(n_neurons) // size).astype(np.int32), -(-n_neurons // size))
-
-    @cached_property
-    def sizes(self) -> Ints:
-        """Neurons of each part."""
-        return np.bincount(self.labels, minlength=self.n_parts)
-
-    @cached_property
-    def contiguous(self) -> bool:
-        """Whether the parts follow one another in the order of the neurons."""
-        return bool(np.all(np.diff(self.labels) >= 0))
-
-    @cached_property
-    def local(self) -> Ints:
-        """Number of each neuron within its part."""
-        order = np.argsort(self.labels, kind="stable")
-        local = np.empty(self.labels.size, np.int64)
-        local[order] = np.arange(order.size) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
-        return local
-
-    def members(self, part: int) -> NDArray[np.int32]:
-        """Return the neurons of a part, rising."""
-        return np.flatnonzero(self.labels == part).astype(np.int32)
-
-
-@dataclass(frozen=True, eq=False)
-class Lists2D:
-    """The lists of a matrix on a cut: one for each source neuron and part between which there is a synapse."""
-
-    lists: Lists
-    source: NDArray[np.int32]
-    part: NDArray[np.int32]
-
-
-def lists_on(matrix: Matrix, cut: Cut) -> Lists2D:
-    """Return the lists that a matrix takes when its targets are cut into parts."""
-    source, target = matrix.source, matrix.target
-    part = cut.labels[target]
-    local = cut.local[target]
-    if not cut.contiguous:
-        order = np.lexsort((local, part, source))
-        source, part, local = source[order], part[order], local[order]
-    new = np.ones(source.size, np.bool_)
-    new[1:] = (source[1:] != source[:-1]) | (part[1:] != part[:-1])
-    owner = np.cumsum(new) - 1
-    return Lists2D(Lists(owner, local, int(new.sum())), source[new], part[new])
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,24 +103,26 @@ class Layers:
         per_list = words(fmt, layout.bits, self.word_bits)
         if fmt.axon_words_max is not None:
             per_list = np.where(per_list > fmt.axon_words_max.value, TOO_LONG, per_list)
-        return _sum_by(on.part, per_list, n_parts), _sum_by(on.part, layout.stored, n_parts)
+        return sum_by(on.part, per_list, n_parts), sum_by(on.part, layout.stored, n_parts)
 
     def _shared_use(self, projection: Projection, fmt: SynapseFormat, cut: Cut) -> ProjectionUse:
         conv = conv_of(projection)
         assert conv is not None
-        width = stored_bits(projection, np.unique(conv.weights), fmt, self.chip)
-        delay = delay_bits(projection, self.chip)
-        here = channels_on(conv, cut)
-        taps = int(np.prod(conv.weights.shape[1:]))
-        by_group = here.reshape(cut.n_parts, conv.groups, -1).sum(axis=2)
-        one = np.array([lava_conv_words(c, width + delay, fmt, self.word_bits) for c in range(by_group.max() + 1)])
-        shared_in = self.chip.axons.shared_in if self.chip.axons else None
+        bits = stored_bits(projection, np.unique(conv.weights), fmt, self.chip)
+        width = bits + delay_bits(projection, self.chip)
+        if fmt.rule == "lava-conv":
+            words, stored = kernel_memory(conv, cut, width, fmt, self.word_bits)
+            lists = np.ones(cut.n_parts, np.int64)
+        else:
+            words, stored, lists = list_memory(
+                conv, self.lists(projection, cut), cut.n_parts, width, fmt, self.word_bits
+            )
         return ProjectionUse(
-            words=taps * one[by_group].sum(axis=1),
+            words=words,
             formats=[fmt.name] * cut.n_parts,
-            weight_bits=[width] * cut.n_parts,
-            stored=taps * here.sum(axis=1),
-            axons=np.full(cut.n_parts, shared_in.value if shared_in else 0),
+            weight_bits=[bits] * cut.n_parts,
+            stored=stored,
+            axons=lists * self._entries("shared_in"),
         )
 
     def lists(self, projection: Projection, target: Cut) -> Lists2D:
@@ -224,18 +170,5 @@ class Layers:
         for p in self.network.projections:
             entries = self._entries("discrete_out" if self.shared(p) is None else "shared_out")
             if p.source == population and p.target in cuts and entries:
-                total += entries * _sum_by(cut.labels, self.destinations(p, cuts[p.target]), cut.n_parts)
+                total += entries * sum_by(cut.labels, self.destinations(p, cuts[p.target]), cut.n_parts)
         return total
-
-
-def channels_on(conv: Conv, cut: Cut) -> NDArray[np.bool_]:
-    """Return which output channels of a convolution have a neuron on each part: bool ``(n_parts, c_out)``."""
-    c_out, height, width = conv.output_shape
-    present = np.zeros((cut.n_parts, c_out), np.bool_)
-    present[cut.labels, np.repeat(np.arange(c_out), height * width)] = True
-    return present
-
-
-def _sum_by(label: NDArray[np.int32], values: Ints, n: int) -> Ints:
-    """Add up whole numbers by label; sums stay far below 2**53, so that float64 holds them exactly."""
-    return np.bincount(label, weights=values, minlength=n).astype(np.int64)

@@ -302,3 +302,35 @@ def test_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str | None, me
         path.write_text(text)
     with pytest.raises(FileError, match=message):
         load_mapping(path)
+
+
+def conv_words_by_hand(positions: int) -> Network:
+    """One kernel of three taps in a row over an image of one row: position x reaches targets x - 2 .. x."""
+    conv = Conv(weights=np.array([[[[1, 2, 3]]]], np.int16), input_shape=(1, 1, positions))
+    return chain(conv, shape=(1, 1, positions))
+
+
+def test_loihi_1_stores_the_lists_of_a_convolution_once_for_all_equal_positions() -> None:
+    """Ten positions: two at the left edge and two at the right edge have lists of their own, the six inside share one."""
+    core = map_network(conv_words_by_hand(10), load_chip("loihi1")).cores[0]
+    assert core.formats["w1"] == "shared"
+    assert core.words["w1"] == 5
+    assert core.used["input_axons"] == 5
+    assert core.stored["w1"] == 1 + 2 + 3 + 2 + 1
+    assert map_network(conv_words_by_hand(50), load_chip("loihi1")).cores[0].words == core.words
+
+
+def test_shared_group_takes_the_words_of_its_largest_source_for_each_source() -> None:
+    """Two input channels at one position: 60 weights (15 words) and one weight (1 word) are charged 15 words each."""
+    kernel = np.zeros((60, 2, 1, 1), np.int16)
+    kernel[:, 0], kernel[0, 1] = 127, 127
+    kernel[1, 0] = -128
+    core = map_network(chain(Conv(weights=kernel, input_shape=(2, 1, 1)), shape=(2, 1, 1)), load_chip("loihi1")).cores[
+        0
+    ]
+    assert core.words["w1"] == 2 * -(-(10 + 60 * 14) // 64)
+
+
+def test_shared_connection_takes_two_output_entries_for_each_core() -> None:
+    network = chain(ones(10, 1), Conv(weights=np.ones((1, 1, 1, 1), np.int16), input_shape=(1, 1, 10)))
+    assert map_network(network, load_chip("loihi1")).cores[0].used["output_axons"] == 2 * 10

@@ -1,0 +1,78 @@
+"""A population cut into parts, and the lists that a matrix takes on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.mapping.formats import Ints, Lists
+from neurodeploy.mapping.synapses import Matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Part of each neuron of a population: int32 ``(n_neurons,)`` in ``0..n_parts - 1``."""
+
+    labels: NDArray[np.int32]
+    n_parts: int
+
+    @staticmethod
+    def blocks(n_neurons: int, size: int) -> Cut:
+        """Return contiguous parts of ``size`` neurons; the last part holds the rest."""
+        return Cut((np.arange(n_neurons) // size).astype(np.int32), -(-n_neurons // size))
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """Neurons of each part."""
+        return np.bincount(self.labels, minlength=self.n_parts)
+
+    @cached_property
+    def contiguous(self) -> bool:
+        """Whether the parts follow one another in the order of the neurons."""
+        return bool(np.all(np.diff(self.labels) >= 0))
+
+    @cached_property
+    def local(self) -> Ints:
+        """Number of each neuron within its part."""
+        order = np.argsort(self.labels, kind="stable")
+        local = np.empty(self.labels.size, np.int64)
+        local[order] = np.arange(order.size) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
+        return local
+
+    def members(self, part: int) -> NDArray[np.int32]:
+        """Return the neurons of a part, rising."""
+        return np.flatnonzero(self.labels == part).astype(np.int32)
+
+
+@dataclass(frozen=True, eq=False)
+class Lists2D:
+    """The lists of a matrix on a cut: one for each source neuron and part between which there is a synapse.
+
+    ``source`` and ``part`` int32 ``(n_lists,)``; ``weight`` int16, of each synapse in the order of ``lists``.
+    """
+
+    lists: Lists
+    source: NDArray[np.int32]
+    part: NDArray[np.int32]
+    weight: NDArray[np.int16]
+
+
+def lists_on(matrix: Matrix, cut: Cut) -> Lists2D:
+    """Return the lists that a matrix takes when its targets are cut into parts."""
+    source, weight = matrix.source, matrix.weight
+    part, local = cut.labels[matrix.target], cut.local[matrix.target]
+    if not cut.contiguous:
+        order = np.lexsort((local, part, source))
+        source, weight, part, local = source[order], weight[order], part[order], local[order]
+    new = np.ones(source.size, np.bool_)
+    new[1:] = (source[1:] != source[:-1]) | (part[1:] != part[:-1])
+    owner = np.cumsum(new) - 1
+    return Lists2D(Lists(owner, local, int(new.sum())), source[new], part[new], weight)
+
+
+def sum_by(label: NDArray[np.int32], values: Ints, n: int) -> Ints:
+    """Add up whole numbers by label; sums stay far below 2**53, so that float64 holds them exactly."""
+    return np.bincount(label, weights=values, minlength=n).astype(np.int64)
