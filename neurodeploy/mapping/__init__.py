@@ -6,21 +6,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from neurodeploy.chip import Chip
+from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FitError, UsageError
 from neurodeploy.mapping.compiler import compiler_cut
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import CutOne, cut_populations, excess_error
 from neurodeploy.mapping.equal import equal_cut
+from neurodeploy.mapping.fit import Fit, Load, MapOne, Remedy, highest_kept, mapped, verdict
 from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.place import Spot, spot
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
 from neurodeploy.network import Network
 
-__all__ = ["SPLITS", "CoreLoad", "Mapping", "load_mapping", "map_network", "save_mapping"]
+__all__ = [
+    "SPLITS",
+    "CoreLoad",
+    "Fit",
+    "Load",
+    "Mapping",
+    "Remedy",
+    "fit",
+    "highest_density",
+    "load_mapping",
+    "map_network",
+    "save_mapping",
+    "smallest_chip",
+]
 
 SPLITS: dict[str, CutOne] = {"equal": equal_cut, "compiler": compiler_cut}
 """Ways to cut populations into parts, by name."""
@@ -54,6 +70,47 @@ def map_network(network: Network, chip: Chip, *, split: str = "equal", store_zer
         if cuts[crowded].n_parts == cuts[crowded].labels.size:
             raise excess_error(layers, crowded, cuts)
         at_least[crowded] = cuts[crowded].n_parts + 1
+
+
+def fit(network: Network, chip: Chip, *, split: str = "equal", store_zeros: bool = False, remedies: bool = True) -> Fit:
+    """Return whether a network fits a chip: loads against limits, or the broken limit and verified remedies.
+
+    Args:
+        network, chip, split, store_zeros: as for ``map_network``.
+        remedies: compute remedies where it does not fit.
+
+    Raises:
+        UsageError: for an unknown split.
+    """
+    return verdict(network, chip, _map_one(split, store_zeros), remedies=remedies)
+
+
+def highest_density(
+    network: Network, chip: Chip, *, split: str = "equal", store_zeros: bool = False
+) -> tuple[float, Mapping] | None:
+    """Return the largest share of the weights (smallest go first) with which the network fits, and its mapping.
+
+    1.0 where it fits as it is; None where no share of at least 1/128 does.
+    """
+    map_one = _map_one(split, store_zeros)
+    whole = mapped(network, chip, map_one)
+    if whole is not None:
+        return 1.0, whole
+    return highest_kept(network, chip, map_one, frozenset(p.name for p in network.populations))
+
+
+def smallest_chip(network: Network, names: Sequence[str], *, split: str = "equal") -> Mapping | None:
+    """Return the mapping on the named target that wastes least: fewest chips, then fewest cores in all, then by name.
+
+    None where the network fits none of them.
+    """
+    mappings = [mapped(network, load_chip(name), _map_one(split, False)) for name in names]
+    fitting = [m for m in mappings if m is not None]
+    return min(fitting, key=lambda m: (m.chip.n_chips, m.chip.n_cores, m.chip.name), default=None)
+
+
+def _map_one(split: str, store_zeros: bool) -> MapOne:
+    return lambda network, chip: map_network(network, chip, split=split, store_zeros=store_zeros)
 
 
 def _spots(layers: Layers, cuts: dict[str, Cut]) -> dict[str, list[Spot]]:

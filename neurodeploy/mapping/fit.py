@@ -1,0 +1,241 @@
+"""Does a network fit a chip, what binds, and what would make it fit.
+
+Every remedy has been mapped before it is offered.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurodeploy.chip import Chip, chip_names, load_chip
+from neurodeploy.errors import ChipError, FitError
+from neurodeploy.mapping.change import pruned, requantised
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network, n_nonzero, n_parameters
+
+MapOne = Callable[[Network, Chip], Mapping]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """The fullest core for one resource; ``headroom`` is ``limit - used``, ``layer`` and ``core`` say where.
+
+    ``core`` counts over the target's chips; for the resource ``cores`` it is None and ``used`` all cores.
+    """
+
+    resource: str
+    used: int
+    limit: int
+    core: int | None
+    layer: str
+
+    @property
+    def headroom(self) -> int:
+        """What is left."""
+        return self.limit - self.used
+
+    @property
+    def share(self) -> float:
+        """Used share of the limit."""
+        return self.used / self.limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """A change after which the network was mapped: what it is, what it costs, and the cores it then takes.
+
+    ``kind`` is density, weight_bits, chips, chip, split or store_zeros; ``cost`` holds the figures of that kind.
+    """
+
+    kind: str
+    what: str
+    cost: dict[str, str | int | float]
+    cores: int
+    synaptic_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """Verdict: the mapping with its loads, or the broken limit with remedies."""
+
+    mapping: Mapping | None
+    loads: tuple[Load, ...]
+    error: str
+    binding: dict[str, str | int] | None
+    remedies: tuple[Remedy, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the network was mapped."""
+        return self.mapping is not None
+
+
+def verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True) -> Fit:
+    """Return whether a network fits a chip; the fullest resource or the broken limit stands in ``binding``.
+
+    Args:
+        network, chip: what goes where.
+        map_one: how a network is mapped, with its split and options fixed.
+        remedies: compute remedies where it does not fit; takes some twenty mappings.
+    """
+    try:
+        mapping = map_one(network, chip)
+    except FitError as error:
+        found = tuple(find_remedies(network, chip, map_one, error)) if remedies else ()
+        return Fit(mapping=None, loads=(), error=str(error), binding=error.binding, remedies=found)
+    loads = tuple(loads_of(mapping))
+    first = max(loads, key=lambda load: load.share)
+    binding: dict[str, str | int] = {
+        "layer": first.layer,
+        "core": -1 if first.core is None else first.core,
+        "resource": first.resource,
+        "used": first.used,
+        "limit": first.limit,
+    }
+    return Fit(mapping=mapping, loads=loads, error="", binding=binding, remedies=())
+
+
+def loads_of(mapping: Mapping) -> Iterator[Load]:
+    """Give the fullest core for each limited resource, and the cores used of all."""
+    per_chip = mapping.chip.cores.count.value
+    for resource, limit in mapping.limits.items():
+        used = [load.used.get(resource, 0) for load in mapping.cores]
+        fullest = mapping.cores[int(np.argmax(used))]
+        core = fullest.chip * per_chip + fullest.core
+        yield Load(resource=resource, used=max(used), limit=limit, core=core, layer=next(iter(fullest.neurons)))
+    most = max(mapping.sizes, key=lambda name: len(mapping.layer_cores(name)))
+    yield Load(resource="cores", used=len(mapping.cores), limit=mapping.chip.n_cores, core=None, layer=most)
+
+
+def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
+    """Give the changes that make a network fit, each of them mapped: density, weight width, more chips, another chip."""
+    layers = remedied_layers(network, error)
+    yield from _density(network, chip, map_one, layers)
+    yield from _weight_bits(network, chip, map_one, layers)
+    yield from _more_chips(network, chip, map_one, error)
+    yield from _other_chips(network, chip, map_one)
+
+
+def remedied_layers(network: Network, error: FitError) -> frozenset[str]:
+    """Return the layers whose weights a remedy may change: all where cores run out, else the one that breaks a limit."""
+    binding = error.binding
+    if binding is None or binding["resource"] == "cores":
+        return frozenset(p.name for p in network.populations)
+    return frozenset([str(binding["layer"])])
+
+
+def mapped(network: Network, chip: Chip, map_one: MapOne) -> Mapping | None:
+    """Return the mapping, None where the network does not fit."""
+    try:
+        return map_one(network, chip)
+    except FitError:
+        return None
+
+
+def highest_kept(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> tuple[float, Mapping] | None:
+    """Return the largest share of the weights into ``layers`` that can stay, in steps of 1/128, and its mapping.
+
+    The share is found by bisection, the smallest weights going first; None where even 1/128 does not fit.
+    """
+    steps, low, found = 128, 0, None
+    high = steps
+    while high - low > 1:
+        middle = (low + high) // 2
+        mapping = mapped(pruned(network, middle / steps, layers), chip, map_one)
+        if mapping is None:
+            high = middle
+        else:
+            low, found = middle, mapping
+    return None if found is None else (low / steps, found)
+
+
+def _density(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> Iterator[Remedy]:
+    best = highest_kept(network, chip, map_one, layers)
+    if best is None:
+        return
+    kept, mapping = best
+    into = [p for p in network.projections if p.target in layers]
+    nonzero, possible = sum(map(n_nonzero, into)), sum(map(n_parameters, into))
+    density = kept * nonzero / possible
+    yield Remedy(
+        kind="density",
+        what=f"keep the largest {kept:.1%} of the weights into {_names(layers)} (density {density:.4f})",
+        cost={"density": density, "removed": nonzero - round(kept * nonzero)},
+        cores=len(mapping.cores),
+        synaptic_bytes=mapping.synaptic_bytes,
+    )
+
+
+def _weight_bits(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> Iterator[Remedy]:
+    for bits in sorted(chip.weights.bits.value, reverse=True):
+        coarse = requantised(network, bits, layers)
+        mapping = mapped(coarse, chip, map_one)
+        if mapping is not None:
+            error = _largest_change(network, coarse)
+            yield Remedy(
+                kind="weight_bits",
+                what=f"store the weights into {_names(layers)} in {bits} bits (largest change of a weight: {error})",
+                cost={"bits": bits, "largest_change": error},
+                cores=len(mapping.cores),
+                synaptic_bytes=mapping.synaptic_bytes,
+            )
+            return
+
+
+def _largest_change(before: Network, after: Network) -> int:
+    changes = [0]
+    for p, q in zip(before.projections, after.projections):
+        if p.synapses is not q.synapses:
+            was, now = (np.asarray(getattr(x.synapses, "weights", 0), np.int32) for x in (p, q))
+            changes.append(int(np.abs(now - was).max(initial=0)))
+    return max(changes)
+
+
+def _more_chips(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
+    if error.binding is None or error.binding["resource"] != "cores":
+        return
+    chips = math.ceil(int(error.binding["used"]) / chip.cores.count.value)
+    for n in (chips, chips + 1):
+        mapping = mapped(network, with_chips(chip, n), map_one)
+        if mapping is not None:
+            yield Remedy(
+                kind="chips",
+                what=f"use {n} chips of this kind",
+                cost={"chips": n},
+                cores=len(mapping.cores),
+                synaptic_bytes=mapping.synaptic_bytes,
+            )
+            return
+
+
+def with_chips(chip: Chip, n: int) -> Chip:
+    """Return the target with ``n`` chips."""
+    count = chip.system.chips.model_copy(update={"value": n, "source": f"asked for: {n} chips", "grade": "guess"})
+    return chip.model_copy(update={"system": chip.system.model_copy(update={"chips": count, "board": None})})
+
+
+def _other_chips(network: Network, chip: Chip, map_one: MapOne) -> Iterator[Remedy]:
+    for name in chip_names():
+        if name == chip.name:
+            continue
+        try:
+            mapping = mapped(network, load_chip(name), map_one)
+        except ChipError:
+            continue
+        if mapping is not None:
+            yield Remedy(
+                kind="chip",
+                what=f"map to {mapping.chip.chip.title} ({name})",
+                cost={"chip": name, "chips": mapping.n_chips},
+                cores=len(mapping.cores),
+                synaptic_bytes=mapping.synaptic_bytes,
+            )
+
+
+def _names(layers: frozenset[str]) -> str:
+    ordered = sorted(layers)
+    return f"'{ordered[0]}'" if len(ordered) == 1 else f"all {len(ordered)} layers"
