@@ -2,6 +2,9 @@
 
 ``E = sum over components of events * price``; low, nominal and high are carried as intervals. What has no price in the
 chip file is named and never counted as zero.
+
+A chip prices neurons in one of two ways: an access in every step and an update on top of it, or updated neurons and idle
+ones apart. So a missing price of idle neurons is not named, and a price of idle neurons stands in for that of accesses.
 """
 
 from __future__ import annotations
@@ -45,7 +48,7 @@ def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
         price = _price(prices, component)
         if price is not None:
             lines.append(_line(component, amount, events.low[component], price, events.n_samples))
-        elif amount and not _covered(prices, component):
+        elif amount and component != "neuron_idle" and not (component == "neuron_access" and prices.neuron_idle):
             reason = f"not available: energy.{component} is not in {where}"
             unpriced.append(Unpriced(component=component, events=amount, reason=reason))
     unpriced += [Unpriced(component=c, events=n, reason=_WITHOUT[c]) for c, n in events.without_price.items() if n]
@@ -108,12 +111,6 @@ def _price(prices: Prices, component: str) -> Quantity | None:
         return prices.synop.get(component.removeprefix("synop."))
     price: Quantity | None = getattr(prices, component)
     return price
-
-
-def _covered(prices: Prices, component: str) -> bool:
-    """Whether another price pays for it: a price of idle neurons replaces that of accesses, and the other way round."""
-    other = {"neuron_access": prices.neuron_idle, "neuron_idle": prices.neuron_access}.get(component)
-    return other is not None
 
 
 def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int) -> EnergyLine:

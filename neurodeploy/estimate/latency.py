@@ -203,7 +203,7 @@ class LatencyBuilder:
             sample_s=_spread([t.sum(axis=1) for t in levels], grade),
             management_s=Band.of(management) if management is not None else None,
             step_period_s=self.step_period_s,
-            real_time_sample_s=None if paced is None else _spread([t.sum(axis=1) for t in paced], grade),
+            real_time_sample_s=None if paced is None else self._real_time(paced, grade),
             late_steps=None if self.step_period_s is None else int(np.count_nonzero(nominal > self.step_period_s)),
             bindings=tuple(_bindings(core, kind, self._resources)),
             worst=_worst(nominal, core, kind, self._resources),
@@ -211,6 +211,11 @@ class LatencyBuilder:
             unpriced=tuple(self._unpriced()),
             notes=tuple(self._notes()),
         )
+
+    def _real_time(self, paced: list[Floats], grade: Grade) -> Spread:
+        """Return the times of a sample where the period sets the pace; they are exact where no step can be late."""
+        exact = float(paced[2].max()) <= (self.step_period_s or 0.0)
+        return _spread([t.sum(axis=1) for t in paced], "measured" if exact else grade)
 
     @property
     def _resources(self) -> tuple[Resource, ...]:

@@ -11,11 +11,15 @@ from neurodeploy.mapping.record import CoreLoad, Mapping
 def memory(mapping: Mapping) -> Memory:
     """Return the memory that a mapping takes, by core and by layer."""
     core_bytes = mapping.core_bytes()
+    cores = mapping.chip.cores
     return Memory(
         n_cores=len(mapping.cores),
         cores_available=mapping.chip.n_cores,
         n_chips=mapping.n_chips,
         chips_available=mapping.chip.n_chips,
+        cores_per_chip=cores.count.value,
+        cores_per_tile=cores.per_tile.value if cores.per_tile else None,
+        mesh=(cores.mesh.value[0], cores.mesh.value[1]) if cores.mesh else None,
         synaptic_bytes=mapping.synaptic_bytes,
         limits=dict(mapping.limits),
         cores=tuple(_core(i, load, core_bytes[i], mapping) for i, load in enumerate(mapping.cores)),

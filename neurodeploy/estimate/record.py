@@ -106,12 +106,15 @@ class LayerMemory(_Record):
 
 
 class Memory(_Record):
-    """Memory by core and by layer, and what the target offers."""
+    """Memory by core and by layer, and what the target offers; ``mesh`` are tiles of one chip in x and y direction."""
 
     n_cores: int
     cores_available: int
     n_chips: int
     chips_available: int
+    cores_per_chip: int
+    cores_per_tile: int | None
+    mesh: tuple[int, int] | None
     synaptic_bytes: int
     limits: dict[str, int]
     cores: tuple[CoreMemory, ...]

@@ -1,1 +1,143 @@
 """report.json and what is made from it: terminal table, Markdown and HTML."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.errors import MissingPackageError
+from neurodeploy.estimate.record import Cost
+from neurodeploy.report.facts import file_hashes, network_facts, raster_facts, versions
+from neurodeploy.report.record import SCHEMA, checked, load_report
+from neurodeploy.report.text import as_markdown, as_text, cost_sections, headline, sections, target_line
+
+__all__ = [
+    "SCHEMA",
+    "chips_summary",
+    "file_hashes",
+    "html_report",
+    "load_report",
+    "make_report",
+    "markdown_report",
+    "network_facts",
+    "raster_facts",
+    "text_cost",
+    "text_report",
+    "versions",
+    "write_report",
+]
+
+
+def make_report(
+    *,
+    title: str,
+    network: Mapping[str, Any],
+    costs: Sequence[Cost],
+    accuracy: Mapping[str, Any] | None = None,
+    verification: Mapping[str, Any] | None = None,
+    raster: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the object of ``report.json``.
+
+    Args:
+        title: heading of the report.
+        network: what ``network_facts`` gives.
+        costs: one for each chip, in the order of the report.
+        accuracy: ``test`` (0..1) and ``n_samples``.
+        verification: what ``simulate.verify.Verification.to_json`` gives.
+        raster: what ``raster_facts`` gives.
+        provenance: ``command``, ``seed``, ``files`` (name to SHA-256), ``versions``; each may be absent.
+
+    Raises:
+        ReportError: if a value does not fit the schema, with its place.
+    """
+    data = {
+        "schema": SCHEMA,
+        "title": title,
+        "network": dict(network),
+        "accuracy": accuracy and dict(accuracy),
+        "verification": verification and dict(verification),
+        "targets": [cost.to_json() for cost in costs],
+        "raster": raster and dict(raster),
+        "provenance": dict(provenance or {}),
+    }
+    plain: dict[str, Any] = checked(data).model_dump(mode="json", by_alias=True)
+    return plain
+
+
+def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None where it is not known."""
+    summary = {}
+    for cost in checked(dict(report)).targets:
+        total = cost.energy.total_j if cost.energy else None
+        summary[cost.chip] = {
+            "cores": cost.memory.n_cores,
+            "synaptic_bytes": cost.memory.synaptic_bytes,
+            "energy_per_sample_j": total and {"low": total.low, "nominal": total.nominal, "high": total.high},
+        }
+    return summary
+
+
+def text_report(report: Mapping[str, Any], width: int = 120) -> str:
+    """Return the report for a terminal of ``width`` columns."""
+    records = checked(dict(report))
+    return as_text([records.title, "", *headline(records)], list(sections(records)), width)
+
+
+def text_cost(cost: Cost, width: int = 120) -> str:
+    """Return the tables of one chip for a terminal of ``width`` columns."""
+    return as_text([target_line(cost)], list(cost_sections(cost)), width)
+
+
+def markdown_report(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown."""
+    records = checked(dict(report))
+    return as_markdown(records.title, headline(records), list(sections(records)))
+
+
+def html_report(report: Mapping[str, Any]) -> str:
+    """Return the report as one self-contained page, which needs no network.
+
+    Raises:
+        MissingPackageError: without jinja2 or plotly (extra ``report``).
+    """
+    try:
+        from neurodeploy.report.html import page
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"report: the HTML page needs {error.name}, which is not installed; pip install 'neurodeploy[report]'"
+        ) from error
+    return page(checked(dict(report)))
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Write ``report.json``, ``report.txt``, ``report.md`` and ``report.html`` into a folder.
+
+    All four are made before the first is written, and each replaces an older one in one move.
+
+    Returns:
+        The paths by ``report_json``, ``report_text``, ``report_markdown`` and ``report_html``.
+    """
+    texts = {
+        "report_json": ("report.json", json.dumps(report, indent=1) + "\n"),
+        "report_text": ("report.txt", text_report(report)),
+        "report_markdown": ("report.md", markdown_report(report)),
+        "report_html": ("report.html", html_report(report)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.values():
+        _write(folder / name, text)
+    return {key: folder / name for key, (name, _) in texts.items()}
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,58 @@
+"""One self-contained page: jinja2 fills ``report.html.j2``, plotly draws, and nothing is fetched from anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from neurodeploy.estimate.record import Cost
+from neurodeploy.report import charts
+from neurodeploy.report.record import Report
+from neurodeploy.report.text import cost_sections, headline, sections, verdict_line
+from neurodeploy.report.units import band, kib, percent, si
+
+
+def page(report: Report) -> str:
+    """Return the page of a report."""
+    environment = Environment(
+        loader=PackageLoader("neurodeploy.report", "."),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(band=band, kib=kib, percent=percent, si=si)
+    own, *rest = sections(report)
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        headline=headline(report),
+        network=own,
+        provenance=rest[-1],
+        targets=[_target(i, cost) for i, cost in enumerate(report.targets)],
+        memory_chart=_drawn("memory", charts.memory_by_layer(report.targets)) if report.targets else None,
+        raster=_drawn("raster", charts.spike_raster(report.raster)) if report.raster else None,
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def _target(index: int, cost: Cost) -> dict[str, Any]:
+    """Return what the template shows of one chip."""
+    pictures: dict[str, Markup] = {"map": _drawn(f"map{index}", charts.core_map(cost.memory))}
+    if cost.energy is not None and cost.energy.total_j is not None:
+        pictures["energy"] = _drawn(f"energy{index}", charts.energy_by_component(cost.energy))
+        pictures["tornado"] = _drawn(f"tornado{index}", charts.tornado(cost.energy))
+    if cost.latency is not None:
+        pictures["steps"] = _drawn(f"steps{index}", charts.step_times(cost.latency))
+    return {
+        "cost": cost,
+        "pictures": pictures,
+        "sections": list(cost_sections(cost)),
+        "verdicts": [(v.met, verdict_line(v)) for v in cost.verdicts],
+    }
+
+
+def _drawn(name: str, figure: Any) -> Markup:
+    return Markup(charts.figure_html(figure, name))

@@ -1,0 +1,174 @@
+"""The records that ``report.json`` is made of; its JSON schema is made from them (``python -m neurodeploy.report.schema``).
+
+The schema has a version (``SCHEMA``). A later one may add fields that can be absent; anything else takes a new number.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from neurodeploy.errors import ReportError
+from neurodeploy.estimate.record import Cost
+
+SCHEMA = "neurodeploy-report/1"
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+"""The published JSON schema of ``report.json``."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ProjectionFacts(_Record):
+    """Connections of one projection: possible, kept by the mask, not zero after quantisation."""
+
+    name: str
+    source: str
+    target: str
+    kind: str
+    weights: int
+    mask: int
+    nonzero: int
+    density: float
+    density_nonzero: float
+
+
+class LayerFacts(_Record):
+    """One population."""
+
+    name: str
+    model: str
+    neurons: int
+    first_step: int
+
+
+class LedgerEntry(_Record):
+    """One approximation between the origin and the network."""
+
+    where: str
+    what: str
+    size: str
+
+
+class NetworkFacts(_Record):
+    """What the network is; both densities are counted from the network itself."""
+
+    fingerprint: str
+    dt: float
+    inputs: dict[str, int]
+    neurons: int
+    weights: int
+    mask: int
+    nonzero: int
+    density: float
+    density_nonzero: float
+    layers: tuple[LayerFacts, ...]
+    projections: tuple[ProjectionFacts, ...]
+    ledger: tuple[LedgerEntry, ...] = ()
+
+
+class Accuracy(_Record):
+    """Share of samples classified rightly, on ``n_samples`` samples never used to choose anything."""
+
+    test: float = Field(ge=0, le=1)
+    n_samples: int = Field(ge=1)
+
+
+class VerifiedPopulation(_Record):
+    """One population of a comparison of engines."""
+
+    name: str
+    places: int
+    spikes: int
+    different: int
+
+
+class Verification(_Record):
+    """Comparison of engines on the same samples: spikes compared and places that differ."""
+
+    equal: bool
+    engines: tuple[str, ...]
+    n_samples: int
+    n_steps: int
+    spikes_compared: int
+    spikes_different: int
+    populations: tuple[VerifiedPopulation, ...] = ()
+    first_difference: dict[str, Any] | None = None
+
+
+class RasterLayer(_Record):
+    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; ``step`` and ``row`` have one entry a spike."""
+
+    name: str
+    size: int
+    neurons: tuple[int, ...]
+    step: tuple[int, ...]
+    row: tuple[int, ...]
+
+
+class Raster(_Record):
+    """Spikes of one sample."""
+
+    sample: int
+    n_steps: int
+    layers: tuple[RasterLayer, ...]
+
+
+class Provenance(_Record):
+    """Where the figures come from and how to get them again: files by hash, versions, seed, command."""
+
+    command: str | None = None
+    seed: int | None = None
+    files: dict[str, str] = {}
+    versions: dict[str, str] = {}
+
+
+class Report(_Record):
+    """Everything that a report says."""
+
+    schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
+    title: str
+    network: NetworkFacts
+    accuracy: Accuracy | None
+    verification: Verification | None
+    targets: tuple[Cost, ...]
+    raster: Raster | None
+    provenance: Provenance
+
+
+def checked(data: object) -> Report:
+    """Return a report's object as records.
+
+    Raises:
+        ReportError: if it is of another schema or breaks it, with the place.
+    """
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise ReportError(f"report: schema is {found!r}, expected '{SCHEMA}'; make the report again with this version")
+    try:
+        return Report.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ReportError(f"report: {where}: {first['msg']}; make the report again") from error
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """Read a ``report.json`` file.
+
+    Raises:
+        ReportError: if it cannot be read, is no report or is of another schema.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(f"report: cannot read {path} ({error.strerror})") from error
+    except ValueError as error:
+        raise ReportError(f"report: {path} is no JSON file ({error}); make the report again") from error
+    checked(data)
+    report: dict[str, Any] = data
+    return report
