@@ -7,7 +7,6 @@ carried inside the page once (about 5 MB), so that the page works offline.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import plotly.graph_objects as go
 
@@ -201,7 +200,7 @@ def spike_raster(raster: Raster) -> go.Figure:
 def _styled(figure: go.Figure, height: int) -> go.Figure:
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 28, "b": 40},
+        margin={"l": 10, "r": 12, "t": 28, "b": 30},
         font={"family": FONT, "size": 12, "color": INK},
         paper_bgcolor=PAPER,
         plot_bgcolor=PAPER,
@@ -209,6 +208,11 @@ def _styled(figure: go.Figure, height: int) -> go.Figure:
         hoverlabel={"bgcolor": PAPER, "bordercolor": LINE, "font": {"color": INK, "size": 12}},
         modebar={"remove": ["select", "lasso"]},
         dragmode=False,
+        template="none",
+        xaxis_automargin=True,
+        yaxis_automargin=True,
+        xaxis_title_standoff=8,
+        yaxis_title_standoff=8,
     )
     return figure
 
@@ -224,13 +228,7 @@ def _signed(joules: float) -> str:
     return f"{'+' if joules >= 0 else '-'}{si(abs(joules), 'J')}"
 
 
-def figure_html(figure: Any, name: str) -> str:
-    """Return a figure as a piece of HTML under the element id ``name``, without the script that draws it."""
-    html: str = figure.to_html(
-        full_html=False,
-        include_plotlyjs=False,
-        div_id=name,
-        default_width="100%",
-        config={"responsive": True, "displayModeBar": False, "scrollZoom": False},
-    )
-    return html
+def figure_json(figure: go.Figure) -> str:
+    """Return a figure as JSON that can stand inside a script element of a page."""
+    text: str = figure.to_json()
+    return text.replace("<", "\\u003c")

@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
+from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from neurodeploy.estimate.record import Cost
@@ -54,5 +55,11 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
     }
 
 
-def _drawn(name: str, figure: Any) -> Markup:
-    return Markup(charts.figure_html(figure, name))
+def _drawn(name: str, figure: go.Figure) -> Markup:
+    """Return the place of a picture and its data; the script at the end of the page draws it once the page is laid out.
+
+    The place has its height from the start, so that nothing moves when the picture comes.
+    """
+    place = Markup('<div class="plot" id="{}" style="height: {}px"></div>').format(name, figure.layout.height)
+    data = Markup('<script type="application/json" data-plot="{}">').format(name)
+    return place + data + Markup(charts.figure_json(figure)) + Markup("</script>")

@@ -195,8 +195,12 @@ def verdict_line(verdict: Verdict) -> str:
         f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
     )
     if verdict.safe_event_factor is not None:
-        line += f" Up to {verdict.safe_event_factor:.3g} times the events would fit."
+        line += f" Up to {_factor(verdict.safe_event_factor)} times the events would fit."
     return line[0].upper() + line[1:]
+
+
+def _factor(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _provenance_section(report: Report) -> Section:
