@@ -1,0 +1,9 @@
+"""Lava as witness: the network runs as Lava's own fixed-point processes.
+
+``run_lava`` uses Lava's runtime in a worker process, which may be another Python.
+"""
+
+from neurodeploy.simulate.lava.runtime import find_lava_python, run_lava
+from neurodeploy.simulate.lava.timing import predict_seconds
+
+__all__ = ["find_lava_python", "predict_seconds", "run_lava"]

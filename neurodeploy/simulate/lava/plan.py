@@ -1,0 +1,269 @@
+"""From a ``Network`` to the records of a Lava job, and the refusal of what Lava would compute differently.
+
+A job is plain numbers, strings, lists and arrays, so that the worker needs neither this package nor pickled objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_matrix
+
+from neurodeploy.activity import Events, Samples
+from neurodeploy.errors import LavaError
+from neurodeploy.network import (
+    STATE_LIMIT,
+    THRESHOLD_MAX,
+    Conv,
+    Cuba,
+    Dense,
+    Network,
+    Pool,
+    Population,
+    Projection,
+    Sparse,
+    synapse_shape,
+)
+
+Record: TypeAlias = dict[str, Any]
+
+_BIAS_MANTISSA_BITS = 15
+_HELD = {"bias_mant": -(2**15), "bias_exp": 15}
+"""A bias under which no voltage can rise: it keeps a population silent until its first step."""
+_CONV_PARAMETER_MAX = 127
+"""Lava's Conv keeps kernel size, stride, padding, dilation and groups as int8."""
+
+
+def make_job(network: Network, samples: Samples, n_steps: int, probe: Sequence[tuple[str, str]] = ()) -> Record:
+    """Return the job that runs the samples for ``n_steps`` steps each.
+
+    Raises:
+        LavaError: where Lava's processes cannot compute what the network says, with the object and what to do.
+    """
+    return {
+        "n_steps": n_steps,
+        "n_samples": samples.n_samples,
+        "inputs": [_input(i.name, i.size, samples.inputs[i.name], n_steps) for i in _used_inputs(network)],
+        "populations": [_population(p, network) for p in network.populations],
+        "projections": [_projection(p) for p in network.projections] + _ties(network),
+        "probe": [list(pair) for pair in probe],
+    }
+
+
+def _used_inputs(network: Network) -> list[Any]:
+    sources = {p.source for p in network.projections}
+    return [i for i in network.inputs if i.name in sources]
+
+
+def _input(name: str, size: int, events: Events, n_steps: int) -> Record:
+    """All samples in one row of steps; events beyond the steps of a run are cut off."""
+    inside = events.step < n_steps
+    time = events.sample[inside].astype(np.int64) * n_steps + events.step[inside]
+    return {"name": name, "size": size, "time": time, "neuron": events.neuron[inside]}
+
+
+def _population(population: Population, network: Network) -> Record:
+    model = population.model
+    mantissa, exponent = _bias(population)
+    record: Record = {
+        "name": population.name,
+        "size": population.size,
+        "first_step": population.first_step,
+        "du": _flat(model.current_decay) - 1,
+        "dv": _flat(model.voltage_decay),
+        # a voltage is below 2**23 = (THRESHOLD_MAX + 1) << 6, so this threshold is never passed
+        "vth": _flat(model.threshold) if isinstance(model, Cuba) else THRESHOLD_MAX + 1,
+        "bias_mant": mantissa,
+        "bias_exp": exponent,
+    }
+    if population.first_step > 0 and (
+        np.any(mantissa) or _earliest_arrival(population, network) < population.first_step
+    ):
+        record["held"] = dict(_HELD)
+    return record
+
+
+def _earliest_arrival(population: Population, network: Network) -> int:
+    """Return the first step in which a spike can reach the population."""
+    first = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
+    return min(
+        (first[p.source] + 1 + int(np.min(p.delay)) for p in network.into(population.name)),
+        default=population.first_step,
+    )
+
+
+def _bias(population: Population) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Split a bias in state units into a 16-bit mantissa and an exponent for each neuron."""
+    bias = np.broadcast_to(np.ravel(population.model.bias), (population.size,)).astype(np.int32)
+    magnitude = np.where(bias < 0, -bias - 1, bias)
+    bits = np.where(magnitude > 0, np.floor(np.log2(np.maximum(magnitude, 1))) + 1, 0).astype(np.int32)
+    exponent = np.maximum(bits - _BIAS_MANTISSA_BITS, 0).astype(np.int32)
+    mantissa = bias >> exponent
+    lost = np.flatnonzero(mantissa << exponent != bias)
+    if lost.size:
+        neuron = int(lost[0])
+        raise LavaError(
+            f"lava: population '{population.name}': bias {bias[neuron]} of neuron {neuron} needs more than 16 bits; Lava "
+            f"takes a 16-bit mantissa and an exponent. Round it to a multiple of {1 << int(exponent[neuron])}"
+        )
+    return mantissa, exponent
+
+
+def _flat(value: int | NDArray[np.int32]) -> Any:
+    return value if isinstance(value, int) else np.ravel(value)
+
+
+def _projection(projection: Projection) -> Record:
+    synapses = projection.synapses.as_conv() if isinstance(projection.synapses, Pool) else projection.synapses
+    record: Record = {"name": projection.name, "source": projection.source, "target": projection.target}
+    if isinstance(synapses, Conv):
+        if _is_lava_conv(synapses, projection):
+            return record | {
+                "process": "Conv",
+                "source_shape": list(synapses.input_shape),
+                "arguments": _conv_arguments(synapses, projection.weight_exponent),
+            }
+        return record | _sparse_record(projection, _unrolled(synapses, projection))
+    if isinstance(synapses, Sparse):
+        return record | _sparse_record(projection, _by_target(synapses))
+    return record | _dense_record(projection, synapses)
+
+
+def _sign_mode(weights: NDArray[Any], projection: Projection) -> str:
+    """Return the sign mode under which Lava keeps all weights as they are."""
+    low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
+    if not np.any(weights & 1):
+        return "MIXED"
+    if low >= 0:
+        return "EXCITATORY"
+    if high <= 0 and low > -256:
+        return "INHIBITORY"
+    odd = int(weights[(weights & 1) != 0].flat[0])
+    raise LavaError(
+        f"lava: projection '{projection.name}' has weights {low}..{high} and the odd weight {odd}; with both signs (or "
+        "-256) Lava and Loihi keep even weights only. Make all weights even, or split it into one projection a sign"
+    )
+
+
+def _dense_record(projection: Projection, synapses: Dense) -> Record:
+    arguments: Record = {
+        "weights": synapses.weights.astype(np.int32),
+        "sign_mode": _sign_mode(synapses.weights, projection),
+        "weight_exp": projection.weight_exponent,
+    }
+    if not projection.max_delay:
+        return {"process": "Dense", "arguments": arguments}
+    arguments["delays"] = np.broadcast_to(projection.delay, synapses.weights.shape).astype(np.int64)
+    return {"process": "DelayDense", "arguments": arguments}
+
+
+def _sparse_record(projection: Projection, weights: csr_matrix) -> Record:
+    arguments: Record = {
+        "weights": _parts(weights),
+        "sign_mode": _sign_mode(weights.data, projection),
+        "weight_exp": projection.weight_exponent,
+    }
+    if not projection.max_delay or not weights.nnz:
+        return {"process": "Sparse", "arguments": arguments}
+    delays = weights.astype(np.int64)
+    delays.data[:] = np.broadcast_to(projection.delay, weights.shape[1:])[weights.indices]
+    longest = int(delays.data.max())
+    delays.eliminate_zeros()
+    if not longest:
+        return {"process": "Sparse", "arguments": arguments}
+    return {"process": "DelaySparse", "arguments": arguments | {"delays": _parts(delays)}}
+
+
+def _parts(matrix: csr_matrix) -> Record:
+    return {
+        "data": matrix.data,
+        "indices": matrix.indices,
+        "indptr": matrix.indptr,
+        "shape": [int(n) for n in matrix.shape],
+    }
+
+
+def _by_target(synapses: Sparse) -> csr_matrix:
+    shape = (synapses.n_target, synapses.start.size - 1)
+    matrix = csc_matrix((synapses.weights.astype(np.int32), synapses.target, synapses.start), shape=shape).tocsr()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _is_lava_conv(conv: Conv, projection: Projection) -> bool:
+    """Lava's Conv knows no delay and no exponent (a positive one goes into the weights), and keeps its sizes as int8."""
+    sizes = (*conv.weights.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups)
+    return not projection.max_delay and projection.weight_exponent >= 0 and max(sizes) <= _CONV_PARAMETER_MAX
+
+
+def _conv_arguments(conv: Conv, exponent: int) -> Record:
+    """Lava counts axes as x, y, channel and convolves, where torch correlates: both kernel axes are turned round."""
+    channels, height, width = conv.input_shape
+    weights = conv.weights.transpose(0, 3, 2, 1)[:, ::-1, ::-1].astype(np.int32) << exponent
+    return {
+        "weight": np.ascontiguousarray(weights),
+        "input_shape": [width, height, channels],
+        "stride": list(conv.stride[::-1]),
+        "padding": list(conv.padding[::-1]),
+        "dilation": list(conv.dilation[::-1]),
+        "groups": conv.groups,
+    }
+
+
+def _unrolled(conv: Conv, projection: Projection) -> csr_matrix:
+    """Return the matrix of a convolution, ``(n_target, n_source)``, tap by tap."""
+    shape = synapse_shape(conv)
+    c_out, height, width = conv.output_shape
+    group_in, group_out = conv.weights.shape[1], c_out // conv.groups
+    out_channel, in_group, y, x = np.indices((c_out, group_in, height, width))
+    in_channel = out_channel // group_out * group_in + in_group
+    target = (out_channel * height + y) * width + x
+    rows, columns, values = [], [], []
+    for tap_y, tap_x in np.ndindex(conv.weights.shape[2:]):
+        from_y = y * conv.stride[0] + tap_y * conv.dilation[0] - conv.padding[0]
+        from_x = x * conv.stride[1] + tap_x * conv.dilation[1] - conv.padding[1]
+        inside = (from_y >= 0) & (from_y < conv.input_shape[1]) & (from_x >= 0) & (from_x < conv.input_shape[2])
+        source = (in_channel * conv.input_shape[1] + from_y) * conv.input_shape[2] + from_x
+        weight = np.broadcast_to(conv.weights[:, :, tap_y, tap_x, None, None], source.shape)
+        rows.append(target[inside])
+        columns.append(source[inside])
+        values.append(weight[inside].astype(np.int32))
+    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
+    matrix = csr_matrix(entries, shape=shape)
+    matrix.eliminate_zeros()
+    _check_24_bits(matrix, projection)
+    return matrix
+
+
+def _check_24_bits(matrix: csr_matrix, projection: Projection) -> None:
+    """A convolution's sum wraps at 24 bits, that of a Sparse process does not: refuse where that could differ."""
+    largest = int(abs(matrix).sum(axis=1).max()) * 2.0**projection.weight_exponent
+    if largest >= STATE_LIMIT:
+        raise LavaError(
+            f"lava: projection '{projection.name}' is a convolution with delays, run as a sparse matrix; its sum can reach "
+            f"{largest:.0f}, beyond 24 bits. Lower its weights or its weight_exponent {projection.weight_exponent}"
+        )
+
+
+def _ties(network: Network) -> list[Record]:
+    """Lava runs one connected graph: tie the first population to one population of every other part, with no synapse."""
+    part = {name: name for name in network.sizes}
+
+    def find(name: str) -> str:
+        return name if part[name] == name else find(part[name])
+
+    for p in network.projections:
+        part[find(p.source)] = find(p.target)
+    first = network.populations[0]
+    ties = []
+    for population in network.populations:
+        if find(population.name) != find(first.name):
+            part[find(population.name)] = find(first.name)
+            empty = csr_matrix((population.size, first.size), dtype=np.int32)
+            record = {"name": f"tie {population.name}", "source": first.name, "target": population.name}
+            arguments = {"weights": _parts(empty), "sign_mode": "MIXED", "weight_exp": 0}
+            ties.append(record | {"process": "Sparse", "arguments": arguments})
+    return ties

@@ -1,0 +1,114 @@
+"""``run_lava``: a ``Network`` on Lava's own runtime, in a worker process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.errors import LavaError
+from neurodeploy.network import Network, Population
+from neurodeploy.simulate.inputs import check_run, input_events
+from neurodeploy.simulate.lava import supervise
+from neurodeploy.simulate.lava.plan import make_job
+from neurodeploy.simulate.lava.timing import predict_seconds, time_limit
+
+PYTHON_VARIABLE = "NEURODEPLOY_LAVA_PYTHON"
+
+
+def run_lava(
+    network: Network,
+    samples: Samples,
+    *,
+    n_steps: int | None = None,
+    probe: Sequence[tuple[str, str]] = (),
+    timeout_s: float | None = None,
+    python: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Activity:
+    """Return what the network does with the samples, as Lava's fixed-point processes compute it.
+
+    Args:
+        n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
+        probe: pairs of a population and ``"u"`` or ``"v"`` whose state after each step is kept.
+        timeout_s: time limit of the whole run in seconds; by default ``time_limit`` of the predicted time.
+        python: interpreter with lava-nc for the worker; by default ``find_lava_python()``.
+        progress: called with the samples done and the samples of the run.
+
+    Raises:
+        SimulationError: if the samples or probes do not fit the network.
+        LavaError: where Lava cannot express the network (nothing is started), or the worker fails or dies.
+        LavaTimeoutError: if the worker runs past the time limit.
+    """
+    steps = check_run(network, samples, n_steps, probe)
+    job = make_job(network, samples, steps, probe)
+    python = find_lava_python() if python is None else python
+    limit = time_limit(predict_seconds(network, samples, steps)) if timeout_s is None else timeout_s
+    with tempfile.TemporaryDirectory(prefix="neurodeploy-lava-") as name:
+        folder = Path(name)
+        supervise.run_worker(job, folder, python, limit, progress)
+        span = (samples.n_samples, steps)
+        spikes = {p.name: _read_spikes(folder / f"spikes{i}.bin", p, span) for i, p in enumerate(network.populations)}
+        states = {
+            (population, state): _read_states(folder / f"state{i}.bin", network.population(population), span)
+            for i, (population, state) in enumerate(probe)
+        }
+    return Activity(
+        engine="lava",
+        network=network.fingerprint,
+        n_steps=steps,
+        spikes={**input_events(network, samples, steps), **spikes},
+        states=states,
+    )
+
+
+def find_lava_python() -> str:
+    """Return the interpreter for the worker: ``NEURODEPLOY_LAVA_PYTHON``, or this one if it has Lava.
+
+    Raises:
+        LavaError: if there is none, with what was looked for.
+    """
+    chosen = os.environ.get(PYTHON_VARIABLE)
+    if chosen:
+        if not os.access(chosen, os.X_OK) or Path(chosen).is_dir():
+            raise LavaError(
+                f"lava: {PYTHON_VARIABLE} is '{chosen}', which is no program; set it to a Python with lava-nc"
+            )
+        return chosen
+    if find_spec("lava") is not None and find_spec("lava.magma") is not None:
+        return sys.executable
+    version = ".".join(map(str, sys.version_info[:2]))
+    raise LavaError(
+        f"lava: looked for Lava in {PYTHON_VARIABLE} (not set) and in this Python {version} ({sys.executable}), which has "
+        "no package 'lava'. Lava needs Python 3.10: make an environment with it, 'pip install lava-nc==0.10.0' there, and "
+        f"set {PYTHON_VARIABLE} to its python"
+    )
+
+
+def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> Events:
+    """Return the events of a population; what it did before its first step belongs to the sample before."""
+    n_samples, n_steps = span
+    rows = np.fromfile(path, np.int64).reshape(-1, 2)
+    sample, step = np.divmod(rows[:, 0], n_steps)
+    own = step >= population.first_step
+    return Events(
+        size=population.size,
+        n_steps=n_steps,
+        n_samples=n_samples,
+        sample=sample[own].astype(np.int32),
+        step=step[own].astype(np.int32),
+        neuron=rows[own, 1].astype(np.int32),
+    )
+
+
+def _read_states(path: Path, population: Population, span: tuple[int, int]) -> NDArray[np.int32]:
+    states = np.fromfile(path, np.int32).reshape(*span, population.size)
+    states[:, : population.first_step] = 0
+    return states

@@ -1,0 +1,184 @@
+"""Runs the Lava worker in a process group of its own, under a time limit, and leaves nothing of it behind.
+
+Lava waits for ever when a model raises, a child dies or ``stop()`` meets an error, so every ending is ours: the worker's
+guard ends the group when its standard input closes; where that fails the group gets SIGTERM, time, and SIGKILL. The
+shared memory of the group has names with our own prefix and is removed last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import LavaError, LavaTimeoutError
+
+WORKER = Path(__file__).with_name("worker") / "run_job.py"
+_POLL_S = 0.02
+_GUARD_S = 4.0
+"""Time that the guard gets to end its group by itself; it takes about 0.1 s, and 2 s where a child ignores SIGTERM."""
+_SHARED_MEMORY = Path("/dev/shm")
+Job = dict[str, Any]
+
+
+def run_worker(
+    job: Job, folder: Path, python: str, timeout_s: float, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Run a job in a worker process; its results lie in ``folder`` afterwards.
+
+    Raises:
+        LavaTimeoutError: if the worker ran longer than ``timeout_s`` seconds.
+        LavaError: if it did not start, raised, or died; the message holds its last error.
+        KeyboardInterrupt: if the user interrupts; the worker has ended by then.
+    """
+    prefix = f"nd{secrets.token_hex(4)}_"
+    _save(job | {"shared_memory": prefix}, folder)
+    with (folder / "output").open("wb") as output:
+        worker = _start(python, folder, output)
+        try:
+            _wait(worker, folder, timeout_s, job["n_samples"], progress)
+        finally:
+            _end(worker)
+            _remove_shared_memory(prefix)
+    _check_ending(worker, folder, python)
+
+
+def _save(job: Job, folder: Path) -> None:
+    arrays: dict[str, Any] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            name = f"a{len(arrays)}"
+            arrays[name] = value
+            return {"array": name}
+        if isinstance(value, dict):
+            return {key: plain(part) for key, part in value.items()}
+        return [plain(part) for part in value] if isinstance(value, list) else value
+
+    text = json.dumps(plain(job))
+    np.savez(folder / "arrays.npz", **arrays)
+    (folder / "job.json").write_text(text)
+
+
+def _start(python: str, folder: Path, output: Any) -> subprocess.Popen[bytes]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    environment.pop("PYTHONPATH", None)  # it belongs to this Python, not to the worker's
+    try:
+        return subprocess.Popen(
+            [python, "-u", str(WORKER), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            cwd=folder,
+            env=environment,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise LavaError(
+            f"lava: cannot start '{python}' ({error.strerror}); set NEURODEPLOY_LAVA_PYTHON to a Python with lava-nc"
+        ) from error
+
+
+def _wait(
+    worker: subprocess.Popen[bytes],
+    folder: Path,
+    timeout_s: float,
+    n_samples: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Wait until the worker has ended or is done, and pass on its progress."""
+    end = time.monotonic() + timeout_s
+    shown = 0
+    while worker.poll() is None and not (folder / "done").exists():
+        if time.monotonic() > end:
+            raise LavaTimeoutError(
+                f"lava: the worker ran past its time limit of {timeout_s:g} s, with {_finished(folder)} of {n_samples} "
+                "samples done, and was ended. Raise timeout_s, or run fewer samples"
+            )
+        finished = _finished(folder)
+        if progress is not None and finished > shown:
+            shown = finished
+            progress(finished, n_samples)
+        time.sleep(_POLL_S)
+    if progress is not None and (folder / "done").exists() and shown < n_samples:
+        progress(n_samples, n_samples)
+
+
+def _finished(folder: Path) -> int:
+    with contextlib.suppress(OSError, ValueError):
+        return int((folder / "progress").read_text())
+    return 0
+
+
+def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) -> None:
+    if (folder / "done").exists():
+        return
+    error = folder / "error.json"
+    if error.exists():
+        message = json.loads(error.read_text())["message"]
+        raise LavaError(
+            f"lava: the worker failed with {message}. Run the network on engine 'reference' to see whether it is at fault"
+        )
+    lines = (folder / "output").read_text(errors="replace").strip().splitlines()
+    how = f"was ended by signal {-worker.returncode}" if worker.returncode < 0 else f"exited with {worker.returncode}"
+    raise LavaError(
+        f"lava: the worker {how} without a result; its last words: '{lines[-1] if lines else ''}'. "
+        f"Check that '{python}' can import lava, and that memory suffices"
+    )
+
+
+def _end(worker: subprocess.Popen[bytes]) -> None:
+    """End every process of the worker's group; a second interrupt while this runs does not stop it."""
+    interrupted = False
+    while True:
+        try:
+            _end_group(worker)
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+
+
+def _end_group(worker: subprocess.Popen[bytes]) -> None:
+    if worker.stdin is not None:
+        worker.stdin.close()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        worker.wait(_GUARD_S)
+    for number, seconds in ((signal.SIGTERM, 2.0), (signal.SIGKILL, 5.0)):
+        if _group(worker.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(worker.pid, number)
+            _wait_until_gone(worker, seconds)
+    worker.wait()
+
+
+def _wait_until_gone(worker: subprocess.Popen[bytes], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and (worker.poll() is None or _group(worker.pid)):
+        time.sleep(_POLL_S)
+
+
+def _group(number: int) -> list[int]:
+    """Return the running processes of a process group; zombies wait for their parent only and do not count."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(group) == number and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _remove_shared_memory(prefix: str) -> None:
+    for segment in _SHARED_MEMORY.glob(f"{prefix}*"):
+        segment.unlink(missing_ok=True)

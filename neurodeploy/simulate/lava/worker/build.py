@@ -1,0 +1,51 @@
+"""From the records of a job to Lava's processes. Imports numpy, scipy and Lava's core only.
+
+A job is made by ``neurodeploy.simulate.lava.plan``, which has checked every value.
+"""
+
+import numpy as np
+from lava.proc.conv.process import Conv
+from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.lif.process import LIF
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import SignMode
+from scipy.sparse import csr_matrix
+
+SYNAPSES = {"Dense": Dense, "Sparse": Sparse, "Conv": Conv, "DelayDense": DelayDense, "DelaySparse": DelaySparse}
+
+
+def neurons(record):
+    """Return the LIF process of one population record."""
+    names = ("du", "dv", "vth", "bias_mant", "bias_exp")
+    return LIF(shape=(record["size"],), name=record["name"], **{name: record[name] for name in names})
+
+
+def synapses(record):
+    """Return the process of one projection record."""
+    arguments = {name: _argument(name, value) for name, value in record["arguments"].items()}
+    return SYNAPSES[record["process"]](name=record["name"], **arguments)
+
+
+def buffers(process):
+    """Return the variable that holds what a synapse process sends in the next step."""
+    return process.a_buf if isinstance(process, Conv) else process.a_buff
+
+
+def connect(record, spikes, process, target):
+    """Join a source's spike port, a synapse process, and the target neurons; a Conv counts its axes x, y, channel."""
+    if isinstance(process, Conv):
+        channels = record["source_shape"]
+        spikes.reshape(tuple(channels)).transpose((2, 1, 0)).connect(process.s_in)
+        process.a_out.transpose((2, 1, 0)).reshape(target.shape).connect(target)
+    else:
+        spikes.connect(process.s_in)
+        process.a_out.connect(target)
+
+
+def _argument(name, value):
+    if name == "sign_mode":
+        return SignMode[value]
+    if isinstance(value, dict):
+        parts = tuple(np.asarray(value[part]) for part in ("data", "indices", "indptr"))
+        return csr_matrix(parts, shape=tuple(value["shape"]))
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,80 @@
+"""A whole network of Lava processes, with the files that record it and the reset between samples."""
+
+import os
+
+import numpy as np
+from build import buffers, connect, neurons, synapses
+from recorders import EventSink, EventSource, StateRecorder
+
+
+class Net:
+    """Lava processes of one job; ``any`` is one of them, through which Lava runs all."""
+
+    def __init__(self, job):
+        self.job = job
+        self.records = {p["name"]: p for p in job["populations"]}
+        self.neurons = {name: neurons(record) for name, record in self.records.items()}
+        self.synapses = [synapses(record) for record in job["projections"]]
+        self.any = next(iter(self.neurons.values()))
+
+    def run_sample(self, run_steps):
+        """Run one sample from state 0 and leave all states at 0."""
+        done = 0
+        for step in [*self._held_until(), self.job["n_steps"]]:
+            self.any.run(run_steps(num_steps=step - done))
+            done = step
+            for name in self._starting(step):
+                self._start(name)
+        self._reset()
+
+    def _held_until(self):
+        return sorted({p["first_step"] for p in self._held() if p["first_step"] < self.job["n_steps"]})
+
+    def _held(self):
+        return [p for p in self.records.values() if "held" in p]
+
+    def _starting(self, step):
+        return [p["name"] for p in self._held() if p["first_step"] == step < self.job["n_steps"]]
+
+    def _start(self, name):
+        """Let a population that was held go, from state 0."""
+        process, record = self.neurons[name], self.records[name]
+        for variable in (process.u, process.v):
+            _fill(variable, 0)
+        _fill(process.bias_mant, record["bias_mant"])
+        _fill(process.bias_exp, record["bias_exp"])
+
+    def _reset(self):
+        for name, process in self.neurons.items():
+            held = self.records[name].get("held")
+            if held:
+                _fill(process.bias_mant, held["bias_mant"])
+                _fill(process.bias_exp, held["bias_exp"])
+            _fill(process.u, 0)
+            _fill(process.v, 0)
+        for process in self.synapses:
+            _fill(buffers(process), 0)
+
+
+def build_network(job, folder):
+    """Return the network of a job, connected, with sources and recorders that use files in ``folder``."""
+    net = Net(job)
+    n_steps = job["n_steps"] * job["n_samples"]
+    spikes = {name: process.s_out for name, process in net.neurons.items()}
+    for record in job["inputs"]:
+        source = EventSource(size=record["size"], time=record["time"], neuron=record["neuron"], n_steps=n_steps)
+        spikes[record["name"]] = source.s_out
+    for record, process in zip(job["projections"], net.synapses):
+        connect(record, spikes[record["source"]], process, net.neurons[record["target"]].a_in)
+    for i, (name, process) in enumerate(net.neurons.items()):
+        path = os.path.join(folder, f"spikes{i}.bin")
+        process.s_out.connect(EventSink(size=net.records[name]["size"], path=path, n_steps=n_steps).a_in)
+    for i, (name, state) in enumerate(job["probe"]):
+        variable = getattr(net.neurons[name], state)
+        recorder = StateRecorder(var=variable, path=os.path.join(folder, f"state{i}.bin"), n_steps=n_steps)
+        recorder.state.connect_var(variable)
+    return net
+
+
+def _fill(variable, value):
+    variable.set(np.broadcast_to(np.asarray(value, np.int32), variable.shape).copy())

@@ -1,0 +1,98 @@
+"""Lava processes that read input events and write spikes and states, from inside the child process that holds them.
+
+Lava's own sink keeps a raster that ``Var.get`` then moves element by element, at 16 microseconds each; a file costs
+nothing of the kind. Lava runs every Python file beside a user's process class, so this folder holds nothing else.
+Steps are counted from 0 over all samples; Lava's own ``time_step`` counts from 1.
+"""
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort, PyRefPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort, RefPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+
+class EventSource(AbstractProcess):
+    """Sends a spike on channel ``neuron[i]`` in step ``time[i]``; ``time`` rises and lies below ``n_steps``."""
+
+    def __init__(self, *, size, time, neuron, n_steps):
+        super().__init__(size=size, time=time, neuron=neuron, n_steps=n_steps)
+        self.s_out = OutPort(shape=(size,))
+
+
+@implements(proc=EventSource, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyEventSource(PyLoihiProcessModel):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.size, self.neuron = proc_params["size"], proc_params["neuron"]
+        self.first = np.searchsorted(proc_params["time"], np.arange(proc_params["n_steps"] + 1))
+
+    def run_spk(self):
+        spikes = np.zeros(self.size, np.int32)
+        spikes[self.neuron[self.first[self.time_step - 1] : self.first[self.time_step]]] = 1
+        self.s_out.send(spikes)
+
+
+class EventSink(AbstractProcess):
+    """Appends a row of two int64, step and neuron, to the file ``path`` for each spike."""
+
+    def __init__(self, *, size, path, n_steps):
+        super().__init__(size=size, path=path, n_steps=n_steps)
+        self.a_in = InPort(shape=(size,))
+
+
+@implements(proc=EventSink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyEventSink(PyLoihiProcessModel):
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.n_steps = proc_params["n_steps"]
+        self.file = open(proc_params["path"], "wb")  # noqa: SIM115 (open as long as the process)
+
+    def run_spk(self):
+        neuron = np.flatnonzero(self.a_in.recv())
+        if neuron.size:
+            rows = np.empty((neuron.size, 2), np.int64)
+            rows[:, 0], rows[:, 1] = self.time_step - 1, neuron
+            self.file.write(rows.tobytes())
+        if self.time_step == self.n_steps:
+            self.file.flush()
+
+
+class StateRecorder(AbstractProcess):
+    """Appends a variable of another process, as int32, to the file ``path`` after each step."""
+
+    def __init__(self, *, var, path, n_steps):
+        super().__init__(path=path, n_steps=n_steps)
+        self.state = RefPort(shape=var.shape)
+
+
+@implements(proc=StateRecorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyStateRecorder(PyLoihiProcessModel):
+    state: PyRefPort = LavaPyType(PyRefPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.n_steps = proc_params["n_steps"]
+        self.file = open(proc_params["path"], "wb")  # noqa: SIM115 (open as long as the process)
+
+    def post_guard(self):
+        return True
+
+    def run_post_mgmt(self):
+        self.file.write(np.asarray(self.state.read()).astype(np.int32).tobytes())
+        if self.time_step == self.n_steps:
+            self.file.flush()

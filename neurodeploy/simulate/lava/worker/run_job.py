@@ -1,0 +1,106 @@
+"""The worker: ``python run_job.py FOLDER`` runs the job in a folder as Lava processes and leaves the results there.
+
+Reads ``job.json`` and ``arrays.npz``. Writes ``spikes<i>.bin`` for each population, ``state<i>.bin`` for each probe,
+``progress`` with the number of finished samples, and at the end ``done`` or ``error.json``.
+"""
+
+import json
+import os
+import sys
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "recorders")]
+
+import watch  # noqa: E402
+
+
+def main(folder):
+    """Run the job under a guard process; never returns."""
+    watch.run_guarded(lambda: work(folder))
+
+
+def work(folder):
+    """Run the job in this process, with errors written to ``error.json``."""
+    try:
+        job = load_job(folder)
+        watch.name_shared_memory(job["shared_memory"])
+        run(job, folder)
+    except BaseException as error:
+        fail(folder, error)
+
+
+def fail(folder, error):
+    """Report an error and end this process at once: Lava's own stop() and its exit handlers hang after an error."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    report(folder, f"{type(error).__name__}: {error} (File {place.filename}, line {place.lineno}, in {place.name})")
+    os._exit(1)
+
+
+def report(folder, message):
+    """Write an error into ``error.json``, the first one only: later ones follow from it."""
+    path = os.path.join(folder, "error.json")
+    if not os.path.exists(path):
+        write(path, json.dumps({"message": message}))
+
+
+def write(path, text):
+    """Write a small file in one go."""
+    with open(path + ".part", "w") as file:
+        file.write(text)
+    os.replace(path + ".part", path)
+
+
+def load_job(folder):
+    """Return the job with the arrays in their places."""
+    import numpy as np
+
+    with np.load(os.path.join(folder, "arrays.npz"), allow_pickle=False) as archive:
+        arrays = dict(archive)
+
+    def place(value):
+        return arrays[value["array"]] if set(value) == {"array"} else value
+
+    with open(os.path.join(folder, "job.json")) as file:
+        return json.load(file, object_hook=place)
+
+
+def run(job, folder):
+    """Build Lava's processes, run every sample, and stop Lava."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from net import build_network
+
+    report_model_errors(folder)
+    net = build_network(job, folder)
+    net.any.create_runtime(Loihi2SimCfg(select_tag="fixed_pt"))
+    children = net.any.runtime._messaging_infrastructure.actors  # 0.10.0 has no public way to them
+    watching = watch.ChildWatch(children, lambda message: report(folder, message))
+    for sample in range(job["n_samples"]):
+        net.run_sample(RunSteps)
+        write(os.path.join(folder, "progress"), str(sample + 1))
+    watching.stop()
+    net.any.stop()
+    write(os.path.join(folder, "done"), "")
+
+
+def report_model_errors(folder):
+    """Let a Lava process whose model raises say so and end.
+
+    Lava's own loop calls ``join`` while it handles the error, which then waits for ever, and the error is never seen.
+    """
+    from lava.magma.core.model.py.model import AbstractPyProcessModel
+
+    join = AbstractPyProcessModel.join
+
+    def report_or_join(self):
+        error = sys.exc_info()[1]
+        if error is not None:
+            fail(folder, error)
+        join(self)
+
+    AbstractPyProcessModel.join = report_or_join
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,118 @@
+"""How the worker makes sure that nothing of it stays behind.
+
+The first process of the worker is a guard: it forks the process that runs Lava and ends the whole group when that one
+ends or when the parent is gone. Within the Lava process a thread looks after Lava's children, because Lava itself
+waits for ever for a child that died.
+"""
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import threading
+import time
+from multiprocessing import shared_memory
+
+POLL_S = 0.05
+GRACE_S = 2.0
+"""Time between SIGTERM and SIGKILL; the resource tracker needs about 0.5 s of it to unlink shared memory."""
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def run_guarded(work):
+    """Run ``work()`` in a child process, end the whole group when it ends or standard input closes, and exit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _adopt_orphans()
+    worker = os.fork()
+    if worker == 0:
+        work()
+        os._exit(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    status = _wait(worker)
+    os.killpg(0, signal.SIGTERM)
+    if not _reap_all(GRACE_S):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(0 if status == 0 else 1)
+
+
+def name_shared_memory(prefix):
+    """Let every shared-memory segment of this process and its children begin with ``prefix``.
+
+    The parent can then remove what a killed worker left; Python has no public way to choose these names.
+    """
+    shared_memory._SHM_NAME_PREFIX = "/" + prefix
+    shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + 13
+
+
+class ChildWatch:
+    """A thread that calls ``report(message)`` and ends this process when one of ``children`` ends before ``stop``."""
+
+    def __init__(self, children, report):
+        self._report = report
+        self._guard = os.getppid()
+        self._stopped = threading.Event()
+        self._children = list(children)
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def stop(self):
+        """From now on children may end."""
+        self._stopped.set()
+
+    def _run(self):
+        while not self._stopped.wait(POLL_S):
+            if os.getppid() != self._guard:
+                os.killpg(0, signal.SIGTERM)
+            for child in self._children:
+                message = _ending(child)
+                if message and not self._stopped.is_set():
+                    self._report(message)
+                    os._exit(1)
+
+
+def _ending(child):
+    """Return why a child process ended, or None while it runs."""
+    failure = getattr(child, "exception", None)  # Lava's children send what they raised, with its traceback
+    if failure:
+        error, text = failure
+        return f"{type(error).__name__}: {error} ({_last_place(text)})"
+    code = child.exitcode
+    if code is None:
+        return None
+    return (
+        f"Lava process {child.pid} was ended by signal {-code}" if code < 0 else f"Lava process {child.pid} ended early"
+    )
+
+
+def _last_place(text):
+    places = [line.strip() for line in text.splitlines() if line.strip().startswith("File ")]
+    return places[-1] if places else "place unknown"
+
+
+def _wait(worker):
+    """Return the status of the worker, or 1 when standard input closes first."""
+    while True:
+        pid, status = os.waitpid(worker, os.WNOHANG)
+        if pid:
+            return status
+        ready, _, _ = select.select([0], [], [], POLL_S)
+        if ready and not os.read(0, 1):
+            return 1
+
+
+def _reap_all(seconds):
+    """Return whether all descendants ended within the time."""
+    end = time.monotonic() + seconds
+    try:
+        while time.monotonic() < end:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.01)
+    except ChildProcessError:
+        return True
+    return False
+
+
+def _adopt_orphans():
+    """Become the parent of every descendant whose own parent dies, so that their ends can be waited for (Linux)."""
+    with contextlib.suppress(AttributeError, OSError):  # elsewhere the parent's look at the group must do
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -1,0 +1,345 @@
+"""The Lava worker: equal to the reference, refusals before anything starts, and clean ends whatever happens."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Events, Samples
+from neurodeploy.errors import LavaError, LavaTimeoutError
+from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, supervise
+from neurodeploy.simulate.lava.plan import make_job
+from neurodeploy.simulate.reference import run_reference
+
+WORKER = supervise.WORKER.parent
+
+
+def has_lava() -> bool:
+    try:
+        python = find_lava_python()
+    except LavaError:
+        return False
+    return subprocess.run([python, "-c", "import lava.magma"], capture_output=True).returncode == 0
+
+
+needs_lava = pytest.mark.skipif(not has_lava(), reason="no Python with lava-nc was found")
+
+
+def layers(*weights: np.ndarray, **parameters: object) -> Network:
+    """A chain of dense layers of CUBA neurons."""
+    model = {"current_decay": 1024, "voltage_decay": 200, "threshold": 100} | parameters
+    names = ["in", *(f"layer{i}" for i in range(1, len(weights) + 1))]
+    return Network(
+        inputs=(Input(name="in", shape=(weights[0].shape[1],)),),
+        populations=tuple(
+            Population(name=name, shape=(len(w),), model=Cuba(**model), first_step=i + 1)
+            for i, (name, w) in enumerate(zip(names[1:], weights))
+        ),
+        projections=tuple(
+            Projection(name=f"into {target}", source=source, target=target, synapses=Dense(weights=w))
+            for source, target, w in zip(names, names[1:], weights)
+        ),
+        outputs=(Output(name="out", population=names[-1]),),
+    )
+
+
+def even(shape: tuple[int, int], seed: int = 0, low: int = -40, high: int = 60) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.integers(low, high, shape) * 2 * (rng.random(shape) < 0.5)).astype(np.int16)
+
+
+def samples(n: int, steps: int, size: int, rate: float = 0.15, seed: int = 1) -> Samples:
+    raster = np.random.default_rng(seed).random((n, steps, size)) < rate
+    return Samples(inputs={"in": Events.from_dense(raster)})
+
+
+def assert_equal_to_reference(network: Network, given: Samples, **options: object) -> None:
+    lava, reference = run_lava(network, given, **options), run_reference(network, given, **options)
+    assert set(lava.spikes) == set(reference.spikes)
+    for name, events in reference.spikes.items():
+        np.testing.assert_array_equal(lava.spikes[name].to_dense(), events.to_dense(), err_msg=name)
+    for key, state in reference.states.items():
+        np.testing.assert_array_equal(lava.states[key], state, err_msg=str(key))
+
+
+def processes_with(text: str) -> list[str]:
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = command.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line:
+            found.append(line)
+    return found
+
+
+@pytest.fixture
+def leaves_nothing():
+    """Check after the test that no worker process, no shared memory and no folder of ours is left."""
+    before = set(os.listdir("/dev/shm"))
+    folders = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("neurodeploy-lava-*"))
+    yield
+    assert processes_with("neurodeploy-lava-") == []
+    assert {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("nd")} == set()
+    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("neurodeploy-lava-*")) <= folders
+
+
+@pytest.fixture
+def worker_that(tmp_path, monkeypatch):
+    """Return a function that puts code into the worker before it runs the job."""
+
+    def use(code: str) -> None:
+        script = tmp_path / "worker.py"
+        script.write_text(
+            "import os, signal, sys, time\n"
+            f"sys.path[:0] = [{str(WORKER)!r}, {str(WORKER / 'recorders')!r}]\n"
+            "import run_job\n"
+            f"{code}\n"
+            "run_job.main(sys.argv[1])\n"
+        )
+        monkeypatch.setattr(supervise, "WORKER", script)
+
+    return use
+
+
+IN_THE_MODEL = """
+prepare = run_job.report_model_errors
+def patched(folder):
+    prepare(folder)
+    from lava.proc.lif.models import PyLifModelBitAcc
+    run_spk = PyLifModelBitAcc.run_spk
+    def fails(self):
+        if self.time_step == 3:
+            {failure}
+        run_spk(self)
+    PyLifModelBitAcc.run_spk = fails
+run_job.report_model_errors = patched
+"""
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("leaves_nothing")
+class TestRun:
+    def test_two_layers_and_four_samples_equal_the_reference_in_spikes_and_states(self):
+        network = layers(even((30, 20)), even((10, 30), seed=2))
+        given = samples(4, 40, 20)
+        assert_equal_to_reference(network, given, probe=(("layer1", "u"), ("layer2", "v")))
+
+    def test_samples_do_not_touch_each_other(self):
+        network, given = layers(even((30, 20)), even((10, 30), seed=2)), samples(3, 25, 20, rate=0.4)
+        together = run_lava(network, given)
+        alone = run_lava(network, given.take(2, 3))
+        np.testing.assert_array_equal(
+            together.spikes["layer2"].take(2, 3).to_dense(), alone.spikes["layer2"].to_dense()
+        )
+
+    @pytest.mark.parametrize("decays", [(0, 0), (4096, 4096), (4096, 0), (1, 4095)])
+    def test_decays_at_the_ends_of_their_range(self, decays):
+        network = layers(even((12, 8)), current_decay=decays[0], voltage_decay=decays[1])
+        assert_equal_to_reference(network, samples(2, 20, 8), probe=(("layer1", "u"), ("layer1", "v")))
+
+    def test_parameters_that_differ_between_neurons(self):
+        rng = np.random.default_rng(3)
+        network = layers(
+            even((12, 8)),
+            current_decay=rng.integers(0, 4097, 12),
+            voltage_decay=rng.integers(0, 4097, 12),
+            threshold=rng.integers(0, 300, 12),
+        )
+        assert_equal_to_reference(network, samples(2, 20, 8))
+
+    @pytest.mark.parametrize("weight", [-256, -255, 255, 0], ids=str)
+    def test_matrices_of_one_value(self, weight):
+        matrix = np.full((6, 8), weight, np.int16)
+        assert_equal_to_reference(layers(matrix), samples(2, 20, 8), probe=(("layer1", "u"), ("layer1", "v")))
+
+    def test_biases_begin_at_the_first_step_of_each_layer(self):
+        network = layers(even((6, 8)), even((5, 6)), bias=3000)
+        assert_equal_to_reference(network, samples(3, 15, 8), probe=(("layer1", "v"), ("layer2", "v")))
+
+    def test_a_leaky_integrator_never_fires_at_the_upper_end_of_the_voltage(self):
+        network = layers(np.full((3, 8), 254, np.int16))
+        population = Population(
+            name="layer1", shape=(3,), model=LeakyIntegrator(current_decay=0, voltage_decay=0, bias=2**22)
+        )
+        network = Network(
+            inputs=network.inputs,
+            populations=(population,),
+            projections=network.projections,
+            outputs=network.outputs,
+        )
+        given = samples(1, 40, 8, rate=0.9)
+        assert_equal_to_reference(network, given, probe=(("layer1", "v"),))
+        assert run_reference(network, given, probe=(("layer1", "v"),)).states["layer1", "v"].max() == 2**23 - 1
+
+    def test_progress_tells_every_end_of_the_run(self):
+        seen = []
+        run_lava(layers(even((6, 8))), samples(3, 10, 8), progress=lambda done, of: seen.append((done, of)))
+        assert seen[-1] == (3, 3)
+        assert seen == sorted(seen)
+
+    def test_silence_gives_no_spikes(self):
+        given = samples(2, 10, 8, rate=0.0)
+        assert len(run_lava(layers(even((6, 8))), given).spikes["layer1"]) == 0
+
+
+@pytest.mark.lava
+@needs_lava
+@pytest.mark.usefixtures("leaves_nothing")
+class TestEndings:
+    """Every failure of Lava's runtime gives one error and leaves nothing behind."""
+
+    network = layers(even((6, 8)))
+    given = samples(2, 10, 8)
+
+    def test_an_error_in_a_model_is_reported_with_its_message_and_place(self, worker_that):
+        worker_that(IN_THE_MODEL.format(failure="raise ArithmeticError('injected fault')"))
+        start = time.monotonic()
+        with pytest.raises(LavaError, match="ArithmeticError: injected fault .*worker.py"):
+            run_lava(self.network, self.given, timeout_s=60)
+        assert time.monotonic() - start < 10
+
+    def test_an_error_while_building_is_reported(self, worker_that):
+        worker_that("def fails(*_): raise ValueError('no such process')\nrun_job.run = fails")
+        with pytest.raises(LavaError, match="ValueError: no such process"):
+            run_lava(self.network, self.given, timeout_s=60)
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_a_killed_lava_process_is_noticed_at_once(self, worker_that, number):
+        worker_that(IN_THE_MODEL.format(failure=f"os.kill(os.getpid(), {int(number)})"))
+        start = time.monotonic()
+        with pytest.raises(LavaError, match=f"was ended by signal {int(number)}"):
+            run_lava(self.network, self.given, timeout_s=60)
+        assert time.monotonic() - start < 10
+
+    def test_a_lava_process_that_exits_early_is_noticed(self, worker_that):
+        worker_that(IN_THE_MODEL.format(failure="os._exit(0)"))
+        with pytest.raises(LavaError, match="ended early"):
+            run_lava(self.network, self.given, timeout_s=60)
+
+    def test_a_killed_worker_is_noticed(self, worker_that):
+        worker_that("def dies(*_): os.kill(os.getpid(), signal.SIGKILL)\nrun_job.run = dies")
+        with pytest.raises(LavaError, match="without a result"):
+            run_lava(self.network, self.given, timeout_s=60)
+
+    def test_a_killed_guard_is_noticed_and_its_group_ended(self, worker_that):
+        worker_that(IN_THE_MODEL.format(failure="os.kill(os.getpgid(0), signal.SIGKILL); time.sleep(600)"))
+        with pytest.raises(LavaError, match="ended by signal 9 without a result"):
+            run_lava(self.network, self.given, timeout_s=60)
+
+    def test_a_hanging_model_ends_at_the_time_limit(self, worker_that):
+        worker_that(IN_THE_MODEL.format(failure="time.sleep(600)"))
+        start = time.monotonic()
+        with pytest.raises(LavaTimeoutError, match="time limit of 3 s, with 0 of 2 samples done"):
+            run_lava(self.network, self.given, timeout_s=3)
+        assert time.monotonic() - start < 8
+
+    def test_a_model_that_ignores_sigterm_is_ended(self, worker_that):
+        failure = "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
+        worker_that(IN_THE_MODEL.format(failure=failure))
+        with pytest.raises(LavaTimeoutError):
+            run_lava(self.network, self.given, timeout_s=3)
+
+    def test_an_interrupt_of_the_parent_ends_the_worker_and_goes_on(self, worker_that):
+        worker_that(IN_THE_MODEL.format(failure="time.sleep(600)"))
+        timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            run_lava(self.network, self.given, timeout_s=60)
+        timer.join()
+
+    def test_a_killed_parent_takes_the_worker_with_it(self, tmp_path):
+        program = (
+            "import numpy as np, sys\n"
+            "from neurodeploy.activity import Events, Samples\n"
+            "from neurodeploy.network import *\n"
+            "from neurodeploy.simulate.lava import run_lava\n"
+            "network = Network(inputs=(Input(name='in', shape=(4,)),), projections=(Projection(name='p', source='in',"
+            " target='a', synapses=Dense(weights=np.full((4, 4), 2))),), outputs=(Output(name='o', population='a'),),"
+            " populations=(Population(name='a', shape=(4,), model=Cuba(current_decay=0, voltage_decay=0, threshold=9)),))\n"
+            "given = Samples(inputs={'in': Events.from_dense(np.ones((500, 100, 4), bool))})\n"
+            "run_lava(network, given, progress=lambda *_: print('running', flush=True))\n"
+        )
+        environment = os.environ | {"TMPDIR": str(tmp_path)}
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"running\n"
+            before = {name for name in os.listdir("/dev/shm") if name.startswith("nd")}
+            assert before
+            parent.kill()
+        end = time.monotonic() + 10
+        while processes_with(str(tmp_path)) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert processes_with(str(tmp_path)) == []
+        assert before & set(os.listdir("/dev/shm")) == set()
+        shutil.rmtree(tmp_path)
+
+
+class TestRefusals:
+    """What Lava would compute differently is refused before anything starts."""
+
+    def job(self, network: Network) -> None:
+        given = Samples(inputs={i.name: Events.from_dense(np.zeros((1, 5, i.size), bool)) for i in network.inputs})
+        make_job(network, given, 5)
+
+    def test_odd_weights_of_both_signs(self):
+        with pytest.raises(LavaError, match="projection 'into layer1' has weights -2..3 and the odd weight 3"):
+            self.job(layers(np.array([[3, -2]], np.int16)))
+
+    def test_odd_negative_weights_beside_minus_256(self):
+        with pytest.raises(LavaError, match=r"weights -256..-3 and the odd weight -3.*even weights only"):
+            self.job(layers(np.array([[-256, -3]], np.int16)))
+
+    def test_a_bias_that_needs_more_than_16_bits(self):
+        with pytest.raises(LavaError, match="population 'layer1': bias 65537 of neuron 0 .* multiple of 4"):
+            self.job(layers(even((3, 2)), bias=65537))
+
+    @pytest.mark.parametrize("bias", [0, 1, -1, 32767, -32768, 65534, -65536, 2**22, -(2**22), 127 * 2**16])
+    def test_a_bias_is_mantissa_times_power_of_two(self, bias):
+        given = samples(1, 5, 2)
+        record = make_job(layers(even((3, 2)), bias=bias), given, 5)["populations"][0]
+        assert (record["bias_mant"] << record["bias_exp"] == bias).all()
+        assert (np.abs(record["bias_mant"] + 0.5) < 2**15).all()
+
+
+class TestPython:
+    def test_the_variable_comes_first(self, monkeypatch):
+        monkeypatch.setenv("NEURODEPLOY_LAVA_PYTHON", sys.executable)
+        assert find_lava_python() == sys.executable
+
+    def test_a_variable_that_names_no_program_is_an_error(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("NEURODEPLOY_LAVA_PYTHON", str(tmp_path / "python"))
+        with pytest.raises(LavaError, match=r"NEURODEPLOY_LAVA_PYTHON is '.*python', which is no program"):
+            find_lava_python()
+
+    def test_without_lava_the_error_says_what_to_do(self, monkeypatch):
+        monkeypatch.delenv("NEURODEPLOY_LAVA_PYTHON", raising=False)
+        monkeypatch.setattr("neurodeploy.simulate.lava.runtime.find_spec", lambda _: None)
+        with pytest.raises(LavaError, match=r"Lava needs Python 3.10.*lava-nc==0.10.0.*set NEURODEPLOY_LAVA_PYTHON"):
+            find_lava_python()
+
+    def test_a_python_without_lava_is_one_clear_error(self, tmp_path):
+        python = tmp_path / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
+        python.chmod(0o755)
+        with pytest.raises(LavaError, match=r"ModuleNotFoundError: No module named"):
+            run_lava(layers(even((3, 2))), samples(1, 5, 2), python=str(python))
+
+
+def test_the_predicted_time_grows_with_samples_steps_and_processes():
+    small, large = layers(even((6, 8))), layers(even((6, 8)), even((4, 6)))
+    given = samples(4, 10, 8)
+    base = predict_seconds(small, given, 100)
+    assert predict_seconds(small, given, 1000) > base
+    assert predict_seconds(large, given, 100) > base
+    assert predict_seconds(small, samples(8, 10, 8), 100) > base
