@@ -116,6 +116,23 @@ class Events:
         )
 
 
+def sorted_events(
+    span: tuple[int, int, int], sample: NDArray[np.int32], step: NDArray[np.int32], neuron: NDArray[np.int32]
+) -> Events:
+    """Return plain events without checking or copying them; ``span`` is size, steps and samples.
+
+    For simulators, whose int32 columns are in range and sorted by sample, step and neuron; they become read-only.
+    """
+    events = object.__new__(Events)
+    for column in (sample, step, neuron):
+        column.flags.writeable = False
+    size, n_steps, n_samples = span
+    values = (size, n_steps, n_samples, sample, step, neuron, None)
+    for name, value in zip(("size", "n_steps", "n_samples", "sample", "step", "neuron", "payload"), values):
+        object.__setattr__(events, name, value)
+    return events
+
+
 def window(events: Events, first: int, n_steps: int) -> Events:
     """Return the events of steps ``first`` to ``first + n_steps`` (excluded), with steps counted from ``first``."""
     inside = (events.step >= first) & (events.step < first + n_steps)

@@ -1,0 +1,299 @@
+"""The event-driven engine: the spikes and states of ``reference.py``, at a cost in proportion to spikes times fan-out.
+
+A network is compiled once into flat tables (``plan.py``) and kept as long as the network lives; each run of samples is one
+call of a compiled loop (``kernels.py``) for each thread. Memory grows with the stored synapses and the spikes of the run;
+``stream_event`` gives the activity batch by batch, so that a data set of any length runs in bounded memory.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Events, Samples, sorted_events
+from neurodeploy.errors import SimulationError
+from neurodeploy.network import Network
+from neurodeploy.simulate import kernels as k
+from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels
+from neurodeploy.simulate.plan import Plan, compile_network
+
+_PART = 256
+"""Samples that one call of the compiled loop runs, at most."""
+_FIRST_SPIKES = 2**18
+"""Spikes that the buffer of a call holds at first; it doubles when one sample needs more."""
+
+_plans: WeakKeyDictionary[Network, Plan] = WeakKeyDictionary()
+
+
+def run_event(
+    network: Network,
+    samples: Samples,
+    *,
+    n_steps: int | None = None,
+    probe: Sequence[tuple[str, str]] = (),
+    labels: Labels | None = None,
+    on_overflow: Literal["report", "error"] = "report",
+    progress: Progress | None = None,
+    threads: int | None = None,
+) -> Activity:
+    """Return what the network does with the samples; every spike and state is that of ``run_reference``.
+
+    Args:
+        n_steps, probe, labels, on_overflow, progress: as in ``run_reference``.
+        threads: samples are shared out among this many threads; by default one for each processor.
+
+    Raises:
+        SimulationError: as in ``run_reference``.
+    """
+    steps = check_run(network, samples, n_steps, probe, labels)
+    if threads is not None and threads < 1:
+        raise SimulationError(f"simulate: threads is {threads}, must be at least 1")
+    run = _Run.of(network, samples, steps, probe, labels)
+    threads = min(threads or _processors(), samples.n_samples)
+    parts: list[_Part] = []
+    for part in _all_parts(run, samples.n_samples, threads):
+        parts.append(part)
+        if on_overflow == "error":
+            check_overflow("event", run.overflow([part]))
+        if progress is not None:
+            progress(sum(p.n_samples for p in parts), samples.n_samples)
+    return run.activity(parts)
+
+
+def stream_event(
+    network: Network, batches: Iterable[Samples], *, threads: int | None = None, **options: Any
+) -> Iterator[Activity]:
+    """Give the activity of each batch of samples in turn; ``options`` are those of ``run_event``.
+
+    Nothing of a batch is kept once the next one is asked for.
+    """
+    for batch in batches:
+        yield run_event(network, batch, threads=threads, **options)
+
+
+def batches(samples: Samples, size: int) -> Iterator[Samples]:
+    """Give the samples in batches of ``size``, the last one perhaps smaller."""
+    for first in range(0, samples.n_samples, size):
+        yield samples.take(first, min(first + size, samples.n_samples))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one call gave for ``n_samples`` samples: spike columns by population, and overflows."""
+
+    n_samples: int
+    columns: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
+    overflow: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Run:
+    """One run: the plan, the indexed input, and where the results go."""
+
+    network: Network
+    plan: Plan
+    steps: int
+    n_samples: int
+    inputs: dict[str, Events]
+    input_start: NDArray[np.int64]
+    input_neuron: NDArray[np.int32]
+    label: NDArray[np.int32] | None
+    updated: NDArray[np.int64]
+    probe_table: NDArray[np.int64]
+    probed: NDArray[np.int32]
+
+    @staticmethod
+    def of(
+        network: Network, samples: Samples, steps: int, probe: Sequence[tuple[str, str]], labels: Labels | None
+    ) -> _Run:
+        plan = _plan(network)
+        inputs = _inputs(network, samples, steps)
+        n = samples.n_samples
+        start = np.empty((len(inputs), n * steps + 1), np.int64)
+        at = 0
+        for row, events in zip(start, inputs.values()):
+            k.index_steps(events.sample, events.step, n, steps, at, row)
+            at += len(events)
+        neuron = [events.neuron for events in inputs.values()]
+        probe_table, n_probed = _probe_table(plan, probe, n * steps)
+        return _Run(
+            network=network,
+            plan=plan,
+            steps=steps,
+            n_samples=n,
+            inputs=inputs,
+            input_start=start,
+            input_neuron=np.concatenate(neuron) if len(neuron) > 1 else neuron[0].copy(),
+            label=None if labels is None else _inner_labels(plan, labels),
+            updated=np.zeros((n, steps, 0 if labels is None else n_labels(labels)), np.int64),
+            probe_table=probe_table,
+            probed=np.zeros(n_probed, np.int32),
+        )
+
+    def overflow(self, parts: list[_Part]) -> dict[str, int]:
+        """Return the overflows by population."""
+        return dict(zip(self._populations, np.sum([part.overflow for part in parts], axis=0).tolist()))
+
+    def activity(self, parts: list[_Part]) -> Activity:
+        """Return the whole run, from its parts in order."""
+        spikes = dict(self.inputs)
+        for p, name in enumerate(self._populations):
+            columns = [part.columns[p] for part in parts]
+            joined = columns[0] if len(columns) == 1 else tuple(np.concatenate(c) for c in zip(*columns))
+            spikes[name] = sorted_events((self.network.sizes[name], self.steps, self.n_samples), *joined)
+        return Activity(
+            engine="event",
+            network=self.network.fingerprint,
+            n_steps=self.steps,
+            spikes=spikes,
+            states=self._states(),
+            updated=None if self.label is None else self.updated,
+            overflow=self.overflow(parts),
+        )
+
+    @property
+    def _populations(self) -> tuple[str, ...]:
+        return self.plan.names[len(self.inputs) :]
+
+    def _states(self) -> dict[tuple[str, str], NDArray[np.int32]]:
+        states = {}
+        for p, which, at in self.probe_table.tolist():
+            size = self.network.populations[p].size
+            shape = (self.n_samples, self.steps, size)
+            states[self._populations[p], "uv"[which]] = self.probed[at : at + int(np.prod(shape))].reshape(shape)
+        return states
+
+
+class _Work:
+    """The arrays that one call writes to: states, sums, lists of fired neurons, and flags for counting."""
+
+    def __init__(self, plan: Plan, label: NDArray[np.int32] | None, n_labels: int) -> None:
+        n, n_counted = plan.n_states, plan.n_states if label is not None else 0
+        fired, now, before = np.zeros(n, np.uint8), np.zeros(n_counted, np.uint8), np.zeros(n_counted, np.uint8)
+        words = [flags.view(np.uint64) for flags in (fired, now, before)]
+        self.state = (
+            np.zeros(plan.n_sums, np.int32),
+            np.zeros(n, np.int32),
+            np.zeros(n, np.int32),
+            fired,
+            words[0],
+            np.zeros(n // k.PAD, np.int32),
+            np.zeros(plan.n_flags, np.uint8),
+        )
+        label = np.zeros(0, np.int32) if label is None else label
+        self.counting = (n_counted > 0, now, words[1], before, words[2], label, np.zeros(n_labels, np.int64))
+        self.work = (
+            np.zeros(int(plan.populations[:, k.P_PADDED].max()), np.int32),
+            np.zeros(plan.max_size, np.int64),
+            np.zeros(int(plan.list_start[-1]), np.int32),
+            plan.list_start,
+            np.zeros(len(plan.names), np.int64),
+        )
+
+
+def _plan(network: Network) -> Plan:
+    plan = _plans.get(network)
+    if plan is None:
+        plan = _plans[network] = compile_network(network)
+    return plan
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _inputs(network: Network, samples: Samples, steps: int) -> dict[str, Events]:
+    """Return the input events of the run; without a copy where all of them lie within its steps."""
+    if steps < samples.n_steps:
+        return input_events(network, samples, steps)
+    given = ((i, samples.inputs[i.name]) for i in network.inputs)
+    return {
+        i.name: sorted_events((i.size, steps, events.n_samples), events.sample, events.step, events.neuron)
+        for i, events in given
+    }
+
+
+def _probe_table(plan: Plan, probe: Sequence[tuple[str, str]], n: int) -> tuple[NDArray[np.int64], int]:
+    """Return population, state (0 for u) and place of each probe, and the number of all values."""
+    names = plan.names[len(plan.names) - len(plan.populations) :]
+    rows, at = [], 0
+    for name, which in dict.fromkeys(tuple(p) for p in probe):
+        p = names.index(name)
+        rows.append([p, "uv".index(which), at])
+        at += n * int(plan.populations[p, k.P_SIZE])
+    return np.array(rows, np.int64).reshape(-1, 3), at
+
+
+def _inner_labels(plan: Plan, labels: Labels) -> NDArray[np.int32]:
+    """Return the label of each padded inner neuron, -1 where there is none."""
+    whole = np.full(plan.n_states, -1, np.int32)
+    names = plan.names[len(plan.names) - len(plan.populations) :]
+    for row, name in zip(plan.populations, names):
+        if name in labels:
+            at, size = row[k.P_STATE], row[k.P_SIZE]
+            whole[at : at + size] = np.asarray(labels[name])[plan.orders.get(name, slice(None))]
+    return whole
+
+
+def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
+    """Run all samples, shared out in order; give the parts in order."""
+    size = min(_PART, -(-n_samples // threads))
+    ranges = [(first, min(first + size, n_samples)) for first in range(0, n_samples, size)]
+    if len(ranges) == 1:
+        yield from _run_range(run, *ranges[0])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for parts in pool.map(lambda r: list(_run_range(run, *r)), ranges):
+            yield from parts
+
+
+def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
+    """Run samples ``first`` to ``stop``, in several calls where the buffer of spikes is too small for one."""
+    plan, work = run.plan, _Work(run.plan, run.label, run.updated.shape[2])
+    spikes = np.empty(_FIRST_SPIKES, np.int32)
+    counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
+    while first < stop:
+        overflow = np.zeros(len(plan.populations), np.int64)
+        table = run.probe_table.copy()
+        table[:, 2] += first * run.steps * plan.populations[table[:, 0], k.P_SIZE]
+        done = k.run_samples(
+            first,
+            stop,
+            run.steps,
+            plan.populations,
+            plan.scalars,
+            plan.each,
+            plan.wires,
+            plan.tables,
+            (run.input_start, run.input_neuron),
+            work.state,
+            work.counting,
+            work.work,
+            (run.probed, table, plan.order),
+            (spikes, counts, overflow, run.updated[first:stop]),
+        )
+        if done == 0:
+            spikes = np.empty(2 * spikes.size, np.int32)
+            continue
+        columns = [_columns(plan, p, first, spikes, counts[:done]) for p in range(len(plan.populations))]
+        yield _Part(done, columns, overflow)
+        first += done
+
+
+def _columns(
+    plan: Plan, p: int, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Return sample, step and outer number of all spikes of a population."""
+    n, size, at = int(counts[:, :, p].sum()), int(plan.populations[p, k.P_SIZE]), int(plan.populations[p, k.P_PERM])
+    sample, step, neuron = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
+    order = plan.order[at : at + size] if at >= 0 else plan.order[:0]
+    mark = np.zeros(-(-size // 64) if at >= 0 else 0, np.uint64)
+    k.collect_spikes(p, first, spikes, counts, order, mark, sample, step, neuron)
+    return sample, step, neuron

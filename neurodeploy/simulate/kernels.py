@@ -1,0 +1,440 @@
+"""The compiled inner loops of the event-driven engine.
+
+``run_samples`` runs a whole network, given as the flat tables of ``plan.py``, for a range of samples. In each step every
+population is updated from its summed input, then the spikes of that step are added to the inputs of later steps. Summed
+inputs lie in one row of ``acc`` for each step that a delay can reach (a ring).
+
+All arithmetic is in 32 bits, exactly that of ``reference.py``: ``x * k >> 12`` is computed as
+``(x >> 12) * k + ((x & 4095) * k >> 12)`` on magnitudes, which never leaves 32 bits and lets the loops vectorise.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from neurodeploy.simulate.vector import add_16, add_tile_64, add_tile_128, prefetch
+
+# Columns of the table of populations.
+P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P_WRAPS, P_COLUMNS = range(11)
+# Columns of the table of projections (one row a wire).
+(Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
+    range(12)
+)
+Q_COLUMNS = 12
+# Kinds of wires.
+DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED = range(7)
+
+PAD = 64
+"""Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
+BLOCK = 512
+"""Neurons that are skipped together when all of them are at rest."""
+
+_jit = njit(cache=True, nogil=True)
+
+
+@_jit
+def _decayed(x: Any, k: Any) -> Any:
+    """Return ``x * k / 4096`` towards zero; int32 ``x``, uint32 ``k`` in 0..4096."""
+    sign = np.int32(x >> np.int32(31))
+    size = np.uint32(np.int32(x ^ sign) - sign)
+    high = np.uint32(np.uint32(size >> np.uint32(12)) * k)
+    low = np.uint32(np.uint32(np.uint32(size & np.uint32(4095)) * k) >> np.uint32(12))
+    return np.int32(np.int32(np.int32(high + low) ^ sign) - sign)
+
+
+@_jit
+def _current(u: Any, a: Any, keep: Any) -> Any:
+    """Return the new current before the fold, and whether it left 24 bits."""
+    old = _decayed(u, keep)
+    new = np.int32(a << np.int32(6))
+    total = np.int32(old + new)
+    carried = np.int32(np.int32(old ^ total) & np.int32(new ^ total)) < 0
+    outside = np.uint32(total + np.int32(8388607)) > np.uint32(16777214)
+    far = np.uint32(a + np.int32(33554432)) >= np.uint32(67108864)
+    return total, carried | outside | far
+
+
+@_jit
+def _step(u: Any, v: Any, a: Any, keep_u: Any, keep_v: Any, bias: Any) -> Any:
+    """Return current, voltage before the reset, and the overflow flag of one neuron after one step."""
+    total, over = _current(u, a, keep_u)
+    u = np.int32(total - np.int32(16777216)) if total > 8388608 else total
+    u = np.int32(total + np.int32(16777216)) if total <= -8388608 else u
+    w = np.int32(np.int32(_decayed(v, keep_v) + u) + bias)
+    return u, min(max(w, np.int32(-8388607)), np.int32(8388607)), over
+
+
+@_jit
+def _update_equal(acc: Any, u: Any, v: Any, fired: Any, keep_u: Any, keep_v: Any, limit: Any, bias: Any) -> Any:
+    """Update neurons of equal parameters in place; return overflows, whether any fired, whether any is not at rest."""
+    overs, any_fired, active = np.int32(0), np.int32(0), np.int32(0)
+    for i in range(u.size):
+        a = acc[i]
+        acc[i] = 0
+        new_u, w, over = _step(u[i], v[i], a, keep_u, keep_v, bias)
+        fires = w > limit
+        new_v = np.int32(0) if fires else w
+        u[i] = new_u
+        v[i] = new_v
+        fired[i] = fires
+        overs += np.int32(over)
+        any_fired |= np.int32(fires)
+        active |= np.int32(new_u | new_v)
+    return overs, any_fired, active
+
+
+@_jit
+def _update_each(acc: Any, u: Any, v: Any, fired: Any, keep_u: Any, keep_v: Any, limit: Any, bias: Any) -> Any:
+    """Like ``_update_equal`` with one parameter a neuron."""
+    overs, any_fired, active = np.int32(0), np.int32(0), np.int32(0)
+    for i in range(u.size):
+        a = acc[i]
+        acc[i] = 0
+        new_u, w, over = _step(u[i], v[i], a, np.uint32(keep_u[i]), np.uint32(keep_v[i]), bias[i])
+        fires = w > limit[i]
+        new_v = np.int32(0) if fires else w
+        u[i] = new_u
+        v[i] = new_v
+        fired[i] = fires
+        overs += np.int32(over)
+        any_fired |= np.int32(fires)
+        active |= np.int32(new_u | new_v)
+    return overs, any_fired, active
+
+
+@_jit
+def _all_zero(acc: Any) -> Any:
+    seen = np.int32(0)
+    for i in range(acc.size):
+        seen |= acc[i]
+    return seen == 0
+
+
+@_jit
+def _append_fired(fired: Any, words: Any, first: Any, size: Any, out: Any, n: Any) -> Any:
+    """Append the indices of fired neurons of one block (its flags also given as 64-bit words) to ``out``."""
+    for w in range(words.size):
+        if words[w] != 0:
+            for k in range(8 * w, 8 * w + 8):
+                if fired[k] and first + k < size:
+                    out[n] = first + k
+                    n += 1
+    return n
+
+
+@_jit
+def _count_changes(now: Any, now_words: Any, before: Any, before_words: Any, label: Any, counts: Any) -> None:
+    """Bring ``counts`` by label up to date where the flags of a block differ from those of the step before."""
+    for w in range(now_words.size):
+        if now_words[w] != before_words[w]:
+            for k in range(8 * w, 8 * w + 8):
+                if now[k] != before[k] and label[k] >= 0:
+                    counts[label[k]] += np.int64(now[k]) - np.int64(before[k])
+                before[k] = now[k]
+
+
+@_jit
+def _mark_changing(acc: Any, u: Any, v: Any, bias: Any, now: Any) -> None:
+    for i in range(u.size):
+        now[i] = (acc[i] | u[i] | v[i] | bias) != 0
+
+
+@_jit
+def _mark_changing_each(acc: Any, u: Any, v: Any, bias: Any, now: Any) -> None:
+    for i in range(u.size):
+        now[i] = (acc[i] | u[i] | v[i] | bias[i]) != 0
+
+
+@_jit
+def _wrapped_only(acc: Any, u: Any, flags: Any, keep_u: Any, each: Any, keep_each: Any) -> Any:
+    """Count and clear the flags of wrapped convolution sums whose current stays within 24 bits (others count anyway)."""
+    n = 0
+    for i in range(flags.size):
+        if flags[i]:
+            keep = np.uint32(keep_each[i]) if each else keep_u
+            n += not _current(u[i], acc[i], keep)[1]
+            flags[i] = 0
+    return n
+
+
+@_jit
+def _add_dense(acc: Any, weights: Any, offsets: Any, scale: Any) -> None:
+    """Add the int8 rows at ``offsets``; at most 256 at a time, which is what an int16 sum can hold."""
+    for first in range(0, offsets.size, 256):
+        stop = min(offsets.size, first + 256)
+        wide = acc.size - acc.size % 128
+        for column in range(0, wide, 128):
+            add_tile_128(acc, weights, offsets, first, stop, column, scale)
+        if wide < acc.size:
+            add_tile_64(acc, weights, offsets, first, stop, wide, scale)
+
+
+@_jit
+def _add_segment(acc: Any, at: Any, weights: Any, first: Any, length: Any) -> None:
+    """``acc[at:at + length] += weights[first:first + length]``."""
+    done = 0
+    while done + 16 <= length:
+        add_16(acc, at + done, weights, first + done)
+        done += 16
+    for k in range(done, length):
+        acc[at + k] += np.int32(weights[first + k])
+
+
+@_jit
+def _add_sparse(acc: Any, target: Any, weights: Any, start: Any, sources: Any, scale: Any) -> None:
+    """Add the stored synapses of each source to one row of ``acc``; the rows ahead are fetched early."""
+    n = sources.size
+    for i in range(n):
+        if i + 4 < n:
+            ahead = start[sources[i + 4]]
+            prefetch(target, ahead)
+            prefetch(weights, ahead)
+        for k in range(start[sources[i]], start[sources[i] + 1]):
+            acc[np.uintp(target[k])] += np.int32(weights[k]) * scale
+
+
+@_jit
+def _add_delayed(
+    acc: Any, row: Any, size: Any, target: Any, weights: Any, delay: Any, start: Any, sources: Any
+) -> None:
+    """Add stored synapses, each to the row of its own delay; ``acc`` is the whole ring of rows of ``size``."""
+    for source in sources:
+        for k in range(start[source], start[source + 1]):
+            at = row + np.int64(delay[k]) * size
+            if at >= acc.size:
+                at -= acc.size
+            acc[np.uintp(at + target[k])] += np.int32(weights[k])
+
+
+@_jit
+def _merge(acc: Any, sums: Any, shift: Any, wraps: Any, flags: Any) -> None:
+    """Shift private sums, wrap those of a convolution to 24 bits (and flag them), add them to ``acc``, clear them."""
+    for i in range(sums.size):
+        part = sums[i]
+        sums[i] = 0
+        part = np.int32(part << shift) if shift >= 0 else np.int32(part >> -shift)
+        if wraps:
+            short = np.int32(np.int32(np.int32(part + np.int32(8388608)) & np.int32(16777215)) - np.int32(8388608))
+            if short != part:
+                flags[i] = 1
+            part = short
+        acc[i] += part
+
+
+@_jit
+def _transmit(q: Any, t: Any, sources: Any, net: Any, work: Any) -> None:
+    """Add the spikes that ``sources`` sent in step ``t`` over one wire to the inputs of its target."""
+    (w8, w16, t16, t32, start_all, segments, entry_delay, source_delay) = net
+    (acc_all, sums, flags, offsets, populations) = work
+    pop = populations[q[Q_TARGET]]
+    size, rows = pop[P_PADDED], pop[P_ROWS]
+    ring = acc_all[pop[P_ACC] : pop[P_ACC] + size * rows]
+    start, index, weight, scale = start_all[q[Q_START] :], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
+    row = (t + 1 + q[Q_DELAY]) % rows * size
+    acc = sums[:size] if q[Q_PRIVATE] else ring[row : row + size]
+    kind = q[Q_KIND]
+    if kind == DENSE8:
+        for i in range(sources.size):
+            offsets[i] = np.int64(sources[i]) * q[Q_STRIDE]
+        _add_dense(acc, w8[weight:], offsets[: sources.size], scale)
+    elif kind == SEGMENTS:
+        for source in sources:
+            at = 0
+            if not q[Q_PRIVATE]:
+                at = row + source_delay[q[Q_STRIDE] + source] * size
+                at = at - ring.size if at >= ring.size else at
+            for k in range(start[source], start[source + 1]):
+                s = 3 * (index + k)
+                into = sums if q[Q_PRIVATE] else ring
+                _add_segment(into, at + segments[s], w16, weight + segments[s + 1], np.int64(segments[s + 2]))
+    elif kind == SPARSE_16_8:
+        _add_sparse(acc, t16[index:], w8[weight:], start, sources, scale)
+    elif kind == SPARSE_32_8:
+        _add_sparse(acc, t32[index:], w8[weight:], start, sources, scale)
+    elif kind == SPARSE_16_16:
+        _add_sparse(acc, t16[index:], w16[weight:], start, sources, scale)
+    elif kind == SPARSE_32_16:
+        _add_sparse(acc, t32[index:], w16[weight:], start, sources, scale)
+    else:
+        _add_delayed(ring, row, size, t32[index:], w16[weight:], entry_delay[q[Q_STRIDE] :], start, sources)
+    if q[Q_PRIVATE]:
+        here = flags[pop[P_ACC] + row : pop[P_ACC] + row + size] if q[Q_WRAP] else flags[:0]
+        _merge(ring[row : row + size], acc, q[Q_SHIFT], q[Q_WRAP] != 0, here)
+
+
+@_jit
+def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any) -> Any:
+    """Update one population in step ``t``; write its fired neurons to ``out``; return their number and the overflows."""
+    (acc_all, u_all, v_all, fired_all, fired_words, active, flags) = state
+    (count, now, now_words, before, before_words, label, counts) = counting
+    padded, at, vector = pop[P_PADDED], pop[P_STATE], pop[P_VECTOR]
+    base = pop[P_ACC] + t % pop[P_ROWS] * padded
+    keep_u, keep_v, limit, bias = np.uint32(scalars[0]), np.uint32(scalars[1]), scalars[2], scalars[3]
+    n, overs = np.int64(0), np.int64(0)
+    for first in range(0, padded, BLOCK):
+        stop = min(padded, first + BLOCK)
+        lo, hi = at + first, at + stop
+        words = slice(lo // 8, hi // 8)
+        acc, u, v = acc_all[base + first : base + stop], u_all[lo:hi], v_all[lo:hi]
+        if t < pop[P_FIRST]:
+            acc[:] = 0
+            if pop[P_WRAPS]:
+                flags[base + first : base + stop] = 0
+            continue
+        resting = not (active[lo // PAD] or pop[P_BIASED]) and _all_zero(acc)
+        own = slice(vector + first, vector + stop) if vector >= 0 else slice(0, 0)
+        p0, p1, p2, p3 = each[0][own], each[1][own], each[2][own], each[3][own]
+        if count:
+            if resting:
+                now[lo:hi] = 0
+            elif vector >= 0:
+                _mark_changing_each(acc, u, v, p3, now[lo:hi])
+            else:
+                _mark_changing(acc, u, v, bias, now[lo:hi])
+            _count_changes(now[lo:hi], now_words[words], before[lo:hi], before_words[words], label[lo:hi], counts)
+        if pop[P_WRAPS]:
+            overs += _wrapped_only(acc, u, flags[base + first : base + stop], keep_u, vector >= 0, p0)
+        if resting:
+            continue
+        if vector >= 0:
+            over, fires, active[lo // PAD] = _update_each(acc, u, v, fired_all[lo:hi], p0, p1, p2, p3)
+        else:
+            over, fires, active[lo // PAD] = _update_equal(acc, u, v, fired_all[lo:hi], keep_u, keep_v, limit, bias)
+        overs += over
+        if fires:
+            n = _append_fired(fired_all[lo:hi], fired_words[words], first, pop[P_SIZE], out, n)
+    return n, overs
+
+
+@_jit
+def run_samples(
+    first: Any,
+    stop: Any,
+    n_steps: Any,
+    populations: Any,
+    scalars: Any,
+    each: Any,
+    wires: Any,
+    net: Any,
+    inputs: Any,
+    state: Any,
+    counting: Any,
+    work: Any,
+    probes: Any,
+    results: Any,
+) -> Any:
+    """Run samples ``first`` to ``stop``; return how many of them fitted into the buffer of spikes.
+
+    A sample whose spikes do not fit is not counted; the caller makes room and starts again with it.
+    """
+    (input_start, input_neuron) = inputs
+    acc_all, u_all, v_all, active, flags = state[0], state[1], state[2], state[5], state[6]
+    (sums, offsets, lists, list_start, list_size) = work
+    (probed, probe_table, perm) = probes
+    (spikes, counts, overflow, updated) = results
+    label_counts, before = counting[6], counting[3]
+    n_inputs, n_populations = input_start.shape[0], populations.shape[0]
+    sample_over = np.zeros(n_populations, np.int64)
+    transmit_work = (acc_all, sums, flags, offsets, populations)
+    used = np.int64(0)
+    for sample in range(first, stop):
+        acc_all[:] = 0
+        u_all[:] = 0
+        v_all[:] = 0
+        active[:] = 0
+        flags[:] = 0
+        before[:] = 0
+        label_counts[:] = 0
+        sample_over[:] = 0
+        for t in range(n_steps):
+            for p in range(n_populations):
+                node = n_inputs + p
+                out = lists[list_start[node] : list_start[node + 1]]
+                n, over = _update(populations[p], t, scalars[p], each, state, counting, out)
+                list_size[node] = n
+                sample_over[p] += over
+                counts[sample - first, t, p] = n
+                if used + n > spikes.size:
+                    return sample - first
+                spikes[used : used + n] = out[:n]
+                used += n
+            if counting[0]:
+                updated[sample - first, t] = label_counts
+            for k in range(probe_table.shape[0]):
+                p = probe_table[k, 0]
+                source = u_all if probe_table[k, 1] == 0 else v_all
+                at, size, order = populations[p, P_STATE], populations[p, P_SIZE], populations[p, P_PERM]
+                into = probed[probe_table[k, 2] + ((sample - first) * n_steps + t) * size :]
+                for i in range(size):
+                    into[perm[order + i] if order >= 0 else i] = source[at + i]
+            for k in range(wires.shape[0]):
+                q = wires[k]
+                source = q[Q_SOURCE]
+                if source < n_inputs:
+                    lo, hi = input_start[source, sample * n_steps + t], input_start[source, sample * n_steps + t + 1]
+                    fired = input_neuron[lo:hi]
+                else:
+                    fired = lists[list_start[source] : list_start[source] + list_size[source]]
+                if fired.size:
+                    _transmit(q, t, fired, net, transmit_work)
+        overflow += sample_over
+    return stop - first
+
+
+@_jit
+def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any, start: Any) -> None:
+    """Write where the events of each sample and step start in a sorted list that begins at ``first``.
+
+    ``start`` has one entry more than there are samples and steps.
+    """
+    start[:] = 0
+    start[0] = first
+    for i in range(sample.size):
+        start[np.int64(sample[i]) * n_steps + step[i] + 1] += 1
+    for i in range(n_samples * n_steps):
+        start[i + 1] += start[i]
+
+
+@_jit
+def collect_spikes(
+    p: Any, first: Any, spikes: Any, counts: Any, perm: Any, mark: Any, sample: Any, step: Any, neuron: Any
+) -> None:
+    """Write the spikes of population ``p`` out of the common buffer as sorted event columns; samples count from ``first``.
+
+    ``perm`` gives the outer number of each neuron (empty where both are the same), ``mark`` is a cleared word for every
+    64 neurons.
+    """
+    at, n = np.int64(0), np.int64(0)
+    for s in range(counts.shape[0]):
+        for t in range(counts.shape[1]):
+            for other in range(counts.shape[2]):
+                size = counts[s, t, other]
+                if other == p and size > 0:
+                    sample[n : n + size] = first + s
+                    step[n : n + size] = t
+                    if perm.size:
+                        _sorted_copy(spikes[at : at + size], perm, mark, neuron[n : n + size])
+                    else:
+                        neuron[n : n + size] = spikes[at : at + size]
+                    n += size
+                at += size
+
+
+@_jit
+def _sorted_copy(inner: Any, perm: Any, mark: Any, neuron: Any) -> None:
+    """Write ``perm[inner]`` in rising order, by way of one bit a neuron."""
+    for i in inner:
+        outer = perm[i]
+        mark[outer >> 6] |= np.uint64(1) << np.uint64(outer & 63)
+    n = 0
+    for w in range(mark.size):
+        word = mark[w]
+        if word:
+            for bit in range(64):
+                if word >> np.uint64(bit) & np.uint64(1):
+                    neuron[n] = 64 * w + bit
+                    n += 1
+            mark[w] = 0

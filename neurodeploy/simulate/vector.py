@@ -1,0 +1,134 @@
+"""Three vector operations that a plain numba loop does not compile well, written in LLVM's portable vector types.
+
+LLVM lowers them to whatever the machine has (AVX-512, AVX2, NEON), so no compiler is needed at installation. The
+addresses that the callers pass lie inside the arrays; nothing is checked here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_LANES = 32
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+
+
+def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
+    """Return the pointer to the first element of a numba array."""
+    return context.make_array(array_type)(context, builder, value=array).data
+
+
+def _vector_at(builder: Any, data: Any, index: Any, element: Any, lanes: int) -> Any:
+    """Return a pointer to ``lanes`` elements from ``index`` on."""
+    return builder.bitcast(builder.gep(data, [index]), ir.VectorType(element, lanes).as_pointer())
+
+
+def _load(builder: Any, pointer: Any, align: int) -> Any:
+    value = builder.load(pointer)
+    value.align = align
+    return value
+
+
+def _splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    vector = builder.insert_element(ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined), scalar, _I32(0))
+    return builder.shuffle_vector(vector, vector, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+
+def _add_to(builder: Any, acc: Any, index: Any, values: Any, lanes: int) -> None:
+    pointer = _vector_at(builder, acc, index, _I32, lanes)
+    store = builder.store(builder.add(_load(builder, pointer, 4), values), pointer)
+    store.align = 4
+
+
+def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -> Any:
+    """Sum ``vectors * 32`` columns of int8 rows in int16 registers, then add ``scale`` times the sums to ``acc``."""
+    acc, weights, offsets = (_data(context, builder, t, a) for t, a in zip(signature.args[:3], args[:3]))
+    first, stop, column, scale = args[3:]
+    v16, v32 = ir.VectorType(_I16, _LANES), ir.VectorType(_I32, _LANES)
+    entry = builder.block
+    loop, done = builder.append_basic_block("rows"), builder.append_basic_block("flush")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    row = builder.phi(_I64)
+    sums = [builder.phi(v16) for _ in range(vectors)]
+    at = builder.add(builder.load(builder.gep(offsets, [row])), column)
+    added = []
+    for k, total in enumerate(sums):
+        pointer = _vector_at(builder, weights, builder.add(at, _I64(k * _LANES)), _I8, _LANES)
+        added.append(builder.add(total, builder.sext(_load(builder, pointer, 1), v16)))
+    following = builder.add(row, _I64(1))
+    row.add_incoming(first, entry)
+    row.add_incoming(following, loop)
+    for total, new in zip(sums, added):
+        total.add_incoming(ir.Constant(v16, [0] * _LANES), entry)
+        total.add_incoming(new, loop)
+    builder.cbranch(builder.icmp_signed("<", following, stop), loop, done)
+    builder.position_at_end(done)
+    factor = _splat(builder, scale, _LANES)
+    for k, new in enumerate(added):
+        values = builder.mul(builder.sext(new, v32), factor)
+        _add_to(builder, acc, builder.add(column, _I64(k * _LANES)), values, _LANES)
+    return context.get_dummy_value()
+
+
+def _tile_signature(acc: Any, weights: Any, offsets: Any) -> Any:
+    return types.void(acc, weights, offsets, types.int64, types.int64, types.int64, types.int32)
+
+
+def _add_tile_128(
+    _context: Any, acc: Any, weights: Any, offsets: Any, _first: Any, _stop: Any, _column: Any, _scale: Any
+) -> Any:
+    """``acc[column:column + 128] += scale * sum`` of the int8 rows at ``offsets[first:stop]``; 1 to 256 rows."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _tile(context, builder, signature, args, 4)
+
+    return _tile_signature(acc, weights, offsets), build
+
+
+def _add_tile_64(
+    _context: Any, acc: Any, weights: Any, offsets: Any, _first: Any, _stop: Any, _column: Any, _scale: Any
+) -> Any:
+    """``add_tile_128`` for 64 columns."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return _tile(context, builder, signature, args, 2)
+
+    return _tile_signature(acc, weights, offsets), build
+
+
+def _add_16(_context: Any, acc: Any, _at: Any, weights: Any, _first: Any) -> Any:
+    """``acc[at:at + 16] += weights[first:first + 16]``; int32 and int16."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums = _data(context, builder, signature.args[0], args[0])
+        data = _data(context, builder, signature.args[2], args[2])
+        values = _load(builder, _vector_at(builder, data, args[3], _I16, 16), 2)
+        _add_to(builder, sums, args[1], builder.sext(values, ir.VectorType(_I32, 16)), 16)
+        return context.get_dummy_value()
+
+    return types.void(acc, types.int64, weights, types.int64), build
+
+
+def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
+    """Ask for the cache line of ``array[index]``; reading past the end does nothing."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
+        address = builder.bitcast(pointer, _I8.as_pointer())
+        kind = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        get_function: Any = cgutils.get_or_insert_function
+        function = get_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [address, _I32(0), _I32(3), _I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), build
+
+
+add_tile_128: Any = intrinsic(_add_tile_128)
+add_tile_64: Any = intrinsic(_add_tile_64)
+add_16: Any = intrinsic(_add_16)
+prefetch: Any = intrinsic(_prefetch)

@@ -1,0 +1,267 @@
+"""The event-driven engine where it is built differently from the reference: kernels, blocks, buffers, threads."""
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Events, Samples
+from neurodeploy.errors import SimulationError
+from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
+from neurodeploy.simulate import event, kernels
+from neurodeploy.simulate.event import batches, run_event, stream_event
+from neurodeploy.simulate.plan import compile_network
+from neurodeploy.simulate.reference import cuba_step, run_reference
+
+LIMIT = 2**23
+
+
+def network(synapses, n_source, shape, model=None, **projection):
+    model = model or Cuba(current_decay=1000, voltage_decay=200, threshold=500)
+    return Network(
+        inputs=(Input(name="in", shape=(n_source,)),),
+        populations=(Population(name="out", shape=shape, model=model),),
+        projections=(Projection(name="w", source="in", target="out", synapses=synapses, **projection),),
+        outputs=(Output(name="answer", population="out"),),
+    )
+
+
+def samples(n_source, rate, n_steps=6, n_samples=2, seed=0):
+    raster = np.random.default_rng(seed).random((n_samples, n_steps, n_source)) < rate
+    return Samples(inputs={"in": Events.from_dense(raster)})
+
+
+def assert_same(net, given, kinds=None, **options):
+    """Both engines give the same, and the plan uses the kernels that the test is about."""
+    if kinds is not None:
+        assert set(compile_network(net).wires[:, kernels.Q_KIND]) == set(kinds)
+    options.setdefault("probe", [(p.name, state) for p in net.populations for state in "uv"])
+    one, other = run_reference(net, given, **options), run_event(net, given, **options)
+    for name, events in one.spikes.items():
+        assert np.array_equal(events.to_dense(), other.spikes[name].to_dense())
+    for key, states in one.states.items():
+        assert np.array_equal(states, other.states[key])
+    assert dict(one.overflow) == dict(other.overflow)
+    assert np.array_equal(one.updated, other.updated) or one.updated is None
+    return one
+
+
+def sparse(n_source, n_target, per_source, low, high, step, seed=1):
+    rng = np.random.default_rng(seed)
+    target = np.concatenate([np.sort(rng.choice(n_target, per_source, replace=False)) for _ in range(n_source)])
+    weights = rng.integers(low, high, target.size) * step
+    return Sparse(n_target=n_target, start=np.arange(n_source + 1) * per_source, target=target, weights=weights)
+
+
+class TestNeuronLoop:
+    @pytest.mark.parametrize("decays", [(0, 0), (1, 4095), (2048, 1), (4096, 4096), (4095, 17)])
+    def test_any_32_bit_state_and_input_gives_what_the_reference_gives(self, decays):
+        """Currents after a fold lie within +-(2**31 - 2**24); inputs are any 32-bit number."""
+        rng, n, far = np.random.default_rng(7), 64 * 64, 2**31 - 2**24
+        edge = np.array([0, 1, -1, LIMIT, -LIMIT, LIMIT + 1, -LIMIT - 1, 4095, 4096, -4096, far, -far])
+        u = np.where(rng.random(n) < 0.5, rng.choice(edge, n), rng.integers(-far, far, n)).astype(np.int32)
+        v = np.clip(np.where(rng.random(n) < 0.5, rng.choice(edge, n), u // 200), 1 - LIMIT, LIMIT - 1).astype(np.int32)
+        a = rng.choice(np.r_[edge, rng.integers(-(2**31), 2**31, 20), 2**25, -(2**25), 2**25 - 1, 131072], n)
+        a = a.astype(np.int32)
+        model = Cuba(current_decay=decays[0], voltage_decay=decays[1], threshold=131071, bias=-5)
+        expected = cuba_step(model, u[None], v[None], a[None])
+        acc, now_u, now_v, fired = a.copy(), u.copy(), v.copy(), np.zeros(n, np.uint8)
+        keep = [np.uint32(4096 - d) for d in decays]
+        overs, _, _ = kernels._update_equal(acc, now_u, now_v, fired, *keep, np.int32(131071 * 64), np.int32(-5))
+        assert np.array_equal(now_u, expected[0][0])
+        assert np.array_equal(now_v, expected[1][0])
+        assert np.array_equal(fired, expected[2][0])
+        assert overs == expected[3].sum() > 0
+        assert not acc.any()
+
+    def test_parameters_of_each_neuron(self):
+        rng, n = np.random.default_rng(2), 700
+        model = Cuba(
+            current_decay=rng.integers(0, 4097, n),
+            voltage_decay=rng.integers(0, 4097, n),
+            threshold=rng.integers(0, 300, n),
+            bias=rng.integers(-50, 50, n),
+        )
+        assert_same(network(sparse(40, n, 30, -100, 128, 2), 40, (n,), model), samples(40, 0.2, n_steps=30))
+
+    def test_blocks_at_rest_wake_up_when_input_comes(self):
+        """Of 2000 neurons only the last gets input, after 5 silent steps, and falls silent again."""
+        weights = np.zeros((2000, 1), int)
+        weights[-1] = 200
+        model = Cuba(current_decay=2048, voltage_decay=2048, threshold=100)
+        net = network(Dense(weights=weights), 1, (2000,), model)
+        given = Samples(inputs={"in": Events.from_dense(np.array([[[0]] * 5 + [[1]] + [[0]] * 60 + [[1]]]))})
+        one = assert_same(net, given, labels={"out": np.arange(2000) // 1999})
+        assert one.spikes["out"].step.tolist() == [6, 67]
+        assert one.updated[0, :6].sum() == one.updated[0, 40:67].sum() == 0
+        assert one.updated[0, 6].tolist() == [0, 1]
+
+
+class TestKernels:
+    def test_dense_sums_of_more_rows_than_16_bits_hold(self):
+        """600 rows of -256 with every spike: sums of int8 halves reach -76800."""
+        weights = np.full((200, 600), -256)
+        weights[::2] = 254
+        net = network(Dense(weights=weights), 600, (200,), weight_exponent=0)
+        assert_same(net, samples(600, 1.0), kinds=[kernels.DENSE8])
+
+    @pytest.mark.parametrize("n_target", [3, 63, 64, 65, 128, 130, 193, 700])
+    def test_dense_rows_of_any_width(self, n_target):
+        weights = np.random.default_rng(3).integers(-128, 128, (n_target, 50)) * 2
+        net = network(Dense(weights=weights), 50, (n_target,), weight_exponent=2)
+        assert_same(net, samples(50, 0.3), kinds=[kernels.DENSE8])
+
+    @pytest.mark.parametrize(
+        ("n_target", "low", "step", "kind"),
+        [
+            (500, -100, 2, kernels.SPARSE_16_8),
+            (500, -100, 1, kernels.SPARSE_16_8),
+            (500, 200, 1, kernels.SPARSE_16_16),
+            (70000, -100, 2, kernels.SPARSE_32_8),
+            (70000, 200, 1, kernels.SPARSE_32_16),
+        ],
+    )
+    def test_sparse_lists_of_each_width(self, n_target, low, step, kind):
+        synapses = sparse(30, n_target, 5, low, 128 if low < 0 else 256, step)
+        net = network(synapses, 30, (n_target,), Cuba(current_decay=500, voltage_decay=500, threshold=30))
+        assert_same(net, samples(30, 0.2), kinds=[kind], labels={"out": np.arange(n_target) % 3})
+
+    def test_dense_with_axonal_delays_uses_rows(self):
+        rng = np.random.default_rng(4)
+        net = network(
+            Dense(weights=rng.integers(-256, 256, (37, 20))),
+            20,
+            (37,),
+            weight_exponent=3,
+            delay=rng.integers(0, 63, 20),
+        )
+        assert_same(net, samples(20, 0.2), kinds=[kernels.SEGMENTS], n_steps=80)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {},
+            {"stride": (2, 1), "padding": (1, 2)},
+            {"dilation": (2, 2), "padding": (2, 2)},
+            {"groups": 2},
+            {"groups": 4},
+            {"stride": (3, 3), "groups": 2, "padding": (1, 0)},
+        ],
+    )
+    @pytest.mark.parametrize("delay", [0, 3, "axonal"])
+    def test_convolutions(self, options, delay):
+        rng = np.random.default_rng(6)
+        weights = rng.integers(-128, 128, (20, 4 // options.get("groups", 1), 3, 3)) * 2
+        conv = Conv(weights=weights, input_shape=(4, 9, 7), **options)
+        delays = rng.integers(0, 9, 252) if delay == "axonal" else delay
+        assert_same(network(conv, 252, conv.output_shape, delay=delays), samples(252, 0.05, n_steps=20))
+
+    def test_layers_of_images_keep_the_outer_numbers(self):
+        """conv -> pool -> conv -> dense, with a recurrent projection onto an image and a skip from it."""
+        rng = np.random.default_rng(8)
+        conv1 = Conv(weights=rng.integers(-60, 128, (6, 2, 3, 3)), input_shape=(2, 8, 9), padding=(1, 1))
+        pool = Pool(input_shape=(6, 8, 9), kernel=(2, 2), stride=(2, 2))
+        conv2 = Conv(weights=rng.integers(-60, 128, (5, 6, 3, 3)), input_shape=(6, 4, 4), padding=(1, 1))
+        shapes = {"a": (6, 8, 9), "b": (6, 4, 4), "c": (5, 4, 4), "d": (10,)}
+        model = Cuba(current_decay=1500, voltage_decay=300, threshold=150)
+        wired = {
+            "in a": conv1,
+            "a b": pool,
+            "b c": conv2,
+            "c d": Dense(weights=rng.integers(-60, 100, (10, 80))),
+            "a a": sparse(432, 432, 3, -50, 50, 1),
+            "a d": sparse(432, 10, 2, -50, 50, 1),
+        }
+        net = Network(
+            inputs=(Input(name="in", shape=(2, 8, 9)),),
+            populations=tuple(Population(name=n, shape=s, model=model, first_step=1) for n, s in shapes.items()),
+            projections=tuple(
+                Projection(name=n, source=n.split()[0], target=n.split()[1], synapses=s) for n, s in wired.items()
+            ),
+            outputs=(Output(name="answer", population="d"),),
+        )
+        labels = {"a": np.arange(432) // 100, "c": np.arange(80) % 7}
+        one = assert_same(net, samples(144, 0.1, n_steps=25), labels=labels)
+        assert all(len(one.spikes[name]) > 20 for name in shapes)
+
+    @pytest.mark.parametrize("taps", [257, 258, 512])
+    def test_sums_of_a_convolution_wrap_at_24_bits(self, taps):
+        weights = np.full((2, taps, 1, 1), 255)
+        weights[1] = -256
+        net = network(
+            Conv(weights=weights, input_shape=(taps, 1, 1)), taps, (2,), Cuba(current_decay=0, voltage_decay=0, threshold=9),
+            weight_exponent=7,
+        )  # fmt: skip
+        assert compile_network(net).wires[0, kernels.Q_WRAP]
+        one = assert_same(net, samples(taps, 1.0, n_steps=3))
+        assert one.overflow["out"] > 0
+
+
+class TestRuns:
+    def test_a_plan_is_made_once_for_each_network(self, monkeypatch):
+        made = []
+        monkeypatch.setattr(event, "compile_network", lambda net: made.append(net) or compile_network(net))
+        nets = [network(Dense(weights=np.full((3, 4), 90)), 4, (3,)) for _ in range(2)]
+        for net in (nets[0], nets[0], nets[1], nets[0]):
+            run_event(net, samples(4, 0.5))
+        assert made == nets
+
+    @pytest.mark.parametrize("threads", [1, 2, 5])
+    def test_threads_share_out_the_samples_in_order(self, threads):
+        net, given = network(sparse(30, 90, 9, -99, 128, 2), 30, (90,)), samples(30, 0.3, n_samples=11)
+        done = []
+        one, other = (
+            run_reference(net, given),
+            run_event(net, given, threads=threads, progress=lambda *n: done.append(n)),
+        )
+        assert np.array_equal(one.spikes["out"].to_dense(), other.spikes["out"].to_dense())
+        assert done[-1] == (11, 11)
+        assert len(done) == -(-11 // -(-11 // threads))
+
+    def test_small_buffers_of_spikes_grow(self, monkeypatch):
+        net = network(
+            Dense(weights=np.full((50, 4), 200)), 4, (50,), Cuba(current_decay=0, voltage_decay=0, threshold=1)
+        )
+        given = samples(4, 0.9, n_samples=5)
+        monkeypatch.setattr(event, "_FIRST_SPIKES", 7)
+        assert len(assert_same(net, given, labels={"out": np.zeros(50, int)}).spikes["out"]) > 500
+
+    def test_a_stream_holds_one_batch_at_a_time(self):
+        net, given = network(Dense(weights=np.full((3, 4), 90)), 4, (3,)), samples(4, 0.5, n_samples=5)
+        asked = []
+
+        def source():
+            for batch in batches(given, 2):
+                asked.append(batch.n_samples)
+                yield batch
+
+        stream = stream_event(net, source())
+        first = next(stream)
+        assert (asked, first.n_samples) == ([2], 2)
+        whole = run_event(net, given)
+        counts = [first.spikes["out"].counts(), *(part.spikes["out"].counts() for part in stream)]
+        assert asked == [2, 2, 1]
+        assert np.array_equal(np.concatenate(counts), whole.spikes["out"].counts())
+
+    def test_overflow_can_be_refused(self):
+        net = network(
+            Dense(weights=[[255]]), 1, (1,), Cuba(current_decay=0, voltage_decay=0, threshold=9), weight_exponent=7
+        )
+        given = samples(1, 1.0)
+        assert run_event(net, given).overflow["out"] > 0
+        with pytest.raises(SimulationError, match="left 24 bits .* in 'out' .* engine 'event'"):
+            run_event(net, given, on_overflow="error")
+
+    def test_refusals_are_those_of_the_reference(self):
+        net = network(Dense(weights=[[2]]), 1, (1,))
+        with pytest.raises(SimulationError, match=r"probe \('out', 'w'\) is not possible"):
+            run_event(net, samples(1, 1.0), probe=[("out", "w")])
+        with pytest.raises(SimulationError, match="threads is 0, must be at least 1"):
+            run_event(net, samples(1, 1.0), threads=0)
+
+    def test_results_do_not_share_memory_with_the_next_run(self):
+        net = network(Dense(weights=np.full((3, 4), 90)), 4, (3,))
+        probe = [("out", "v")]
+        one = run_event(net, samples(4, 0.9, seed=1), probe=probe)
+        before = one.states["out", "v"].copy(), one.spikes["out"].to_dense()
+        run_event(net, samples(4, 0.5, seed=2), probe=probe)
+        assert np.array_equal(one.states["out", "v"], before[0])
+        assert np.array_equal(one.spikes["out"].to_dense(), before[1])
