@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from neurodeploy.errors import NirError
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.graph import Graph, Node, load_graph
-from neurodeploy.exchange.lowering import SUPPORTED_KINDS
-from neurodeploy.exchange.neurons import Discretization, find_dt
-from neurodeploy.network import Approximation
+from neurodeploy.errors import MismatchError, NirError
+from neurodeploy.exchange.from_nir import (
+    NO_CHANGE,
+    SUPPORTED_KINDS,
+    Choices,
+    check_edges,
+    connections_into,
+    from_nir,
+    network_of,
+    prepared,
+    step_of,
+)
+from neurodeploy.exchange.graph import Graph, load_graph
+from neurodeploy.exchange.lowering import Connection
+from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, float_neuron
+from neurodeploy.exchange.objects import nir_objects, write_nir
+from neurodeploy.exchange.repair import Repair, repaired
+from neurodeploy.network import Network, difference
 
 Verdict = Literal["faithful", "approximate", "unsupported"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeVerdict:
-    """What becomes of one node: ``reason`` says why it is not faithful, ``size`` by how much it changes."""
+    """What becomes of one node: ``reason`` says why it is not faithful (or what was repaired), ``size`` by how much."""
 
     name: str
     type: str
@@ -31,7 +44,10 @@ class NodeVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """Verdicts on all nodes of a graph. ``ok`` is True when nothing is unsupported."""
+    """Verdicts on all nodes of a graph, those of nested graphs as ``outer.inner``; a node ``graph`` stands for the whole.
+
+    ``dt`` is the length of a step in seconds, or None where it is not known. ``repairs`` lists what ``fix`` puts right.
+    """
 
     source: str
     nir_version: str
@@ -49,67 +65,156 @@ class CheckReport:
         return json.dumps({"ok": self.ok, **asdict(self)}, indent=2)
 
 
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    node: str
+    text: str
+
+
 def check_nir(
     path: Path | str | Graph,
     *,
-    fix: Path | None = None,
+    fix: Path | str | None = None,
     dt: float | None = None,
     discretization: Discretization = "euler",
     weight_bits: int = 8,
+    force: bool = False,
 ) -> CheckReport:
-    """Return a verdict for each node of a NIR file: what ``from_nir`` would do with it.
+    """Return a verdict for each node of a NIR file: what ``from_nir(strict=False)`` would do with it.
+
+    Args:
+        fix: write the repaired graph there; nothing is written where something is unsupported.
+        dt, discretization, weight_bits: as in ``from_nir``.
+        force: replace the file ``fix`` if it exists.
 
     Raises:
-        FileError: if the file is missing or damaged.
+        FileError: if the file is missing or damaged, or ``fix`` exists.
     """
-    if fix is not None:
-        raise NirError("check: repairs are not written yet")
-    graph = load_graph(path)
-    found = {node.name: _unknown(node) for node in graph.nodes.values()}
-    if not any(found.values()):
-        found |= _converted(graph, dt, discretization, weight_bits)
-    nodes = tuple(
-        found[name] or NodeVerdict(name=name, type=node.kind, verdict="faithful") for name, node in graph.nodes.items()
+    given = load_graph(path)
+    flat, repairs, problems = _flat(given)
+    step = None
+    network = None
+    if not problems:
+        step, problems = _dt(flat, dt, discretization, given)
+    if step is not None:
+        choices = Choices(dt=step, discretization=discretization, weight_bits=weight_bits, strict=False)
+        problems = list(_problems(flat, choices))
+        network, more = _network(flat, choices, repairs) if not problems else (None, [])
+        problems += more
+    report = CheckReport(
+        source=given.origin,
+        nir_version=given.version,
+        dt=step,
+        nodes=tuple(_verdicts(flat, problems, network)),
+        repairs=tuple(f"{r.node}: {r.what}" if r.node else r.what for r in repairs),
     )
-    whole = found.get("")
-    return CheckReport(
-        source=graph.origin,
-        nir_version=graph.version,
-        dt=_dt(graph, dt, discretization),
-        nodes=nodes if whole is None else (*nodes, whole),
-    )
+    if fix is not None and report.ok and network is not None:
+        _write_fixed(flat, network, Path(fix), discretization, weight_bits, force)
+    return report
 
 
-def _unknown(node: Node) -> NodeVerdict | None:
-    if node.kind in SUPPORTED_KINDS:
-        return None
-    reason = f"no counterpart on the chip; supported: {', '.join(SUPPORTED_KINDS)}"
-    return NodeVerdict(name=node.name, type=node.kind, verdict="unsupported", reason=reason)
-
-
-def _converted(
-    graph: Graph, dt: float | None, discretization: Discretization, weight_bits: int
-) -> Mapping[str, NodeVerdict | None]:
-    """Return the verdicts that a conversion gives, by node; the name ``""`` stands for the graph as a whole."""
+def _flat(given: Graph) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
+    """Return the repaired graph, or the given one with the reason why it cannot be repaired."""
+    unknown = list(_unknown(given))
+    if unknown:
+        return given, (), unknown
     try:
-        network = from_nir(graph, dt=dt, discretization=discretization, weight_bits=weight_bits, strict=False)
+        flat, repairs = repaired(given)
+        check_edges(flat)
     except NirError as error:
-        text = str(error)
-        name = next((n for n in graph.nodes if f"'{n}'" in text), "")
-        kind = graph.nodes[name].kind if name else "NIRGraph"
-        return {name: NodeVerdict(name=name, type=kind, verdict="unsupported", reason=text)}
-    return {entry.where: _approximate(graph, entry) for entry in network.ledger}
+        return given, (), [_problem(given, error)]
+    return flat, repairs, []
 
 
-def _approximate(graph: Graph, entry: Approximation) -> NodeVerdict:
-    kind = graph.nodes[entry.where].kind if entry.where in graph.nodes else "NIRGraph"
-    return NodeVerdict(name=entry.where, type=kind, verdict="approximate", reason=entry.what, size=entry.size)
+def _unknown(graph: Graph, prefix: str = "") -> Iterator[_Problem]:
+    for node in graph.nodes.values():
+        if node.kind not in SUPPORTED_KINDS:
+            text = f"nothing on the chip does what a {node.kind} node does; supported: {', '.join(SUPPORTED_KINDS)}"
+            yield _Problem(prefix + node.name, text)
+        if node.graph is not None:
+            yield from _unknown(node.graph, f"{prefix}{node.name}.")
 
 
-def _dt(graph: Graph, dt: float | None, discretization: Discretization) -> float | None:
-    if dt is not None:
-        return dt
+def _dt(
+    flat: Graph, dt: float | None, discretization: Discretization, given: Graph
+) -> tuple[float | None, list[_Problem]]:
     try:
-        return find_dt(graph, discretization)
-    except NirError:
-        return None
+        return step_of(flat, dt, discretization), []
+    except NirError as error:
+        return None, [_problem(given, error)]
+
+
+def _problems(flat: Graph, choices: Choices) -> Iterator[_Problem]:
+    """Give every neuron and every path that cannot be taken over, not only the first."""
+    ready = prepared(flat)
+    neurons = [n for n in ready.nodes.values() if n.kind in NEURON_KINDS]
+    for node in neurons:
+        yield from _caught(node.name, flat, partial(float_neuron, node, choices.dt, choices.discretization))
+        yield from _caught(None, flat, partial(_paths_into, ready, node.name, choices))
+
+
+def _paths_into(graph: Graph, name: str, choices: Choices) -> list[Connection]:
+    return list(connections_into(graph, name, choices))
+
+
+def _caught(name: str | None, graph: Graph, attempt: Callable[[], object]) -> Iterator[_Problem]:
+    try:
+        attempt()
+    except NirError as error:
+        yield _problem(graph, error) if name is None else _Problem(name, str(error))
+
+
+def _network(flat: Graph, choices: Choices, repairs: tuple[Repair, ...]) -> tuple[Network | None, list[_Problem]]:
+    try:
+        return network_of(flat, choices, repairs), []
+    except NirError as error:
+        return None, [_problem(flat, error)]
+
+
+def _problem(graph: Graph, error: NirError) -> _Problem:
+    """Return the error with the node that its message names first, or ``graph``."""
+    text = str(error)
+    named = [(text.index(f"'{name}'"), name) for name in graph.nodes if f"'{name}'" in text]
+    return _Problem(min(named)[1] if named else "graph", text)
+
+
+def _verdicts(graph: Graph, problems: list[_Problem], network: Network | None) -> Iterator[NodeVerdict]:
+    ledger = () if network is None else network.ledger
+    named = {p.node for p in problems} | {e.where for e in ledger}
+    for name in (*graph.nodes, *sorted(named - set(graph.nodes))):
+        kind = graph.nodes[name].kind if name in graph.nodes else "NIRGraph"
+        wrong = [p.text for p in problems if p.node == name]
+        noted = [e for e in ledger if e.where == name]
+        if wrong:
+            yield NodeVerdict(name=name, type=kind, verdict="unsupported", reason="; ".join(wrong))
+            continue
+        changed = [e for e in noted if e.size != NO_CHANGE]
+        yield NodeVerdict(
+            name=name,
+            type=kind,
+            verdict="approximate" if changed else "faithful",
+            reason="; ".join(e.what for e in changed or noted),
+            size="; ".join(e.size for e in changed or noted),
+        )
+
+
+def _write_fixed(
+    flat: Graph, network: Network, path: Path, discretization: Discretization, weight_bits: int, force: bool
+) -> None:
+    """Write the repaired graph and see that it gives the same network."""
+
+    def check(written: Path) -> None:
+        back = from_nir(
+            replace(load_graph(written), metadata={}),
+            dt=network.dt,
+            discretization=discretization,
+            weight_bits=weight_bits,
+            strict=False,
+        )
+        found = difference(network, back)
+        if found:
+            raise MismatchError(
+                f"check: the repaired file does not give the same network: {found}; nothing was written"
+            )
+
+    write_nir(nir_objects(flat), path, force=force, check=check)

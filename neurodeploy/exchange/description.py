@@ -15,21 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
+from neurodeploy.exchange.graph import Graph
 from neurodeploy.network import (
     Approximation,
+    Conv,
     Dense,
     Input,
     Network,
     NeuronModel,
     Output,
+    Pool,
     Population,
     Projection,
     Sparse,
+    Synapses,
+    synapse_shape,
 )
 
 KEY = "neurodeploy"
 """Name of our entry in the metadata of a graph."""
 FORMAT = 1
+NO_CHANGE = "no spike differs"
+"""Size of a ledger entry that changes nothing."""
+
+
+def description_of(graph: Graph) -> dict[str, Any]:
+    """Return our entry in the metadata of a graph, or an empty dict."""
+    found = graph.metadata.get(KEY)
+    return dict(found) if isinstance(found, Mapping) else {}
 
 
 def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretization: str) -> dict[str, Any]:
@@ -39,7 +52,7 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         nodes: name of the node by ``("input" | "population" | "projection" | "output", name)``.
     """
     text = {
-        "inputs": [{"name": i.name, "node": nodes["input", i.name]} for i in network.inputs],
+        "inputs": [{"name": i.name, "node": nodes["input", i.name], "shape": list(i.shape)} for i in network.inputs],
         "populations": [_population_text(p, nodes["population", p.name]) for p in network.populations],
         "projections": [_projection_text(p, nodes["projection", p.name]) for p in network.projections],
         "outputs": [{"name": o.name, "node": nodes["output", o.name], "decoding": o.decoding} for o in network.outputs],
@@ -54,13 +67,16 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         "latency": "edges cost no step; on the chip each population costs one",
         "network": json.dumps(text),
     }
-    kept = {nodes["projection", p.name]: np.packbits(p.mask) for p in network.projections if p.mask is not None}
-    stored = {
-        nodes["projection", p.name]: np.packbits(_stored(p.synapses))
-        for p in network.projections
-        if isinstance(p.synapses, Sparse) and np.any(p.synapses.weights == 0)
-    }
-    return own | ({"masks": kept} if kept else {}) | ({"stored": stored} if stored else {})
+    arrays: dict[str, dict[str, NDArray[np.uint8]]] = {"masks": {}, "stored": {}, "delays": {}}
+    for p in network.projections:
+        node = nodes["projection", p.name]
+        if p.mask is not None:
+            arrays["masks"][node] = np.packbits(p.mask)
+        if isinstance(p.synapses, Sparse) and np.any(p.synapses.weights == 0):
+            arrays["stored"][node] = np.packbits(_stored(p.synapses))
+        if np.ndim(p.delay) == 2:
+            arrays["delays"][node] = np.asarray(p.delay, np.uint8)
+    return own | {name: found for name, found in arrays.items() if found}
 
 
 def restore(plain: Network, described: Mapping[str, Any]) -> Network:
@@ -75,8 +91,8 @@ def restore(plain: Network, described: Mapping[str, Any]) -> Network:
     except (NetworkError, KeyError, ValueError, TypeError, IndexError, StopIteration, AttributeError) as error:
         note = Approximation(
             where="metadata",
-            what="names, masks and decoding recorded by neurodeploy do not fit the graph and were left out",
-            size=f"no spike differs ({error})",
+            what=f"names, masks and decoding recorded by neurodeploy do not fit the graph and were left out ({error})",
+            size=NO_CHANGE,
         )
         return replace(plain, ledger=(*plain.ledger, note))
 
@@ -85,18 +101,35 @@ def _restored(plain: Network, described: Mapping[str, Any], text: dict[str, Any]
     names = {entry["node"]: entry["name"] for kind in ("inputs", "populations") for entry in text[kind]}
     starts = {entry["node"]: int(entry["first_step"]) for entry in text["populations"]}
     later = {p.name: starts[p.name] - p.first_step for p in plain.populations}
-    inputs = {i.name: i for i in plain.inputs}
+    inputs, outputs = {i.name: i for i in plain.inputs}, {o.name: o for o in plain.outputs}
     projections = {p.name: p for p in plain.projections}
-    outputs = {o.name: o for o in plain.outputs}
     given = (
-        tuple(Input(name=e["name"], shape=inputs.pop(e["node"]).shape) for e in text["inputs"]),
+        tuple(_input(inputs.pop(e["node"]), e) for e in text["inputs"]),
         tuple(_population(plain.population(e["node"]), e) for e in text["populations"]),
-        tuple(_projection(projections.pop(e["node"]), e, described, names, later) for e in text["projections"]),
+        tuple(_projection(_parts(projections, e), e, described, names, later) for e in text["projections"]),
         tuple(_output(outputs.pop(e["node"]), e, names) for e in text["outputs"]),
     )
     if inputs or projections or outputs or len(given[1]) != len(plain.populations):
         raise ValueError(f"new nodes {sorted([*inputs, *projections, *outputs])}")
-    return replace(plain, inputs=given[0], populations=given[1], projections=given[2], outputs=given[3])
+    ledger = tuple(entry for entry in plain.ledger if entry.size != NO_CHANGE)
+    return replace(plain, inputs=given[0], populations=given[1], projections=given[2], outputs=given[3], ledger=ledger)
+
+
+def _input(plain: Input, entry: dict[str, Any]) -> Input:
+    shape = tuple(entry["shape"])
+    if int(np.prod(shape)) != plain.size:
+        raise ValueError(f"{entry['node']} has {plain.size} channels")
+    return Input(name=entry["name"], shape=shape)
+
+
+def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Projection]:
+    """Take the projections of one entry out of the dict: one, or one for each synaptic delay."""
+    node = entry["node"]
+    if entry["delays"] < 2:
+        return [projections.pop(node)]
+    prefix = f"{node}_d"
+    own = [name for name in projections if name.startswith(prefix) and name[len(prefix) :].isdigit()]
+    return [projections.pop(name) for name in own]
 
 
 def _population_text(population: Population, node: str) -> dict[str, Any]:
@@ -129,48 +162,93 @@ def _parameter_names(model: NeuronModel) -> list[str]:
 
 
 def _projection_text(projection: Projection, node: str) -> dict[str, Any]:
+    synapses = projection.synapses
     return {
         "name": projection.name,
         "node": node,
-        "kind": projection.synapses.kind,
+        "kind": synapses.kind,
+        "groups": synapses.groups if isinstance(synapses, Conv) else 1,
         "exponent": projection.weight_exponent,
         "delays": np.ndim(projection.delay),
     }
 
 
 def _projection(
-    plain: Projection,
+    parts: list[Projection],
     entry: dict[str, Any],
     described: Mapping[str, Any],
     names: dict[str, str],
     later: dict[str, int],
 ) -> Projection:
-    weights = _shifted_weights(plain, int(entry["exponent"]))
-    delay = np.asarray(plain.delay) + later[plain.target] - later.get(plain.source, 0)
-    if entry["delays"]:
-        delay = np.broadcast_to(delay, (weights.shape[1],))
-    stored = _bits(described, "stored", entry["node"], weights.shape)
-    synapses: Dense | Sparse = Dense(weights=weights)
-    if entry["kind"] == "sparse":
-        synapses = _as_sparse(weights, weights != 0 if stored is None else stored)
+    plain, exponent = parts[0], int(entry["exponent"])
+    delays = [np.asarray(p.delay) + later[p.target] - later.get(p.source, 0) for p in parts]
+    synapses = _synapses(parts, entry, exponent, _bits(described, "stored", entry["node"]))
+    delay = delays[0]
+    if entry["delays"] == 1:
+        delay = np.broadcast_to(delay, (synapse_shape(synapses)[1],))
+    elif entry["delays"] == 2:
+        delay = np.asarray(described["delays"][entry["node"]])
+        for part, own in zip(parts, delays):
+            if own.ndim or np.any(delay[full_matrix(part.synapses) != 0] != own):
+                raise ValueError(f"delays of {part.name} changed")
+    shape = np.shape(getattr(synapses, "weights", 0))
+    mask = _bits(described, "masks", entry["node"], int(np.prod(shape)))
     return Projection(
         name=entry["name"],
         source=names[plain.source],
         target=names[plain.target],
         synapses=synapses,
-        weight_exponent=int(entry["exponent"]),
+        weight_exponent=exponent,
         delay=int(delay) if delay.ndim == 0 else delay,
-        mask=_bits(described, "masks", entry["node"], synapses.weights.shape),
+        mask=None if mask is None else mask.reshape(shape),
     )
 
 
-def _shifted_weights(plain: Projection, exponent: int) -> NDArray[np.int16]:
-    """Return the weights in the units of another exponent."""
-    assert isinstance(plain.synapses, Dense)
-    weights = np.ldexp(plain.synapses.weights.astype(np.float64), plain.weight_exponent - exponent)
-    if not np.array_equal(weights, weights.astype(np.int16)):
+def _synapses(
+    parts: list[Projection], entry: dict[str, Any], exponent: int, stored: NDArray[np.bool_] | None
+) -> Synapses:
+    """Return the synapses in the recorded form, with weights in the units of another exponent."""
+    plain = parts[0].synapses
+    if isinstance(plain, Pool):
+        return replace(plain, weight=int(_shifted(np.asarray(plain.weight), parts[0], exponent)))
+    if isinstance(plain, Conv):
+        return _grouped(replace(plain, weights=_shifted(plain.weights, parts[0], exponent)), int(entry["groups"]))
+    weights = np.zeros(synapse_shape(plain), np.int16)
+    for part in parts:
+        weights = weights + _shifted(full_matrix(part.synapses), part, exponent)
+    if entry["kind"] == "sparse":
+        kept = weights != 0 if stored is None else stored[: weights.size].reshape(weights.shape)
+        return _as_sparse(weights, kept)
+    return Dense(weights=weights)
+
+
+def _shifted(weights: NDArray[np.int16], plain: Projection, exponent: int) -> NDArray[np.int16]:
+    if plain.weight_exponent == exponent:
+        return weights
+    moved = np.ldexp(weights.astype(np.float64), plain.weight_exponent - exponent)
+    if not np.array_equal(moved, moved.astype(np.int16)):
         raise ValueError(f"weights of {plain.name} are not whole with exponent {exponent}")
-    return weights.astype(np.int16)
+    return moved.astype(np.int16)
+
+
+def _grouped(conv: Conv, groups: int) -> Conv:
+    """Return the convolution with its kernels cut down to their groups."""
+    n_out, n_in = len(conv.weights) // groups, conv.input_shape[0] // groups
+    own = np.stack([kernel[o // n_out * n_in :][:n_in] for o, kernel in enumerate(conv.weights)])
+    if np.count_nonzero(own) != np.count_nonzero(conv.weights):
+        raise ValueError(f"kernels do not fall into {groups} groups")
+    return replace(conv, weights=own, groups=groups)
+
+
+def full_matrix(synapses: Synapses) -> NDArray[np.int16]:
+    """Return the weights of dense or sparse synapses, int16 ``(n_target, n_source)``."""
+    if isinstance(synapses, Dense):
+        return synapses.weights
+    if not isinstance(synapses, Sparse):
+        raise ValueError(f"{synapses.kind} synapses have no matrix of weights")
+    full = np.zeros((synapses.n_target, synapses.start.size - 1), np.int16)
+    full[synapses.target, np.repeat(np.arange(full.shape[1]), np.diff(synapses.start))] = synapses.weights
+    return full
 
 
 def _stored(synapses: Sparse) -> NDArray[np.bool_]:
@@ -188,14 +266,13 @@ def _as_sparse(weights: NDArray[np.int16], stored: NDArray[np.bool_]) -> Sparse:
     return Sparse(n_target=len(weights), start=start, target=target.astype(np.int32), weights=weights[target, source])
 
 
-def _bits(described: Mapping[str, Any], kind: str, node: str, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+def _bits(described: Mapping[str, Any], kind: str, node: str, n: int | None = None) -> NDArray[np.bool_] | None:
     packed = described.get(kind, {}).get(node)
     if packed is None:
         return None
-    n = int(np.prod(shape))
-    if len(packed) != -(-n // 8):
+    if n is not None and len(packed) != -(-n // 8):
         raise ValueError(f"{kind} of {node} holds {len(packed)} bytes for {n} bits")
-    return np.unpackbits(np.asarray(packed, np.uint8), count=n).astype(np.bool_).reshape(shape)
+    return np.unpackbits(np.asarray(packed, np.uint8), count=n).astype(np.bool_)
 
 
 def _output(plain: Output, entry: dict[str, Any], names: dict[str, str]) -> Output:

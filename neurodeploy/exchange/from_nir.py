@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -10,33 +11,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.description import KEY, restore
-from neurodeploy.exchange.graph import Graph, load_graph
-from neurodeploy.exchange.lowering import (
-    SUPPORTED_KINDS,
-    Connection,
-    connection,
-    find_paths,
-    first_steps,
-    hops,
-    is_recurrent,
-    node_shape,
+from neurodeploy.exchange.description import NO_CHANGE, description_of, restore
+from neurodeploy.exchange.graph import Graph, Node, load_graph
+from neurodeploy.exchange.lowering import Clock, Connection, clock, connection, find_paths
+from neurodeploy.exchange.neurons import (
+    LI_THRESHOLD,
+    NEURON_KINDS,
+    READ_OUT,
+    SPIKING_KINDS,
+    Discretization,
+    FloatNeuron,
+    find_dt,
+    float_neuron,
 )
-from neurodeploy.exchange.neurons import NEURON_KINDS, SPIKING_KINDS, Discretization, FloatNeuron, find_dt, float_neuron
+from neurodeploy.exchange.ops import STATELESS_KINDS
 from neurodeploy.exchange.quantize import integers
-from neurodeploy.network import (
-    DELAY_MAX,
-    Approximation,
-    Dense,
-    Input,
-    Network,
-    Output,
-    Population,
-    Projection,
-)
+from neurodeploy.exchange.repair import Repair, node_shape, repaired
+from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output, Population, Projection, Shape
 
 if TYPE_CHECKING:
     import nir
+
+SUPPORTED_KINDS = (
+    "Input",
+    "Output",
+    *(kind for kind in NEURON_KINDS if kind not in (LI_THRESHOLD, READ_OUT)),
+    *STATELESS_KINDS,
+    "NIRGraph",
+    "Identity",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What NIR leaves open and the caller decides."""
+
+    dt: float
+    discretization: Discretization = "euler"
+    weight_bits: int = 8
+    strict: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parts:
+    """A flat graph taken apart: shapes of its ends and neurons, its connections, their clock, and the ledger so far."""
+
+    graph: Graph
+    shapes: Mapping[str, Shape]
+    inputs: tuple[str, ...]
+    connections: tuple[Connection, ...]
+    clock: Clock
+    ledger: list[Approximation] = field(default_factory=list)
 
 
 def from_nir(
@@ -71,24 +96,40 @@ def from_nir(
         )
     graph = load_graph(source)
     check_graph(graph)
-    described = graph.metadata.get(KEY)
-    described = described if isinstance(described, dict) else {}
-    step = _step(graph, dt, discretization, described)
-    plain = _network(graph, step, discretization, weight_bits, strict)
+    flat, repairs = repaired(graph)
+    check_edges(flat)
+    choices = Choices(
+        dt=step_of(flat, dt, discretization),
+        discretization=discretization,
+        weight_bits=weight_bits,
+        strict=strict,
+    )
+    plain = network_of(flat, choices, repairs)
+    described = description_of(graph)
     return restore(plain, described) if described else plain
 
 
 def check_graph(graph: Graph) -> None:
-    """Refuse unknown nodes and edges that lead nowhere.
+    """Refuse unknown nodes.
 
     Raises:
-        NirError: naming the node or edge.
+        NirError: naming the node.
     """
     for node in graph.nodes.values():
         if node.kind not in SUPPORTED_KINDS:
             raise NirError(
                 f"nir: {graph.origin}: node '{node.name}' has type '{node.kind}'; supported: {', '.join(SUPPORTED_KINDS)}"
             )
+        if node.graph is not None:
+            check_graph(node.graph)
+
+
+def check_edges(graph: Graph) -> None:
+    """Refuse edges that name no node.
+
+    Raises:
+        NirError: naming the edge.
+    """
     for edge in graph.edges:
         for end in edge:
             if end not in graph.nodes:
@@ -98,8 +139,38 @@ def check_graph(graph: Graph) -> None:
                 )
 
 
-def _step(graph: Graph, dt: float | None, discretization: Discretization, described: dict[str, object]) -> float:
-    """Return the length of a step: the caller's, that of our metadata, or what the neurons tell."""
+def network_of(graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = ()) -> Network:
+    """Return the network that a flat graph says, without our metadata.
+
+    Raises:
+        NirError: for what cannot be taken over.
+    """
+    parts = _taken_apart(prepared(graph), choices)
+    parts.ledger.extend(Approximation(where=r.node or "graph", what=r.what, size=NO_CHANGE) for r in repairs)
+    depth = parts.clock.depth
+    neurons = sorted((n for n in parts.shapes if n not in parts.inputs and n in depth), key=lambda n: (depth[n], n))
+    populations, projections = [], []
+    for name in neurons:
+        population, own = _population(parts, name, choices)
+        populations.append(population)
+        projections += own
+    return Network(
+        inputs=tuple(Input(name=name, shape=parts.shapes[name][-3:]) for name in parts.inputs),
+        populations=tuple(populations),
+        projections=tuple(_unique_names(projections)),
+        outputs=tuple(_outputs(parts.graph)),
+        dt=choices.dt,
+        ledger=tuple(parts.ledger),
+    )
+
+
+def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> float:
+    """Return the length of a step: the caller's, that of our metadata, or what the neurons tell.
+
+    Raises:
+        NirError: where nobody tells it, or the metadata says that the time constants are meant otherwise.
+    """
+    described = description_of(graph)
     recorded = described.get("discretization", discretization)
     if recorded != discretization:
         raise NirError(
@@ -114,155 +185,214 @@ def _step(graph: Graph, dt: float | None, discretization: Discretization, descri
     return float(given)
 
 
-def _network(graph: Graph, dt: float, discretization: Discretization, weight_bits: int, strict: bool) -> Network:
-    """Return the network that the plain graph says, without our metadata."""
-    shapes = {
-        n.name: node_shape(n) for n in graph.nodes.values() if n.kind in ("Input", "Output") or n.kind in NEURON_KINDS
-    }
-    inputs = [n.name for n in graph.nodes.values() if n.kind == "Input"]
-    neurons = [n.name for n in graph.nodes.values() if n.kind in NEURON_KINDS]
-    found = {name: float_neuron(graph.nodes[name], dt, discretization) for name in neurons}
-    connections = [
-        connection(path, shapes[path.source], shapes[name], dt) for name in neurons for path in find_paths(graph, name)
-    ]
-    _check_connected(graph, connections, inputs, neurons)
-    order = sorted(neurons, key=lambda name: (hops(connections, inputs)[name], name))
-    ledger: list[Approximation] = []
-    start = first_steps(connections, inputs)
-    populations, projections = [], []
-    for name in order:
-        own = [c for c in connections if c.target == name]
-        neuron = _with_currents(found[name], own, strict, ledger)
-        whole = integers(name, neuron, [c.weights for c in own], weight_bits)
-        ledger += whole.rounded
-        populations.append(Population(name=name, shape=shapes[name], model=whole.model, first_step=start[name]))
-        for c, (weights, exponent) in zip(own, whole.weights):
-            delay = _delay(c, connections, hops(connections, inputs), start, strict, ledger)
-            projections.append(
-                Projection(
-                    name=c.name,
-                    source=c.source,
-                    target=name,
-                    synapses=Dense(weights=weights),
-                    weight_exponent=exponent,
-                    delay=delay,
-                )
-            )
-    return Network(
-        inputs=tuple(Input(name=name, shape=shapes[name]) for name in inputs),
-        populations=tuple(populations),
-        projections=tuple(_unique_names(projections)),
-        outputs=tuple(_outputs(graph)),
-        dt=dt,
-        ledger=tuple(ledger),
-    )
+def prepared(graph: Graph) -> Graph:
+    """Return a flat graph in which every spike source is one node and every Output reads a neuron."""
+    return _with_read_outs(_with_pairs(graph))
 
 
-def _check_connected(graph: Graph, connections: list[Connection], inputs: list[str], neurons: list[str]) -> None:
-    if not inputs:
-        raise NirError(f"nir: {graph.origin} has no Input node; check_nir(path, fix=...) can add one")
-    if not any(n.kind == "Output" for n in graph.nodes.values()):
-        raise NirError(f"nir: {graph.origin} has no Output node; check_nir(path, fix=...) can add one")
-    if not neurons:
-        raise NirError(f"nir: {graph.origin} has no neurons; supported: {', '.join(NEURON_KINDS)}")
-    reached = hops(connections, inputs)
+def _with_pairs(graph: Graph) -> Graph:
+    """Join each LI that feeds nothing but one Threshold with it (this is how Spyx writes spiking neurons)."""
+    for node in graph.nodes.values():
+        before = [a for a, b in graph.edges if b == node.name]
+        if node.kind != "Threshold" or len(before) != 1 or graph.nodes[before[0]].kind != "LI":
+            continue
+        if [b for a, b in graph.edges if a == before[0]] != [node.name]:
+            continue
+        fields = {**graph.nodes[before[0]].fields, "threshold": node.fields.get("threshold")}
+        nodes = {key: n for key, n in graph.nodes.items() if key != node.name}
+        nodes[before[0]] = replace(graph.nodes[before[0]], kind=LI_THRESHOLD, fields=fields)
+        edges = [(before[0] if a == node.name else a, b) for a, b in graph.edges if b != node.name]
+        graph = replace(graph, nodes=nodes, edges=tuple(edges))
+    return graph
+
+
+def _with_read_outs(graph: Graph) -> Graph:
+    """Put a neuron that only sums before each Output that reads weights: its voltage is the sum of one step."""
+    nodes, edges = dict(graph.nodes), list(graph.edges)
+    for node in graph.nodes.values():
+        if node.kind != "Output" or _read_neuron(graph, node) is not None:
+            continue
+        name = f"{node.name}_sum"
+        nodes[name] = Node(name=name, kind=READ_OUT, fields={"v_leak": np.zeros(node_shape(node))})
+        edges = [(a, name if b == node.name else b) for a, b in edges] + [(name, node.name)]
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def _read_neuron(graph: Graph, output: Node) -> str | None:
+    """Return the neuron that an Output reads, directly or through a Flatten."""
+    name = output.name
+    while True:
+        before = [a for a, b in graph.edges if b == name]
+        if len(before) != 1:
+            return None
+        name = before[0]
+        if graph.nodes[name].kind in NEURON_KINDS:
+            return name
+        if graph.nodes[name].kind != "Flatten":
+            return None
+
+
+def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
+    nodes = graph.nodes.values()
+    inputs = tuple(n.name for n in nodes if n.kind == "Input")
+    neurons = [n.name for n in nodes if n.kind in NEURON_KINDS]
+    _check_ends(graph, inputs, neurons)
+    shapes = {name: node_shape(graph.nodes[name]) for name in (*inputs, *neurons)}
+    connections = tuple(c for name in neurons for c in connections_into(graph, name, choices))
+    found = clock(connections, inputs)
     for name in neurons:
-        if name not in reached:
+        if name not in found.depth:
             raise NirError(f"nir: {graph.origin}: no path leads from an Input to node '{name}'; connect or remove it")
+    return _Parts(graph, shapes, inputs, connections, found)
+
+
+def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Connection]:
+    """Give the connections into a neuron node.
+
+    Raises:
+        NirError: where something other than spikes arrives, or a node on the way cannot be taken over.
+    """
+    size = int(np.prod(node_shape(graph.nodes[target])))
+    for path in find_paths(graph, target):
+        source = graph.nodes[path.source]
+        if source.kind != "Input" and source.kind not in SPIKING_KINDS:
+            raise NirError(
+                f"nir: node '{source.name}' ({source.kind}) gives a voltage to '{target}', but neurons on the chip exchange "
+                "spikes; an LI, CubaLI or I can only be read by an Output, or be followed by a Threshold (LI)"
+            )
+        yield connection(path, node_shape(source), size, choices.dt, identity=not choices.strict)
+
+
+def _check_ends(graph: Graph, inputs: tuple[str, ...], neurons: list[str]) -> None:
+    if not inputs:
+        raise NirError(f"nir: {graph.origin} has no Input node; add one")
+    if not any(n.kind == "Output" for n in graph.nodes.values()):
+        raise NirError(f"nir: {graph.origin} has no Output node; add one")
+    if not neurons:
+        raise NirError(f"nir: {graph.origin} has no neurons; supported: {', '.join(SPIKING_KINDS[:3])}, ...")
+
+
+def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population, list[Projection]]:
+    """Return the integer population of a neuron node and the projections into it."""
+    own = [(i, c) for i, c in enumerate(parts.connections) if c.target == name]
+    node = parts.graph.nodes[name]
+    neuron = _with_currents(float_neuron(node, choices.dt, choices.discretization), own, choices, parts.ledger)
+    parts.ledger.extend(_readings(node, neuron))
+    whole = integers(name, neuron, [c.weights for _, c in own], choices.weight_bits)
+    parts.ledger.extend(whole.rounded)
+    projections = []
+    for (i, c), (weights, exponent) in zip(own, whole.weights):
+        if c.unrolled:
+            what = (
+                f"{c.unrolled} multiplied into one matrix" if c.unrolled != "identity" else "identity synapses inserted"
+            )
+            parts.ledger.append(Approximation(where=c.name, what=what, size=NO_CHANGE))
+        projections.append(
+            Projection(
+                name=c.name,
+                source=c.source,
+                target=name,
+                synapses=c.synapses(weights),
+                weight_exponent=exponent,
+                delay=_delay(parts, i, choices.strict),
+            )
+        )
+    shape = parts.shapes[name]
+    population = Population(name=name, shape=shape[-3:], model=whole.model, first_step=parts.clock.start[name])
+    return population, projections
+
+
+def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
+    """Give the choices that were made where NIR is open."""
+    if np.any(neuron.v_reset != 0):
+        yield Approximation(
+            where=node.name,
+            what="the voltage starts at v_reset; NIR does not say where",
+            size=f"up to {np.max(np.abs(neuron.v_reset)):g} in the first voltage of a sample",
+        )
+    if node.kind in ("IF", "I") and np.all(neuron.voltage_gain == 1) and np.all(np.asarray(node.fields["r"]) == 1):
+        yield Approximation(
+            where=node.name,
+            what="r = 1 read as one unit of voltage for one unit of input in a step",
+            size="read as dv/dt = r I, the input would be dt times as strong",
+        )
 
 
 def _with_currents(
-    neuron: FloatNeuron, own: list[Connection], strict: bool, ledger: list[Approximation]
+    neuron: FloatNeuron, own: list[tuple[int, Connection]], choices: Choices, ledger: list[Approximation]
 ) -> FloatNeuron:
-    """Return the neuron with the constant currents of its Affine nodes in its bias."""
-    for c in own:
+    """Return the neuron with the constant currents of its Affine and Conv nodes in its bias.
+
+    A constant current ``c`` through the current filter settles at ``c/a``; where ``a`` is 1 it is there at once.
+    """
+    for _, c in own:
         if c.bias is None:
             continue
-        slow = np.any(neuron.current_factor != 1)
-        if slow and strict:
+        slow = neuron.current_factor < 1 - 1e-9
+        if np.any(slow) and choices.strict:
             raise NirError(
-                f"nir: node '{c.name}' (Affine): bias passes the current filter of '{c.target}' and so grows in over "
-                "several steps; the chip adds a bias at once: move it to v_leak, or accept it with strict=False"
+                f"nir: node '{c.name}': bias {np.max(np.abs(c.bias)):g} passes the current filter of '{c.target}' and so "
+                "grows in over several steps, while the chip adds a bias at once; move it to v_leak, or pass strict=False"
             )
-        current = np.broadcast_to(c.bias.reshape(-1), (int(np.prod(neuron.shape)),)).reshape(neuron.shape)
-        with np.errstate(divide="ignore"):
-            settled = np.where(neuron.current_factor > 0, 1 / neuron.current_factor, 0.0)
-        neuron = replace(neuron, bias=neuron.bias + current * neuron.gain * settled)
-        if slow:
-            steps = float(np.max(settled))
+        if np.any(neuron.current_factor == 0):
+            raise NirError(f"nir: node '{c.name}': bias into '{c.target}', whose current never decays, has no limit")
+        neuron = replace(neuron, bias=neuron.bias + c.bias.reshape(neuron.shape) * neuron.gain / neuron.current_factor)
+        if np.any(slow):
             ledger.append(
                 Approximation(
                     where=c.name,
                     what="constant current taken as a bias of the voltage",
-                    size=f"differs during about the first {steps:.0f} steps of a sample, then equal",
+                    size=f"differs during about the first {np.max(1 / neuron.current_factor):.0f} steps of a sample",
                 )
             )
     return neuron
 
 
-def _delay(
-    c: Connection,
-    connections: list[Connection],
-    depth: dict[str, int],
-    start: dict[str, int],
-    strict: bool,
-    ledger: list[Approximation],
-) -> int | NDArray[np.int32]:
+def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
     """Return the delay on the chip's clock: what NIR says, less the steps that the depths already cost."""
-    recurrent = is_recurrent(c, connections, depth)
-    delay = c.delay + start[c.target] - start[c.source] - (0 if recurrent else 1)
-    extra = int(delay.max(initial=0) - c.delay.max(initial=0))
+    c, start = parts.connections[i], parts.clock.start
+    recurrent = i in parts.clock.recurrent
+    more = start[c.target] - start[c.source] - (0 if recurrent else 1)
+    delay = c.delay + more
     if delay.min() < 0:
         if strict:
             raise NirError(
                 f"nir: node '{c.name}': the cycle from '{c.source}' back to '{c.target}' needs a Delay of at least "
-                f"{-int(delay.min())} more steps, because each population costs one; add it, or pass strict=False"
+                f"{-int(delay.min())} more steps, because each population on the way costs one; add it, or pass strict=False"
             )
-        ledger.append(
-            Approximation(
-                where=c.name, what="feedback arrives late", size=f"{-int(delay.min())} steps later than in NIR"
-            )
-        )
+        late = f"up to {-int(delay.min())} steps later than in NIR"
+        parts.ledger.append(Approximation(where=c.name, what="feedback arrives late", size=late))
         delay = np.maximum(delay, 0)
     if delay.max() > DELAY_MAX:
         raise NirError(
             f"nir: node '{c.name}': a delay of {int(delay.max())} steps from '{c.source}' to '{c.target}', the limit is "
             f"{DELAY_MAX}; shorten it or use a larger dt"
         )
-    if extra > 0 and not recurrent:
-        ledger.append(
-            Approximation(
-                where=c.name, what="skip connection delayed to the depth of the others", size=f"{extra} steps"
-            )
-        )
+    if more > 0 and not recurrent and not c.delay.any():
+        what = f"skip connection delayed by {more} steps, so that all paths are equally deep"
+        parts.ledger.append(Approximation(where=c.name, what=what, size=NO_CHANGE))
     return int(delay.flat[0]) if np.all(delay == delay.flat[0]) else delay.astype(np.int32)
 
 
 def _unique_names(projections: list[Projection]) -> list[Projection]:
-    """A node on several paths gives several projections; their names get the source in front."""
+    """A node on several paths gives several projections; their names get source and target."""
     names = [p.name for p in projections]
-    renamed = [
-        p if names.count(p.name) == 1 else replace(p, name=f"{p.source}_{p.name}_{p.target}") for p in projections
-    ]
-    seen: dict[str, int] = {}
-    for i, p in enumerate(renamed):
-        seen[p.name] = seen.get(p.name, 0) + 1
-        if seen[p.name] > 1:
-            renamed[i] = replace(p, name=f"{p.name}_{seen[p.name]}")
-    return renamed
+    taken: set[str] = set()
+    unique = []
+    for p in projections:
+        wanted = p.name if names.count(p.name) == 1 else f"{p.source}_{p.name}_{p.target}"
+        name = next(n for n in (wanted, *(f"{wanted}_{i}" for i in range(2, len(names) + 2))) if n not in taken)
+        taken.add(name)
+        unique.append(replace(p, name=name))
+    return unique
 
 
-def _outputs(graph: Graph) -> list[Output]:
-    outputs = []
+def _outputs(graph: Graph) -> Iterator[Output]:
     for node in graph.nodes.values():
         if node.kind != "Output":
             continue
-        before = [source for source, end in graph.edges if end == node.name]
-        if len(before) != 1 or graph.nodes[before[0]].kind not in NEURON_KINDS:
-            raise NirError(
-                f"nir: {graph.origin}: Output '{node.name}' reads {before or 'nothing'}; it must read one neuron node"
-            )
-        kind = graph.nodes[before[0]].kind
-        decoding: Literal["count", "last_voltage"] = "count" if kind in SPIKING_KINDS else "last_voltage"
-        outputs.append(Output(name=node.name, population=before[0], decoding=decoding))
-    return outputs
+        read = _read_neuron(graph, node)
+        if read is None:
+            raise NirError(f"nir: {graph.origin}: Output '{node.name}' reads no neuron; connect it to one")
+        spiking = graph.nodes[read].kind in SPIKING_KINDS
+        yield Output(name=node.name, population=read, decoding="count" if spiking else "last_voltage")

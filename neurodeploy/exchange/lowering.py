@@ -1,25 +1,26 @@
 """A flat NIR graph as connections between inputs and neurons: every path through nodes without state becomes one.
 
 Going back from each neuron, the nodes on the way (Linear, Flatten, Delay, ...) are collected until a neuron or an Input is
-met. Several edges into a node add up, so each path is a connection of its own.
+met. Several edges into a node add up, so each path is a connection of its own. A path with one convolution or pooling stays
+one; several linear nodes in a row are multiplied into one matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.exchange.neurons import NEURON_KINDS, Floats, neuron_shape
-from neurodeploy.network import Shape
+from neurodeploy.exchange.neurons import NEURON_KINDS, Floats
+from neurodeploy.exchange.ops import MIXING_KINDS, Window, apply, delay_steps, number_field, output_shape, window
+from neurodeploy.network import Conv, Dense, Pool, Shape, Synapses
 
-STATELESS_KINDS = ("Linear", "Affine", "Flatten", "Delay")
-SUPPORTED_KINDS = ("Input", "Output", *NEURON_KINDS, *STATELESS_KINDS)
 _MAX_PATHS = 10_000
+_MAX_UNROLLED = 2**26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,9 +34,10 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Connection:
-    """A path as one matrix: float weights ``(n_target, n_source)`` in NIR units, delays in steps, a constant current.
+    """A path as synapses with float weights in NIR units, delays in steps, and a constant current.
 
-    ``delay`` is one int64 per source neuron; ``bias`` float64 per target neuron or None.
+    ``weights`` is ``(n_target, n_source)``, or the kernel where ``form`` is a window (for a pooling one number). ``delay``
+    is int64 ``(n_source,)``, or ``(n_target, n_source)`` where targets differ; ``bias`` float64 ``(n_target,)`` or None.
     """
 
     name: str
@@ -43,7 +45,33 @@ class Connection:
     target: str
     weights: Floats
     delay: NDArray[np.int64]
-    bias: Floats | None
+    bias: Floats | None = None
+    form: Window | None = None
+    pooled: bool = False
+    unrolled: str = ""
+
+    def synapses(self, weights: NDArray[np.int16]) -> Synapses:
+        """Return the synapses with integer weights of the same shape."""
+        if self.form is None:
+            return Dense(weights=weights)
+        form = self.form
+        if self.pooled:
+            height, width = form.kernel.shape[2:]
+            return Pool(
+                input_shape=form.input_shape,
+                kernel=(height, width),
+                stride=form.stride,
+                padding=form.padding,
+                weight=int(weights),
+            )
+        return Conv(
+            weights=weights,
+            input_shape=form.input_shape,
+            stride=form.stride,
+            padding=form.padding,
+            dilation=form.dilation,
+            groups=form.groups,
+        )
 
 
 def find_paths(graph: Graph, target: str) -> list[Path]:
@@ -64,167 +92,177 @@ def find_paths(graph: Graph, target: str) -> list[Path]:
             found.append(Path(source=name, target=target, nodes=tuple(graph.nodes[n] for n in way)))
             continue
         if name in way:
-            raise NirError(f"nir: {graph.origin}: the cycle through '{name}' holds no neuron, so it has no delay")
+            raise NirError(
+                f"nir: {graph.origin}: the cycle through '{name}' holds no neuron, so nothing delays it; break it or put a "
+                "neuron into it"
+            )
         if len(found) + len(open_ends) > _MAX_PATHS:
-            raise NirError(f"nir: {graph.origin}: more than {_MAX_PATHS} paths lead to '{target}'")
+            raise NirError(f"nir: {graph.origin}: more than {_MAX_PATHS} paths lead to '{target}'; simplify the graph")
         open_ends += [(source, (name, *way)) for source in before.get(name, [])]
     return found
 
 
-def connection(path: Path, source_shape: Shape, target_shape: Shape, dt: float) -> Connection:
-    """Return the path as one matrix with delays.
+def connection(path: Path, source_shape: Shape, target_size: int, dt: float, *, identity: bool = False) -> Connection:
+    """Return a path as synapses.
+
+    Args:
+        identity: let a path without weights be a connection of weight 1 between equal neurons.
 
     Raises:
         NirError: with the node that cannot be taken over.
     """
-    shape, delay = source_shape, np.zeros(int(np.prod(source_shape)), np.int64)
-    weights: Floats | None = None
-    bias: Floats | None = None
-    name = path.nodes[-1].name if path.nodes else path.target
+    shapes = [source_shape]
     for node in path.nodes:
-        if node.kind == "Delay":
-            if weights is not None:
-                raise NirError(f"nir: node '{node.name}' (Delay) follows '{name}'; delays must lie before the weights")
-            delay = delay + delay_steps(node, shape, dt)
-        elif node.kind == "Flatten":
-            shape = flattened(node, shape)
+        shapes.append(output_shape(node, shapes[-1]))
+    mixing = [i for i, node in enumerate(path.nodes) if node.kind in MIXING_KINDS]
+    name = path.nodes[mixing[-1]].name if mixing else (path.nodes[-1].name if path.nodes else path.target)
+    if int(np.prod(shapes[-1])) != target_size:
+        raise NirError(f"nir: node '{name}' gives {shapes[-1]}, but '{path.target}' has {target_size} neurons")
+    if not mixing and not any(node.kind == "Scale" for node in path.nodes) and not identity:
+        raise NirError(
+            f"nir: '{path.source}' reaches '{path.target}' without weights, but a chip needs a synapse there; put a Linear "
+            "node (an identity matrix) between, or pass strict=False to have one inserted"
+        )
+    delay = _delay(path, shapes, mixing, dt)
+    bias = _constant(path.nodes, source_shape)
+    found = _direct(path, shapes, mixing)
+    if found is None or (delay.ndim == 2 and found.form is not None):
+        found = _unrolled(path, shapes, bias)
+    return replace(found, name=name, delay=delay, bias=bias)
+
+
+def _delay(path: Path, shapes: list[Shape], mixing: list[int], dt: float) -> NDArray[np.int64]:
+    """Return the delay of each source neuron, or of each pair where Delays follow the weights."""
+    first, last = (mixing[0], mixing[-1]) if mixing else (len(path.nodes), -1)
+    before = np.zeros(int(np.prod(shapes[0])), np.int64)
+    after = np.zeros(int(np.prod(shapes[-1])), np.int64)
+    for i, node in enumerate(path.nodes):
+        if node.kind != "Delay":
+            continue
+        steps = delay_steps(node, shapes[i], dt)
+        if i < first:
+            before = before + steps
+        elif np.all(steps == steps[0]):
+            before = before + steps[0]
+        elif i > last:
+            after = after + steps
         else:
-            if weights is not None:
-                raise NirError(f"nir: node '{node.name}' follows '{name}' without a neuron between; multiply the two")
-            name, weights, bias = node.name, matrix(node, shape), affine_bias(node)
-            shape = (weights.shape[0],)
-    if weights is None:
-        raise NirError(
-            f"nir: '{path.source}' reaches '{path.target}' without weights; put a Linear node (an identity) between"
-        )
-    if int(np.prod(shape)) != int(np.prod(target_shape)):
-        raise NirError(f"nir: node '{name}' gives {shape}, but '{path.target}' has the shape {target_shape}")
-    return Connection(name=name, source=path.source, target=path.target, weights=weights, delay=delay, bias=bias)
+            raise NirError(
+                f"nir: node '{node.name}' (Delay) lies between two linear nodes and differs by element; only one delay for "
+                "all is possible there"
+            )
+    return before if not after.any() else after[:, None] + before[None, :]
 
 
-def array_field(node: Node, name: str) -> Floats:
-    """Return a field as finite float64.
-
-    Raises:
-        NirError: if it is missing, not numeric or not finite.
-    """
-    where = f"nir: node '{node.name}' ({node.kind}): {name}"
-    value = node.fields.get(name)
-    if value is None:
-        raise NirError(f"{where} is missing")
-    array = np.asarray(value)
-    if array.dtype.kind not in "iufb":
-        raise NirError(f"{where} holds {array.dtype}, expected numbers")
-    array = array.astype(np.float64)
-    if not np.all(np.isfinite(array)):
-        raise NirError(f"{where} holds {array[~np.isfinite(array)].flat[0]}, expected finite numbers")
-    return array
-
-
-def matrix(node: Node, shape: Shape) -> Floats:
-    """Return the weights of a Linear or Affine as ``(n_target, n_source)``."""
-    weights = array_field(node, "weight")
-    if weights.ndim != 2:
-        raise NirError(f"nir: node '{node.name}' ({node.kind}): weight has shape {weights.shape}, expected (out, in)")
-    if (weights.shape[1],) != shape:
-        raise NirError(
-            f"nir: node '{node.name}' ({node.kind}): weight has shape {weights.shape}, but {shape} arrives; "
-            + ("flatten it first" if len(shape) > 1 else "the second axis must be the number of inputs")
-        )
-    return weights
-
-
-def affine_bias(node: Node) -> Floats | None:
-    """Return the constant current of an Affine, or None where there is none."""
-    if node.kind != "Affine":
+def _constant(nodes: Sequence[Node], shape: Shape) -> Floats | None:
+    """Return the constant that the biases on the way add to each target, or None."""
+    if not any(n.kind in ("Affine", "Conv1d", "Conv2d") and np.any(n.fields.get("bias", 0)) for n in nodes):
         return None
-    bias = array_field(node, "bias")
-    if bias.size not in (1, len(np.asarray(node.fields["weight"]))):
-        raise NirError(f"nir: node '{node.name}' (Affine): bias has shape {bias.shape}, does not match the weight")
-    return bias if np.any(bias) else None
+    return _through(nodes, np.zeros((1, *shape))).reshape(-1)
 
 
-def delay_steps(node: Node, shape: Shape, dt: float) -> NDArray[np.int64]:
-    """Return the delay of each element in whole steps.
+def _through(nodes: Sequence[Node], x: Floats) -> Floats:
+    for node in nodes:
+        x = apply(node, x)
+    return x
 
-    Raises:
-        NirError: if one is negative or lies more than a thousandth of a step beside a whole one.
-    """
-    delay = array_field(node, "delay")
-    if delay.size != 1 and delay.shape != shape:
-        raise NirError(f"nir: node '{node.name}' (Delay): delay has shape {delay.shape}, but {shape} arrives")
-    steps = np.broadcast_to(delay.reshape(-1) / dt, (int(np.prod(shape)),))
-    whole = np.rint(steps)
-    if np.any(steps < 0) or np.any(np.abs(steps - whole) > 1e-3):
-        bad = steps[(steps < 0) | (np.abs(steps - whole) > 1e-3)][0]
+
+def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | None:
+    """Return the connection where one linear node makes it, with Scales that are the same for all; else None."""
+    if len(mixing) != 1:
+        return None
+    factor = 1.0
+    for node in path.nodes:
+        if node.kind == "Scale":
+            scale = number_field(node, "scale")
+            if np.any(scale != scale.flat[0]):
+                return None
+            factor *= float(scale.flat[0])
+    node, shape = path.nodes[mixing[0]], shapes[mixing[0]]
+    delay = np.zeros(0, np.int64)
+    if node.kind in ("Linear", "Affine"):
+        weights = number_field(node, "weight")
+        if weights.ndim > 2 or int(np.prod(shape[:-1])) > 1:
+            return None
+        return Connection(name="", source=path.source, target=path.target, weights=factor * weights, delay=delay)
+    form = window(node, shape)
+    pooled = node.kind.endswith("Pool2d")
+    weights = factor * (np.asarray(form.kernel.flat[0]) if pooled else form.kernel)
+    return Connection(
+        name="", source=path.source, target=path.target, weights=weights, delay=delay, form=form, pooled=pooled
+    )
+
+
+def _unrolled(path: Path, shapes: list[Shape], bias: Floats | None) -> Connection:
+    """Return the path as one matrix, by sending a 1 through it from each source in turn."""
+    n_source, n_target = int(np.prod(shapes[0])), int(np.prod(shapes[-1]))
+    if n_source * n_target > _MAX_UNROLLED:
         raise NirError(
-            f"nir: node '{node.name}' (Delay): delay {bad * dt:g} is {bad:g} steps of {dt:g}, need whole steps"
+            f"nir: the way from '{path.source}' to '{path.target}' would be a matrix of {n_source} x {n_target}; put a "
+            "neuron between its linear nodes, or make its Scale the same for all"
         )
-    return whole.astype(np.int64)
+    matrix = _through(path.nodes, np.eye(n_source).reshape(n_source, *shapes[0])).reshape(n_source, n_target).T
+    if bias is not None:
+        matrix = matrix - bias[:, None]
+    names = ", ".join(n.name for n in path.nodes if n.kind in (*MIXING_KINDS, "Scale")) or "identity"
+    return Connection(
+        name="",
+        source=path.source,
+        target=path.target,
+        weights=matrix,
+        delay=np.zeros(0, np.int64),
+        unrolled=names,
+    )
 
 
-def flattened(node: Node, shape: Shape) -> Shape:
-    """Return what a Flatten makes of a shape (without batch axis)."""
-    start = int(np.asarray(node.fields.get("start_dim", 0)))
-    end = int(np.asarray(node.fields.get("end_dim", -1))) % len(shape)
-    if not 0 <= start <= end:
-        raise NirError(f"nir: node '{node.name}' (Flatten): start_dim {start}, end_dim {end} do not fit {shape}")
-    return (*shape[:start], int(np.prod(shape[start : end + 1])), *shape[end + 1 :])
+@dataclass(frozen=True, slots=True, eq=False)
+class Clock:
+    """Depth and first step of each input and neuron node, and the connections that close a cycle (by index)."""
+
+    depth: dict[str, int]
+    start: dict[str, int]
+    recurrent: frozenset[int]
 
 
-def node_shape(node: Node) -> Shape:
-    """Return the shape of an Input, an Output or a neuron."""
-    if node.kind in NEURON_KINDS:
-        return neuron_shape(node)
-    value = node.fields.get("shape")
-    sizes = np.asarray(value if value is not None else 0).reshape(-1)
-    if sizes.dtype.kind not in "iuf" or sizes.size == 0 or np.any(sizes < 1) or np.any(sizes != np.rint(sizes)):
-        raise NirError(f"nir: node '{node.name}' ({node.kind}): shape is {value}, expected sizes of at least 1")
-    return tuple(int(n) for n in sizes)
+def clock(connections: Sequence[Connection], inputs: Sequence[str]) -> Clock:
+    """Return when each population starts: at its depth, and so late that no connection must be faster than one step.
 
-
-def hops(connections: list[Connection], inputs: list[str]) -> dict[str, int]:
-    """Return the number of connections on the shortest way from an input to each neuron node."""
-    found = dict.fromkeys(inputs, 0)
-    front = list(inputs)
-    while front:
-        reached = {c.target: found[c.source] + 1 for c in connections if c.source in front and c.target not in found}
-        found.update(reached)
-        front = list(reached)
-    return found
-
-
-def first_steps(connections: list[Connection], inputs: list[str]) -> dict[str, int]:
-    """Return the step in which each population starts: its depth, so late that no connection must be faster than one step.
-
-    A connection that does not lead to a greater depth inside a cycle is recurrent, which costs its one step in NIR too;
-    it does not count.
+    A connection inside a cycle that does not lead to a greater depth is recurrent: it costs its one step in NIR too, and
+    does not count for the depth.
     """
-    depth = hops(connections, inputs)
+    depth = dict.fromkeys(inputs, 0)
+    front = set(inputs)
+    while front:
+        reached = {c.target: depth[c.source] + 1 for c in connections if c.source in front and c.target not in depth}
+        depth.update(reached)
+        front = set(reached)
+    component = _components(connections)
+    recurrent = frozenset(
+        i
+        for i, c in enumerate(connections)
+        if c.source in depth and component[c.source] == component[c.target] and depth[c.target] <= depth[c.source]
+    )
     start = dict(depth)
+    forward = [c for i, c in enumerate(connections) if i not in recurrent and c.source in depth]
     for _ in range(len(start) + 1):
         moved = False
-        for c in _forward(connections, depth):
+        for c in forward:
             earliest = start[c.source] + 1 - int(c.delay.min(initial=0))
             if earliest > start[c.target]:
                 start[c.target], moved = earliest, True
         if not moved:
             break
-    return start
+    return Clock(depth, start, recurrent)
 
 
-def is_recurrent(c: Connection, connections: list[Connection], depth: dict[str, int]) -> bool:
-    """Say whether a connection closes a cycle, so that NIR gives it a step of its own."""
-    return depth[c.target] <= depth[c.source] and _reaches(connections, c.target, c.source)
+def _components(connections: Sequence[Connection]) -> dict[str, int]:
+    """Return the number of the strongly connected component of each node."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
-
-def _forward(connections: list[Connection], depth: dict[str, int]) -> Iterator[Connection]:
-    return (c for c in connections if not is_recurrent(c, connections, depth))
-
-
-def _reaches(connections: list[Connection], start: str, end: str) -> bool:
-    seen, front = {start}, [start]
-    while front:
-        front = [c.target for c in connections if c.source in front and c.target not in seen]
-        seen.update(front)
-    return end in seen
+    names = sorted({name for c in connections for name in (c.source, c.target)})
+    index = {name: i for i, name in enumerate(names)}
+    rows, columns = ([index[getattr(c, end)] for c in connections] for end in ("source", "target"))
+    adjacency = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
+    _, labels = connected_components(adjacency, directed=True, connection="strong")
+    return {name: int(labels[i]) for name, i in index.items()}

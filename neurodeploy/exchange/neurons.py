@@ -30,8 +30,10 @@ STATE_UNIT = 4096
 """State units in one NIR unit."""
 NO_DECAY = 2.0**20
 """A decay of 0 is written as the time constant of decay 1 times this: finite, and read back as 0."""
-NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF")
-SPIKING_KINDS = ("CubaLIF", "LIF", "IF")
+LI_THRESHOLD, READ_OUT = "LI+Threshold", "read-out"
+"""Kinds of our own: an LI whose only successor is a Threshold, and an Output that reads no neuron."""
+NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF", "I", "Threshold", LI_THRESHOLD, READ_OUT)
+SPIKING_KINDS = ("CubaLIF", "LIF", "IF", "Threshold", LI_THRESHOLD)
 _SAME_DT = 1e-5
 
 
@@ -100,32 +102,50 @@ def _time_constant(
 def float_neuron(node: Node, dt: float, discretization: Discretization) -> FloatNeuron:
     """Return what one step of ``dt`` does to the neurons of a node.
 
+    Kinds with one state variable leave the other out with a factor of 1. An LI followed by a Threshold is never reset, so
+    it is the current that integrates there, and the voltage shows it. An IF or I with ``r = 1`` takes one unit of input a
+    step (sinabs, Norse, the graphs of the NIR paper), any other ``r`` is multiplied by ``dt``.
+
     Raises:
         NirError: with node, field and value, where the node has no meaning in steps of ``dt``.
     """
     zero = np.zeros(neuron_shape(node))
-    threshold = parameter(node, "v_threshold") if node.kind in SPIKING_KINDS else None
-    v_reset = parameter(node, "v_reset", 0.0) if node.kind in SPIKING_KINDS else zero
-    v_leak = zero if node.kind == "IF" else parameter(node, "v_leak")
-    r = parameter(node, "r")
-    current_factor, current_gain = zero + 1, zero + 1
+    one = zero + 1
+    resets = node.kind in ("CubaLIF", "LIF", "IF")
+    v_reset = parameter(node, "v_reset", 0.0) if resets else zero
+    v_leak = parameter(node, "v_leak") if node.kind in ("CubaLIF", "CubaLI", "LIF", "LI", LI_THRESHOLD) else v_reset
+    current, voltage = (one, one), (one, one)
     if node.kind.startswith("Cuba"):
-        current_factor = _factor(node, "tau_syn", dt, discretization)
-        current_gain = current_factor * parameter(node, "w_in", 1.0)
-    if node.kind == "IF":
-        voltage_factor, voltage_gain = zero, r if np.all(r == 1) else r * dt
-    else:
-        voltage_factor = _factor(node, "tau_mem" if node.kind.startswith("Cuba") else "tau", dt, discretization)
-        voltage_gain = voltage_factor * r
+        current = _filter(node, "tau_syn", "w_in", dt, discretization)
+        voltage = _filter(node, "tau_mem", "r", dt, discretization)
+    elif node.kind in ("LIF", "LI"):
+        voltage = _filter(node, "tau", "r", dt, discretization)
+    elif node.kind == LI_THRESHOLD:
+        current = _filter(node, "tau", "r", dt, discretization)
+    elif node.kind in ("IF", "I"):
+        r = parameter(node, "r")
+        voltage = (zero, r if np.all(r == 1) else r * dt)
     return FloatNeuron(
-        current_factor=current_factor,
-        voltage_factor=voltage_factor,
-        current_gain=current_gain,
-        voltage_gain=voltage_gain,
-        bias=voltage_factor * (v_leak - v_reset),
-        threshold=None if threshold is None else threshold - v_reset,
+        current_factor=current[0],
+        voltage_factor=voltage[0],
+        current_gain=current[1],
+        voltage_gain=voltage[1],
+        bias=voltage[0] * (v_leak - v_reset),
+        threshold=_threshold(node, v_reset),
         v_reset=v_reset,
     )
+
+
+def _filter(node: Node, tau: str, gain: str, dt: float, discretization: Discretization) -> tuple[Floats, Floats]:
+    """Return the factor ``a`` of a leaky state and its gain ``a * r``."""
+    factor = _factor(node, tau, dt, discretization)
+    return factor, factor * parameter(node, gain, 1.0 if gain == "w_in" else None)
+
+
+def _threshold(node: Node, v_reset: Floats) -> Floats | None:
+    if node.kind not in SPIKING_KINDS:
+        return None
+    return parameter(node, "threshold" if "Threshold" in node.kind else "v_threshold") - v_reset
 
 
 def neuron_shape(node: Node) -> Shape:
@@ -213,7 +233,7 @@ def _roundest(low: float, high: float) -> float:
 def _ratios(node: Node) -> list[tuple[str, str]]:
     if node.kind in ("CubaLIF", "CubaLI"):
         return [("tau_mem", "r"), ("tau_syn", "w_in")]
-    return [("tau", "r")] if node.kind in ("LIF", "LI") else []
+    return [("tau", "r")] if node.kind in ("LIF", "LI", LI_THRESHOLD) else []
 
 
 def _step(tau: Floats, gain: Floats, discretization: Discretization) -> Floats:

@@ -1,12 +1,12 @@
 """``to_nir``: a ``Network`` becomes a NIR graph that loses nothing and that any NIR reader can load.
 
 Everything that decides a spike lies in plain NIR (``nir.md``, section 4.2); ``description.py`` adds the rest as metadata.
-A population is a CubaLIF or CubaLI node, a projection a Linear node, with a Flatten and a Delay before it where needed.
+A population is a CubaLIF or CubaLI node. A projection is a Linear, Conv2d or SumPool2d node, with a Delay and a Flatten
+before it and a Scale after it where needed; synapses with several delays are one Linear for each delay.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
@@ -16,24 +16,26 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.errors import FileError, MismatchError, NirError
-from neurodeploy.exchange.description import KEY, describe
-from neurodeploy.exchange.from_nir import from_nir
+from neurodeploy.errors import MismatchError, NirError
+from neurodeploy.exchange.description import KEY, describe, full_matrix
+from neurodeploy.exchange.from_nir import NO_CHANGE, from_nir
 from neurodeploy.exchange.neurons import UNIT, Discretization, neuron_fields
-from neurodeploy.network import Cuba, Dense, Network, Population, Projection, Sparse, difference
+from neurodeploy.exchange.objects import nir_graph, write_nir
+from neurodeploy.network import Conv, Cuba, Network, Pool, Population, Projection, Shape, depths, difference
 
 if TYPE_CHECKING:
     import nir
 
-_NodeNames = Mapping[tuple[str, str], str]
-_Dtype = Literal["float32", "float16"]
+NodeNames = Mapping[tuple[str, str], str]
+WeightType = Literal["float32", "float16"]
+_PARTS = ("_delay", "_flatten", "_scale")
 
 
 def to_nir(
     network: Network,
     path: Path | str | None = None,
     *,
-    weights: _Dtype = "float32",
+    weights: WeightType = "float32",
     delays: Literal["node", "error"] = "node",
     discretization: Discretization = "euler",
     metadata: bool = True,
@@ -55,119 +57,153 @@ def to_nir(
         FileError: if the file exists or cannot be written.
         MismatchError: if the file does not give the network back.
     """
-    import nir
-
-    if path is not None and Path(path).exists() and not force:
-        raise FileError(f"export: {path} exists; choose another name or pass force (--force)")
+    if weights not in ("float32", "float16"):
+        raise NirError(f"export: weights='{weights}' is not possible; choose float32 or float16")
+    shapes = _nir_shapes(network)
     names = _node_names(network)
-    nodes, edges = _nodes(network, names, weights, delays, discretization)
-    graph = nir.NIRGraph(
-        nodes=nodes, edges=edges, metadata={KEY: describe(network, names, discretization)} if metadata else {}
-    )
-    _check_same(network, from_nir(graph, dt=network.dt, discretization=discretization), metadata)
-    if path is not None:
-        _write(network, graph, Path(path), discretization, metadata)
+    nodes, edges = _nodes(network, shapes, names, weights, discretization)
+    if delays == "error":
+        _refuse_delays(nodes)
+    own = {KEY: describe(network, names, discretization)} if metadata else {}
+    graph = nir_graph(nodes, edges, own)
+
+    def check(source: Path | nir.NIRGraph) -> None:
+        back = from_nir(source, dt=network.dt, discretization=discretization)
+        changes = "; ".join(f"{e.where}: {e.what}, {e.size}" for e in back.ledger if e.size != NO_CHANGE)
+        found = (difference(network, back) if metadata else None) or changes
+        if found:
+            raise MismatchError(
+                f"export: the graph does not give the network back: {found}; this is our error, report it"
+            )
+
+    if path is None:
+        check(graph)
+    else:
+        write_nir(graph, Path(path), force=force, check=check)
     return graph
 
 
-def _write(network: Network, graph: Any, path: Path, discretization: Discretization, metadata: bool) -> None:
-    import nir
-
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        nir.write(partial, graph)
-        _check_same(network, from_nir(partial, dt=network.dt, discretization=discretization), metadata)
-        partial.replace(path)
-    except OSError as error:
-        raise FileError(f"export: {path} cannot be written ({error}); check the folder and the free space") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _check_same(network: Network, back: Network, metadata: bool) -> None:
-    found = difference(network, back) if metadata else None
-    if back.ledger:
-        found = f"{back.ledger[0].where}: {back.ledger[0].what}, {back.ledger[0].size}"
-    if found:
-        raise MismatchError(
-            f"export: the graph does not give the network back: {found}; this is an error of neurodeploy"
-        )
-
-
 def _nodes(
-    network: Network, names: _NodeNames, dtype: _Dtype, delays: str, discretization: Discretization
+    network: Network, shapes: Mapping[str, Shape], names: NodeNames, dtype: WeightType, discretization: Discretization
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     import nir
 
-    nodes: dict[str, Any] = {names["input", i.name]: nir.Input(input_type=np.array(i.shape)) for i in network.inputs}
+    nodes: dict[str, Any] = {names["input", i.name]: nir.Input(np.array(shapes[i.name])) for i in network.inputs}
     edges: list[tuple[str, str]] = []
     for population in network.populations:
+        own = names["population", population.name]
         for projection in network.into(population.name):
-            chain = dict(_chain(network, projection, names, dtype, delays))
-            nodes.update(chain)
-            way = [_node(network, names, projection.source), *chain, names["population", population.name]]
-            edges += pairwise(way)
-        nodes[names["population", population.name]] = _neuron(population, network.dt, discretization)
+            for chain in _chains(network, shapes, projection, names["projection", projection.name], dtype):
+                nodes.update(chain)
+                edges += pairwise([_source_node(network, names, projection.source), *chain, own])
+        nodes[own] = _neuron(population, shapes[population.name], network.dt, discretization)
     for o in network.outputs:
-        nodes[names["output", o.name]] = nir.Output(output_type=np.array([network.sizes[o.population]]))
+        nodes[names["output", o.name]] = nir.Output(np.array(shapes[o.population]))
         edges.append((names["population", o.population], names["output", o.name]))
     return nodes, edges
 
 
-def _neuron(population: Population, dt: float, discretization: Discretization) -> Any:
+def _neuron(population: Population, shape: Shape, dt: float, discretization: Discretization) -> Any:
     import nir
 
-    own = neuron_fields(population.model, (population.size,), dt, discretization)
+    own = neuron_fields(population.model, population.shape, dt, discretization)
+    own = {name: value.reshape(shape) for name, value in own.items()}
     return nir.CubaLIF(**own) if isinstance(population.model, Cuba) else nir.CubaLI(**own)
 
 
+def _chains(
+    network: Network, shapes: Mapping[str, Shape], projection: Projection, name: str, dtype: WeightType
+) -> Iterator[dict[str, Any]]:
+    """Give the nodes from the source of a projection to its target by name: one chain, or one for each synaptic delay."""
+    steps = _nir_delay(network, projection)
+    if steps.ndim < 2:
+        yield _chain(network, shapes, projection, name, steps, _synapse_nodes(projection, name, dtype))
+        return
+    weights = full_matrix(projection.synapses)
+    used = np.unique(steps[weights != 0])
+    for n in used if used.size else steps.flat[:1]:
+        part, own = np.where(steps == n, weights, 0), f"{name}_d{n}"
+        nodes = _linear(part, projection.weight_exponent, own, dtype)
+        yield _chain(network, shapes, projection, own, np.asarray(n), nodes)
+
+
 def _chain(
-    network: Network, projection: Projection, names: _NodeNames, dtype: _Dtype, delays: str
-) -> Iterator[tuple[str, Any]]:
-    """Give the nodes from the source of a projection to its target, by name."""
+    network: Network,
+    shapes: Mapping[str, Shape],
+    projection: Projection,
+    name: str,
+    steps: NDArray[np.int64],
+    synapse_nodes: dict[str, Any],
+) -> dict[str, Any]:
     import nir
 
-    name = names["projection", projection.name]
-    steps = _nir_delay(network, projection)
+    shape = shapes[projection.source]
+    nodes: dict[str, Any] = {}
     if np.any(steps):
-        if delays == "error":
-            raise NirError(
-                f"export: projection '{projection.name}' has delays of up to {int(steps.max())} steps; few NIR readers know "
-                "Delay nodes: pass delays='node' to write them"
-            )
         delay = np.broadcast_to(steps, (network.sizes[projection.source],)) * network.dt
-        yield f"{name}_delay", nir.Delay(delay=delay.reshape(network.shapes[projection.source]))
-    if isinstance(projection.source, str) and len(_nir_shape(network, projection.source)) > 1:
-        yield (
-            f"{name}_flatten",
-            nir.Flatten(input_type={"input": np.array(network.shapes[projection.source])}, start_dim=0),
-        )
-    yield name, nir.Linear(weight=_float_weights(projection, dtype))
+        nodes[f"{name}_delay"] = nir.Delay(delay.reshape(shape))
+    if len(shape) > 1 and not isinstance(projection.synapses, Conv | Pool):
+        nodes[f"{name}_flatten"] = nir.Flatten({"input": np.array(shape)}, start_dim=0, end_dim=len(shape) - 1)
+    return nodes | synapse_nodes
 
 
-def _float_weights(projection: Projection, dtype: _Dtype) -> NDArray[Any]:
+def _synapse_nodes(projection: Projection, name: str, dtype: WeightType) -> dict[str, Any]:
+    synapses, exponent = projection.synapses, projection.weight_exponent
+    if isinstance(synapses, Conv):
+        return {name: _conv(synapses, exponent, dtype)}
+    if isinstance(synapses, Pool):
+        return _pool(synapses, exponent, name)
+    return _linear(full_matrix(synapses), exponent, name, dtype)
+
+
+def _linear(weights: NDArray[np.int16], exponent: int, name: str, dtype: WeightType) -> dict[str, Any]:
+    import nir
+
+    return {name: nir.Linear(_floats(weights, exponent, dtype))}
+
+
+def _conv(conv: Conv, exponent: int, dtype: WeightType) -> Any:
+    """Return the Conv2d node; grouped kernels are written with zeros between, because nir 1.0.8 ignores ``groups``."""
+    import nir
+
+    per_group = conv.weights.shape[1]
+    full = np.zeros((len(conv.weights), conv.input_shape[0], *conv.weights.shape[2:]), np.int16)
+    for out, kernel in enumerate(conv.weights):
+        first = out // (len(conv.weights) // conv.groups) * per_group
+        full[out, first : first + per_group] = kernel
+    return nir.Conv2d(
+        input_shape=conv.input_shape[1:],
+        weight=_floats(full, exponent, dtype),
+        stride=conv.stride,
+        padding=conv.padding,
+        dilation=conv.dilation,
+        groups=1,
+        bias=np.zeros(len(full)),
+    )
+
+
+def _pool(pool: Pool, exponent: int, name: str) -> dict[str, Any]:
+    import nir
+
+    node = nir.SumPool2d(np.array(pool.kernel), np.array(pool.stride), np.array(pool.padding))
+    weight = float(np.ldexp(float(pool.weight), exponent)) / UNIT
+    scale = {f"{name}_scale": nir.Scale(np.full(pool.output_shape, weight))} if weight != 1 else {}
+    return {name: node, **scale}
+
+
+def _floats(weights: NDArray[np.int16], exponent: int, dtype: WeightType) -> NDArray[Any]:
     """Return ``weights * 2**exponent / 64``, which both float types hold exactly."""
-    synapses = projection.synapses
-    if isinstance(synapses, Sparse):
-        weights = np.zeros((synapses.n_target, synapses.start.size - 1), np.int16)
-        weights[synapses.target, np.repeat(np.arange(weights.shape[1]), np.diff(synapses.start))] = synapses.weights
-    elif isinstance(synapses, Dense):
-        weights = synapses.weights
-    else:
-        raise NirError(f"export: projection '{projection.name}' is {synapses.kind}, which is not written yet")
-    given: NDArray[Any] = np.ldexp(weights.astype(dtype), projection.weight_exponent) / np.dtype(dtype).type(UNIT)
+    given: NDArray[Any] = np.ldexp(weights.astype(dtype), exponent) / np.dtype(dtype).type(UNIT)
     return given
 
 
 def _nir_delay(network: Network, projection: Projection) -> NDArray[np.int64]:
     """Return the delay in NIR's time, where a layer costs no step: the chip's delay less what the first steps leave.
 
-    A recurrent projection costs its one step in NIR as well.
+    A recurrent connection (onto itself, or back inside a cycle) costs its one step in NIR as well.
     """
-    if np.ndim(projection.delay) == 2:
-        raise NirError(f"export: projection '{projection.name}' has a delay for each synapse, which is not written yet")
     start = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
-    own = 0 if projection.source == projection.target else 1
+    own = 0 if is_recurrent(network, projection) else 1
     steps = np.asarray(projection.delay, np.int64) + own + start[projection.source] - start[projection.target]
     if np.any(steps < 0):
         raise NirError(
@@ -177,12 +213,55 @@ def _nir_delay(network: Network, projection: Projection) -> NDArray[np.int64]:
     return steps
 
 
-def _nir_shape(network: Network, name: str) -> tuple[int, ...]:
-    """Populations are written flat; inputs keep their shape."""
-    return next((i.shape for i in network.inputs if i.name == name), (network.sizes[name],))
+def is_recurrent(network: Network, projection: Projection) -> bool:
+    """Say whether a projection closes a cycle: it leads to no greater depth, and a way leads back from its target."""
+    depth = depths(network.inputs, network.projections)
+    if depth.get(projection.target, 0) > depth.get(projection.source, 0):
+        return False
+    seen, front = {projection.target}, [projection.target]
+    while front:
+        front = list({p.target for p in network.projections if p.source in front} - seen)
+        seen.update(front)
+    return projection.source in seen
 
 
-def _node(network: Network, names: _NodeNames, name: str) -> str:
+def _refuse_delays(nodes: Mapping[str, Any]) -> None:
+    for name, node in nodes.items():
+        if type(node).__name__ == "Delay":
+            raise NirError(
+                f"export: '{name.removesuffix('_delay')}' has delays of up to {float(node.delay.max()):g} s; few NIR "
+                "readers know Delay nodes: pass delays='node' to write them"
+            )
+
+
+def _nir_shapes(network: Network) -> dict[str, Shape]:
+    """Return the shape of each input and population in the graph: what windows need, else flat (inputs: their own).
+
+    Raises:
+        NirError: where a window needs a shape that the node does not have; NIR has no node that unflattens.
+    """
+    made: dict[str, set[Shape]] = {name: set() for name in network.sizes}
+    taken: dict[str, set[Shape]] = {name: set() for name in network.sizes}
+    for p in network.projections:
+        if isinstance(p.synapses, Conv | Pool):
+            made[p.target].add(p.synapses.output_shape)
+            taken[p.source].add(p.synapses.input_shape)
+        else:
+            made[p.target].add((network.sizes[p.target],))
+    shapes = {}
+    for name, own in made.items():
+        is_input = any(i.name == name for i in network.inputs)
+        wanted = own | taken[name]
+        if len(wanted) > 1:
+            raise NirError(
+                f"export: '{name}' would need the shapes {', '.join(map(str, sorted(wanted)))} at once; NIR has no node "
+                "that gives a flat signal its shape back, so let a population have either dense or conv and pool projections"
+            )
+        shapes[name] = next(iter(wanted)) if wanted else network.shapes[name] if is_input else (network.sizes[name],)
+    return shapes
+
+
+def _source_node(network: Network, names: NodeNames, name: str) -> str:
     is_input = any(i.name == name for i in network.inputs)
     return names["input" if is_input else "population", name]
 
@@ -204,8 +283,8 @@ def _node_names(network: Network) -> dict[tuple[str, str], str]:
     for key, name in wanted:
         safe = re.sub(r"[^A-Za-z0-9_.]", "_", name).strip(".") or key[0]
         unique, n = safe, 2
-        while {unique, f"{unique}_delay", f"{unique}_flatten"} & taken:
+        while unique in taken or any(f"{unique}{part}" in taken for part in _PARTS):
             unique, n = f"{safe}_{n}", n + 1
         names[key] = unique
-        taken |= {unique, f"{unique}_delay", f"{unique}_flatten"}
+        taken |= {unique, *(f"{unique}{part}" for part in _PARTS)}
     return names

@@ -62,8 +62,8 @@ def test_impossible_neuron_is_unsupported_with_the_reason(tmp_path):
     assert "tau_syn is -1" in node.reason
 
 
-def test_unknown_node_is_unsupported_and_the_others_are_listed(tmp_path):
-    report = check_nir(write(tmp_path / "a.nir", middle=nir.I(r=np.ones(2))))
+def test_impossible_delay_is_unsupported_and_the_others_are_listed(tmp_path):
+    report = check_nir(write(tmp_path / "a.nir", middle=nir.Delay(np.full(2, 5e-4))))
     assert not report.ok
     assert verdicts(report)["middle"] == "unsupported"
     assert len(report.nodes) == 5

@@ -144,7 +144,7 @@ def test_failed_write_leaves_nothing_behind(tmp_path):
 
 
 def test_delays_are_refused_on_request():
-    with pytest.raises(NirError, match=r"projection 'w' has delays of up to 3 steps.*delays='node'"):
+    with pytest.raises(NirError, match=r"'w' has delays of up to 0.003 s.*delays='node'"):
         to_nir(chain([[2]], delay=3), delays="error")
 
 

@@ -1,0 +1,86 @@
+"""Writing: a ``Graph`` as ``nir`` objects, and files that appear only when they are whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from neurodeploy.errors import FileError
+from neurodeploy.exchange.graph import Graph, Node
+
+if TYPE_CHECKING:
+    import nir
+
+
+def nir_graph(nodes: dict[str, Any], edges: list[tuple[str, str]], metadata: dict[str, Any]) -> nir.NIRGraph:
+    """Return a ``nir.NIRGraph`` with its types inferred, and with no node that was not given.
+
+    nir 1.0.8 adds Inputs and Outputs to the dict it is given, and computes wrong shapes for kernels that are not square, so
+    it infers on a copy and its verdict is not ours.
+    """
+    import nir
+
+    with suppress(ValueError):  # a kernel that is not square: the file opens with type_check=False
+        nir.NIRGraph(dict(nodes), list(edges))
+    return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
+
+
+def nir_objects(graph: Graph) -> nir.NIRGraph:
+    """Return a flat graph as ``nir`` objects."""
+    nodes = {name: _object(node) for name, node in graph.nodes.items()}
+    return nir_graph(nodes, list(graph.edges), dict(graph.metadata))
+
+
+def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[Path], None]) -> None:
+    """Write beside ``path``, let ``check`` read it, then move it into place.
+
+    Raises:
+        FileError: if the file exists or cannot be written. Whatever ``check`` raises goes through; then nothing is left.
+    """
+    import nir
+
+    if path.exists() and not force:
+        raise FileError(f"export: {path} exists; choose another name or pass force (--force)")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        nir.write(partial, graph)
+        check(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise FileError(f"export: {path} cannot be written ({error}); check the folder and the free space") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _object(node: Node) -> Any:
+    import nir
+
+    own: dict[str, Any] = dict(node.fields)
+    kind = getattr(nir, node.kind)
+    if node.kind in ("Input", "Output"):
+        return kind(np.asarray(own["shape"]), metadata=dict(node.metadata))
+    if node.kind == "Flatten":
+        own["input_type"] = {"input": np.asarray(own["input_type"])}
+    if node.kind in ("Conv1d", "Conv2d"):
+        own |= {
+            name: _plain(own[name])
+            for name in ("stride", "padding", "dilation", "groups", "input_shape")
+            if name in own
+        }
+        own.setdefault("bias", np.zeros(len(own["weight"])))
+        own |= {name: own.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))}
+        own.setdefault("groups", 1)
+    return kind(**own, metadata=dict(node.metadata))
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers as an int or a tuple of ints, as nir's constructors expect them."""
+    if isinstance(value, str):
+        return value
+    array = np.asarray(value)
+    return int(array) if array.ndim == 0 else tuple(int(n) for n in array)

@@ -1,0 +1,281 @@
+"""What is wrong with a graph but can only be meant one way: found, put right, and listed.
+
+``repaired`` is what ``from_nir`` reads and what ``check_nir(fix=...)`` writes. None of these repairs changes a spike of a
+graph that another reader accepts; what could be meant in two ways is left for an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.errors import NirError
+from neurodeploy.exchange.graph import Graph, Node
+from neurodeploy.exchange.neurons import NEURON_KINDS, neuron_shape
+from neurodeploy.exchange.ops import STATELESS_KINDS, number_field, output_shape
+from neurodeploy.network import Shape
+
+_SHORT = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """One thing that was put right: the node (or "" for the graph) and what was done."""
+
+    node: str
+    what: str
+
+
+def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
+    """Return a flat graph with complete nodes, and everything that had to be done to get there.
+
+    Raises:
+        NirError: for what cannot be put right, with node and field.
+    """
+    found: list[Repair] = []
+    steps: tuple[Callable[[Graph, list[Repair]], Graph], ...] = (
+        _flattened,
+        _resolved_edges,
+        _single_edges,
+        _with_ends,
+        _fitted,
+    )
+    for step in steps:
+        graph = step(graph, found)
+    return graph, tuple(found)
+
+
+def node_shape(node: Node) -> Shape:
+    """Return the shape of an Input, an Output or a neuron."""
+    if node.kind in NEURON_KINDS:
+        return neuron_shape(node)
+    value = node.fields.get("shape")
+    sizes = np.asarray(value if value is not None else 0).reshape(-1)
+    where = f"nir: node '{node.name}' ({node.kind}): shape is {_brief(value)}"
+    if sizes.dtype.kind not in "iuf" or sizes.size == 0 or np.any(sizes < 1) or np.any(sizes != np.rint(sizes)):
+        raise NirError(f"{where}, expected sizes of at least 1")
+    if sizes.astype(np.float64).prod() > 2**31:
+        raise NirError(f"{where}, over 2**31 elements")
+    return tuple(int(n) for n in sizes)
+
+
+def _flattened(graph: Graph, found: list[Repair]) -> Graph:
+    """Put the nodes of nested graphs into the outer one, as ``outer.inner``; inner Inputs and Outputs vanish."""
+    while any(node.graph is not None for node in graph.nodes.values()):
+        name, inner = next((n.name, n.graph) for n in graph.nodes.values() if n.graph is not None)
+        graph = _spliced(graph, name, inner)
+        found.append(Repair(node=name, what="nested graph put into the outer one"))
+    identities = [n.name for n in graph.nodes.values() if n.kind == "Identity"]
+    for name in identities:
+        graph = _without(graph, name)
+        found.append(Repair(node=name, what="Identity removed, its edges joined"))
+    return graph
+
+
+def _spliced(graph: Graph, name: str, inner: Graph) -> Graph:
+    ends = {kind: [n.name for n in inner.nodes.values() if n.kind == kind] for kind in ("Input", "Output")}
+    for kind, names in ends.items():
+        if len(names) != 1:
+            raise NirError(
+                f"nir: the nested graph '{name}' has {len(names)} {kind} nodes; exactly one is read, so put its nodes into "
+                "the outer graph before writing"
+            )
+    nodes = {key: node for key, node in graph.nodes.items() if key != name}
+    for node in inner.nodes.values():
+        kind = "Identity" if node.kind in ends else node.kind
+        nodes[f"{name}.{node.name}"] = replace(node, name=f"{name}.{node.name}", kind=kind)
+    edges = [(f"{name}.{a}", f"{name}.{b}") for a, b in inner.edges]
+    first, last = f"{name}.{ends['Input'][0]}", f"{name}.{ends['Output'][0]}"
+    edges += [(last if a == name else a, first if b == name else b) for a, b in graph.edges]
+    flat = replace(graph, nodes=nodes, edges=tuple(edges))
+    if inner.nodes[ends["Input"][0]].graph is not None:
+        raise NirError(f"nir: the nested graph '{name}' has no plain Input")
+    return _without(_without(_resolved_edges(flat, []), first), last)
+
+
+def _without(graph: Graph, name: str) -> Graph:
+    """Return the graph without a node that only passes its signal on."""
+    before = [a for a, b in graph.edges if b == name and a != name]
+    after = [b for a, b in graph.edges if a == name and b != name]
+    kept = [edge for edge in graph.edges if name not in edge]
+    nodes = {key: node for key, node in graph.nodes.items() if key != name}
+    return replace(graph, nodes=nodes, edges=(*kept, *((a, b) for a in before for b in after)))
+
+
+def _resolved_edges(graph: Graph, found: list[Repair]) -> Graph:
+    """Point edges that name ``x.input`` or ``x.output`` of a plain node ``x`` to the node."""
+    edges = []
+    for edge in graph.edges:
+        ends = [_resolved(graph, end) for end in edge]
+        if tuple(ends) != edge:
+            found.append(Repair(node="", what=f"edge {edge[0]} -> {edge[1]} read as {ends[0]} -> {ends[1]}"))
+        edges.append((ends[0], ends[1]))
+    return replace(graph, edges=tuple(edges))
+
+
+def _resolved(graph: Graph, name: str) -> str:
+    stem, _, port = name.rpartition(".")
+    return stem if name not in graph.nodes and port in ("input", "output") and stem in graph.nodes else name
+
+
+def _single_edges(graph: Graph, found: list[Repair]) -> Graph:
+    edges: list[tuple[str, str]] = []
+    for edge in graph.edges:
+        if edge in edges:
+            found.append(Repair(node="", what=f"edge {edge[0]} -> {edge[1]} stands twice in the file, taken once"))
+        else:
+            edges.append(edge)
+    return replace(graph, edges=tuple(edges))
+
+
+def _with_ends(graph: Graph, found: list[Repair]) -> Graph:
+    """Add an Input before the roots and an Output after the leaves where the graph has none at all."""
+    kinds = {node.kind for node in graph.nodes.values()}
+    nodes, edges = dict(graph.nodes), list(graph.edges)
+    if "Input" not in kinds:
+        roots = [n for n in graph.nodes.values() if n.name not in {b for a, b in graph.edges if a != b}]
+        for node in roots:
+            name, shape = _free(nodes, "input", node.name, len(roots)), _root_shape(node)
+            nodes[name] = Node(name=name, kind="Input", fields={"shape": np.array(shape)})
+            edges.insert(0, (name, node.name))
+            found.append(Repair(node=name, what=f"Input of shape {shape} added before '{node.name}'"))
+    if "Output" not in kinds:
+        leaves = [n for n in graph.nodes.values() if n.name not in {a for a, b in graph.edges if a != b}]
+        for node in leaves:
+            name = _free(nodes, "output", node.name, len(leaves))
+            shape = neuron_shape(node) if node.kind in NEURON_KINDS else (1,)
+            nodes[name] = Node(name=name, kind="Output", fields={"shape": np.array(shape)})
+            edges.append((node.name, name))
+            found.append(Repair(node=name, what=f"Output added after '{node.name}'"))
+    return replace(graph, nodes=nodes, edges=tuple(edges))
+
+
+def _free(nodes: dict[str, Node], stem: str, node: str, n: int) -> str:
+    wanted = stem if n == 1 else f"{stem}_{node}"
+    return next(name for name in (wanted, *(f"{wanted}_{i}" for i in range(2, len(nodes) + 3))) if name not in nodes)
+
+
+def _root_shape(node: Node) -> Shape:
+    if node.kind in NEURON_KINDS:
+        return neuron_shape(node)
+    if node.kind in ("Linear", "Affine"):
+        weight = number_field(node, "weight")
+        return (*weight.shape[:-2], weight.shape[-1])
+    if node.kind == "Conv2d" and node.fields.get("input_shape") is not None:
+        groups = int(np.asarray(node.fields.get("groups", 1)))
+        sizes = np.asarray(node.fields["input_shape"]).reshape(-1)
+        return (int(np.shape(node.fields["weight"])[1]) * groups, *(int(n) for n in sizes))
+    raise NirError(
+        f"nir: the graph has no Input, and node '{node.name}' ({node.kind}) at its start does not tell the shape of one; "
+        "add an Input node"
+    )
+
+
+def _fitted(graph: Graph, found: list[Repair]) -> Graph:
+    """Walk from the Inputs and fit each node to the shape that arrives."""
+    nodes = dict(graph.nodes)
+    after: dict[str, list[str]] = {}
+    for a, b in graph.edges:
+        after.setdefault(a, []).append(b)
+    arriving: dict[str, Shape] = {}
+    front = [n.name for n in nodes.values() if n.kind == "Input"]
+    while front:
+        name = front.pop(0)
+        following = [nodes[n] for n in after.get(name, []) if n in nodes]
+        nodes[name], what = _fit(nodes[name], arriving.get(name), following)
+        found += [Repair(node=name, what=w) for w in what]
+        if nodes[name].kind == "Output":
+            continue
+        leaving = _leaving(nodes[name], arriving.get(name))
+        for n in after.get(name, []):
+            if n in arriving:
+                _check_same(nodes[n], arriving[n], leaving, name)
+            elif n in nodes:
+                arriving[n] = leaving
+                front.append(n)
+    return replace(graph, nodes=nodes)
+
+
+def _leaving(node: Node, arriving: Shape | None) -> Shape:
+    if node.kind in STATELESS_KINDS and arriving is not None:
+        return output_shape(node, arriving)
+    return node_shape(node)
+
+
+def _check_same(node: Node, known: Shape, other: Shape, source: str) -> None:
+    if int(np.prod(known)) != int(np.prod(other)):
+        raise NirError(
+            f"nir: node '{node.name}' ({node.kind}) receives {other} from '{source}', but {known} from another node; "
+            "signals that meet must have one shape"
+        )
+
+
+def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Node, list[str]]:
+    """Return the node fitted to its input, and what was changed."""
+    if node.kind == "Input":
+        return _fit_input(node, following)
+    if arriving is None:
+        return node, []
+    if node.kind in NEURON_KINDS:
+        return _fit_neuron(node, arriving)
+    if node.kind == "Flatten":
+        return _fit_flatten(node, arriving, following)
+    if node.kind in ("Conv1d", "Conv2d") and node.fields.get("input_shape") is None:
+        sizes: Any = arriving[1] if node.kind == "Conv1d" and len(arriving) == 2 else np.array(arriving[1:])
+        return _changed(node, input_shape=sizes), [f"missing input_shape set to {arriving[1:]}"]
+    if node.kind == "Output" and tuple(node_shape(node)) != arriving:
+        if int(np.prod(node_shape(node))) != int(np.prod(arriving)) and np.prod(node_shape(node)) != 1:
+            raise NirError(f"nir: node '{node.name}' (Output): shape is {node_shape(node)}, but {arriving} arrives")
+        return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
+    return node, []
+
+
+def _fit_input(node: Node, following: list[Node]) -> tuple[Node, list[str]]:
+    shape = node_shape(node)
+    flat = bool(following) and all(
+        n.kind in ("Linear", "Affine") and np.ndim(n.fields.get("weight", 0)) == 2 for n in following
+    )
+    if flat and len(shape) > 1 and int(np.prod(shape[:-1])) == 1:
+        return _changed(node, shape=np.array(shape[-1:])), [f"shape {shape} read as {shape[-1:]}"]
+    return node, []
+
+
+def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:
+    shape, wanted = neuron_shape(node), arriving
+    if int(np.prod(shape)) not in (1, int(np.prod(wanted))):
+        raise NirError(f"nir: node '{node.name}' ({node.kind}) has parameters of shape {shape}, but {wanted} arrives")
+    if int(np.prod(shape)) > 1:
+        wanted = shape
+    fields = {k: np.asarray(v) for k, v in node.fields.items() if not isinstance(v, str)}
+    scalars = [k for k, v in fields.items() if v.shape != wanted and v.size == 1]
+    if not scalars:
+        return node, []
+    full = {k: np.full(wanted, fields[k].reshape(()), dtype=fields[k].dtype) for k in scalars}
+    text = f"one number for {', '.join(scalars)} given to all neurons of {wanted}"
+    return _changed(node, **full), [text] if int(np.prod(wanted)) > 1 else []
+
+
+def _fit_flatten(node: Node, arriving: Shape, following: list[Node]) -> tuple[Node, list[str]]:
+    """A Flatten that keeps the first axis before a Linear that wants all elements was written for a batch axis."""
+    total = int(np.prod(arriving))
+    wanted = {np.shape(n.fields.get("weight", [0]))[-1] for n in following if n.kind in ("Linear", "Affine")}
+    made = output_shape(node, arriving)
+    if wanted == {total} and made != (total,):
+        end = len(arriving) - 1
+        changed = _changed(node, start_dim=0, end_dim=end, input_type=np.array(arriving))
+        return changed, [f"start_dim set to 0: the next node takes all {total} elements"]
+    if node.fields.get("input_type") is None:
+        return _changed(node, input_type=np.array(arriving)), [f"missing input shape set to {arriving}"]
+    return node, []
+
+
+def _changed(node: Node, **fields: Any) -> Node:
+    return replace(node, fields={**node.fields, **fields})
+
+
+def _brief(value: object) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) < _SHORT else text[:_SHORT] + "..."
