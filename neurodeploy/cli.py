@@ -57,11 +57,9 @@ def demo(
     from neurodeploy import commands
 
     with _progress() as bar:
-        result = commands.demo(out=out, force=force, say=_say, progress=bar)
+        result = commands.demo(out=out, force=force, say=_say if as_json else _print, progress=bar)
     if as_json:
         _print_json(result)
-    else:
-        print(f"\n{Path(result['files']['report_text']).read_text(encoding='utf-8')}")
 
 
 @app.command(epilog="Example: neurodeploy train digits-mlp --out runs/digits-mlp")
@@ -182,24 +180,38 @@ def verify(
         raise typer.Exit(12)
 
 
-@app.command(epilog="Example: neurodeploy estimate runs/digits-mlp --chip loihi2 --data runs/digits-mlp")
+@app.command(
+    epilog="Example: neurodeploy estimate runs/digits-mlp --chip loihi2 --data runs/digits-mlp --deadline 10ms"
+)
 def estimate(
     file: NirFile,
     chip: ChipName,
     data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
     activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
     samples: NSamples = None,
+    period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
     from neurodeploy import commands
+    from neurodeploy.report import text_cost
+    from neurodeploy.units import parse_hertz, parse_seconds
 
-    cost = commands.estimate(file, chip=chip, data=data, activity=activity, n_samples=samples)
+    cost = commands.estimate(
+        file,
+        chip=chip,
+        data=data,
+        activity=activity,
+        n_samples=samples,
+        step_period_s=parse_seconds(period, "--period") if period else None,
+        deadline_s=parse_seconds(deadline, "--deadline") if deadline else None,
+        rate_hz=parse_hertz(rate, "--rate") if rate else None,
+    )
     if as_json:
         _print_json(cost.to_json())
     else:
-        from neurodeploy.report import text_cost
-
         print(text_cost(cost))
 
 
@@ -222,7 +234,8 @@ def report(
             chips=chip or list(commands.DEMO_CHIPS),
             engines=[e.strip() for e in engines.split(",") if e.strip()],
             n_samples=samples,
-            progress=lambda n, of: bar("report", n, of),
+            say=_say,
+            progress=lambda n, of: bar("verify", n, of),
         )
     if as_json:
         _print_json(result["report"])
@@ -269,6 +282,10 @@ def doctor(as_json: Json = False) -> None:
         _table("|What|Found|Note", rows)
     if not result["ok"]:
         raise typer.Exit(13)
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 def _say(line: str) -> None:

@@ -10,12 +10,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.activity import Activity, Samples, load_samples, save_activity
+from neurodeploy.activity import Activity, Samples, load_activity, load_samples, save_activity
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import (
     DataError,
@@ -23,11 +23,16 @@ from neurodeploy.errors import (
     MismatchError,
     UsageError,
 )
+from neurodeploy.estimate import estimate as estimate_cost
+from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.record import save_mapping
-from neurodeploy.network import Network, n_masked, n_nonzero, n_parameters
-from neurodeploy.recipe import find_recipe, load_recipe, parse_recipe
+from neurodeploy.network import Network
+from neurodeploy.recipe import Recipe, find_recipe, load_recipe, parse_recipe
+from neurodeploy.report import chips_summary
+from neurodeploy.report.facts import file_hashes, network_facts, versions
+from neurodeploy.report.text import target_line
 from neurodeploy.simulate import ENGINES
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy
@@ -38,34 +43,12 @@ if TYPE_CHECKING:
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 NETWORK_FILE = "model.nir"
+RECIPE_FILE = "recipe.toml"
 TEST_FILE = "test.npz"
 DEMO_RECIPE = "digits-mlp"
 DEMO_CHIPS = ("loihi1", "loihi2")
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Density:
-    """Connections of a network, counted: ``mask`` kept by training, ``nonzero`` after quantisation, of ``weights``."""
-
-    weights: int
-    mask: int
-    nonzero: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the counts and both densities."""
-        return {**asdict(self), "density": self.mask / self.weights, "density_nonzero": self.nonzero / self.weights}
-
-
-def count_connections(network: Network) -> Density:
-    """Return how many connections a network could have, keeps, and has with a weight other than zero."""
-    projections = network.projections
-    return Density(
-        weights=sum(n_parameters(p) for p in projections),
-        mask=sum(n_masked(p) for p in projections),
-        nonzero=sum(n_nonzero(p) for p in projections),
-    )
 
 
 def train(
@@ -96,12 +79,11 @@ def export(run: Path, *, out: Path | None = None, force: bool = False) -> dict[s
 
     path = out or run / NETWORK_FILE
     to_nir(_checkpoint_network(run)[1], path, force=force)
-    network = from_nir(path)
+    facts = network_facts(from_nir(path))
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
-        **count_connections(network).to_json(),
-        "fingerprint": network.fingerprint,
+        **{key: facts[key] for key in ("weights", "mask", "nonzero", "density", "density_nonzero", "fingerprint")},
     }
 
 
@@ -263,6 +245,161 @@ def verify(
     return compare([_run_engine(engine, source, network, samples, progress) for engine in engines])
 
 
+def estimate(
+    file: Path,
+    *,
+    chip: str,
+    data: str | Path | None = None,
+    activity: Path | None = None,
+    engine: str = "reference",
+    n_samples: int | None = None,
+    step_period_s: float | None = None,
+    deadline_s: float | None = None,
+    rate_hz: float | None = None,
+) -> Cost:
+    """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
+
+    Args:
+        file: a NIR file, or a run's folder.
+        chip: name of a chip, or a chip file.
+        data: samples to run (see ``load_data``).
+        activity: the activity of an earlier run instead.
+        engine: which simulator runs ``data``.
+        n_samples: only so many samples of ``data``.
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate.estimate``.
+
+    Raises:
+        UsageError: where both ``data`` and ``activity`` are given.
+    """
+    if data is not None and activity is not None:
+        raise UsageError("estimate: give samples to run (--data) or the activity of a run (--activity), not both")
+    network = load_network(file)
+    mapping = map_network(network, load_chip(chip))
+    recorded = None if activity is None else load_activity(activity)
+    if data is not None:
+        samples = load_data(data, n_samples=n_samples)
+        recorded = simulate_network(network, samples, engine=engine, labels=mapping.core_labels())
+    return estimate_cost(
+        network, mapping, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
+    )
+
+
+def report(
+    run: Path,
+    *,
+    chips: Sequence[str] = DEMO_CHIPS,
+    engines: Sequence[str] = ("slayer", "reference", "lava"),
+    n_samples: int = 64,
+    command: str | None = None,
+    say: Callable[[str], None] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Prove, place and price the exported network of a run, and write its report as JSON, text, Markdown and HTML.
+
+    Accuracy and energy are measured on the run's whole test part with the reference, exactness on its first ``n_samples``.
+
+    Args:
+        say: called with a line for each stage that is done.
+
+    Returns:
+        The report's object (``report``) and the paths of what was written (``files``).
+
+    Raises:
+        MismatchError: where an engine gives another spike; nothing is written then.
+    """
+    from neurodeploy.report import make_report, raster_facts, write_report
+
+    tell = say or _silent
+    network, samples = load_network(run), load_data(run)
+    proof = verify(run, engines=engines, n_samples=min(n_samples, samples.n_samples), progress=progress)
+    if not proof.equal:
+        raise MismatchError(f"report: {run} is not bit-exact: {proof.first_difference}")
+    tell(
+        f"verify    {', '.join(proof.engines)}: {proof.spikes_different} of {proof.spikes_compared:,} spikes different, "
+        f"all {len(proof.populations) - 1} layers and the input, {proof.n_samples} test samples"
+    )
+    costs, right, activity = [], 0.0, None
+    for name in chips:
+        mapping = map_network(network, load_chip(name))
+        activity = simulate_network(network, samples, labels=mapping.core_labels())
+        right = accuracy(network, activity, samples)
+        costs.append(estimate_cost(network, mapping, activity))
+        tell(f"estimate  {target_line(costs[-1])}")
+    if activity is None:
+        raise UsageError("report: name at least one chip")
+    tell(f"simulate  test accuracy {right:.2%} on {samples.n_samples} samples never used to choose anything")
+    recipe = _run_recipe(run)
+    made = make_report(
+        title=recipe.name,
+        network=network_facts(network),
+        costs=costs,
+        accuracy={"test": right, "n_samples": samples.n_samples},
+        verification=proof.to_json(),
+        raster=raster_facts(network, activity),
+        provenance={
+            "command": command or f"neurodeploy report {run}",
+            "seed": recipe.seed,
+            "files": file_hashes([run / name for name in (CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE)]),
+            "versions": versions(("neurodeploy", "numpy", "nir", "torch", "lava-dl", "lava-nc")),
+        },
+    )
+    return {"report": made, "files": {key: str(path) for key, path in write_report(made, run).items()}}
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    force: bool = False,
+    say: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run the whole path on scikit-learn's digits: train, export, map, simulate on Lava, verify, estimate, report.
+
+    Args:
+        out: folder for everything that is written.
+        force: replace an earlier demo there.
+        say: called with a line for each stage that is done.
+        progress: called with a text and the parts done and to do of the current stage.
+
+    Returns:
+        The figures measured, as plain values, and the paths of the files.
+    """
+    tell, advance = say or _silent, progress or _silent
+    started = time.perf_counter()
+    epochs = load_recipe(DEMO_RECIPE).training.epochs
+    trained = train(
+        DEMO_RECIPE, out=out, force=force, on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs)
+    )
+    tell(
+        f"train     {DEMO_RECIPE}: {epochs} epochs in {trained['seconds']:.0f} s, best validation accuracy "
+        f"{trained['validation_accuracy']:.2%} in epoch {trained['best_epoch']}"
+    )
+    exported = export(out, force=force)
+    tell(
+        f"export    {exported['path']}: {exported['mask']:,} of {exported['weights']:,} connections kept (density "
+        f"{exported['density']:.4f}), {exported['nonzero']:,} not zero after quantisation "
+        f"({exported['density_nonzero']:.4f})"
+    )
+    made = report(out, command="neurodeploy demo", say=tell, progress=lambda n, of: advance("verify", n, of))
+    seconds = time.perf_counter() - started
+    tell(f"report    {made['files']['report_html']}, and report.json, .txt and .md beside it; {seconds:.0f} s in all")
+    found, proof = made["report"], made["report"]["verification"]
+    return {
+        "test_accuracy": found["accuracy"]["test"],
+        "test_samples": found["accuracy"]["n_samples"],
+        "density": exported["density"],
+        "density_nonzero": exported["density_nonzero"],
+        "connections": {key: exported[key] for key in ("weights", "mask", "nonzero")},
+        "samples_compared": proof["n_samples"],
+        "spikes_compared": proof["spikes_compared"],
+        "spikes_different": proof["spikes_different"],
+        "engines": proof["engines"],
+        "chips": chips_summary(found),
+        "seconds": seconds,
+        "files": {"nir": exported["path"], "checkpoint": trained["checkpoint"], **made["files"]},
+    }
+
+
 def doctor() -> dict[str, Any]:
     """Return which Python, torch and Lava were found and what is broken, as plain values."""
     from neurodeploy.simulate.lava import find_lava_python
@@ -311,6 +448,15 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
     except Exception as error:
         return {"what": package, "found": version, "ok": False, "note": f"does not import: {error}"}
     return {"what": package, "found": version, "ok": True, "note": ""}
+
+
+def _silent(*_: Any) -> None:
+    """Say and show nothing."""
+
+
+def _run_recipe(run: Path) -> Recipe:
+    """Return the recipe that a run's folder was trained with."""
+    return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
 
 
 def _checkpoint_network(run: Path) -> tuple[Any, Network]:

@@ -23,6 +23,7 @@ from neurodeploy.train.slayer import SlayerNetwork, build
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 TEST_FILE = "test.npz"
+RECIPE_FILE = "recipe.toml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,7 @@ def train(
     validation = encode(validation_part, recipe.data, "validation")
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.unlink(missing_ok=True)
+    (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
     save_samples(encode(test_part, recipe.data, "test"), folder / TEST_FILE)
     run = _Run(recipe, encode(train_part, recipe.data, "train"))
     best, started = (-1.0, -math.inf, 0), time.perf_counter()

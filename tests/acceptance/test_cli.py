@@ -1,0 +1,235 @@
+"""The command line as a user meets it: what it prints, its exit codes, and one clear message for each bad input."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Events, Samples, save_samples
+from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.recipe import find_recipe
+
+
+def _network(n_in: int, n_out: int, density: float = 0.5) -> Network:
+    rng = np.random.default_rng(0)
+    weights = 2 * rng.integers(-100, 100, (n_out, n_in)) * (rng.random((n_out, n_in)) < density)
+    return Network(
+        inputs=(Input(name="input", shape=(n_in,)),),
+        populations=(
+            Population(name="output", shape=(n_out,), model=Cuba(current_decay=2048, voltage_decay=512, threshold=200)),
+        ),
+        projections=(
+            Projection(name="input_to_output", source="input", target="output", synapses=Dense(weights=weights)),
+        ),
+        outputs=(Output(name="class", population="output"),),
+    )
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A folder with a small network, samples for it, and a network too large for any core count."""
+    folder = tmp_path_factory.mktemp("files")
+    to_nir(_network(12, 5), folder / "small.nir")
+    to_nir(_network(20_000, 4, density=1.0), folder / "large.nir")
+    raster = np.random.default_rng(1).random((6, 10, 12)) < 0.4
+    samples = Samples(inputs={"input": Events.from_dense(raster)}, labels=np.arange(6) % 5, name="random")
+    save_samples(samples, folder / "samples.npz")
+    return folder
+
+
+def _one_message(done, code: int) -> str:
+    """A failure prints one message on standard error, nothing on standard output, and no traceback."""
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("neurodeploy: ") or len(lines) == 1 or "Error" in done.stderr
+    return done.stderr
+
+
+def test_help_names_every_command_and_each_has_an_example(run_cli):
+    top = run_cli("--help").stdout
+    for command in [
+        "demo",
+        "train",
+        "export",
+        "check",
+        "map",
+        "simulate",
+        "verify",
+        "estimate",
+        "report",
+        "chips",
+        "doctor",
+    ]:
+        assert f" {command} " in top
+        arguments = [command, "list"] if command == "chips" else [command]
+        shown = run_cli(*arguments, "--help")
+        assert shown.returncode == 0
+        assert "Example:" in shown.stdout
+        assert "--json" in shown.stdout
+
+
+def test_chips_list_as_json_names_both_loihis(run_cli):
+    names = {chip["name"] for chip in json.loads(run_cli("chips", "list", "--json").stdout)}
+    assert {"loihi1", "loihi2"} <= names
+
+
+def test_chips_show_gives_every_number_with_unit_source_and_grade(run_cli):
+    rows = json.loads(run_cli("chips", "show", "loihi1", "--json").stdout)
+    assert {"cores.neurons", "cores.synapse_words"} <= {row["key"] for row in rows}
+    assert all(row["unit"] and row["source"] and row["grade"] for row in rows)
+
+
+def test_map_says_cores_bytes_and_format_of_each_layer(run_cli, files):
+    found = json.loads(run_cli("map", files / "small.nir", "--chip", "loihi2", "--json").stdout)
+    assert found["fits"] is True
+    assert found["cores"] == 1
+    assert found["layers"][0]["name"] == "output"
+    assert found["synaptic_bytes"] == sum(layer["synaptic_bytes"] for layer in found["layers"]) > 0
+
+
+def test_simulate_estimate_and_verify_read_the_same_files(run_cli, files, tmp_path):
+    network, samples = files / "small.nir", files / "samples.npz"
+    summary = json.loads(run_cli("simulate", network, samples, "--out", tmp_path / "a.npz", "--json").stdout)
+    assert summary["samples"] == 6
+    assert summary["spikes"]["output"] > 0
+    by_data = json.loads(run_cli("estimate", network, "--chip", "loihi1", "--data", samples, "--json").stdout)
+    by_file = run_cli("estimate", network, "--chip", "loihi1", "--activity", tmp_path / "a.npz", "--json")
+    assert by_data["counts"]["effective_synops"] == json.loads(by_file.stdout)["counts"]["effective_synops"] > 0
+    assert by_data["memory"]["n_cores"] == 1
+
+
+@pytest.mark.lava
+def test_verify_a_file_against_lava_is_equal(run_cli, files):
+    done = run_cli(
+        "verify", files / "small.nir", files / "samples.npz", "--engines", "reference,lava", "--samples", "6", "--json"
+    )
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["equal"], found["spikes_different"]) == (0, True, 0)
+    assert found["spikes_compared"] > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "nowhere.toml"], 4, "there is no file nowhere.toml; recipes that come with neurodeploy: digits-mlp"),
+        (["map", "nowhere.nir", "--chip", "loihi1"], 3, "there is no file nowhere.nir"),
+        (["map", "damaged.nir", "--chip", "loihi1"], 3, "damaged.nir"),
+        (["check", "damaged.nir"], 3, "damaged.nir"),
+        (["check", "text.nir"], 3, "text.nir"),
+        (["map", "small.nir", "--chip", "loihi9"], 5, "loihi9"),
+        (["map", "large.nir", "--chip", "loihi1"], 8, "layer 'output'"),
+        (["simulate", "small.nir", "nowhere.npz"], 3, "there is no file nowhere.npz"),
+        (["simulate", "small.nir", "text.npz"], 3, "text.npz is damaged"),
+        (["simulate", "small.nir", "samples.npz", "--samples", "7"], 14, "asked for 7 samples, samples.npz has 6"),
+        (["simulate", "small.nir", "samples.npz", "--engine", "gpu"], 2, "unknown engine 'gpu'"),
+        (["simulate", "large.nir", "samples.npz"], 9, "has 20000 channels, its events are for 12"),
+        (["verify", "small.nir", "samples.npz"], 2, "engine 'slayer' runs a checkpoint, but small.nir is not"),
+        (["verify", "small.nir", "--engines", "reference,lava"], 2, "say which samples to run"),
+        (["verify", "small.nir", "samples.npz", "--engines", "reference", "--samples", "6"], 2, "at least two engines"),
+        (["estimate", "small.nir", "--chip", "loihi1", "--data", "samples.npz", "--deadline", "10"], 2, "--deadline: '10'"),
+    ],
+)  # fmt: skip
+def test_bad_input_gives_one_clear_message_and_its_own_exit_code(run_cli, files, tmp_path, arguments, code, message):
+    for name in ("small.nir", "large.nir", "samples.npz"):
+        shutil.copy(files / name, tmp_path / name)
+    whole = (files / "small.nir").read_bytes()
+    (tmp_path / "damaged.nir").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.nir").write_text("not HDF5", encoding="utf-8")
+    (tmp_path / "text.npz").write_text("not a zip", encoding="utf-8")
+    before = sorted(tmp_path.iterdir())
+    assert message in _one_message(run_cli(*arguments, cwd=tmp_path), code)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_unknown_key_in_a_recipe_lists_the_known_ones(run_cli, tmp_path):
+    text = find_recipe("digits-mlp").read_text(encoding="utf-8").replace("batch_size", "batchsize")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    printed = _one_message(run_cli("train", "mine.toml", cwd=tmp_path), 4)
+    assert "unknown key 'training.batchsize'; known keys there: batch_size, epochs" in printed
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.toml"]
+
+
+def test_fit_error_names_layer_resource_value_limit_and_a_next_step(run_cli, files):
+    printed = _one_message(run_cli("map", files / "large.nir", "--chip", "loihi1"), 8)
+    n_sources = int(np.any(_network(20_000, 4, density=1.0).projections[0].synapses.weights, axis=0).sum())
+    assert n_sources > 4096
+    for part in ("layer 'output'", "input axons", "4096", "hardware/loihi1.toml: cores.input_axons", "another chip"):
+        assert part in printed
+
+
+def test_mapping_is_written_with_out_and_not_when_it_does_not_fit(run_cli, files, tmp_path):
+    assert run_cli("map", files / "small.nir", "--chip", "loihi1", "--out", tmp_path / "m.json").returncode == 0
+    assert (tmp_path / "m.json").is_file()
+    assert run_cli("map", files / "large.nir", "--chip", "loihi1", "--out", tmp_path / "l.json").returncode == 8
+    assert not (tmp_path / "l.json").exists()
+
+
+def test_a_worker_interpreter_without_lava_is_named(run_cli, files):
+    env = {**os.environ, "NEURODEPLOY_LAVA_PYTHON": "/nonexistent/python3.10"}
+    printed = _one_message(
+        run_cli("simulate", files / "small.nir", files / "samples.npz", "--engine", "lava", env=env), 10
+    )
+    assert "/nonexistent/python3.10" in printed
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="shared memory is not visible as files here")
+def test_a_lava_worker_that_dies_gives_one_error_and_leaves_nothing(run_cli, files, tmp_path):
+    """The worker's interpreter is a script that ends at once, as a crashed Python would."""
+    fake = tmp_path / "python3.10"
+    script = f"""\
+        #!{sys.executable}
+        import os, sys
+        if "-c" in sys.argv:  # the backend asks whether Lava is there
+            sys.exit(0)
+        os.kill(os.getpid(), 9)
+        """
+    fake.write_text(textwrap.dedent(script), encoding="utf-8")
+    fake.chmod(0o755)
+    before = set(os.listdir("/dev/shm"))
+    env = {**os.environ, "NEURODEPLOY_LAVA_PYTHON": str(fake)}
+    started = time.monotonic()
+    _one_message(run_cli("simulate", files / "small.nir", files / "samples.npz", "--engine", "lava", env=env), 10)
+    assert time.monotonic() - started < 60
+    assert set(os.listdir("/dev/shm")) <= before
+
+
+def test_doctor_says_what_it_found(run_cli):
+    done = run_cli("doctor", "--json")
+    checks = {c["what"]: c for c in json.loads(done.stdout)["checks"]}
+    assert checks["Python"]["ok"]
+    assert checks["numpy"]["found"] == np.__version__
+    assert done.returncode == (0 if all(c["ok"] for c in checks.values()) else 13)
+
+
+@pytest.mark.train
+@pytest.mark.lava
+def test_demo_as_json_holds_what_the_issue_of_a_newcomer_needs(run_cli, tmp_path):
+    done = run_cli("demo", "--out", tmp_path / "demo", "--json", timeout=900)
+    found = json.loads(done.stdout)
+    assert found["test_accuracy"] >= 0.95
+    assert found["connections"]["mask"] == round(0.1 * found["connections"]["weights"])
+    assert found["density"] == found["connections"]["mask"] / found["connections"]["weights"]
+    assert 0 < found["density_nonzero"] <= found["density"]
+    assert found["spikes_different"] == 0
+    assert found["spikes_compared"] > 10_000
+    assert found["samples_compared"] >= 50
+    for chip in ("loihi1", "loihi2"):
+        facts = found["chips"][chip]
+        assert facts["cores"] >= 1
+        assert facts["synaptic_bytes"] > 0
+        energy = facts["energy_per_sample_j"]
+        assert 0 < energy["low"] <= energy["nominal"] <= energy["high"]
+    for name in ("nir", "report_json", "report_html"):
+        assert os.path.getsize(found["files"][name]) > 0
+    again = run_cli("demo", "--out", tmp_path / "demo", "--json")
+    assert "--force" in _one_message(again, 3)
