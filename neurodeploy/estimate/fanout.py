@@ -101,12 +101,13 @@ def _shared_reads(
 ) -> NDArray[np.int64] | None:
     """Return the reads of a connection whose kernels are shared, None where it is stored as lists.
 
-    Kernels hold their zeros, so a spike reads every tap that lands inside the image.
+    Where kernels hold their zeros a spike reads every tap that lands inside the image, else those that are not zero.
     """
-    shared = {f.name for f in mapping.chip.synapse_format if f.connection == "shared"}
-    if not any(load.formats.get(projection.name) in shared for load in loads):
+    shared = {f.name: f for f in mapping.chip.synapse_format if f.connection == "shared"}
+    used = {load.formats.get(projection.name) for load in loads} & shared.keys()
+    if not used:
         return None
-    matrix = matrix_of(projection, zeros=True)
+    matrix = matrix_of(projection, zeros=any(shared[name].stores_zeros for name in used if name))
     return _table(matrix.source, cut.labels[matrix.target], matrix.n_source, cut.n_parts)
 
 
