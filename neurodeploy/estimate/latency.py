@@ -48,13 +48,13 @@ PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
 class Steps:
     """Step times of some samples at one level: seconds ``(n_samples, n_steps)``.
 
-    ``busy`` holds the two times of each core that compete, ``(2, n_samples, n_steps, n_cores)``; ``fixed`` the part of
-    them that does not depend on events; ``barrier`` is added to the longer one, or competes with it.
+    ``busy`` holds the two times of each core that compete, each ``(n_samples, n_steps, n_cores)``; ``fixed`` the parts of
+    them that do not depend on events, ``(n_cores,)``; ``barrier`` is added to the longer one, or competes with it.
     """
 
     time: Floats
-    busy: Floats
-    fixed: Floats
+    busy: tuple[Floats, Floats]
+    fixed: tuple[Floats, Floats]
     barrier: float
 
 
@@ -93,8 +93,8 @@ def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -
     for fmt, amount in counts.synops.items():
         receive = receive + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
     barrier = _barrier(clock, mapping)
-    busy = np.stack([send, receive])
-    return Steps(busy.max(axis=(0, 3)) + barrier, busy, np.stack([fixed, np.zeros_like(fixed)]), barrier)
+    time = np.maximum(send.max(axis=2), receive.max(axis=2)) + barrier
+    return Steps(time, (send, receive), (fixed, np.zeros_like(fixed)), barrier)
 
 
 def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:
@@ -103,12 +103,11 @@ def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network
     for fmt, amount in counts.synops.items():
         synapses = synapses + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
     fixed = _passes(clock.times, mapping, network) * clock.price("neuron_update", counts.accessed)
-    busy = np.stack([synapses, np.broadcast_to(fixed, synapses.shape)])
     barrier = _barrier(clock, mapping)
-    time = np.maximum(busy.max(axis=(0, 3)), barrier)
+    time = np.maximum(synapses.max(axis=2), max(float(fixed.max()), barrier))
     if clock.level == 2 and clock.times.step_observed is not None:
         time = np.maximum(time, clock.of(clock.times.step_observed, "step_observed", 1))
-    return Steps(time, busy, np.stack([np.zeros_like(fixed), fixed]), barrier)
+    return Steps(time, (synapses, np.broadcast_to(fixed, synapses.shape)), (np.zeros_like(fixed), fixed), barrier)
 
 
 RULES: dict[str, Callable[[Counts, _Clock, Mapping, Network], Steps]] = {
@@ -182,11 +181,10 @@ class LatencyBuilder:
         if self.step_period_s is None:
             return
         room = self.step_period_s - (steps.barrier if rule == "messages" else 0.0)
-        variable = steps.busy - steps.fixed[:, None, None, :]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            factors = np.where(variable > 0, (room - steps.fixed[:, None, None, :]) / variable, np.inf)
-        factor = float(factors.min())
-        self.safe_factor = factor if self.safe_factor is None else min(self.safe_factor, factor)
+        for busy, fixed in zip(steps.busy, steps.fixed):
+            variable = busy.max(axis=(0, 1)) - fixed
+            factor = float(((room - fixed)[variable > 0] / variable[variable > 0]).min(initial=np.inf))
+            self.safe_factor = factor if self.safe_factor is None else min(self.safe_factor, factor)
 
     def finish(self) -> Latency:
         """Return the record of all samples added."""
@@ -241,10 +239,10 @@ def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[n
 
     With ``floor`` the barrier competes with the cores; else it is added, and decides only where no core is busy.
     """
-    flat = np.moveaxis(steps.busy, 0, -2).reshape(*steps.time.shape, -1)
-    longest = flat.argmax(axis=-1)
-    kind, core = np.divmod(longest, steps.busy.shape[-1])
-    top = np.take_along_axis(flat, longest[..., None], axis=-1)[..., 0]
+    longest = [busy.argmax(axis=2) for busy in steps.busy]
+    tops = [np.take_along_axis(busy, at[..., None], axis=2)[..., 0] for busy, at in zip(steps.busy, longest)]
+    kind = (tops[1] > tops[0]).astype(np.int64)
+    core, top = np.where(kind, longest[1], longest[0]), np.maximum(*tops)
     barrier = top <= steps.barrier if floor else top <= 0
     return np.where(barrier, -1, core), np.where(barrier, 2, kind)
 
