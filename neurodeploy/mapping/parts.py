@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,14 +39,17 @@ class ProjectionUse:
 class Layers:
     """A network and a chip, with the synapses of each projection read once.
 
-    ``zeros`` stores the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
+    ``zeros`` stores the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2. ``spikes`` gives the number
+    of spikes of each neuron by population and input, where it is known, so that busy neurons weigh more.
     """
 
     network: Network
     chip: Chip
     zeros: bool = False
+    spikes: Mapping[str, Ints] | None = None
     _matrices: dict[str, Matrix] = field(default_factory=dict)
     _destinations: dict[tuple[str, Cut], Ints] = field(default_factory=dict)
+    _uses: dict[tuple[str, Cut], ProjectionUse] = field(default_factory=dict)
 
     def matrix(self, projection: Projection) -> Matrix:
         """Return the stored synapses of a projection (convolutions unrolled)."""
@@ -74,10 +78,14 @@ class Layers:
 
     def projection_use(self, projection: Projection, cut: Cut) -> ProjectionUse:
         """Return what a projection takes on each part of its target."""
-        shared = self.shared(projection)
-        if shared is not None:
-            return self._shared_use(projection, shared, cut)
-        return self._list_use(projection, cut)
+        key = (projection.name, cut)
+        if key not in self._uses:
+            shared = self.shared(projection)
+            if shared is None:
+                self._uses[key] = self._list_use(projection, cut)
+            else:
+                self._uses[key] = self._shared_use(projection, shared, cut)
+        return self._uses[key]
 
     def _list_use(self, projection: Projection, cut: Cut) -> ProjectionUse:
         matrix = self.matrix(projection)

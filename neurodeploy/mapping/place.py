@@ -1,10 +1,14 @@
-"""Where parts lie: chips, cores and routers, in order."""
+"""Where parts lie: chips, cores and routers, in order or close to those that they talk to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neurodeploy.chip import Chip
+from neurodeploy.mapping.formats import Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +33,94 @@ def spot(chip: Chip, number: int) -> Spot:
         return Spot(index, core, None, None, None)
     tile = core // chip.cores.per_tile.value
     return Spot(index, core, tile, *divmod(tile, chip.cores.mesh.value[1]))
+
+
+def in_order(n_parts: int) -> list[int]:
+    """Return the core numbers of parts that fill cores in order."""
+    return list(range(n_parts))
+
+
+def by_traffic(chip: Chip, matrix: Ints) -> list[int]:
+    """Return the core numbers of parts placed close to those they send messages to.
+
+    Parts keep their chip; on each chip they are placed from the middle of the mesh outwards, one router after the other,
+    next always the part with most messages to the placed ones. A chip whose hops this does not lower keeps its order,
+    and so does a target without a known mesh.
+
+    Args:
+        chip: the target.
+        matrix: messages between parts, int64 ``(n_parts, n_parts)``.
+    """
+    per_chip = chip.cores.count.value
+    numbers = in_order(len(matrix))
+    if chip.cores.per_tile is None or chip.cores.mesh is None:
+        return numbers
+    for first in range(0, len(matrix), per_chip):
+        here = slice(first, min(first + per_chip, len(matrix)))
+        both_ways = matrix[here, here] + matrix[here, here].T
+        cores = _outwards(chip, both_ways)
+        if _cost(chip, both_ways, cores) < _cost(chip, both_ways, in_order(len(cores))):
+            numbers[here] = [first + core for core in cores]
+    return numbers
+
+
+def tile_distances(chip: Chip) -> Ints:
+    """Return the routers on the shortest way between the routers of a chip, int64 ``(n_tiles, n_tiles)``."""
+    assert chip.cores.mesh is not None
+    width, height = chip.cores.mesh.value
+    x, y = np.divmod(np.arange(width * height), height)
+    hops: Ints = np.abs(x[:, None] - x[None, :]) + np.abs(y[:, None] - y[None, :])
+    return hops
+
+
+def _cost(chip: Chip, both_ways: Ints, cores: list[int]) -> int:
+    assert chip.cores.per_tile is not None
+    tiles = np.array(cores) // chip.cores.per_tile.value
+    return int((both_ways * tile_distances(chip)[np.ix_(tiles, tiles)]).sum())
+
+
+def _outwards(chip: Chip, both_ways: Ints) -> list[int]:
+    """Return the cores of the parts of one chip; each router is filled before the next one, so that few are in use."""
+    assert chip.cores.per_tile is not None
+    per_tile, distance = chip.cores.per_tile.value, tile_distances(chip)
+    n_tiles = -(-chip.cores.count.value // per_tile)
+    free = np.ones(n_tiles, np.bool_)
+    tile_of = np.full(len(both_ways), -1)
+    order: list[int] = []
+    tile, members = -1, per_tile
+    while len(order) < len(both_ways):
+        if members == per_tile:
+            part = _most_connected(both_ways, tile_of, both_ways[:, tile_of >= 0].sum(axis=1))
+            tile, members = _best_tile(both_ways[part], tile_of, distance[:n_tiles, :n_tiles], free), 0
+            free[tile] = False
+        else:
+            part = _most_connected(both_ways, tile_of, both_ways[:, tile_of == tile].sum(axis=1))
+        tile_of[part] = tile
+        members += 1
+        order.append(part)
+    return _numbers(tile_of, order, per_tile)
+
+
+def _most_connected(both_ways: Ints, tile_of: NDArray[np.int64], messages: Ints) -> int:
+    """Return the part without a place that has most messages to the given ones, then most messages in all."""
+    unplaced = np.flatnonzero(tile_of < 0)
+    total = both_ways.sum(axis=1)
+    return int(max(unplaced, key=lambda part: (messages[part], total[part], -part)))
+
+
+def _best_tile(row: Ints, tile_of: NDArray[np.int64], distance: Ints, free: NDArray[np.bool_]) -> int:
+    """Return the free router with the fewest hops to the placed parts, then the one nearest to the middle."""
+    placed = tile_of >= 0
+    hops = distance[:, tile_of[placed]] @ row[placed]
+    middle = distance.sum(axis=1)
+    return int(min(np.flatnonzero(free), key=lambda tile: (hops[tile], middle[tile], tile)))
+
+
+def _numbers(tile_of: NDArray[np.int64], order: list[int], per_tile: int) -> list[int]:
+    members: dict[int, int] = {}
+    cores = [0] * len(order)
+    for part in order:
+        tile = int(tile_of[part])
+        cores[part] = tile * per_tile + members.get(tile, 0)
+        members[tile] = members.get(tile, 0) + 1
+    return cores

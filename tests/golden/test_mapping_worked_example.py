@@ -55,7 +55,7 @@ def test_equal_split_gives_the_cores_and_kib_of_the_worked_example(networks: dic
     for density, nonzeros, cores, kib in EXPECTED[chip]:
         network = networks[density]
         assert np.count_nonzero(network.projections[0].synapses.weights) == nonzeros
-        mapping = map_network(network, load_chip(chip))
+        mapping = map_network(network, load_chip(chip), split="equal")
         assert (density, *cores_and_kib(mapping)) == (density, cores, kib)
         assert len(mapping.layer_cores("output")) == 1
 
@@ -65,7 +65,7 @@ def test_one_format_alone_gives_its_column_of_the_worked_example(networks: dict[
     chip = load_chip("loihi1")
     only = chip.model_copy(update={"synapse_format": (chip.format(name),)})
     for density, cores, kib in EXPECTED[f"loihi1_{name}"]:
-        assert (density, *cores_and_kib(map_network(networks[density], only))) == (density, cores, kib)
+        assert (density, *cores_and_kib(map_network(networks[density], only, split="equal"))) == (density, cores, kib)
 
 
 def with_words(chip: Chip, words: int) -> Chip:
@@ -78,16 +78,25 @@ def with_words(chip: Chip, words: int) -> Chip:
 def test_older_loihi_2_compiler_needs_the_cores_of_the_worked_example(networks: dict[float, Network]) -> None:
     chip = with_words(load_chip("loihi2"), 12000)
     for density, cores in EXPECTED["loihi2_12000"]:
-        assert (density, len(map_network(networks[density], chip).layer_cores("hidden"))) == (density, cores)
+        assert (density, len(map_network(networks[density], chip, split="equal").layer_cores("hidden"))) == (
+            density,
+            cores,
+        )
 
 
 def test_a_dense_process_on_loihi_2_stores_its_zeros(networks: dict[float, Network]) -> None:
     for density in (0.2, 0.05):
-        mapping = map_network(networks[density], load_chip("loihi2"), store_zeros=True)
+        mapping = map_network(networks[density], load_chip("loihi2"), split="equal", store_zeros=True)
         assert cores_and_kib(mapping) == (29, 3089)
 
 
 def test_full_loihi_2_core_uses_the_registers_worked_out_by_hand(networks: dict[float, Network]) -> None:
-    used = map_network(networks[1.0], load_chip("loihi2")).cores[0].used
+    used = map_network(networks[1.0], load_chip("loihi2"), split="equal").cores[0].used
     assert used["synapse_words"] == 6 * 2312 == 13872
     assert used["pool_words"] == 13872 + 2312 + 18 + 18
+
+
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
+def test_default_split_needs_no_more_cores_than_equal(networks: dict[float, Network], chip: str) -> None:
+    for density, _, cores, _ in EXPECTED[chip]:
+        assert len(map_network(networks[density], load_chip(chip)).layer_cores("hidden")) <= cores

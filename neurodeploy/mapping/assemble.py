@@ -1,0 +1,118 @@
+"""From cuts to a ``Mapping``: places, the entries that other chips cost, and the record of each core."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurodeploy.errors import FitError
+from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.formats import Ints
+from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.place import Spot, by_traffic, in_order, spot
+from neurodeploy.mapping.record import CoreLoad, Mapping
+from neurodeploy.mapping.traffic import messages_between
+
+PLACEMENTS = ("order", "traffic")
+"""Ways to give parts to cores: in the network's order, or close to those that they talk to."""
+
+
+def spots(layers: Layers, cuts: dict[str, Cut], placement: str) -> dict[str, list[Spot]]:
+    """Return the core of each part.
+
+    Raises:
+        FitError: if there are more parts than cores.
+    """
+    check_cores(layers, cuts)
+    order = [p.name for p in layers.network.populations]
+    first = dict(zip(order, np.cumsum([0, *(cuts[name].n_parts for name in order)]).tolist()))
+    total = sum(cuts[name].n_parts for name in order)
+    numbers = in_order(total)
+    if placement == "traffic" and layers.chip.cores.mesh is not None:
+        running = {name: Cut(cuts[name].labels + np.int32(first[name]), total) for name in order}
+        numbers = by_traffic(layers.chip, messages_between(layers, running, layers.spikes, total)[0])
+    return {
+        name: [spot(layers.chip, numbers[first[name] + part]) for part in range(cuts[name].n_parts)] for name in order
+    }
+
+
+def check_cores(layers: Layers, cuts: dict[str, Cut]) -> None:
+    """Refuse more parts than the target has cores.
+
+    Raises:
+        FitError: naming the layer that takes most of them.
+    """
+    chip, total = layers.chip, sum(cut.n_parts for cut in cuts.values())
+    if total > chip.n_cores:
+        largest = max(cuts, key=lambda name: cuts[name].n_parts)
+        raise FitError(
+            f"map: the network needs {total} cores, {cuts[largest].n_parts} of them for layer '{largest}', but chip "
+            f"'{chip.name}' has {chip.n_cores} ({chip.source_file}: cores.count and system.chips); map to more chips, or "
+            f"lower the density or the weight width of '{largest}'",
+            {"layer": largest, "core": chip.n_cores, "resource": "cores", "used": total, "limit": chip.n_cores},
+        )
+
+
+def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> Ints:
+    """Return the output entries that each part takes because targets lie on other chips."""
+    cut = cuts[population]
+    total = np.zeros(cut.n_parts, np.int64)
+    extra = layers.chip.axons.cross_chip_extra if layers.chip.axons else None
+    if extra is None or layers.chip.n_chips == 1:
+        return total
+    home = np.array([s.chip for s in at[population]])[cut.labels]
+    for p in layers.network.projections:
+        if p.source == population:
+            on = layers.lists(p, cuts[p.target])
+            away = np.array([s.chip for s in at[p.target]])[on.part] != home[on.source]
+            total += extra.value * np.bincount(cut.labels[on.source[away]], minlength=cut.n_parts)
+    return total
+
+
+def crowded(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> str | None:
+    """Return a population that overfills its output axons once targets on other chips are counted, or None."""
+    limit = layers.chip.cores.limits.get("output_axons")
+    for name in cuts:
+        extra = cross_chip(layers, name, cuts, at)
+        if limit is not None and extra.any() and (layers.use(name, cuts)["output_axons"] + extra).max() > limit:
+            return name
+    return None
+
+
+def assembled(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], split: str) -> Mapping:
+    """Return the mapping of parts at their places."""
+    network, chip = layers.network, layers.chip
+    loads = [load for p in network.populations for load in _loads(layers, p.name, cuts, at)]
+    return Mapping(
+        chip=chip,
+        network=network.fingerprint,
+        sizes={p.name: p.size for p in network.populations},
+        sources={p.name: p.source for p in network.projections},
+        targets={p.name: p.target for p in network.projections},
+        cores=tuple(sorted(loads, key=lambda load: (load.chip, load.core))),
+        limits=chip.cores.limits,
+        split=split,
+    )
+
+
+def _loads(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> list[CoreLoad]:
+    cut = cuts[population]
+    used = layers.use(population, cuts)
+    if "output_axons" in used:
+        used["output_axons"] = used["output_axons"] + cross_chip(layers, population, cuts, at)
+    uses = {p.name: layers.projection_use(p, cut) for p in layers.network.into(population)}
+    return [
+        CoreLoad(
+            chip=place.chip,
+            core=place.core,
+            tile=place.tile,
+            x=place.x,
+            y=place.y,
+            neurons={population: cut.members(part)},
+            words={name: int(use.words[part]) for name, use in uses.items()},
+            formats={name: use.formats[part] for name, use in uses.items()},
+            weight_bits={name: use.weight_bits[part] for name, use in uses.items()},
+            stored={name: int(use.stored[part]) for name, use in uses.items()},
+            used={name: int(amount[part]) for name, amount in used.items()},
+        )
+        for part, place in enumerate(at[population])
+    ]

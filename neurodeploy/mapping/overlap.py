@@ -1,0 +1,176 @@
+"""The split ``overlap``: neurons that share sources come to the same core, so that a spike reaches fewer cores.
+
+Parts grow greedily by the overlap of their sources, then pairs of neurons change places while that saves messages. The
+result never takes more cores than ``equal``, and is kept only where it saves messages or cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.cutting import excess
+from neurodeploy.mapping.equal import equal_cut, least_parts
+from neurodeploy.mapping.formats import Ints
+from neurodeploy.mapping.hypergraph import Hypergraph, fewest_messages, hypergraph, messages
+from neurodeploy.mapping.parts import Layers
+
+Group: TypeAlias = Callable[[Hypergraph, int], NDArray[np.int32]]
+"""``(hypergraph, parts) -> labels`` of parts that differ by at most one neuron in size."""
+
+WORTH = 0.01
+"""Share of the messages that a cut must be able to save before one is searched."""
+PASSES = 4
+"""Most passes over all neurons in which they may change places."""
+LARGEST_TABLE = 2**27
+"""Entries of the table of pins by edge and part above which neurons do not change places."""
+
+
+def overlap_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
+    """Return the cut of one population by overlap, or the equal cut where that is no worse.
+
+    Raises:
+        FitError: if parts of one neuron break a limit of a core.
+    """
+    return grouped_cut(layers, population, cuts, at_least, grown_cut)
+
+
+def grown_cut(graph: Hypergraph, parts: int) -> NDArray[np.int32]:
+    """Return labels of parts that differ by at most one neuron in size, grown by overlap."""
+    return grown(graph, [(graph.n + i) // parts for i in range(parts - 1, -1, -1)])
+
+
+def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int, group: Group) -> Cut:
+    """Return the cut that ``group`` and exchanges of neurons give, with as few parts as fit; else the equal cut.
+
+    A population whose connections share weights keeps the equal cut: sharing needs neighbours to stay together.
+    """
+    equal = equal_cut(layers, population, cuts, at_least)
+    if equal.n_parts == 1 or any(layers.shared(p) is not None for p in layers.network.into(population)):
+        return equal
+    graph = hypergraph(layers, population, layers.spikes)
+    best, cost = equal, messages(graph, equal)
+    if cost - fewest_messages(graph, int(equal.sizes.max())) < WORTH * cost:
+        return equal
+    for parts in range(equal.n_parts, max(at_least, least_parts(layers, population)) - 1, -1):
+        labels = group(graph, parts)
+        improve(graph, labels, parts)
+        found = Cut(labels, parts)
+        no_gain = parts == equal.n_parts and messages(graph, found) >= cost
+        if no_gain or excess(layers, population, {**cuts, population: found}):
+            break
+        best = found
+    return best
+
+
+def improve(graph: Hypergraph, labels: NDArray[np.int32], parts: int) -> None:
+    """Exchange neurons between parts, pass after pass, while that saves messages."""
+    if graph.n_edges * parts > LARGEST_TABLE:
+        return
+    for _ in range(PASSES):
+        if swap(graph, labels, parts) == 0:
+            return
+
+
+def grown(graph: Hypergraph, sizes: list[int]) -> NDArray[np.int32]:
+    """Return labels of parts that grow one after the other, always by the neuron that shares most sources with the part.
+
+    A part starts with the free neuron of the lowest number; ties go to the lowest number.
+    """
+    labels = np.full(graph.n, -1, np.int32)
+    taken = -(1 << 60)
+    score = np.zeros(graph.n, np.int64)
+    for part, size in enumerate(sizes):
+        score[labels < 0] = 0
+        present = np.zeros(graph.n_edges, np.bool_)
+        for _ in range(size):
+            neuron = int(score.argmax())
+            labels[neuron] = part
+            score[neuron] = taken
+            edges = graph.edges[graph.pin_start[neuron] : graph.pin_start[neuron + 1]]
+            new = edges[~present[edges]]
+            present[new] = True
+            pins, edge = _pins_of(graph, new)
+            np.add.at(score, pins, graph.weight[edge])
+    return labels
+
+
+def _pins_of(graph: Hypergraph, edges: NDArray[np.int32]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return all pins of some edges, and the edge of each."""
+    start = graph.edge_start[edges]
+    length = graph.edge_start[edges + 1] - start
+    at = np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
+    return graph.pins[at], np.repeat(edges, length)
+
+
+def swap(graph: Hypergraph, labels: NDArray[np.int32], parts: int) -> int:
+    """Let neurons change places in ``labels`` with a neuron of another part where that saves messages; one pass.
+
+    Each neuron that saves by joining another part looks there for the neuron that costs least to send back. The exchange
+    is counted exactly before it is kept. Returns the messages saved.
+    """
+    edge = np.repeat(np.arange(graph.n_edges), np.diff(graph.edge_start))
+    count = np.bincount(edge * parts + labels[graph.pins], minlength=graph.n_edges * parts).reshape(-1, parts)
+    saved = 0
+    for neuron in range(graph.n):
+        home = int(labels[neuron])
+        gain = _joining(graph, count, neuron, home)
+        there = int(gain.argmax())
+        if gain[there] <= 0:
+            continue
+        others = np.flatnonzero(labels == there)
+        other = int(others[_moving(graph, count, others, there, home).argmax()])
+        saved += _exchanged(graph, count, labels, neuron, other)
+    return saved
+
+
+def _edges(graph: Hypergraph, neuron: int) -> NDArray[np.int32]:
+    return graph.edges[graph.pin_start[neuron] : graph.pin_start[neuron + 1]]
+
+
+def _joining(graph: Hypergraph, count: Ints, neuron: int, home: int) -> Ints:
+    """Return what is saved when a neuron leaves its part for each of the others, int64 ``(n_parts,)``."""
+    edges = _edges(graph, neuron)
+    pins, weight = count[edges], graph.weight[edges]
+    gain: Ints = weight[pins[:, home] == 1].sum() - weight @ (pins == 0)
+    gain[home] = np.iinfo(np.int64).min
+    return gain
+
+
+def _moving(graph: Hypergraph, count: Ints, neurons: Ints, there: int, home: int) -> Ints:
+    """Return what is saved when each of some neurons moves from part ``there`` to part ``home``."""
+    start = graph.pin_start[neurons]
+    length = graph.pin_start[neurons + 1] - start
+    at = np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
+    edges = graph.edges[at]
+    value = ((count[edges, there] == 1).astype(np.int64) - (count[edges, home] == 0)) * graph.weight[edges]
+    total = np.concatenate([[0], np.cumsum(value)])
+    end = np.cumsum(length)
+    gain: Ints = total[end] - total[end - length]
+    return gain
+
+
+def _exchanged(graph: Hypergraph, count: Ints, labels: NDArray[np.int32], a: int, b: int) -> int:
+    """Exchange the parts of two neurons if that saves messages; return the messages saved, 0 where they stay."""
+    home, there = int(labels[a]), int(labels[b])
+    edges = np.union1d(_edges(graph, a), _edges(graph, b))
+    before = ((count[edges][:, [home, there]] > 0).sum(axis=1) * graph.weight[edges]).sum()
+    _move(graph, count, a, home, there)
+    _move(graph, count, b, there, home)
+    after = ((count[edges][:, [home, there]] > 0).sum(axis=1) * graph.weight[edges]).sum()
+    if after >= before:
+        _move(graph, count, a, there, home)
+        _move(graph, count, b, home, there)
+        return 0
+    labels[a], labels[b] = there, home
+    return int(before - after)
+
+
+def _move(graph: Hypergraph, count: Ints, neuron: int, source: int, target: int) -> None:
+    edges = _edges(graph, neuron)
+    count[edges, source] -= 1
+    count[edges, target] += 1
