@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport, NodeVerdict, check_nir
+    from neurodeploy.exchange.from_netx import from_netx
     from neurodeploy.exchange.from_nir import from_nir
     from neurodeploy.exchange.to_nir import to_nir
 
@@ -16,11 +17,12 @@ _HOME = {
     "CheckReport": "check",
     "NodeVerdict": "check",
     "check_nir": "check",
+    "from_netx": "from_netx",
     "from_nir": "from_nir",
     "to_nir": "to_nir",
 }
 
-__all__ = ["CheckReport", "NodeVerdict", "check_nir", "from_nir", "to_nir"]
+__all__ = ["CheckReport", "NodeVerdict", "check_nir", "from_netx", "from_nir", "to_nir"]
 
 
 class _Package(ModuleType):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from neurodeploy.errors import MismatchError, NirError
+from neurodeploy.exchange.description import NO_CHANGE
 from neurodeploy.exchange.from_nir import (
-    NO_CHANGE,
     SUPPORTED_KINDS,
     Choices,
     check_edges,

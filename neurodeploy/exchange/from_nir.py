@@ -239,11 +239,21 @@ def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
     _check_ends(graph, inputs, neurons)
     shapes = {name: node_shape(graph.nodes[name]) for name in (*inputs, *neurons)}
     connections = tuple(c for name in neurons for c in connections_into(graph, name, choices))
-    found = clock(connections, inputs)
+    found = clock(connections, inputs, [n for n in neurons if _driven(graph.nodes[n], connections, choices)])
     for name in neurons:
         if name not in found.depth:
-            raise NirError(f"nir: {graph.origin}: no path leads from an Input to node '{name}'; connect or remove it")
+            raise NirError(
+                f"nir: {graph.origin}: no path leads from an Input to node '{name}', and it has no bias; connect or "
+                "remove it"
+            )
     return _Parts(graph, shapes, inputs, connections, found)
+
+
+def _driven(node: Node, connections: tuple[Connection, ...], choices: Choices) -> bool:
+    """Say whether a neuron runs on its own: it has a bias, and nothing but itself leads to it."""
+    if any(c.target == node.name and c.source != node.name for c in connections):
+        return False
+    return bool(np.any(float_neuron(node, choices.dt, choices.discretization).bias != 0))
 
 
 def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Connection]:

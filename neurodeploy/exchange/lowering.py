@@ -7,7 +7,7 @@ one; several linear nodes in a row are multiplied into one matrix.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -224,18 +224,23 @@ class Clock:
     recurrent: frozenset[int]
 
 
-def clock(connections: Sequence[Connection], inputs: Sequence[str]) -> Clock:
+def depth_of(pairs: Sequence[tuple[str, str]], roots: Mapping[str, int]) -> dict[str, int]:
+    """Return the number of connections (``pairs`` of source and target) on the shortest way to each node from a root."""
+    depth, level = dict(roots), 0
+    while level <= max(depth.values(), default=-1):
+        depth.update({b: level + 1 for a, b in pairs if depth.get(a) == level and b not in depth})
+        level += 1
+    return depth
+
+
+def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequence[str] = ()) -> Clock:
     """Return when each population starts: at its depth, and so late that no connection must be faster than one step.
 
     A connection inside a cycle that does not lead to a greater depth is recurrent: it costs its one step in NIR too, and
-    does not count for the depth.
+    does not count for the depth. Neurons in ``driven`` have a bias but no connection from elsewhere: they have depth 1.
     """
-    depth = dict.fromkeys(inputs, 0)
-    front = set(inputs)
-    while front:
-        reached = {c.target: depth[c.source] + 1 for c in connections if c.source in front and c.target not in depth}
-        depth.update(reached)
-        front = set(reached)
+    roots = dict.fromkeys(driven, 1) | dict.fromkeys(inputs, 0)
+    depth = depth_of([(c.source, c.target) for c in connections], roots)
     component = _components(connections)
     recurrent = frozenset(
         i

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import MismatchError, NirError
-from neurodeploy.exchange.description import KEY, describe, full_matrix
-from neurodeploy.exchange.from_nir import NO_CHANGE, from_nir
+from neurodeploy.exchange.description import KEY, NO_CHANGE, describe, full_matrix
+from neurodeploy.exchange.from_nir import from_nir
+from neurodeploy.exchange.lowering import depth_of
 from neurodeploy.exchange.neurons import UNIT, Discretization, neuron_fields
 from neurodeploy.exchange.objects import nir_graph, write_nir
-from neurodeploy.network import Conv, Cuba, Network, Pool, Population, Projection, Shape, depths, difference
+from neurodeploy.network import Conv, Cuba, Network, Pool, Population, Projection, Shape, difference
 
 if TYPE_CHECKING:
     import nir
@@ -215,7 +216,10 @@ def _nir_delay(network: Network, projection: Projection) -> NDArray[np.int64]:
 
 def is_recurrent(network: Network, projection: Projection) -> bool:
     """Say whether a projection closes a cycle: it leads to no greater depth, and a way leads back from its target."""
-    depth = depths(network.inputs, network.projections)
+    pairs = [(p.source, p.target) for p in network.projections]
+    reached = {b for a, b in pairs if a != b}
+    roots = {i.name: 0 for i in network.inputs} | {p.name: 1 for p in network.populations if p.name not in reached}
+    depth = depth_of(pairs, roots)
     if depth.get(projection.target, 0) > depth.get(projection.source, 0):
         return False
     seen, front = {projection.target}, [projection.target]

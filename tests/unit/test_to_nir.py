@@ -166,6 +166,17 @@ def test_file_in_the_exponential_form_is_not_read_as_euler():
     assert difference(from_nir(graph, discretization="exponential"), chain([[2]])) is None
 
 
+def test_population_driven_by_its_bias_alone_comes_back(tmp_path):
+    network = chain([[2]])
+    clocked = Population(name="clock", shape=(2,), model=Cuba(current_decay=1, voltage_decay=1, threshold=9, bias=70))
+    beat = Projection(name="beat", source="clock", target="output", synapses=Dense(weights=[[4, 6]]), delay=0)
+    later = dataclasses.replace(network.populations[0], first_step=2)
+    wait = dataclasses.replace(network.projections[0], delay=1)
+    network = dataclasses.replace(network, populations=(clocked, later), projections=(wait, beat))
+    to_nir(network, tmp_path / "a.nir")
+    assert difference(from_nir(tmp_path / "a.nir"), network) is None
+
+
 def test_population_that_starts_after_its_input_arrives_is_refused():
     network = chain([[2]])
     late = (dataclasses.replace(network.populations[0], first_step=3),)

@@ -1,0 +1,151 @@
+"""from_netx: lava-dl's .net files, written here by hand as slayer's export_hdf5 writes them."""
+
+import h5py
+import numpy as np
+import pytest
+
+from neurodeploy.errors import FileError, NetworkError
+from neurodeploy.exchange import from_netx
+from neurodeploy.network import Cuba, LeakyIntegrator
+
+NEURON = {"type": "CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1, "gradedSpike": False}
+
+
+def layer(kind, shape, neuron=None, **fields):
+    return {"type": kind, "shape": np.array(shape), "neuron": neuron, **fields}
+
+
+def dense(n_out, n_in, neuron=NEURON, kind="dense", **fields):
+    weights = (np.arange(n_out * n_in) * 2 - 10).reshape(n_out, n_in).astype(np.float32)
+    return layer(kind, (n_out, 1, 1), neuron, weight=weights, inFeatures=n_in, outFeatures=n_out, **fields)
+
+
+def write(path, *layers):
+    with h5py.File(path, "w") as file:
+        for i, given in enumerate(layers):
+            group = file.create_group(f"layer/{i}")
+            for name, value in given.items():
+                if name == "type":
+                    group.create_dataset("type", (1,), "S10", [value.encode()])
+                elif name == "neuron":
+                    for key, number in (value or {}).items():
+                        group[f"neuron/{key}"] = number
+                else:
+                    group[name] = value
+    return path
+
+
+def test_dense_layers_become_a_chain_with_their_integers(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (4, 1, 1)), dense(3, 4), dense(2, 3, NEURON | {"vThMant": 6}))
+    network = from_netx(path)
+    assert [p.shape for p in network.populations] == [(3,), (2,)]
+    assert [p.first_step for p in network.populations] == [1, 2]
+    model = network.populations[1].model
+    assert (model.current_decay, model.voltage_decay, model.threshold) == (1024, 128, 6)
+    assert network.projections[0].synapses.weights.tolist() == [[-10, -8, -6, -4], [-2, 0, 2, 4], [6, 8, 10, 12]]
+
+
+def test_delay_of_a_layer_acts_on_its_outgoing_spikes(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (4,)), dense(3, 4, delay=np.array([0.0, 2.7, 62.0])), dense(2, 3))
+    first, second = from_netx(path).projections
+    assert first.delay == 0
+    assert second.delay.tolist() == [0, 2, 62]
+
+
+def test_delay_of_the_last_layer_is_in_the_ledger(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (4,)), dense(3, 4, delay=np.array([0.0, 2.0, 5.0])))
+    (entry,) = from_netx(path).ledger
+    assert "delay of the last layer" in entry.what
+    assert "5 steps" in entry.size
+
+
+def test_bias_is_in_state_units_one_a_channel(tmp_path):
+    conv = layer(
+        "conv",
+        (2, 3, 3),
+        NEURON,
+        weight=np.full((2, 1, 2, 2, 1), 4.0),
+        stride=np.array([1, 1]),
+        padding=np.array([0, 0]),
+        dilation=np.array([1, 1]),
+        groups=1,
+        bias=np.array([3.0, -2.0]),
+    )
+    network = from_netx(write(tmp_path / "a.net", layer("input", (1, 4, 4)), conv))
+    bias = network.populations[0].model.bias
+    assert bias.shape == (2, 3, 3)
+    assert np.unique(bias[0]).tolist() == [192]
+    assert np.unique(bias[1]).tolist() == [-128]
+
+
+def test_recurrent_layer_gets_a_projection_onto_itself(tmp_path):
+    path = write(tmp_path / "a.net", dense(3, 4, kind="dense_rec", weight_rec=np.eye(3, dtype=np.float32) * 8))
+    recurrent = from_netx(path).projections[1]
+    assert (recurrent.source, recurrent.target) == ("layer0_dense_rec", "layer0_dense_rec")
+    assert recurrent.synapses.weights.tolist() == [[8, 0, 0], [0, 8, 0], [0, 0, 8]]
+
+
+def test_pool_keeps_its_one_weight(tmp_path):
+    pool = layer(
+        "pool",
+        (2, 2, 2),
+        NEURON,
+        weight=np.full((1, 1, 2, 2), 64.0),
+        kernelSize=np.array([2, 2]),
+        stride=np.array([2, 2]),
+        padding=np.array([0, 0]),
+        dilation=np.array([1, 1]),
+    )
+    synapses = from_netx(write(tmp_path / "a.net", layer("input", (2, 4, 4)), pool)).projections[0].synapses
+    assert (synapses.kind, synapses.weight, synapses.kernel, synapses.stride) == ("pool", 64, (2, 2), (2, 2))
+
+
+def test_dense_layer_without_neurons_is_a_read_out(tmp_path):
+    network = from_netx(write(tmp_path / "a.net", dense(3, 4), dense(2, 3, neuron=None)))
+    assert isinstance(network.populations[1].model, LeakyIntegrator)
+    assert network.outputs[0].decoding == "last_voltage"
+
+
+def test_parameters_of_single_neurons_are_kept(tmp_path):
+    path = write(tmp_path / "a.net", dense(3, 4, NEURON | {"iDecay": np.array([1, 2, 4096])}))
+    assert from_netx(path).populations[0].model.current_decay.tolist() == [1, 2, 4096]
+
+
+def test_input_layer_with_neurons_is_driven_by_a_bias_on_request(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (1, 2, 2), NEURON, weight=36.0, bias=34.0), dense(2, 4))
+    assert [p.name for p in from_netx(path).populations] == ["layer1_dense"]
+    network = from_netx(path, input_bias=np.array([[[1, 2], [3, 4]]]))
+    driven = network.populations[0]
+    assert isinstance(driven.model, Cuba)
+    assert driven.model.bias.tolist() == [[[64, 128], [192, 256]]]
+    assert network.populations[1].first_step == 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (layer("convT", (2,)), r"layer 1 has type 'convT'; supported: .*dense_rec"),
+        (dense(2, 3, NEURON | {"type": "SDNN"}), r"layer 1 \(dense\) has neurons of type 'SDNN'"),
+        (dense(2, 3, NEURON | {"gradedSpike": True}), r"layer 1 \(dense\): gradedSpike is True"),
+        (dense(2, 3, NEURON | {"wgtExp": 2}), r"layer 1 \(dense\): wgtExp is 2"),
+        (dense(2, 3, delay=np.array([70.0, 0.0])), r"layer 1 \(dense\) has a delay of 70 steps, the limit is 62"),
+        (dense(2, 3, bias=np.array([0.5, 1.0])), r"layer 1 \(dense\): bias holds numbers that are not whole"),
+        (dense(2, 3, bias=np.array([1.0, 2.0, 3.0])), r"layer 1 \(dense\): 3 biases for neurons of shape \(2,\)"),
+        (layer("dense", (2,), NEURON), r"layer 1 \(dense\) has no weight"),
+    ],
+)
+def test_what_a_network_cannot_hold_is_refused_with_its_layer(tmp_path, bad, message):
+    with pytest.raises(NetworkError, match=message):
+        from_netx(write(tmp_path / "a.net", dense(3, 4), bad))
+
+
+def test_missing_damaged_and_foreign_files_say_so(tmp_path):
+    with pytest.raises(FileError, match="there is no file"):
+        from_netx(tmp_path / "gone.net")
+    (tmp_path / "text.net").write_text("hello")
+    with pytest.raises(FileError, match="damaged or no .net file"):
+        from_netx(tmp_path / "text.net")
+    with h5py.File(tmp_path / "other.net", "w") as file:
+        file["x"] = 1
+    with pytest.raises(FileError, match="no numbered layers"):
+        from_netx(tmp_path / "other.net")
