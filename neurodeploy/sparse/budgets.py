@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from neurodeploy.errors import TrainingError
 
@@ -38,9 +38,28 @@ def erk_budgets(shapes: Shapes, density: float) -> dict[str, int]:
     return _exact(shapes, density, scale)
 
 
+def er_budgets(shapes: Shapes, density: float) -> dict[str, int]:
+    """Return Erdos-Renyi budgets, ``(out + in) / (out * in)`` whatever the kernel; otherwise like ``erk_budgets``."""
+    return _exact(shapes, density, {name: sum(shape[:2]) / math.prod(shape[:2]) for name, shape in shapes.items()})
+
+
+def dense_budgets(shapes: Shapes, density: float) -> dict[str, int]:
+    """Return every weight of every layer; ``density`` must be 1."""
+    if density != 1:
+        raise TrainingError(f"sparse: distribution 'dense' keeps everything, but density is {density}; set it to 1")
+    return _exact(shapes, density, dict.fromkeys(shapes, 1.0))
+
+
+def constant_fan_in(shape: Sequence[int], budget: int) -> int:
+    """Return the connections of each neuron of a layer that together come nearest to ``budget``, at least 1."""
+    return min(max(round(budget / shape[0]), 1), math.prod(shape[1:]))
+
+
 DISTRIBUTIONS: Mapping[str, Callable[[Shapes, float], dict[str, int]]] = {
     "erk": erk_budgets,
+    "er": er_budgets,
     "uniform": uniform_budgets,
+    "dense": dense_budgets,
 }
 
 

@@ -1,96 +1,67 @@
-"""``Rewirer``: keeps a model exactly sparse while it trains, and moves its connections.
-
-The weight itself is kept at zero where there is no connection, after every optimiser step. The forward pass then equals
-one with the mask multiplied in, and the gradient stays dense, as a straight-through mask outside the quantiser would
-leave it; nothing in the model has to change, and nothing can be exported dense by accident.
-"""
+"""``Rewirer``: keeps a model exactly sparse while it trains, and moves its connections."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.sparse.budgets import DISTRIBUTIONS
-from neurodeploy.sparse.schedules import cosine_ratio
-
-Weights = Mapping[str, torch.nn.Parameter]
-Masks = dict[str, torch.Tensor]
-GrowthScore = Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-
-
-def initial_masks(weights: Weights, *, density: float, distribution: str = "erk", seed: int = 0) -> Masks:
-    """Return one random mask a layer with exact budgets that sum to ``round(density * number of weights)``.
-
-    Positions are drawn uniformly without replacement (an Erdos-Renyi graph with a fixed number of edges). ESL-SNNs draws
-    each connection independently; the exact count makes the density testable (``algorithms.md``, section 8, row 2).
-
-    Args:
-        weights: the weight of each layer, any shape with output neurons first.
-        density: of all weights together, above 0, at most 1.
-        distribution: ``erk`` or ``uniform``.
-        seed: of the positions.
-
-    Raises:
-        TrainingError: for a density out of range, an unknown distribution, or a layer left without connection.
-    """
-    if distribution not in DISTRIBUTIONS:
-        raise TrainingError(f"sparse: unknown distribution '{distribution}'; known: {', '.join(DISTRIBUTIONS)}")
-    budgets = DISTRIBUTIONS[distribution]({name: tuple(w.shape) for name, w in weights.items()}, density)
-    generator = torch.Generator().manual_seed(seed)
-    masks = {}
-    for name, weight in weights.items():
-        mask = torch.zeros(weight.numel(), dtype=torch.bool)
-        mask[torch.randperm(weight.numel(), generator=generator)[: budgets[name]]] = True
-        masks[name] = mask.reshape(weight.shape).to(weight.device)
-    return masks
+from neurodeploy.sparse.ablation import Ablation
+from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Weights, copy_into
+from neurodeploy.sparse.masks import Pool, Scope
+from neurodeploy.sparse.schedules import ConstantPath, CosineRatio, DensityPath, Groups, Ratio
+from neurodeploy.sparse.scores import AVERAGE_DECAY, Growth, Score, drop_score, growth_rule
+from neurodeploy.sparse.selection import Caps, Swap, count_by, ranked
 
 
-def scale_sparse_init(weights: Weights, masks: Masks) -> None:
-    """Zero the masked weights in place and multiply the rest by ``1 / sqrt(layer density)``, which keeps input variance."""
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.mul_(masks[name] / math.sqrt(masks[name].float().mean().item()))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewiringEvent:
+    """What the last rewiring did to one layer. ``overlap``: fraction of the grown that had just been dropped."""
 
-
-def random_growth(gradient: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Score every position alike at random (SET, Mocanu et al. 2018)."""
-    return torch.rand(gradient.shape, generator=generator)
-
-
-def gradient_growth(gradient: torch.Tensor, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Score a position by the size of its dense gradient (RigL, Evci et al. 2020)."""
-    return gradient.abs().cpu()
-
-
-GROWTH: Mapping[str, GrowthScore] = {"random": random_growth, "gradient": gradient_growth}
+    step: int
+    ratio: float
+    dropped: int
+    grown: int
+    overlap: float
+    connections: int
 
 
 class Rewirer:
     """Masks, rewiring schedule and bookkeeping for the weights of one model and its optimiser.
 
     Call ``before_step`` between ``loss.backward()`` and ``optimizer.step()``, and ``after_step`` right after it. Every
-    ``every_steps`` steps before ``end_step`` a fraction ``cosine_ratio(step, ratio, end_step)`` of each layer's
-    connections with the smallest weights is removed, and as many are grown elsewhere: new weights start at exactly 0 and
-    the optimiser's state of all moved positions is cleared. Connections grown at the last rewiring are dropped only when
-    no older ones are left, so that a new one gets a chance to grow past the quantiser's first level.
+    ``every_steps`` steps before ``end_step`` a fraction of each group's connections with the lowest drop scores is
+    removed, and as many are grown elsewhere: new weights start at exactly 0 and the optimiser's state of all moved
+    positions is cleared. Connections grown at the last rewiring are dropped only when no older ones are left, so that a
+    new one gets a chance to grow past the quantiser's first level.
 
     Args:
-        weights: the parameters to keep sparse, by layer name.
-        masks: bool tensors of the same shapes; a copy is kept in ``masks``.
+        weights: the parameters to keep sparse, by layer name, output neurons on the first axis.
+        masks: bool tensors of the same shapes; copied.
         optimizer: the optimiser that updates them.
-        growth: ``random`` or ``gradient``.
-        ratio: fraction rewired at step 0, 0..1 (1 excluded).
+        growth: a name of ``scores.GROWTH``, or a ``Growth`` of your own.
+        drop: a name of ``scores.DROP``, or a score of your own.
+        ratio: fraction rewired at step 0, falling to 0 along a cosine (0..1, 1 excluded), or any ``Ratio``.
+        path: connections after each rewiring; by default their number stays.
+        scope: what the counts are exact for: ``layer``, ``neuron``, ``(n, m)`` blocks, or ``global``, where connections move
+            between layers.
         every_steps: optimiser steps between two rewirings, at least 1.
         end_step: no rewiring from this step on.
+        pooled_drop: choose what to drop over the whole layer and not group by group, so that small groups (of two
+            connections, say) move as well; growth fills each group up again. Default: for ``(n, m)`` blocks.
+        regrow: whether connections may be grown that were dropped in the same rewiring (they then keep their weight).
+        min_fan_in: connections that every neuron keeps; those with the highest drop scores.
+        allowed: positions by layer that may ever hold a connection; default: all.
+        caps: upper limits on groups of positions over all layers, in the order of ``weights``.
+        ablation: removes whole neurons with few salient connections; needs ``scope="neuron"``.
         seed: of random growth and of ties.
 
     Raises:
-        TrainingError: for an unknown growth rule, a value out of range, shapes that do not match, or a weight that is not
-            a parameter of its own (weight-norm recomputes it, which would undo the mask).
+        TrainingError: for an unknown rule, a value out of range, shapes that do not match, or a weight that is not a
+            parameter of its own (weight-norm recomputes it, which would undo the mask).
 
     Source: ESL-SNNs, Shen et al. 2023 (arXiv 2306.03693): sparse from scratch at constant density, prune by magnitude, grow
     at random or by gradient, every T_iter iterations. The ratio and its schedule are not given there; RigL's are used.
@@ -102,130 +73,212 @@ class Rewirer:
         masks: Masks,
         optimizer: torch.optim.Optimizer,
         *,
-        growth: str = "random",
-        ratio: float = 0.3,
+        growth: str | Growth = "random",
+        drop: str | Score = "magnitude",
+        ratio: float | Ratio = 0.3,
+        path: DensityPath | None = None,
+        scope: Scope = "layer",
         every_steps: int = 100,
         end_step: int = 10_000,
+        pooled_drop: bool | None = None,
+        regrow: bool = False,
+        min_fan_in: int = 0,
+        allowed: Masks | None = None,
+        caps: Caps | None = None,
+        ablation: Ablation | None = None,
         seed: int = 0,
     ) -> None:
-        _check(weights, masks, growth, ratio, every_steps)
+        if every_steps < 1:
+            raise TrainingError(f"sparse: every_steps is {every_steps}, must be at least 1")
+        if ablation is not None and scope != "neuron":
+            raise TrainingError(f"sparse: neuron ablation needs scope 'neuron', not {scope!r}")
         self.weights = dict(weights)
-        self.masks = {name: mask.clone() for name, mask in masks.items()}
         self.step = 0
         self.n_rewirings = 0
-        self._optimizer = optimizer
-        self._growth = GROWTH[growth]
-        self._ratio, self._every_steps, self._end_step = ratio, every_steps, end_step
+        self.events: dict[str, RewiringEvent] = {}
+        self._growth, self._drop = growth_rule(growth), drop_score(drop)
+        self._ratio = CosineRatio(ratio, end_step) if isinstance(ratio, (int, float)) else ratio
+        self._path = path or ConstantPath()
+        self._every_steps, self._end_step = every_steps, end_step
+        self._pooled_drop = isinstance(scope, tuple) if pooled_drop is None else pooled_drop
+        self._regrow, self._min_fan_in, self._caps, self._ablation = regrow, min_fan_in, caps, ablation
+        self._masked = MaskedWeights(weights, masks, optimizer)
+        self._pool = Pool(self._masked.layers, scope)
+        self._allowed = self._pool.join(allowed or {n: torch.ones_like(m) for n, m in self.masks.items()})
+        self._budgets = {name: int(mask.sum()) for name, mask in self.masks.items()}
         self._generator = torch.Generator().manual_seed(seed)
-        self._born = {name: torch.zeros(mask.shape, dtype=torch.int32) for name, mask in masks.items()}
-        self._seen = {name: mask.clone() for name, mask in masks.items()}
-        self._dense_gradient: dict[str, torch.Tensor] = {}
-        self._apply_masks()
 
     def before_step(self) -> None:
-        """Keep the dense gradients where this step ends in a rewiring, then zero those of absent connections."""
-        self._dense_gradient = {}
-        for name, weight in self.weights.items():
-            if weight.grad is None:
-                raise TrainingError(f"sparse: layer '{name}' has no gradient; call before_step after loss.backward()")
-            if self._due():
-                self._dense_gradient[name] = weight.grad.detach().clone()
-            weight.grad.mul_(self.masks[name])
+        """Gather what growth needs of the dense gradients, then zero those of absent connections."""
+        self._masked.require_gradients()
+        for layer in self._masked.layers.values():
+            self._gather(layer)
+        self._masked.mask_gradients()
 
     def after_step(self) -> None:
         """Zero absent weights and their optimiser state, and rewire where it is due."""
         due = self._due()
-        self._apply_masks()
+        self._masked.apply()
         self.step += 1
         if due:
-            for name in self.weights:
-                self._rewire(name)
-            self.n_rewirings += 1
-            self._apply_masks()
+            self._rewire()
+
+    def end_epoch(self) -> None:
+        """Nothing happens at the end of an epoch; other methods have rules that do."""
+
+    @property
+    def masks(self) -> Masks:
+        """The masks by layer name; not copies."""
+        return self._masked.masks
 
     @property
     def ratio(self) -> float:
-        """Fraction of connections that a rewiring at the current step moves."""
-        return cosine_ratio(self.step, self._ratio, self._end_step)
+        """Fraction of all connections that a rewiring now would ask to move."""
+        if self.step + 1 >= self._end_step:
+            return 0.0
+        groups = self._groups()
+        return float((self._ratio(groups) * groups.counts).sum() / max(int(groups.counts.sum()), 1))
 
     def density(self) -> dict[str, float]:
         """Return the mask density by layer."""
-        return {name: mask.float().mean().item() for name, mask in self.masks.items()}
+        return self._masked.density()
 
     def explored(self) -> dict[str, float]:
         """Return, by layer, the fraction of all possible connections that have existed at some time (ITOP's R_s)."""
-        return {name: seen.float().mean().item() for name, seen in self._seen.items()}
+        return self._masked.explored()
+
+    def alive(self) -> dict[str, torch.Tensor]:
+        """Return, by layer, which output neurons no rule has removed."""
+        return {name: layer.alive.clone() for name, layer in self._masked.layers.items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything a rewirer of the same settings needs to go on: tensors and whole numbers."""
+        numbers = {"step": self.step, "n_rewirings": self.n_rewirings}
+        budgets = {f"budget/{name}": budget for name, budget in self._budgets.items()}
+        return {**self._masked.state_dict(), **numbers, **budgets, "generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what ``state_dict`` gave.
+
+        Raises:
+            TrainingError: where something is missing or belongs to other layers.
+        """
+        wanted = self.state_dict()
+        if missing := sorted(set(wanted) - set(state)):
+            raise TrainingError(f"sparse: the saved state lacks '{missing[0]}'; it belongs to another model or method")
+        generator = torch.empty_like(wanted["generator"])
+        copy_into(generator, state, "generator")
+        self._masked.load_state_dict(state)
+        self._generator.set_state(generator)
+        self.step, self.n_rewirings = int(state["step"]), int(state["n_rewirings"])
+        self._budgets = {name: int(state[f"budget/{name}"]) for name in self._budgets}
 
     def _due(self) -> bool:
         next_step = self.step + 1
-        return next_step % self._every_steps == 0 and next_step < self._end_step and self.ratio > 0
+        return next_step % self._every_steps == 0 and next_step < self._end_step
 
-    def _rewire(self, name: str) -> None:
-        """Move ``floor(ratio * k)`` connections of one layer; the count ``k`` stays exactly the same."""
-        mask, weight = self.masks[name].flatten(), self.weights[name].detach().flatten()
-        active = mask.nonzero().squeeze(1).cpu()
-        inactive = (~mask).nonzero().squeeze(1).cpu()
-        n_move = min(int(self.ratio * len(active)), len(inactive))
-        if n_move == 0:
-            return
-        newest = (
-            self._born[name].flatten()[active] == self.n_rewirings if self.n_rewirings else torch.zeros(len(active))
+    def _gather(self, layer: SparseLayer) -> None:
+        gradient = layer.weight.grad.detach()  # type: ignore[union-attr]
+        layer.gradient = gradient.clone() if self._due() else None
+        if self._growth.gathers == "average":
+            layer.memory.mul_(AVERAGE_DECAY).add_(gradient, alpha=1 - AVERAGE_DECAY)
+        elif self._growth.gathers == "sum":
+            layer.memory.add_(gradient, alpha=self._masked.learning_rate(layer))
+
+    def _groups(self) -> Groups:
+        pool = self._pool
+        existing = pool.join(self.masks).nonzero().squeeze(1)
+        group = pool.group[existing]
+        return Groups(
+            step=self.step,
+            every_steps=self._every_steps,
+            sizes=pool.join(self.weights)[existing].abs(),
+            group=group,
+            counts=count_by(group, pool.n_groups),
+            capacity=pool.capacity,
         )
-        size = weight[active.to(weight.device)].abs().cpu()
-        drop = active[_order(size, self._generator, then_by=newest)[:n_move]]
-        score = self._growth(self._dense_gradient[name].flatten(), self._generator)[inactive]
-        grow = inactive[_order(-score, self._generator)[:n_move]]
-        self._move(name, drop, grow)
 
-    def _move(self, name: str, drop: torch.Tensor, grow: torch.Tensor) -> None:
-        mask, weight = self.masks[name], self.weights[name]
-        with torch.no_grad():
-            mask.view(-1)[drop.to(mask.device)] = False
-            mask.view(-1)[grow.to(mask.device)] = True
-            moved = torch.cat([drop, grow]).to(weight.device)
-            weight.view(-1)[moved] = 0
-            for state in self._moments(weight):
-                state.view(-1)[moved] = 0
-        self._born[name].view(-1)[grow] = self.n_rewirings + 1
-        self._seen[name] |= mask
+    def _rewire(self) -> None:
+        """Move ``floor(ratio * k)`` connections of every group, and bring its count to what the path asks for."""
+        pool, layers = self._pool, self._masked.layers
+        groups = self._groups()
+        ratio = self._ratio(groups)
+        keep = pool.join({n: self._drop(layer, self._generator) for n, layer in layers.items()})
+        grow = pool.join({n: self._growth.score(layer, self._generator) for n, layer in layers.items()})
+        n_drop = self._pooled(ratio, groups, keep) if self._pooled_drop else _whole(ratio * groups.counts)
+        target = self._path(groups)
+        if self._ablation is not None:
+            target = self._ablate(groups, keep, grow, n_drop)
+        loss = groups.counts - target
+        n_drop = torch.maximum(n_drop, loss)
+        drop, new = self._swap(keep, grow).choose(n_drop, n_drop - loss, self._generator)
+        self._move(drop, new, ratio)
 
-    def _apply_masks(self) -> None:
-        with torch.no_grad():
-            for name, weight in self.weights.items():
-                weight.mul_(self.masks[name])
-                for state in self._moments(weight):
-                    state.mul_(self.masks[name])
+    def _pooled(self, ratio: torch.Tensor, groups: Groups, keep: torch.Tensor) -> torch.Tensor:
+        """Return how many connections each group loses when the lowest of a whole layer are dropped."""
+        pool, n_drop = self._pool, torch.zeros_like(groups.counts)
+        active = pool.join(self.masks)
+        newest = self._newest()
+        for name, part in pool.part.items():
+            asked = _whole((ratio * groups.counts)[pool.groups[name]].sum())
+            existing = active[part].nonzero().squeeze(1) + part.start
+            together = torch.zeros_like(existing)
+            order = ranked(keep[existing], together, self._generator, newest[existing])
+            n_drop += count_by(pool.group[existing[order[: int(asked)]]], pool.n_groups)
+        return n_drop
 
-    def _moments(self, weight: torch.nn.Parameter) -> list[torch.Tensor]:
-        """Return the optimiser's tensors that hold one number per weight (momentum, Adam's two moments)."""
-        state: Mapping[str, Any] = self._optimizer.state.get(weight, {})
-        return [v for v in state.values() if isinstance(v, torch.Tensor) and v.shape == weight.shape]
+    def _newest(self) -> torch.Tensor:
+        born = self._pool.join({n: layer.born for n, layer in self._masked.layers.items()})
+        return (born == self.n_rewirings) & (self.n_rewirings > 0)
 
+    def _swap(self, keep: torch.Tensor, grow: torch.Tensor) -> Swap:
+        alive = torch.cat([layer.alive for layer in self._masked.layers.values()])
+        return Swap(
+            active=self._pool.join(self.masks),
+            allowed=self._allowed,
+            keep=keep,
+            grow=grow,
+            newest=self._newest(),
+            group=self._pool.group,
+            neuron=self._pool.neuron,
+            min_fan_in=alive.long() * self._min_fan_in,
+            caps=self._caps,
+            regrow=self._regrow,
+        )
 
-def _order(key: torch.Tensor, generator: torch.Generator, then_by: torch.Tensor | None = None) -> torch.Tensor:
-    """Return indices that sort by ``then_by`` (where given), then by ``key``, ties in random order."""
-    order = torch.randperm(len(key), generator=generator)
-    order = order[torch.argsort(key[order], stable=True)]
-    return order if then_by is None else order[torch.argsort(then_by[order].to(torch.uint8), stable=True)]
-
-
-def _check(weights: Weights, masks: Masks, growth: str, ratio: float, every_steps: int) -> None:
-    if growth not in GROWTH:
-        raise TrainingError(f"sparse: unknown growth rule '{growth}'; known: {', '.join(GROWTH)}")
-    if not 0 <= ratio < 1:
-        raise TrainingError(f"sparse: ratio is {ratio}, must be at least 0 and below 1")
-    if every_steps < 1:
-        raise TrainingError(f"sparse: every_steps is {every_steps}, must be at least 1")
-    if set(weights) != set(masks):
-        raise TrainingError(f"sparse: weights {sorted(weights)} and masks {sorted(masks)} name different layers")
-    for name, weight in weights.items():
-        if not (isinstance(weight, torch.nn.Parameter) and weight.is_leaf):
-            raise TrainingError(
-                f"sparse: the weight of layer '{name}' is computed from other parameters (weight-norm?), so a mask on it "
-                "would be undone; build the layer without weight-norm"
+    def _move(self, drop: torch.Tensor, grow: torch.Tensor, ratio: torch.Tensor) -> None:
+        both = torch.isin(grow, drop)
+        stays = grow[both]
+        moved = self._pool.split(drop[~torch.isin(drop, stays)]), self._pool.split(grow[~both])
+        regrown = self._pool.split(stays)
+        self.n_rewirings += 1
+        for name, layer in self._masked.layers.items():
+            dropped, grown, back = moved[0][name], moved[1][name], regrown[name]
+            self._masked.move(name, dropped, grown, self.n_rewirings)
+            if self._growth.gathers == "sum":
+                layer.memory.zero_()
+            layer.gradient = None
+            self.events[name] = RewiringEvent(
+                step=self.step,
+                ratio=ratio[self._pool.groups[name]].mean().item(),
+                dropped=len(dropped) + len(back),
+                grown=len(grown) + len(back),
+                overlap=len(back) / max(len(grown) + len(back), 1),
+                connections=int(layer.mask.sum()),
             )
-        if masks[name].shape != weight.shape or masks[name].dtype != torch.bool:
-            raise TrainingError(
-                f"sparse: mask of layer '{name}' is {masks[name].dtype} {tuple(masks[name].shape)}, "
-                f"must be bool {tuple(weight.shape)}"
-            )
+
+    def _ablate(self, groups: Groups, keep: torch.Tensor, grow: torch.Tensor, n_drop: torch.Tensor) -> torch.Tensor:
+        """Remove neurons with few salient connections and return the equal fan-in of the others, by group."""
+        assert self._ablation is not None
+        target = torch.zeros_like(groups.counts)
+        for name, layer in self._masked.layers.items():
+            part, rows = self._pool.part[name], self._pool.groups[name]
+            self._ablation.update(layer, keep[part], grow[part], int(n_drop[rows].sum()))
+            fan_in = min(self._budgets[name] // max(int(layer.alive.sum()), 1), layer.fan_in)
+            target[rows] = layer.alive.long() * fan_in
+        return target
+
+
+def _whole(counts: torch.Tensor) -> torch.Tensor:
+    """Round down to integers, forgiving the rounding of a product that should be whole."""
+    return torch.floor(counts + 1e-9).long()

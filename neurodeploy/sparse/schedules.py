@@ -1,8 +1,53 @@
-"""The rewiring ratio over training: which fraction of a layer's connections moves at a step."""
+"""How much moves at a rewiring (ratios), and how many connections there are after it (density paths).
+
+Both are asked once a rewiring with a ``Groups`` record and answer for all groups at once. A group is a layer, a neuron, a
+block of N:M sparsity, or the whole model (``masks.grouping``).
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.pq import DEFAULT, PqSettings, ratio_by_group
+from neurodeploy.sparse.selection import share_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Groups:
+    """The existing connections at a rewiring.
+
+    ``sizes``: ``|w|`` of each, float ``(n,)``; ``group``: group of each, int64 ``(n,)``; ``counts``: connections of each
+    group, int64; ``capacity``: positions of each group, int64. ``step`` counts optimiser steps from 1; a rewiring comes
+    every ``every_steps`` of them.
+    """
+
+    step: int
+    every_steps: int
+    sizes: torch.Tensor
+    group: torch.Tensor
+    counts: torch.Tensor
+    capacity: torch.Tensor
+
+    def crosses(self, period: int) -> bool:
+        """Return whether a multiple of ``period`` steps was reached since the rewiring before."""
+        return self.step // period > (self.step - self.every_steps) // period
+
+
+class Ratio(Protocol):
+    """Returns the fraction of its connections that each group moves, float64 ``(n_groups,)`` in 0..1."""
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor: ...
+
+
+class DensityPath(Protocol):
+    """Returns the connections that each group has after the rewiring, int64 ``(n_groups,)``."""
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor: ...
 
 
 def cosine_ratio(step: int, initial: float, end_step: int) -> float:
@@ -16,3 +61,123 @@ def cosine_ratio(step: int, initial: float, end_step: int) -> float:
     if step >= end_step:
         return 0.0
     return initial / 2 * (1 + math.cos(math.pi * step / end_step))
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantRatio:
+    """The same fraction for every group at every rewiring, 0..1 (1 excluded)."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        _check_ratio(self.value)
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        return torch.full((len(groups.counts),), self.value, dtype=torch.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class CosineRatio:
+    """``cosine_ratio`` of the step, from ``initial`` (0..1, 1 excluded) to 0 at ``end_step``."""
+
+    initial: float
+    end_step: int
+
+    def __post_init__(self) -> None:
+        _check_ratio(self.initial)
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        value = cosine_ratio(groups.step, self.initial, self.end_step)
+        return torch.full((len(groups.counts),), value, dtype=torch.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class PqRatio:
+    """The PQ ratio of each group's weights, times a cosine from 1 to 0 over every ``anneal_steps`` where given."""
+
+    settings: PqSettings = DEFAULT
+    anneal_steps: int | None = None
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        ratio = ratio_by_group(groups.sizes, groups.group, len(groups.counts), self.settings)
+        if self.anneal_steps is None:
+            return ratio
+        return ratio * cosine_ratio(groups.step % self.anneal_steps, 1.0, self.anneal_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class ConstantPath:
+    """Every group keeps its number of connections."""
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        return groups.counts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CubicPath:
+    """All groups together fall from density ``initial`` to ``final`` along a cubic curve between two steps.
+
+    ``d(t) = final + (initial - final) * (1 - (t - start_step) / (end_step - start_step))**3``. With ``by_magnitude`` the
+    groups share ``d(t)`` as the globally largest weights lie in them (GraNet, Liu et al. 2021), else in proportion to what
+    they have.
+    """
+
+    initial: float
+    final: float
+    start_step: int
+    end_step: int
+    by_magnitude: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 < self.final <= self.initial <= 1 or not 0 <= self.start_step < self.end_step:
+            raise TrainingError(
+                f"sparse: a cubic path from density {self.initial} to {self.final} between steps {self.start_step} and "
+                f"{self.end_step} is not possible; densities fall within 0..1, steps rise"
+            )
+
+    def density(self, step: int) -> float:
+        """Return the density aimed at after the rewiring at ``step``."""
+        passed = min(max((step - self.start_step) / (self.end_step - self.start_step), 0.0), 1.0)
+        return self.final + (self.initial - self.final) * (1 - passed) ** 3
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        total = min(round(self.density(groups.step) * int(groups.capacity.sum())), int(groups.counts.sum()))
+        if self.by_magnitude:
+            largest = torch.argsort(groups.sizes, descending=True, stable=True)[:total]
+            return torch.bincount(groups.group[largest], minlength=len(groups.counts))
+        return share_out(groups.counts.double() * (total / int(groups.counts.sum())), total, groups.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PqShrink:
+    """At the end of every iteration of ``iteration_steps`` steps each group loses ``floor(c * k)`` connections.
+
+    ``c`` is the PQ ratio of the group, ``k`` what it has. The whole never falls below density ``floor``; where it would,
+    the last loss is shared in proportion. Within an iteration the counts stay.
+    """
+
+    iteration_steps: int
+    floor: float = 0.0
+    settings: PqSettings = DEFAULT
+
+    def __post_init__(self) -> None:
+        if self.iteration_steps < 1 or not 0 <= self.floor < 1:
+            raise TrainingError(
+                f"sparse: PQ shrink has iterations of {self.iteration_steps} steps (must be 1 or more) and density floor "
+                f"{self.floor} (must be in 0..1, 1 excluded)"
+            )
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        if not groups.crosses(self.iteration_steps):
+            return groups.counts
+        ratio = ratio_by_group(groups.sizes, groups.group, len(groups.counts), self.settings)
+        loss = torch.floor(ratio * groups.counts + 1e-9).long()
+        at_most = max(int(groups.counts.sum()) - round(self.floor * int(groups.capacity.sum())), 0)
+        if int(loss.sum()) > at_most:
+            loss = share_out(loss.double() * (at_most / int(loss.sum())), at_most, loss)
+        return groups.counts - loss
+
+
+def _check_ratio(value: float) -> None:
+    if not 0 <= value < 1:
+        raise TrainingError(f"sparse: ratio is {value}, must be at least 0 and below 1")

@@ -16,7 +16,8 @@ from neurodeploy.activity import Samples, save_samples
 from neurodeploy.data import INPUT_NAME, encode, load_splits
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.recipe import Recipe
-from neurodeploy.sparse.rewirer import Rewirer, initial_masks, scale_sparse_init
+from neurodeploy.sparse.masks import initial_masks, scale_sparse_init
+from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.train.checkpoint import save_checkpoint
 from neurodeploy.train.slayer import SlayerNetwork, build
 

@@ -7,7 +7,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
 from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.sparse.rewirer import Rewirer, initial_masks, scale_sparse_init  # noqa: E402
+from neurodeploy.sparse.masks import initial_masks, scale_sparse_init  # noqa: E402
+from neurodeploy.sparse.rewirer import Rewirer  # noqa: E402
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),
@@ -36,10 +37,10 @@ def _steps(model, rewirer: Rewirer, n: int, seed: int = 1):
     generator = torch.Generator().manual_seed(seed)
     for _ in range(n):
         x, y = torch.randn(16, 20, generator=generator), torch.randint(5, (16,), generator=generator)
-        rewirer._optimizer.zero_grad()
+        rewirer._masked.optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(x), y).backward()
         rewirer.before_step()
-        rewirer._optimizer.step()
+        rewirer._masked.optimizer.step()
         rewirer.after_step()
         yield
 
@@ -96,7 +97,7 @@ def test_t05_t06_new_weights_and_their_moments_start_at_zero(optimizer):
     moved = before ^ rewirer.masks["a"]
     assert moved.any()
     assert not model[0].weight[moved].any()
-    moments = rewirer._moments(model[0].weight)
+    moments = rewirer._masked.moments(rewirer._masked.layers["a"])
     assert moments
     assert all(not m[moved].any() for m in moments)
 
@@ -160,11 +161,11 @@ def test_t13_random_and_gradient_growth_lead_to_different_masks():
 def test_t15_the_observed_gradient_is_dense():
     model = _model()
     rewirer = _rewirer(model, growth="gradient", every_steps=1)
-    rewirer._optimizer.zero_grad()
+    rewirer._masked.optimizer.zero_grad()
     model(torch.randn(4, 20)).sum().backward()
     rewirer.before_step()
     absent = ~rewirer.masks["b"]
-    assert rewirer._dense_gradient["b"][absent].any()
+    assert rewirer._masked.layers["b"].gradient[absent].any()
     assert not model[2].weight.grad[absent].any()
 
 
@@ -176,7 +177,7 @@ def test_drop_takes_the_smallest_weights():
     x, y = torch.randn(16, 20, generator=generator), torch.randint(5, (16,), generator=generator)
     torch.nn.functional.cross_entropy(model(x), y).backward()
     rewirer.before_step()
-    rewirer._optimizer.step()
+    rewirer._masked.optimizer.step()
     size = model[0].weight.detach().abs().clone()
     rewirer.after_step()
     dropped = before & ~rewirer.masks["a"]

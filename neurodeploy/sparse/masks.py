@@ -1,0 +1,145 @@
+"""Where connections are at the start, and by which groups they are counted afterwards."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.budgets import DISTRIBUTIONS, constant_fan_in
+from neurodeploy.sparse.layers import Masks, SparseLayer, Weights
+from neurodeploy.sparse.selection import ranked, take
+
+Scope = str | tuple[int, int]
+"""``layer``, ``neuron``, ``global``, or ``(n, m)``: at most ``n`` connections in every ``m`` successive inputs."""
+
+
+def find_weights(module: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> dict[str, torch.nn.Parameter]:
+    """Return the weights of any module that can be kept sparse: parameters of two or more axes, by their full name.
+
+    Args:
+        module: Linear, Conv, recurrent and slayer synapses, and anything else with neurons on the first axis.
+        patterns: shell patterns of the names wanted, such as ``"features.*"``; ``"!*head*"`` takes names out again.
+
+    Raises:
+        TrainingError: where a pattern matches nothing; lists the names there are.
+    """
+    all_weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.numel() > max(p.shape)}
+    chosen: dict[str, torch.nn.Parameter] = {}
+    for pattern in patterns:
+        hits = fnmatch.filter(all_weights, pattern.removeprefix("!"))
+        if not hits:
+            raise TrainingError(
+                f"sparse: no weight is named '{pattern}'; there are: {', '.join(all_weights) or 'none'}"
+            )
+        for name in hits:
+            if pattern.startswith("!"):
+                chosen.pop(name, None)
+            else:
+                chosen[name] = all_weights[name]
+    return chosen
+
+
+def initial_masks(
+    weights: Weights, *, density: float, distribution: str = "erk", scope: Scope = "layer", seed: int = 0
+) -> Masks:
+    """Return one random mask a layer with exact counts.
+
+    Positions are drawn uniformly without replacement (an Erdos-Renyi graph with a fixed number of edges). ESL-SNNs draws
+    each connection independently; the exact count makes the density testable (``algorithms.md``, section 8, row 2).
+
+    Args:
+        weights: the weight of each layer, any shape with output neurons first.
+        density: of all weights together, above 0, at most 1. The counts sum to ``round(density * number of weights)``,
+            unless ``scope`` rounds them: to equal rows (``neuron``), or to ``n`` in every ``m`` (which sets the density).
+        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``, ``dense``.
+        scope: what the counts are exact for.
+        seed: of the positions.
+
+    Raises:
+        TrainingError: for a density out of range, an unknown distribution, or a layer left without connection.
+    """
+    if distribution not in DISTRIBUTIONS:
+        raise TrainingError(f"sparse: unknown distribution '{distribution}'; known: {', '.join(DISTRIBUTIONS)}")
+    shapes = {name: tuple(w.shape) for name, w in weights.items()}
+    budgets = DISTRIBUTIONS[distribution](shapes, density)
+    generator = torch.Generator().manual_seed(seed)
+    masks = {}
+    for name, weight in weights.items():
+        group = grouping(shapes[name], scope)
+        counts = _counts(shapes[name], budgets[name], scope, group)
+        order = ranked(torch.zeros(weight.numel()), group, generator)
+        mask = torch.zeros(weight.numel(), dtype=torch.bool)
+        mask[take(order, group, counts)] = True
+        masks[name] = mask.reshape(weight.shape).to(weight.device)
+    return masks
+
+
+def grouping(shape: Sequence[int], scope: Scope) -> torch.Tensor:
+    """Return the group of every position of a weight in C order, numbered from 0, int64 ``(prod(shape),)``."""
+    size, fan_in = math.prod(shape), math.prod(shape[1:])
+    position = torch.arange(size)
+    if scope in ("layer", "global"):
+        return torch.zeros(size, dtype=torch.int64)
+    if scope == "neuron":
+        return position // fan_in
+    if not (isinstance(scope, tuple) and len(scope) == 2 and 0 < scope[0] <= scope[1]):
+        raise TrainingError(f"sparse: unknown scope {scope!r}; known: layer, neuron, global, or (n, m) with 0 < n <= m")
+    blocks_a_row = -(-fan_in // scope[1])
+    return position // fan_in * blocks_a_row + position % fan_in // scope[1]
+
+
+def scale_sparse_init(weights: Weights, masks: Mapping[str, torch.Tensor]) -> None:
+    """Zero the masked weights in place and multiply the rest by ``1 / sqrt(layer density)``, which keeps input variance."""
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.mul_(masks[name] / math.sqrt(masks[name].float().mean().item()))
+
+
+class Pool:
+    """All positions of all layers as one line, with the group and the neuron of each; tensors on the CPU.
+
+    ``group`` and ``neuron`` are int64 ``(n_positions,)``; ``capacity`` is the positions of each group; ``part`` the slice
+    of each layer; ``groups`` the groups of each layer.
+    """
+
+    def __init__(self, layers: Mapping[str, SparseLayer], scope: Scope) -> None:
+        self.part: dict[str, slice] = {}
+        self.groups: dict[str, slice] = {}
+        group, neuron = [], []
+        n_positions = n_groups = n_neurons = 0
+        for name, layer in layers.items():
+            own = grouping(layer.mask.shape, scope)
+            self.part[name] = slice(n_positions, n_positions + len(own))
+            group.append(own if scope == "global" else own + n_groups)
+            neuron.append(grouping(layer.mask.shape, "neuron") + n_neurons)
+            n_positions += len(own)
+            n_neurons += layer.n_neurons
+            last = 1 if scope == "global" else n_groups + int(own[-1]) + 1
+            self.groups[name] = slice(0 if scope == "global" else n_groups, last)
+            n_groups = last
+        self.group, self.neuron = torch.cat(group), torch.cat(neuron)
+        self.n_groups, self.n_neurons = n_groups, n_neurons
+        self.capacity = torch.bincount(self.group, minlength=n_groups)
+
+    def join(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """Return tensors of the layers as one line on the CPU."""
+        return torch.cat([values[name].detach().flatten().cpu() for name in self.part])
+
+    def split(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return positions on the line as flat positions within each layer."""
+        return {
+            name: positions[(positions >= part.start) & (positions < part.stop)] - part.start
+            for name, part in self.part.items()
+        }
+
+
+def _counts(shape: Sequence[int], budget: int, scope: Scope, group: torch.Tensor) -> torch.Tensor:
+    if scope in ("layer", "global"):
+        return torch.tensor([budget])
+    if scope == "neuron":
+        return torch.full((shape[0],), constant_fan_in(shape, budget))
+    return torch.bincount(group).clamp(max=scope[0])  # type: ignore[arg-type]

@@ -1,0 +1,123 @@
+"""Which connections to drop and which to grow: scores of every position of a layer, higher means keep or grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.layers import SparseLayer
+
+Score = Callable[[SparseLayer, torch.Generator], torch.Tensor]
+"""Takes a layer and a generator, gives a tensor of the weight's shape."""
+
+
+def magnitude(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
+    """Keep large weights."""
+    return layer.weight.detach().abs()
+
+
+def per_sign(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
+    """Keep the large weights of either sign: the rank by size among active weights of the same sign, 0..1.
+
+    Dropping the lowest fraction of these ranks drops the same fraction of positive and of negative connections, up to one
+    connection; a weight of exactly 0 counts as positive.
+
+    Source: Mocanu et al. 2018 (SET): the smallest positive and the largest negative weights are removed separately.
+    """
+    weight = layer.weight.detach()
+    rank = torch.zeros_like(weight)
+    for chosen in (layer.mask & (weight < 0), layer.mask & (weight >= 0)):
+        size = weight[chosen].abs()
+        order = torch.empty(len(size), dtype=weight.dtype, device=weight.device)
+        order[torch.argsort(size, stable=True)] = torch.arange(len(size), dtype=weight.dtype, device=weight.device)
+        rank[chosen] = (order + 0.5) / max(len(size), 1)
+    return rank
+
+
+def taylor(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
+    """Keep weights whose removal changes the loss most, to first order: ``(w * dL/dw)**2``."""
+    return (layer.weight.detach() * _gradient(layer)).square()
+
+
+def random_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
+    """Grow any position alike (SET, Mocanu et al. 2018)."""
+    return torch.rand(layer.mask.shape, generator=generator)
+
+
+def unseen_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
+    """Grow at random, positions first that never held a connection (raises ITOP's explored ratio fastest)."""
+    return torch.rand(layer.mask.shape, generator=generator) + (~layer.seen).cpu()
+
+
+def gradient_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
+    """Grow where the dense gradient of the last step is largest (RigL, Evci et al. 2020)."""
+    return _gradient(layer).abs()
+
+
+def memory_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
+    """Grow where the gathered dense gradient is largest: its running average, or its sum since the last rewiring."""
+    return layer.memory.abs()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """A growth rule: its score, and what the engine gathers for it from the dense gradient.
+
+    ``gathers``: ``gradient`` of the last step alone (``layer.gradient``), the running ``average``
+    ``m = 0.9 m + 0.1 g``, or the ``sum`` since the last rewiring (both ``layer.memory``).
+    """
+
+    score: Score
+    gathers: Literal["gradient", "average", "sum"] = "gradient"
+
+
+DROP: Mapping[str, Score] = {"magnitude": magnitude, "per_sign": per_sign, "taylor": taylor}
+
+GROWTH: Mapping[str, Growth] = {
+    "random": Growth(score=random_growth),
+    "gradient": Growth(score=gradient_growth),
+    "unseen": Growth(score=unseen_growth),
+    "momentum": Growth(score=memory_growth, gathers="average"),
+    "displacement": Growth(score=memory_growth, gathers="sum"),
+}
+
+AVERAGE_DECAY = 0.9
+"""Decay per step of the running average that ``momentum`` growth reads (sparse_learning and GraNet use SGD's 0.9)."""
+
+
+def growth_rule(rule: str | Growth) -> Growth:
+    """Return the growth rule of that name, or the rule itself.
+
+    Raises:
+        TrainingError: for an unknown name, and for ``masked_momentum``: an optimiser's buffer that is masked at every step
+            is zero at all absent positions except those just dropped, so growth from it undoes the drop (99 % of grown
+            connections had just been dropped, ``algorithms.md`` 11.2).
+    """
+    if isinstance(rule, Growth):
+        return rule
+    if rule == "masked_momentum":
+        raise TrainingError(
+            "sparse: growth 'masked_momentum' is refused: a masked momentum buffer knows only the connections just dropped "
+            "and grows them again; use 'momentum', which averages the dense gradient itself"
+        )
+    if rule not in GROWTH:
+        raise TrainingError(f"sparse: unknown growth rule '{rule}'; known: {', '.join(GROWTH)}")
+    return GROWTH[rule]
+
+
+def drop_score(rule: str | Score) -> Score:
+    """Return the drop score of that name, or the score itself; raises ``TrainingError`` for an unknown name."""
+    if callable(rule):
+        return rule
+    if rule not in DROP:
+        raise TrainingError(f"sparse: unknown drop score '{rule}'; known: {', '.join(DROP)}")
+    return DROP[rule]
+
+
+def _gradient(layer: SparseLayer) -> torch.Tensor:
+    assert layer.gradient is not None, "the engine keeps the gradient before a rewiring"
+    return layer.gradient
