@@ -10,7 +10,7 @@ import pytest
 
 import neurodeploy
 
-NEEDS_TORCH = ("neurodeploy.train", "neurodeploy.sparse.rewirer", "neurodeploy.simulate.lava.worker")
+NEEDS_TORCH = ("neurodeploy.train", "neurodeploy.sparse", "neurodeploy.simulate.lava.worker")
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(neurodeploy.__path__, "neurodeploy.")
