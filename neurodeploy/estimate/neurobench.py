@@ -1,0 +1,139 @@
+"""Activity metrics with the definitions of NeuroBench 2.3.0, from integers and spikes alone.
+
+NeuroBench counts a front end without the chip's lag: ``T`` calls of each layer. Here a population's ``T`` steps are those
+from its ``first_step`` on, and a projection carries in them what arrives there: ``T`` is the number of input steps.
+
+Source: Yik et al., NeuroBench, Nature Communications 2025; definitions read in the package ``neurobench`` 2.3.0
+(``metrics/static``, ``metrics/workload``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Events
+from neurodeploy.errors import EstimateError
+from neurodeploy.mapping.synapses import matrix_of
+from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters
+
+BYTES_PER_WEIGHT = 4
+"""Size of a float32 weight, as NeuroBench sees it in a torch model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeuroBench:
+    """Metrics of NeuroBench, per sample where they count operations.
+
+    Args:
+        footprint_bytes: weights times their size, zeros included (no buffers of a front end's neuron modules).
+        parameters: number of weights, zeros included.
+        connection_sparsity: share of weights that are zero, rounded to 4 decimals.
+        activation_sparsity: share of neurons and steps without a spike.
+        effective_acs: synapses with a weight that a spike met, a sample.
+        effective_macs: 0, since all spikes are binary.
+        dense_ops: the same if every weight and every input were not zero. A pool has neither weights nor operations.
+        membrane_updates: changes of the voltage, a sample; None without the probes ``(population, "v")``.
+        n_steps: steps ``T`` of each population that were counted.
+    """
+
+    footprint_bytes: int
+    parameters: int
+    connection_sparsity: float
+    activation_sparsity: float
+    effective_acs: float
+    effective_macs: float
+    dense_ops: float
+    membrane_updates: float | None
+    n_steps: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the metrics as plain values."""
+        return asdict(self)
+
+
+def neurobench_metrics(
+    network: Network, activity: Activity, *, n_steps: int | None = None, bytes_per_weight: int = BYTES_PER_WEIGHT
+) -> NeuroBench:
+    """Return the metrics of a run.
+
+    Args:
+        network: the network that ran.
+        activity: what it did; with the probes ``(population, "v")`` of all populations also membrane updates.
+        n_steps: steps ``T`` of a sample; by default the steps of the run less the depth of the network.
+        bytes_per_weight: size of a weight for the footprint.
+
+    Raises:
+        EstimateError: if the activity is of another network, too short, or holds graded spikes.
+    """
+    steps = activity.n_steps - network.depth if n_steps is None else n_steps
+    _check(network, activity, steps)
+    weights = [p for p in network.projections if not isinstance(p.synapses, Pool)]
+    parameters = sum(n_parameters(p) for p in weights)
+    spikes = sum(_spikes(activity.spikes[p.name], p.first_step, steps) for p in network.populations)
+    places = sum(p.size for p in network.populations) * steps * activity.n_samples
+    operations = [_operations(network, p, activity, steps) for p in weights]
+    return NeuroBench(
+        footprint_bytes=parameters * bytes_per_weight,
+        parameters=parameters,
+        connection_sparsity=round((parameters - sum(n_nonzero(p) for p in weights)) / max(1, parameters), 4),
+        activation_sparsity=(places - spikes) / places,
+        effective_acs=sum(effective for effective, _ in operations) / activity.n_samples,
+        effective_macs=0.0,
+        dense_ops=float(sum(dense for _, dense in operations)),
+        membrane_updates=_membrane_updates(network, activity, steps),
+        n_steps=steps,
+    )
+
+
+def _check(network: Network, activity: Activity, steps: int) -> None:
+    if activity.network != network.fingerprint:
+        raise EstimateError("estimate: the activity is of another network; simulate this one again")
+    if steps < 1 or steps + network.depth > activity.n_steps:
+        raise EstimateError(
+            f"estimate: {steps} steps of a sample need a run of {steps + network.depth}, this one has {activity.n_steps}"
+        )
+    graded = [name for name, events in activity.spikes.items() if events.payload is not None]
+    if graded:
+        raise EstimateError(f"estimate: '{graded[0]}' has graded spikes, which these metrics do not cover")
+
+
+def _inside(events: Events, first: int, steps: int) -> NDArray[np.bool_]:
+    return (events.step >= first) & (events.step < first + steps)
+
+
+def _spikes(events: Events, first: int, steps: int) -> int:
+    return int(np.count_nonzero(_inside(events, first, steps)))
+
+
+def _operations(network: Network, projection: Projection, activity: Activity, steps: int) -> tuple[int, int]:
+    """Return effective operations of all samples, and dense operations of one sample."""
+    matrix = matrix_of(projection)
+    events, start = activity.spikes[projection.source], network.population(projection.target).first_step - 1
+    delay = np.broadcast_to(projection.delay, ()) if isinstance(projection.delay, int) else projection.delay
+    if delay.ndim == 2:
+        delay = delay[matrix.target, matrix.source]
+    elif delay.ndim == 1:
+        delay = delay[matrix.source]
+    effective = 0
+    for d in np.unique(delay):
+        own = matrix.source[np.broadcast_to(delay == d, matrix.source.shape)]
+        fan_out = np.bincount(own, minlength=matrix.n_source)
+        effective += int(fan_out[events.neuron[_inside(events, start - int(d), steps)]].sum())
+    every = matrix_of(projection, zeros=True).source.size if isinstance(projection.synapses, Conv) else None
+    return effective, (matrix.n_source * matrix.n_target if every is None else every) * steps
+
+
+def _membrane_updates(network: Network, activity: Activity, steps: int) -> float | None:
+    """Return neurons at the first step, plus voltages that a later step changed, a sample."""
+    total = 0
+    for p in network.populations:
+        voltage = activity.states.get((p.name, "v"))
+        if voltage is None:
+            return None
+        own = voltage[:, p.first_step : p.first_step + steps]
+        total += own[:, 0].size + int(np.count_nonzero(np.diff(own, axis=1)))
+    return total / activity.n_samples
