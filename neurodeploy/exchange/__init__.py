@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport, NodeVerdict, check_nir
     from neurodeploy.exchange.from_netx import from_netx
     from neurodeploy.exchange.from_nir import from_nir
+    from neurodeploy.exchange.interpreter import Interpretation, interpret
     from neurodeploy.exchange.to_nir import to_nir
 
 _HOME = {
@@ -19,10 +20,21 @@ _HOME = {
     "check_nir": "check",
     "from_netx": "from_netx",
     "from_nir": "from_nir",
+    "Interpretation": "interpreter",
+    "interpret": "interpreter",
     "to_nir": "to_nir",
 }
 
-__all__ = ["CheckReport", "NodeVerdict", "check_nir", "from_netx", "from_nir", "to_nir"]
+__all__ = [
+    "CheckReport",
+    "Interpretation",
+    "NodeVerdict",
+    "check_nir",
+    "from_netx",
+    "from_nir",
+    "interpret",
+    "to_nir",
+]
 
 
 class _Package(ModuleType):

@@ -2,8 +2,8 @@
 
 Layout: ``/layer/<i>/{type, shape, weight, bias, delay, stride, ..., neuron/{iDecay, vDecay, vThMant, ...}}``; shapes are
 ``(channels, height, width)``, kernels torch's, weights whole numbers in weight units; a bias ``b`` adds ``64 b`` to the
-voltage. The meaning is slayer's, which Lava shares but for a few cases where its loader drops something (``lava.md``, section 5): the
-delay of a layer acts on its outgoing spikes, also for convolutions, and pooling works.
+voltage. The meaning is slayer's, which Lava shares but for a few cases where its loader drops something (``lava.md``,
+section 5): the delay of a layer acts on its outgoing spikes, also for convolutions, and pooling works.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.description import NO_CHANGE, description_of, restore
 from neurodeploy.exchange.graph import Graph, Node, load_graph
-from neurodeploy.exchange.lowering import Clock, Connection, clock, connection, find_paths
+from neurodeploy.exchange.lowering import Clock, Connection, Suffix, clock, connection, find_paths
 from neurodeploy.exchange.neurons import (
     LI_THRESHOLD,
     NEURON_KINDS,
@@ -263,6 +263,7 @@ def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Co
         NirError: where something other than spikes arrives, or a node on the way cannot be taken over.
     """
     size = int(np.prod(node_shape(graph.nodes[target])))
+    seen: set[Suffix] = set()
     for path in find_paths(graph, target):
         source = graph.nodes[path.source]
         if source.kind != "Input" and source.kind not in SPIKING_KINDS:
@@ -270,7 +271,7 @@ def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Co
                 f"nir: node '{source.name}' ({source.kind}) gives a voltage to '{target}', but neurons on the chip exchange "
                 "spikes; an LI, CubaLI or I can only be read by an Output, or be followed by a Threshold (LI)"
             )
-        yield connection(path, node_shape(source), size, choices.dt, identity=not choices.strict)
+        yield connection(path, node_shape(source), size, choices.dt, identity=not choices.strict, seen=seen)
 
 
 def _check_ends(graph: Graph, inputs: tuple[str, ...], neurons: list[str]) -> None:

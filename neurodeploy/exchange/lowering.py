@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from neurodeploy.exchange.neurons import NEURON_KINDS, Floats
 from neurodeploy.exchange.ops import MIXING_KINDS, Window, apply, delay_steps, number_field, output_shape, window
 from neurodeploy.network import Conv, Dense, Pool, Shape, Synapses
 
+Suffix: TypeAlias = tuple[str, ...]
+"""Names of the nodes from one with a bias to the last before the target."""
+BIASED_KINDS = ("Affine", "Conv1d", "Conv2d")
 _MAX_PATHS = 10_000
 _MAX_UNROLLED = 2**26
 
@@ -102,11 +106,20 @@ def find_paths(graph: Graph, target: str) -> list[Path]:
     return found
 
 
-def connection(path: Path, source_shape: Shape, target_size: int, dt: float, *, identity: bool = False) -> Connection:
+def connection(
+    path: Path,
+    source_shape: Shape,
+    target_size: int,
+    dt: float,
+    *,
+    identity: bool = False,
+    seen: set[Suffix] | None = None,
+) -> Connection:
     """Return a path as synapses.
 
     Args:
         identity: let a path without weights be a connection of weight 1 between equal neurons.
+        seen: ways from a node with a bias to the target that other paths have counted already; added to.
 
     Raises:
         NirError: with the node that cannot be taken over.
@@ -124,10 +137,10 @@ def connection(path: Path, source_shape: Shape, target_size: int, dt: float, *, 
             "node (an identity matrix) between, or pass strict=False to have one inserted"
         )
     delay = _delay(path, shapes, mixing, dt)
-    bias = _constant(path.nodes, source_shape)
     found = _direct(path, shapes, mixing)
     if found is None or (delay.ndim == 2 and found.form is not None):
-        found = _unrolled(path, shapes, bias)
+        found = _unrolled(path, shapes)
+    bias = _constant(path.nodes, shapes, set() if seen is None else seen)
     return replace(found, name=name, delay=delay, bias=bias)
 
 
@@ -154,11 +167,18 @@ def _delay(path: Path, shapes: list[Shape], mixing: list[int], dt: float) -> NDA
     return before if not after.any() else after[:, None] + before[None, :]
 
 
-def _constant(nodes: Sequence[Node], shape: Shape) -> Floats | None:
-    """Return the constant that the biases on the way add to each target, or None."""
-    if not any(n.kind in ("Affine", "Conv1d", "Conv2d") and np.any(n.fields.get("bias", 0)) for n in nodes):
-        return None
-    return _through(nodes, np.zeros((1, *shape))).reshape(-1)
+def _constant(nodes: Sequence[Node], shapes: Sequence[Shape], seen: set[Suffix]) -> Floats | None:
+    """Return the constant that biases on the way add to each target, or None; what another path counted is left out."""
+    total: Floats | None = None
+    for i, node in enumerate(nodes):
+        suffix = tuple(n.name for n in nodes[i:])
+        if node.kind not in BIASED_KINDS or suffix in seen or not np.any(number_field(node, "bias")):
+            continue
+        seen.add(suffix)
+        own = apply(node, np.zeros((1, *shapes[i])))
+        reached = (_through(nodes[i + 1 :], own) - _through(nodes[i + 1 :], np.zeros_like(own))).reshape(-1)
+        total = reached if total is None else total + reached
+    return total
 
 
 def _through(nodes: Sequence[Node], x: Floats) -> Floats:
@@ -193,7 +213,7 @@ def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | 
     )
 
 
-def _unrolled(path: Path, shapes: list[Shape], bias: Floats | None) -> Connection:
+def _unrolled(path: Path, shapes: list[Shape]) -> Connection:
     """Return the path as one matrix, by sending a 1 through it from each source in turn."""
     n_source, n_target = int(np.prod(shapes[0])), int(np.prod(shapes[-1]))
     if n_source * n_target > _MAX_UNROLLED:
@@ -201,9 +221,8 @@ def _unrolled(path: Path, shapes: list[Shape], bias: Floats | None) -> Connectio
             f"nir: the way from '{path.source}' to '{path.target}' would be a matrix of {n_source} x {n_target}; put a "
             "neuron between its linear nodes, or make its Scale the same for all"
         )
-    matrix = _through(path.nodes, np.eye(n_source).reshape(n_source, *shapes[0])).reshape(n_source, n_target).T
-    if bias is not None:
-        matrix = matrix - bias[:, None]
+    ones, nothing = np.eye(n_source).reshape(n_source, *shapes[0]), np.zeros((1, *shapes[0]))
+    matrix = (_through(path.nodes, ones) - _through(path.nodes, nothing)).reshape(n_source, n_target).T
     names = ", ".join(n.name for n in path.nodes if n.kind in (*MIXING_KINDS, "Scale")) or "identity"
     return Connection(
         name="",

@@ -1,0 +1,240 @@
+"""A plain float interpreter of a NIR graph (numpy, float64): the witness for the size of every approximation.
+
+It takes the graph literally: in each step a signal passes all nodes without state at once, neurons take one step of ``dt``,
+and a connection that closes a cycle carries the spikes of the step before. No rounding, no limits, no chip.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurodeploy.errors import NirError
+from neurodeploy.exchange.from_nir import check_edges, check_graph, prepared, step_of
+from neurodeploy.exchange.graph import Graph, Node, load_graph
+from neurodeploy.exchange.lowering import depth_of, find_paths
+from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron
+from neurodeploy.exchange.ops import apply, delay_steps, output_shape
+from neurodeploy.exchange.repair import node_shape, repaired
+from neurodeploy.network import Shape
+
+if TYPE_CHECKING:
+    import nir
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Interpretation:
+    """What the neurons of a graph did.
+
+    ``spikes`` (bool) and ``voltages`` (float64, before the reset, counted from ``v_reset``) by node, each
+    ``(n_samples, n_steps, *shape)``.
+    """
+
+    dt: float
+    spikes: Mapping[str, NDArray[np.bool_]]
+    voltages: Mapping[str, Floats]
+
+    def __post_init__(self) -> None:
+        for name in ("spikes", "voltages"):
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+
+
+def interpret(
+    source: Path | str | nir.NIRGraph | Graph,
+    inputs: Mapping[str, ArrayLike],
+    *,
+    dt: float | None = None,
+    discretization: Discretization = "euler",
+    reset: Literal["zero", "subtract"] = "zero",
+) -> Interpretation:
+    """Return what the neurons of a graph do with real-valued inputs.
+
+    Args:
+        inputs: by Input node, float ``(n_samples, n_steps, *shape)``; a trailing flat axis is shaped.
+        dt, discretization: as in ``from_nir``.
+        reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it.
+
+    Raises:
+        NirError: as ``from_nir``, and where the inputs do not fit the graph.
+    """
+    given = load_graph(source)
+    check_graph(given)
+    flat, _ = repaired(given)
+    check_edges(flat)
+    graph = prepared(flat)
+    step = step_of(graph, dt, discretization)
+    signals = _signals(graph, inputs)
+    n_samples, n_steps = next(iter(signals.values())).shape[:2]
+    cells = {
+        node.name: _Cell(float_neuron(node, step, discretization), _arrival(graph, node.name, step), n_samples, n_steps)
+        for node in graph.nodes.values()
+        if node.kind in NEURON_KINDS
+    }
+    order, late = _order(graph, cells)
+    for t in range(n_steps):
+        for name in order:
+            sent = {source: _sent(source, name, t, signals, cells, late) for source in cells[name].arrival.sources}
+            cells[name].step(t, cells[name].arrival.of(sent), reset)
+    return Interpretation(
+        dt=step,
+        spikes={name: cell.spikes for name, cell in cells.items()},
+        voltages={name: cell.voltages for name, cell in cells.items()},
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Arrival:
+    """The nodes without state before a neuron, in an order in which each comes after those that lead to it.
+
+    ``before`` gives what leads to each of them and to the neuron; ``waiting`` the signals inside the Delays, newest last.
+    """
+
+    target: str
+    sources: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    before: Mapping[str, tuple[str, ...]]
+    delays: dict[str, NDArray[np.int64]]
+    waiting: dict[str, list[Floats]] = field(default_factory=dict)
+
+    def of(self, sent: Mapping[str, Floats]) -> Floats:
+        """Return what arrives at the neuron in a step in which the sources give ``sent``."""
+        values = dict(sent)
+        for node in self.nodes:
+            x = self._sum(node.name, values)
+            values[node.name] = self._delayed(node.name, x) if node.name in self.delays else apply(node, x)
+        return self._sum(self.target, values)
+
+    def _sum(self, name: str, values: Mapping[str, Floats]) -> Floats:
+        first: Floats = values[self.before[name][0]]
+        for source in self.before[name][1:]:
+            first = first + values[source].reshape(first.shape)
+        return first
+
+    def _delayed(self, name: str, x: Floats) -> Floats:
+        steps = self.delays[name]
+        flat = x.reshape(len(x), -1)
+        waiting = self.waiting.setdefault(name, [np.zeros_like(flat)] * (int(steps.max()) + 1))
+        waiting.append(flat)
+        waiting.pop(0)
+        return np.stack([waiting[-1 - n][:, i] for i, n in enumerate(steps)], axis=1).reshape(x.shape)
+
+
+@dataclass(slots=True, eq=False)
+class _Cell:
+    """A neuron node while it runs."""
+
+    neuron: FloatNeuron
+    arrival: _Arrival
+    n_samples: int
+    n_steps: int
+    current: Floats = field(init=False)
+    voltage: Floats = field(init=False)
+    spikes: NDArray[np.bool_] = field(init=False)
+    voltages: Floats = field(init=False)
+
+    def __post_init__(self) -> None:
+        shape = self.neuron.shape
+        self.current = np.zeros((self.n_samples, *shape))
+        self.voltage = np.zeros((self.n_samples, *shape))
+        self.spikes = np.zeros((self.n_samples, self.n_steps, *shape), np.bool_)
+        self.voltages = np.zeros((self.n_samples, self.n_steps, *shape))
+
+    def step(self, t: int, arriving: Floats, reset: str) -> None:
+        """Take the neurons through step ``t``."""
+        neuron = self.neuron
+        drive = neuron.current_gain * arriving.reshape(self.current.shape)
+        self.current = (1 - neuron.current_factor) * self.current + drive
+        self.voltage = (1 - neuron.voltage_factor) * self.voltage + neuron.voltage_gain * self.current + neuron.bias
+        self.voltages[:, t] = self.voltage
+        if neuron.threshold is not None:
+            fired = self.voltage > neuron.threshold
+            self.spikes[:, t] = fired
+            after = np.zeros(()) if reset == "zero" else self.voltage - neuron.threshold
+            self.voltage = np.where(fired, after, self.voltage)
+
+
+def _signals(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+    """Return the inputs in the shapes of their nodes, float64 ``(n_samples, n_steps, *shape)``."""
+    wanted = {n.name: node_shape(n) for n in graph.nodes.values() if n.kind == "Input"}
+    if set(inputs) != set(wanted):
+        raise NirError(f"nir: inputs are given for {sorted(inputs)}, the graph has {sorted(wanted)}")
+    signals = {}
+    for name, shape in wanted.items():
+        given = np.asarray(inputs[name], np.float64)
+        if given.ndim < 3 or int(np.prod(given.shape[2:])) != int(np.prod(shape)):
+            raise NirError(f"nir: input '{name}' has shape {given.shape}, expected (n_samples, n_steps, *{shape})")
+        signals[name] = given.reshape(*given.shape[:2], *shape)
+    if len({s.shape[:2] for s in signals.values()}) != 1:
+        raise NirError("nir: the inputs differ in their numbers of samples or steps")
+    return signals
+
+
+def _arrival(graph: Graph, target: str, dt: float) -> _Arrival:
+    ways = find_paths(graph, target)
+    distance: dict[str, int] = {}
+    shapes: dict[str, Shape] = {}
+    for way in ways:
+        shape = node_shape(graph.nodes[way.source])
+        for i, node in enumerate(way.nodes):
+            distance[node.name] = max(distance.get(node.name, 0), len(way.nodes) - i)
+            shapes[node.name] = shape
+            shape = output_shape(node, shape)
+    nodes = tuple(graph.nodes[name] for name in sorted(distance, key=lambda name: -distance[name]))
+    sources = tuple(dict.fromkeys(way.source for way in ways))
+    known = {*distance, *sources}
+    before = {name: tuple(a for a, b in graph.edges if b == name and a in known) for name in (*distance, target)}
+    delays = {n.name: delay_steps(n, shapes[n.name], dt) for n in nodes if n.kind == "Delay"}
+    return _Arrival(target, sources, nodes, before, delays)
+
+
+def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], set[tuple[str, str]]]:
+    """Return the neurons in the order of a step, and the pairs (source, target) that carry spikes of the step before.
+
+    Inside a cycle, a connection that leads to no greater depth is late; the others are not.
+    """
+    pairs = [(source, name) for name, cell in cells.items() for source in cell.arrival.sources]
+    reached = {b for a, b in pairs if a != b}
+    inputs = [n.name for n in graph.nodes.values() if n.kind == "Input"]
+    depth = depth_of(pairs, dict.fromkeys([n for n in cells if n not in reached], 1) | dict.fromkeys(inputs, 0))
+    after: dict[str, set[str]] = {}
+    for a, b in pairs:
+        after.setdefault(a, set()).add(b)
+    late = {(a, b) for a, b in pairs if a in cells and depth.get(b, 0) <= depth.get(a, 0) and a in _reachable(after, b)}
+    order: list[str] = []
+    waiting = list(cells)
+    while waiting:
+        ready = [n for n in waiting if not any(b == n and a in waiting and (a, b) not in late for a, b in pairs)]
+        order += ready
+        waiting = [n for n in waiting if n not in ready]
+    return order, late
+
+
+def _reachable(after: Mapping[str, set[str]], start: str) -> set[str]:
+    seen, front = {start}, {start}
+    while front:
+        front = set().union(*(after.get(n, set()) for n in front)) - seen
+        seen |= front
+    return seen
+
+
+def _sent(
+    source: str,
+    target: str,
+    t: int,
+    signals: Mapping[str, Floats],
+    cells: Mapping[str, _Cell],
+    late: set[tuple[str, str]],
+) -> Floats:
+    """Return what a source gives to a target in step ``t``."""
+    if source in signals:
+        return signals[source][:, t]
+    spikes = cells[source].spikes
+    if (source, target) not in late:
+        return spikes[:, t].astype(np.float64)
+    return spikes[:, t - 1].astype(np.float64) if t else np.zeros(spikes[:, 0].shape)
