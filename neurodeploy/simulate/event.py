@@ -176,19 +176,15 @@ class _Work:
 
     def __init__(self, plan: Plan, label: NDArray[np.int32] | None, n_labels: int) -> None:
         n, n_counted = plan.n_states, plan.n_states if label is not None else 0
-        fired, now, before = np.zeros(n, np.uint8), np.zeros(n_counted, np.uint8), np.zeros(n_counted, np.uint8)
-        words = [flags.view(np.uint64) for flags in (fired, now, before)]
         self.state = (
             np.zeros(plan.n_sums, np.int32),
             np.zeros(n, np.int32),
             np.zeros(n, np.int32),
-            fired,
-            words[0],
-            np.zeros(n // k.PAD, np.int32),
+            np.zeros(n // k.PAD, np.bool_),
             np.zeros(plan.n_flags, np.uint8),
         )
         label = np.zeros(0, np.int32) if label is None else label
-        self.counting = (n_counted > 0, now, words[1], before, words[2], label, np.zeros(n_labels, np.int64))
+        self.counting = (n_counted > 0, np.zeros(n_counted // k.LANES, np.uint64), label, np.zeros(n_labels, np.int64))
         self.work = (
             np.zeros(int(plan.populations[:, k.P_PADDED].max()), np.int32),
             np.zeros(plan.max_size, np.int64),

@@ -4,8 +4,7 @@
 population is updated from its summed input, then the spikes of that step are added to the inputs of later steps. Summed
 inputs lie in one row of ``acc`` for each step that a delay can reach (a ring).
 
-All arithmetic is in 32 bits, exactly that of ``reference.py``: ``x * k >> 12`` is computed as
-``(x >> 12) * k + ((x & 4095) * k >> 12)`` on magnitudes, which never leaves 32 bits and lets the loops vectorise.
+The arithmetic of 16 neurons and of 128 columns of weights at a time is that of ``vector.py``.
 """
 
 from __future__ import annotations
@@ -15,7 +14,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from neurodeploy.simulate.vector import add_16, add_tile_64, add_tile_128, prefetch
+from neurodeploy.simulate.vector import (
+    add_16,
+    add_tile_64,
+    add_tile_128,
+    bit_count,
+    lowest_bit,
+    prefetch,
+    update_each,
+    update_equal,
+)
 
 # Columns of the table of populations.
 P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P_WRAPS, P_COLUMNS = range(11)
@@ -29,80 +37,12 @@ DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED 
 
 PAD = 64
 """Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
+LANES = 16
+"""Neurons that are updated at once."""
 BLOCK = 512
 """Neurons that are skipped together when all of them are at rest."""
 
 _jit = njit(cache=True, nogil=True)
-
-
-@_jit
-def _decayed(x: Any, k: Any) -> Any:
-    """Return ``x * k / 4096`` towards zero; int32 ``x``, uint32 ``k`` in 0..4096."""
-    sign = np.int32(x >> np.int32(31))
-    size = np.uint32(np.int32(x ^ sign) - sign)
-    high = np.uint32(np.uint32(size >> np.uint32(12)) * k)
-    low = np.uint32(np.uint32(np.uint32(size & np.uint32(4095)) * k) >> np.uint32(12))
-    return np.int32(np.int32(np.int32(high + low) ^ sign) - sign)
-
-
-@_jit
-def _current(u: Any, a: Any, keep: Any) -> Any:
-    """Return the new current before the fold, and whether it left 24 bits."""
-    old = _decayed(u, keep)
-    new = np.int32(a << np.int32(6))
-    total = np.int32(old + new)
-    carried = np.int32(np.int32(old ^ total) & np.int32(new ^ total)) < 0
-    outside = np.uint32(total + np.int32(8388607)) > np.uint32(16777214)
-    far = np.uint32(a + np.int32(33554432)) >= np.uint32(67108864)
-    return total, carried | outside | far
-
-
-@_jit
-def _step(u: Any, v: Any, a: Any, keep_u: Any, keep_v: Any, bias: Any) -> Any:
-    """Return current, voltage before the reset, and the overflow flag of one neuron after one step."""
-    total, over = _current(u, a, keep_u)
-    u = np.int32(total - np.int32(16777216)) if total > 8388608 else total
-    u = np.int32(total + np.int32(16777216)) if total <= -8388608 else u
-    w = np.int32(np.int32(_decayed(v, keep_v) + u) + bias)
-    return u, min(max(w, np.int32(-8388607)), np.int32(8388607)), over
-
-
-@_jit
-def _update_equal(acc: Any, u: Any, v: Any, fired: Any, keep_u: Any, keep_v: Any, limit: Any, bias: Any) -> Any:
-    """Update neurons of equal parameters in place; return overflows, whether any fired, whether any is not at rest."""
-    overs, any_fired, active = np.int32(0), np.int32(0), np.int32(0)
-    for i in range(u.size):
-        a = acc[i]
-        acc[i] = 0
-        new_u, w, over = _step(u[i], v[i], a, keep_u, keep_v, bias)
-        fires = w > limit
-        new_v = np.int32(0) if fires else w
-        u[i] = new_u
-        v[i] = new_v
-        fired[i] = fires
-        overs += np.int32(over)
-        any_fired |= np.int32(fires)
-        active |= np.int32(new_u | new_v)
-    return overs, any_fired, active
-
-
-@_jit
-def _update_each(acc: Any, u: Any, v: Any, fired: Any, keep_u: Any, keep_v: Any, limit: Any, bias: Any) -> Any:
-    """Like ``_update_equal`` with one parameter a neuron."""
-    overs, any_fired, active = np.int32(0), np.int32(0), np.int32(0)
-    for i in range(u.size):
-        a = acc[i]
-        acc[i] = 0
-        new_u, w, over = _step(u[i], v[i], a, np.uint32(keep_u[i]), np.uint32(keep_v[i]), bias[i])
-        fires = w > limit[i]
-        new_v = np.int32(0) if fires else w
-        u[i] = new_u
-        v[i] = new_v
-        fired[i] = fires
-        overs += np.int32(over)
-        any_fired |= np.int32(fires)
-        active |= np.int32(new_u | new_v)
-    return overs, any_fired, active
 
 
 @_jit
@@ -114,50 +54,27 @@ def _all_zero(acc: Any) -> Any:
 
 
 @_jit
-def _append_fired(fired: Any, words: Any, first: Any, size: Any, out: Any, n: Any) -> Any:
-    """Append the indices of fired neurons of one block (its flags also given as 64-bit words) to ``out``."""
-    for w in range(words.size):
-        if words[w] != 0:
-            for k in range(8 * w, 8 * w + 8):
-                if fired[k] and first + k < size:
-                    out[n] = first + k
-                    n += 1
+def _append(mask: Any, first: Any, size: Any, out: Any, n: Any) -> Any:
+    """Append the neurons from ``first`` on whose bit is set, unless they are only padding."""
+    while mask:
+        neuron = first + lowest_bit(mask)
+        mask &= mask - np.uint64(1)
+        if neuron < size:
+            out[n] = neuron
+            n += 1
     return n
 
 
 @_jit
-def _count_changes(now: Any, now_words: Any, before: Any, before_words: Any, label: Any, counts: Any) -> None:
-    """Bring ``counts`` by label up to date where the flags of a block differ from those of the step before."""
-    for w in range(now_words.size):
-        if now_words[w] != before_words[w]:
-            for k in range(8 * w, 8 * w + 8):
-                if now[k] != before[k] and label[k] >= 0:
-                    counts[label[k]] += np.int64(now[k]) - np.int64(before[k])
-                before[k] = now[k]
-
-
-@_jit
-def _mark_changing(acc: Any, u: Any, v: Any, bias: Any, now: Any) -> None:
-    for i in range(u.size):
-        now[i] = (acc[i] | u[i] | v[i] | bias) != 0
-
-
-@_jit
-def _mark_changing_each(acc: Any, u: Any, v: Any, bias: Any, now: Any) -> None:
-    for i in range(u.size):
-        now[i] = (acc[i] | u[i] | v[i] | bias[i]) != 0
-
-
-@_jit
-def _wrapped_only(acc: Any, u: Any, flags: Any, keep_u: Any, each: Any, keep_each: Any) -> Any:
-    """Count and clear the flags of wrapped convolution sums whose current stays within 24 bits (others count anyway)."""
-    n = 0
-    for i in range(flags.size):
-        if flags[i]:
-            keep = np.uint32(keep_each[i]) if each else keep_u
-            n += not _current(u[i], acc[i], keep)[1]
-            flags[i] = 0
-    return n
+def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None:
+    """Bring ``counts`` by label up to date with 16 neurons that are not at rest now and those that were not before."""
+    changed = now ^ before
+    while changed:
+        bit = lowest_bit(changed)
+        changed &= changed - np.uint64(1)
+        own = label[first + bit]
+        if own >= 0:
+            counts[own] += 1 if now >> np.uint64(bit) & np.uint64(1) else -1
 
 
 @_jit
@@ -268,45 +185,55 @@ def _transmit(q: Any, t: Any, sources: Any, net: Any, work: Any) -> None:
 @_jit
 def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any) -> Any:
     """Update one population in step ``t``; write its fired neurons to ``out``; return their number and the overflows."""
-    (acc_all, u_all, v_all, fired_all, fired_words, active, flags) = state
-    (count, now, now_words, before, before_words, label, counts) = counting
+    (acc, u, v, active, flags) = state
     padded, at, vector = pop[P_PADDED], pop[P_STATE], pop[P_VECTOR]
     base = pop[P_ACC] + t % pop[P_ROWS] * padded
-    keep_u, keep_v, limit, bias = np.uint32(scalars[0]), np.uint32(scalars[1]), scalars[2], scalars[3]
     n, overs = np.int64(0), np.int64(0)
     for first in range(0, padded, BLOCK):
         stop = min(padded, first + BLOCK)
-        lo, hi = at + first, at + stop
-        words = slice(lo // 8, hi // 8)
-        acc, u, v = acc_all[base + first : base + stop], u_all[lo:hi], v_all[lo:hi]
+        block = (at + first) // PAD
         if t < pop[P_FIRST]:
-            acc[:] = 0
+            acc[base + first : base + stop] = 0
             if pop[P_WRAPS]:
                 flags[base + first : base + stop] = 0
             continue
-        resting = not (active[lo // PAD] or pop[P_BIASED]) and _all_zero(acc)
-        own = slice(vector + first, vector + stop) if vector >= 0 else slice(0, 0)
-        p0, p1, p2, p3 = each[0][own], each[1][own], each[2][own], each[3][own]
-        if count:
-            if resting:
-                now[lo:hi] = 0
-            elif vector >= 0:
-                _mark_changing_each(acc, u, v, p3, now[lo:hi])
-            else:
-                _mark_changing(acc, u, v, bias, now[lo:hi])
-            _count_changes(now[lo:hi], now_words[words], before[lo:hi], before_words[words], label[lo:hi], counts)
-        if pop[P_WRAPS]:
-            overs += _wrapped_only(acc, u, flags[base + first : base + stop], keep_u, vector >= 0, p0)
-        if resting:
+        resting = not (active[block] or pop[P_BIASED]) and _all_zero(acc[base + first : base + stop])
+        if resting and not (counting[0] or pop[P_WRAPS]):
             continue
-        if vector >= 0:
-            over, fires, active[lo // PAD] = _update_each(acc, u, v, fired_all[lo:hi], p0, p1, p2, p3)
-        else:
-            over, fires, active[lo // PAD] = _update_equal(acc, u, v, fired_all[lo:hi], keep_u, keep_v, limit, bias)
-        overs += over
-        if fires:
-            n = _append_fired(fired_all[lo:hi], fired_words[words], first, pop[P_SIZE], out, n)
+        awake = np.uint64(0)
+        for i in range(first, stop, LANES):
+            if vector >= 0:
+                done = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
+            else:
+                done = update_equal(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
+            n = _append(done & np.uint64(0xFFFF), i, pop[P_SIZE], out, n)
+            over = done >> np.uint64(16) & np.uint64(0xFFFF)
+            awake |= done
+            if counting[0]:
+                _count(done >> np.uint64(48), (at + i) // LANES, counting)
+            if pop[P_WRAPS]:
+                over |= _take_flags(flags, base + i)
+            overs += bit_count(over)
+        active[block] = (awake >> np.uint64(32) & np.uint64(0xFFFF)) != 0
     return n, overs
+
+
+@_jit
+def _count(now: Any, place: Any, counting: Any) -> None:
+    (_, before, label, counts) = counting
+    if now != before[place]:
+        _recount(now, before[place], place * LANES, label, counts)
+        before[place] = now
+
+
+@_jit
+def _take_flags(flags: Any, at: Any) -> Any:
+    """Return and clear the flags of 16 wrapped sums as bits."""
+    mask = np.uint64(0)
+    for i in range(LANES):
+        mask |= np.uint64(flags[at + i]) << np.uint64(i)
+        flags[at + i] = 0
+    return mask
 
 
 @_jit
@@ -331,11 +258,11 @@ def run_samples(
     A sample whose spikes do not fit is not counted; the caller makes room and starts again with it.
     """
     (input_start, input_neuron) = inputs
-    acc_all, u_all, v_all, active, flags = state[0], state[1], state[2], state[5], state[6]
+    (acc_all, u_all, v_all, active, flags) = state
     (sums, offsets, lists, list_start, list_size) = work
     (probed, probe_table, perm) = probes
     (spikes, counts, overflow, updated) = results
-    label_counts, before = counting[6], counting[3]
+    label_counts, before = counting[3], counting[1]
     n_inputs, n_populations = input_start.shape[0], populations.shape[0]
     sample_over = np.zeros(n_populations, np.int64)
     transmit_work = (acc_all, sums, flags, offsets, populations)

@@ -1,4 +1,6 @@
-"""Three vector operations that a plain numba loop does not compile well, written in LLVM's portable vector types.
+"""The innermost operations of the event-driven engine, written in LLVM's portable vector types.
+
+numba's own loops leave the arithmetic of neurons scalar (measured: 2.5 ns a neuron instead of 0.3).
 
 LLVM lowers them to whatever the machine has (AVX-512, AVX2, NEON), so no compiler is needed at installation. The
 addresses that the callers pass lie inside the arrays; nothing is checked here.
@@ -13,6 +15,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 _LANES = 32
+_NEURONS = 16
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
@@ -100,6 +103,102 @@ def _add_tile_64(
     return _tile_signature(acc, weights, offsets), build
 
 
+def _step_16(builder: Any, at: Any, states: Any, parameters: Any) -> Any:
+    """Update 16 neurons in place; return four masks of 16 bits: fired, overflow, not at rest after, not at rest before."""
+    vector, number = ir.VectorType(_I32, _NEURONS), lambda n: ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
+    pointers = [_vector_at(builder, data, index, _I32, _NEURONS) for data, index in zip(states, at)]
+    a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
+    keep_u, keep_v, limit, bias = parameters
+    driven = builder.or_(builder.or_(a, bias), builder.or_(u, v))
+    old, new = _decayed(builder, u, keep_u, number), builder.shl(a, number(6))
+    total = builder.add(old, new)
+    carry = builder.and_(builder.xor(old, total), builder.xor(new, total))
+    over = builder.icmp_signed("<", carry, number(0))
+    outside = builder.icmp_unsigned(">", builder.add(total, number(2**23 - 1)), number(2**24 - 2))
+    far = builder.icmp_unsigned(">=", builder.add(a, number(2**25)), number(2**26))
+    over = builder.or_(builder.or_(over, outside), far)
+    high, low = (builder.icmp_signed(c, total, number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
+    fold = builder.select(high, number(-(2**24)), builder.select(low, number(2**24), number(0)))
+    u = builder.add(total, fold)
+    v = builder.add(builder.add(_decayed(builder, v, keep_v, number), u), bias)
+    for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
+        v = builder.select(builder.icmp_signed(comparison, v, number(end)), number(end), v)
+    fired = builder.icmp_signed(">", v, limit)
+    v = builder.select(fired, number(0), v)
+    for pointer, value in zip(pointers, (ir.Constant(vector, [0] * _NEURONS), u, v)):
+        builder.store(value, pointer).align = 4
+    awake = [builder.icmp_signed("!=", x, number(0)) for x in (builder.or_(u, v), driven)]
+    masks = [builder.zext(builder.bitcast(flag, ir.IntType(_NEURONS)), _I64) for flag in (fired, over, *awake)]
+    result = masks[0]
+    for k, mask in enumerate(masks[1:], 1):
+        result = builder.or_(result, builder.shl(mask, _I64(k * _NEURONS)))
+    return result
+
+
+def _decayed(builder: Any, x: Any, keep: Any, number: Any) -> Any:
+    """Return ``x * keep / 4096`` towards zero, without leaving 32 bits."""
+    sign = builder.ashr(x, number(31))
+    size = builder.sub(builder.xor(x, sign), sign)
+    high = builder.mul(builder.lshr(size, number(12)), keep)
+    low = builder.lshr(builder.mul(builder.and_(size, number(4095)), keep), number(12))
+    return builder.sub(builder.xor(builder.add(high, low), sign), sign)
+
+
+def _update_equal(
+    _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
+) -> Any:
+    """Update 16 neurons whose four parameters are numbers."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
+        numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
+        return _step_16(builder, (args[1], args[4], args[4]), states, numbers)
+
+    return types.uint64(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+
+
+def _update_each(
+    _context: Any,
+    acc: Any,
+    _acc_at: Any,
+    u: Any,
+    v: Any,
+    _at: Any,
+    keep_u: Any,
+    keep_v: Any,
+    limit: Any,
+    bias: Any,
+    _first: Any,
+) -> Any:
+    """Update 16 neurons whose four parameters are arrays, read from the index that follows them."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
+        arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
+        values = [_load(builder, _vector_at(builder, data, args[9], _I32, _NEURONS), 4) for data in arrays]
+        return _step_16(builder, (args[1], args[4], args[4]), states, values)
+
+    return types.uint64(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
+
+
+def _lowest_bit(_context: Any, _word: Any) -> Any:
+    """Return the place of the lowest bit of a word that is not 0."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), build
+
+
+def _bit_count(_context: Any, _word: Any) -> Any:
+    """Return the number of bits that are set."""
+
+    def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), build
+
+
 def _add_16(_context: Any, acc: Any, _at: Any, weights: Any, _first: Any) -> Any:
     """``acc[at:at + 16] += weights[first:first + 16]``; int32 and int16."""
 
@@ -130,5 +229,9 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 
 add_tile_128: Any = intrinsic(_add_tile_128)
 add_tile_64: Any = intrinsic(_add_tile_64)
+update_equal: Any = intrinsic(_update_equal)
+update_each: Any = intrinsic(_update_each)
+lowest_bit: Any = intrinsic(_lowest_bit)
+bit_count: Any = intrinsic(_bit_count)
 add_16: Any = intrinsic(_add_16)
 prefetch: Any = intrinsic(_prefetch)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from numba import njit
 
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
-from neurodeploy.simulate import event, kernels
+from neurodeploy.simulate import event, kernels, vector
 from neurodeploy.simulate.event import batches, run_event, stream_event
 from neurodeploy.simulate.plan import compile_network
 from neurodeploy.simulate.reference import cuba_step, run_reference
@@ -51,6 +52,18 @@ def sparse(n_source, n_target, per_source, low, high, step, seed=1):
     return Sparse(n_target=n_target, start=np.arange(n_source + 1) * per_source, target=target, weights=weights)
 
 
+@njit
+def update_all(acc, u, v, keep_u, keep_v, limit, bias):
+    """The four flags of each neuron (fired, overflow, not at rest after, not at rest before) from ``update_equal``."""
+    bits = np.zeros((acc.size, 4), np.bool_)
+    for i in range(0, acc.size, 16):
+        done = vector.update_equal(acc, i, u, v, i, keep_u, keep_v, limit, bias)
+        for lane in range(16):
+            for k in range(4):
+                bits[i + lane, k] = done >> np.uint64(16 * k + lane) & np.uint64(1)
+    return bits
+
+
 class TestNeuronLoop:
     @pytest.mark.parametrize("decays", [(0, 0), (1, 4095), (2048, 1), (4096, 4096), (4095, 17)])
     def test_any_32_bit_state_and_input_gives_what_the_reference_gives(self, decays):
@@ -63,13 +76,16 @@ class TestNeuronLoop:
         a = a.astype(np.int32)
         model = Cuba(current_decay=decays[0], voltage_decay=decays[1], threshold=131071, bias=-5)
         expected = cuba_step(model, u[None], v[None], a[None])
-        acc, now_u, now_v, fired = a.copy(), u.copy(), v.copy(), np.zeros(n, np.uint8)
-        keep = [np.uint32(4096 - d) for d in decays]
-        overs, _, _ = kernels._update_equal(acc, now_u, now_v, fired, *keep, np.int32(131071 * 64), np.int32(-5))
+        acc, now_u, now_v = a.copy(), u.copy(), v.copy()
+        keep = [np.int32(4096 - d) for d in decays]
+        bits = update_all(acc, now_u, now_v, *keep, np.int32(131071 * 64), np.int32(-5))
         assert np.array_equal(now_u, expected[0][0])
         assert np.array_equal(now_v, expected[1][0])
-        assert np.array_equal(fired, expected[2][0])
-        assert overs == expected[3].sum() > 0
+        assert np.array_equal(bits[:, 0], expected[2][0])
+        assert np.array_equal(bits[:, 1], expected[3][0])
+        assert expected[3].sum() > 100
+        assert np.array_equal(bits[:, 2], (now_u | now_v) != 0)
+        assert bits[:, 3].all()
         assert not acc.any()
 
     def test_parameters_of_each_neuron(self):
