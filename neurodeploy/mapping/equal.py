@@ -8,7 +8,7 @@ from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import excess, excess_error
 from neurodeploy.mapping.formats import least_bits
 from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.synapses import delay_bits, stored_bits
+from neurodeploy.mapping.synapses import delay_bits
 
 
 def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
@@ -22,6 +22,8 @@ def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: i
     n = layers.network.population(population).size
     start = min(n, max(at_least, least_parts(layers, population)))
     for size in block_sizes(n, start):
+        if layers.first_block_overflows(population, size):
+            continue
         cut = Cut.blocks(n, size)
         if not excess(layers, population, {**cuts, population: cut}):
             return cut
@@ -46,10 +48,9 @@ def least_parts(layers: Layers, population: str) -> int:
     bits = 0
     for p in layers.network.into(population):
         if layers.shared(p) is None:
-            matrix, delay = layers.matrix(p), delay_bits(p, layers.chip)
-            formats = [f for f in layers.chip.synapse_format if f.connection == "list"]
-            widths = [stored_bits(p, matrix.weight, f, layers.chip) + delay for f in formats]
-            bits += matrix.weight.size * min(least_bits(f, w) for f, w in zip(formats, widths))
+            delay = delay_bits(p, layers.chip)
+            least = min(least_bits(f, layers.width(p, f) + delay) for f in layers.list_formats)
+            bits += layers.matrix(p).weight.size * least
     if "synapse_words" in limits:
         parts = max(parts, -(-bits // (layers.word_bits * limits["synapse_words"])))
     return int(parts)

@@ -26,8 +26,8 @@ WORTH = 0.01
 """Share of the messages that a cut must be able to save before one is searched."""
 PASSES = 4
 """Most passes over all neurons in which they may change places."""
-LARGEST_TABLE = 2**27
-"""Entries of the table of pins by edge and part above which neurons do not change places."""
+LARGEST_WORK = 5 * 10**7
+"""Entries that one pass of exchanges may look at; larger graphs keep the grown parts, so that time grows with synapses."""
 
 
 def overlap_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
@@ -64,12 +64,21 @@ def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least:
         if no_gain or excess(layers, population, {**cuts, population: found}):
             break
         best = found
+        if not promising(layers, population, found):
+            break
     return best
+
+
+def promising(layers: Layers, population: str, cut: Cut) -> bool:
+    """Return whether the words of a cut would fit one part fewer if they were spread evenly."""
+    limit = layers.limits(population).get("synapse_words")
+    total = sum(int(layers.projection_use(p, cut).words.sum()) for p in layers.network.into(population))
+    return limit is None or total <= limit * (cut.n_parts - 1)
 
 
 def improve(graph: Hypergraph, labels: NDArray[np.int32], parts: int) -> None:
     """Exchange neurons between parts, pass after pass, while that saves messages."""
-    if graph.n_edges * parts > LARGEST_TABLE:
+    if graph.pins.size * (parts + graph.n // parts) > LARGEST_WORK:
         return
     for _ in range(PASSES):
         if swap(graph, labels, parts) == 0:

@@ -48,6 +48,7 @@ class Layers:
     zeros: bool = False
     spikes: Mapping[str, Ints] | None = None
     _matrices: dict[str, Matrix] = field(default_factory=dict)
+    _widths: dict[tuple[str, str], int] = field(default_factory=dict)
     _destinations: dict[tuple[str, Cut], Ints] = field(default_factory=dict)
     _uses: dict[tuple[str, Cut], ProjectionUse] = field(default_factory=dict)
 
@@ -82,17 +83,42 @@ class Layers:
         if key not in self._uses:
             shared = self.shared(projection)
             if shared is None:
-                self._uses[key] = self._list_use(projection, cut)
+                self._uses[key] = self._list_use(projection, self.matrix(projection), cut)
             else:
                 self._uses[key] = self._shared_use(projection, shared, cut)
         return self._uses[key]
 
-    def _list_use(self, projection: Projection, cut: Cut) -> ProjectionUse:
-        matrix = self.matrix(projection)
+    @property
+    def list_formats(self) -> list[SynapseFormat]:
+        """The formats in which the chip stores a matrix."""
+        return [f for f in self.chip.synapse_format if f.connection == "list"]
+
+    def width(self, projection: Projection, fmt: SynapseFormat) -> int:
+        """Return the stored bits of a weight of a projection in a list format."""
+        key = (projection.name, fmt.name)
+        if key not in self._widths:
+            self._widths[key] = stored_bits(projection, self.matrix(projection).weight, fmt, self.chip)
+        return self._widths[key]
+
+    def first_block_overflows(self, population: str, size: int) -> bool:
+        """Return whether the first ``size`` neurons alone overfill the synaptic memory of a core.
+
+        Looks at that block only, so that a split can pass over many sizes quickly.
+        """
+        limit = self.chip.cores.limits.get("synapse_words")
+        if limit is None or any(self.shared(p) is not None for p in self.network.into(population)):
+            return False
+        block = Cut.blocks(size, size)
+        used = sum(
+            int(self._list_use(p, self.matrix(p).first(size), block).words[0]) for p in self.network.into(population)
+        )
+        return used > limit
+
+    def _list_use(self, projection: Projection, matrix: Matrix, cut: Cut) -> ProjectionUse:
         on = lists_on(matrix, cut)
-        formats = [f for f in self.chip.synapse_format if f.connection == "list"]
+        formats = self.list_formats
         delay = delay_bits(projection, self.chip)
-        widths = [stored_bits(projection, matrix.weight, f, self.chip) for f in formats]
+        widths = [self.width(projection, f) for f in formats]
         per_format = [self._layout(on, width + delay, f, cut.n_parts) for f, width in zip(formats, widths)]
         all_words = np.stack([words for words, _ in per_format])
         best = np.argmin(all_words, axis=0)

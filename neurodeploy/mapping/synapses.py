@@ -22,6 +22,11 @@ class Matrix:
     n_source: int
     n_target: int
 
+    def first(self, n: int) -> Matrix:
+        """Return the synapses onto the first ``n`` targets."""
+        kept = self.target < n
+        return Matrix(self.source[kept], self.target[kept], self.weight[kept], self.n_source, n)
+
 
 def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
     """Return the stored synapses of a projection: those whose weight is not zero, or all where ``zeros`` is set.
