@@ -1,12 +1,13 @@
 """The Lava worker: equal to the reference, refusals before anything starts, and clean ends whatever happens."""
 
+import contextlib
 import os
-import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
-from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, supervise
+from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, run_lava_in_process, supervise
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.reference import run_reference
 
@@ -70,27 +71,33 @@ def assert_equal_to_reference(network: Network, given: Samples, **options: objec
         np.testing.assert_array_equal(lava.states[key], state, err_msg=str(key))
 
 
-def processes_with(text: str) -> list[str]:
+def processes_with(text: str) -> list[Path]:
+    """Folders in /proc of the running processes whose command line holds the text."""
     found = []
     for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = command.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
+        with contextlib.suppress(OSError):
+            if text.encode() in command.read_bytes():
+                found.append(command.parent)
     return found
 
 
+def shared_memory_of(processes: list[Path]) -> set[str]:
+    lines = [line for process in processes for line in (process / "maps").read_text().splitlines()]
+    return {line.split("/dev/shm/")[1].split()[0] for line in lines if "/dev/shm/" in line}
+
+
 @pytest.fixture
-def leaves_nothing():
-    """Check after the test that no worker process, no shared memory and no folder of ours is left."""
-    before = set(os.listdir("/dev/shm"))
-    folders = set(Path(os.environ.get("TMPDIR", "/tmp")).glob("neurodeploy-lava-*"))
+def leaves_nothing(tmp_path, monkeypatch):
+    """Check after the test that no process, shared memory or folder of its workers is left."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    prefix = f"ndtest{os.getpid()}_"
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setattr(supervise, "_new_prefix", lambda: prefix)
     yield
-    assert processes_with("neurodeploy-lava-") == []
-    assert {name for name in set(os.listdir("/dev/shm")) - before if name.startswith("nd")} == set()
-    assert set(Path(os.environ.get("TMPDIR", "/tmp")).glob("neurodeploy-lava-*")) <= folders
+    assert processes_with(str(folder)) == []
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(prefix)] == []
+    assert list(folder.iterdir()) == []
 
 
 @pytest.fixture
@@ -101,7 +108,7 @@ def worker_that(tmp_path, monkeypatch):
         script = tmp_path / "worker.py"
         script.write_text(
             "import os, signal, sys, time\n"
-            f"sys.path[:0] = [{str(WORKER)!r}, {str(WORKER / 'recorders')!r}]\n"
+            f"sys.path[:0] = [{str(WORKER)!r}, {str(WORKER / 'processes')!r}]\n"
             "import run_job\n"
             f"{code}\n"
             "run_job.main(sys.argv[1])\n"
@@ -115,13 +122,13 @@ IN_THE_MODEL = """
 prepare = run_job.report_model_errors
 def patched(folder):
     prepare(folder)
-    from lava.proc.lif.models import PyLifModelBitAcc
-    run_spk = PyLifModelBitAcc.run_spk
+    from lava.proc.dense.models import PyDenseModelBitAcc
+    run_spk = PyDenseModelBitAcc.run_spk
     def fails(self):
         if self.time_step == 3:
             {failure}
         run_spk(self)
-    PyLifModelBitAcc.run_spk = fails
+    PyDenseModelBitAcc.run_spk = fails
 run_job.report_model_errors = patched
 """
 
@@ -163,21 +170,30 @@ class TestRun:
         matrix = np.full((6, 8), weight, np.int16)
         assert_equal_to_reference(layers(matrix), samples(2, 20, 8), probe=(("layer1", "u"), ("layer1", "v")))
 
-    def test_biases_begin_at_the_first_step_of_each_layer(self):
-        network = layers(even((6, 8)), even((5, 6)), bias=3000)
-        assert_equal_to_reference(network, samples(3, 15, 8), probe=(("layer1", "v"), ("layer2", "v")))
+    @pytest.mark.parametrize("recurrent", [False, True], ids=["reset by LIFReset", "held down until the first step"])
+    def test_biases_begin_at_the_first_step_of_each_layer(self, recurrent):
+        network = layers(even((6, 8)), even((5, 6)), bias=9000)
+        if recurrent:
+            loop = Projection(name="loop", source="layer2", target="layer2", synapses=Dense(weights=even((5, 5))))
+            network = replace(network, projections=(*network.projections, loop))
+        given = samples(3, 15, 8)
+        reset = ["reset_interval" in p for p in make_job(network, given, 17)["populations"]]
+        assert reset == [not recurrent] * 2
+        assert_equal_to_reference(network, given, probe=(("layer1", "v"), ("layer2", "v")))
+
+    def test_what_arrives_before_the_first_step_is_forgotten(self):
+        network = layers(np.abs(even((6, 8))), threshold=5)
+        late = replace(network.populations[0], first_step=6)
+        loop = Projection(name="loop", source="layer1", target="layer1", synapses=Dense(weights=even((6, 6))))
+        network = replace(network, populations=(late,), projections=(*network.projections, loop))
+        assert_equal_to_reference(network, samples(2, 15, 8, rate=0.5), probe=(("layer1", "v"),))
 
     def test_a_leaky_integrator_never_fires_at_the_upper_end_of_the_voltage(self):
         network = layers(np.full((3, 8), 254, np.int16))
         population = Population(
             name="layer1", shape=(3,), model=LeakyIntegrator(current_decay=0, voltage_decay=0, bias=2**22)
         )
-        network = Network(
-            inputs=network.inputs,
-            populations=(population,),
-            projections=network.projections,
-            outputs=network.outputs,
-        )
+        network = replace(network, populations=(population,))
         given = samples(1, 40, 8, rate=0.9)
         assert_equal_to_reference(network, given, probe=(("layer1", "v"),))
         assert run_reference(network, given, probe=(("layer1", "v"),)).states["layer1", "v"].max() == 2**23 - 1
@@ -218,13 +234,13 @@ class TestEndings:
     def test_a_killed_lava_process_is_noticed_at_once(self, worker_that, number):
         worker_that(IN_THE_MODEL.format(failure=f"os.kill(os.getpid(), {int(number)})"))
         start = time.monotonic()
-        with pytest.raises(LavaError, match=f"was ended by signal {int(number)}"):
+        with pytest.raises(LavaError, match=f"was ended by {number.name}"):
             run_lava(self.network, self.given, timeout_s=60)
         assert time.monotonic() - start < 10
 
     def test_a_lava_process_that_exits_early_is_noticed(self, worker_that):
         worker_that(IN_THE_MODEL.format(failure="os._exit(0)"))
-        with pytest.raises(LavaError, match="ended early"):
+        with pytest.raises(LavaError, match="ended early with exit code 0"):
             run_lava(self.network, self.given, timeout_s=60)
 
     def test_a_killed_worker_is_noticed(self, worker_that):
@@ -234,7 +250,7 @@ class TestEndings:
 
     def test_a_killed_guard_is_noticed_and_its_group_ended(self, worker_that):
         worker_that(IN_THE_MODEL.format(failure="os.kill(os.getpgid(0), signal.SIGKILL); time.sleep(600)"))
-        with pytest.raises(LavaError, match="ended by signal 9 without a result"):
+        with pytest.raises(LavaError, match="was ended by signal 9 without a result"):
             run_lava(self.network, self.given, timeout_s=60)
 
     def test_a_hanging_model_ends_at_the_time_limit(self, worker_that):
@@ -252,11 +268,10 @@ class TestEndings:
 
     def test_an_interrupt_of_the_parent_ends_the_worker_and_goes_on(self, worker_that):
         worker_that(IN_THE_MODEL.format(failure="time.sleep(600)"))
-        timer = threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT))
+        timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):
             run_lava(self.network, self.given, timeout_s=60)
-        timer.join()
 
     def test_a_killed_parent_takes_the_worker_with_it(self, tmp_path):
         program = (
@@ -274,7 +289,7 @@ class TestEndings:
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as parent:
             assert parent.stdout is not None
             assert parent.stdout.readline() == b"running\n"
-            before = {name for name in os.listdir("/dev/shm") if name.startswith("nd")}
+            before = shared_memory_of(processes_with(str(tmp_path)))
             assert before
             parent.kill()
         end = time.monotonic() + 10
@@ -282,7 +297,7 @@ class TestEndings:
             time.sleep(0.1)
         assert processes_with(str(tmp_path)) == []
         assert before & set(os.listdir("/dev/shm")) == set()
-        shutil.rmtree(tmp_path)
+        assert [path.name for path in tmp_path.iterdir() if path.name != "temporary"] == []
 
 
 class TestRefusals:
@@ -334,6 +349,20 @@ class TestPython:
         python.chmod(0o755)
         with pytest.raises(LavaError, match=r"ModuleNotFoundError: No module named"):
             run_lava(layers(even((3, 2))), samples(1, 5, 2), python=str(python))
+
+
+class TestWithoutLava:
+    def test_the_in_process_engine_says_what_to_use(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "neurodeploy.simulate.lava.worker.build", None)
+        network, given = layers(even((3, 2))), samples(1, 5, 2)
+        with pytest.raises(
+            LavaError, match=r"needs Lava in this Python.*use engine 'lava' with NEURODEPLOY_LAVA_PYTHON"
+        ):
+            run_lava_in_process(network, given)
+
+    def test_importing_the_package_loads_neither_lava_nor_torch(self):
+        code = "import sys, neurodeploy.simulate.lava; print([m for m in ('lava', 'torch') if m in sys.modules])"
+        assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 
 def test_the_predicted_time_grows_with_samples_steps_and_processes():

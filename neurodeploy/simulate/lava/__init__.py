@@ -1,9 +1,11 @@
 """Lava as witness: the network runs as Lava's own fixed-point processes.
 
-``run_lava`` uses Lava's runtime in a worker process, which may be another Python.
+``run_lava`` uses Lava's runtime in a worker process, which may be another Python. ``run_lava_in_process`` steps the same
+models in this process, which must have Lava.
 """
 
+from neurodeploy.simulate.lava.in_process import run_lava_in_process
 from neurodeploy.simulate.lava.runtime import find_lava_python, run_lava
 from neurodeploy.simulate.lava.timing import predict_seconds
 
-__all__ = ["find_lava_python", "predict_seconds", "run_lava"]
+__all__ = ["find_lava_python", "predict_seconds", "run_lava", "run_lava_in_process"]

@@ -47,7 +47,7 @@ def make_job(network: Network, samples: Samples, n_steps: int, probe: Sequence[t
         "n_steps": n_steps,
         "n_samples": samples.n_samples,
         "inputs": [_input(i.name, i.size, samples.inputs[i.name], n_steps) for i in _used_inputs(network)],
-        "populations": [_population(p, network) for p in network.populations],
+        "populations": [_population(p, network, n_steps) for p in network.populations],
         "projections": [_projection(p) for p in network.projections] + _ties(network),
         "probe": [list(pair) for pair in probe],
     }
@@ -65,7 +65,7 @@ def _input(name: str, size: int, events: Events, n_steps: int) -> Record:
     return {"name": name, "size": size, "time": time, "neuron": events.neuron[inside]}
 
 
-def _population(population: Population, network: Network) -> Record:
+def _population(population: Population, network: Network, n_steps: int) -> Record:
     model = population.model
     mantissa, exponent = _bias(population)
     record: Record = {
@@ -79,11 +79,23 @@ def _population(population: Population, network: Network) -> Record:
         "bias_mant": mantissa,
         "bias_exp": exponent,
     }
-    if population.first_step > 0 and (
-        np.any(mantissa) or _earliest_arrival(population, network) < population.first_step
-    ):
+    if forgets_by_itself(network, n_steps):
+        return record | {"reset_interval": n_steps, "reset_offset": population.first_step + 1}
+    early = _earliest_arrival(population, network) < population.first_step
+    if population.first_step > 0 and (early or np.any(mantissa)):
         record["held"] = dict(_HELD)
     return record
+
+
+def forgets_by_itself(network: Network, n_steps: int) -> bool:
+    """Return whether Lava's LIFReset suffices to separate samples that follow each other without a gap.
+
+    It sets a population to 0 as its first step of the next sample begins. That is enough where every spike of the sample
+    before arrives earlier than that: the target's first step lies behind the source's by the longest delay and one more.
+    """
+    first = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
+    reached = all(first[p.target] > first[p.source] + p.max_delay for p in network.projections)
+    return reached and network.depth < n_steps
 
 
 def _earliest_arrival(population: Population, network: Network) -> int:

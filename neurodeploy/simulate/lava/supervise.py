@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,7 @@ def run_worker(
         LavaError: if it did not start, raised, or died; the message holds its last error.
         KeyboardInterrupt: if the user interrupts; the worker has ended by then.
     """
-    prefix = f"nd{secrets.token_hex(4)}_"
+    prefix = _new_prefix()
     _save(job | {"shared_memory": prefix}, folder)
     with (folder / "output").open("wb") as output:
         worker = _start(python, folder, output)
@@ -50,6 +51,11 @@ def run_worker(
             _end(worker)
             _remove_shared_memory(prefix)
     _check_ending(worker, folder, python)
+
+
+def _new_prefix() -> str:
+    """Return what the names of one worker's shared-memory segments begin with."""
+    return f"nd{secrets.token_hex(4)}_"
 
 
 def _save(job: Job, folder: Path) -> None:
@@ -71,7 +77,8 @@ def _save(job: Job, folder: Path) -> None:
 
 def _start(python: str, folder: Path, output: Any) -> subprocess.Popen[bytes]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    environment.pop("PYTHONPATH", None)  # it belongs to this Python, not to the worker's
+    if python != sys.executable:
+        environment.pop("PYTHONPATH", None)  # it belongs to this Python
     try:
         return subprocess.Popen(
             [python, "-u", str(WORKER), str(folder)],
@@ -126,7 +133,7 @@ def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) ->
     if error.exists():
         message = json.loads(error.read_text())["message"]
         raise LavaError(
-            f"lava: the worker failed with {message}. Run the network on engine 'reference' to see whether it is at fault"
+            f"lava: the worker failed: {message}. Run it again; if it fails again, engine 'reference' computes the same"
         )
     lines = (folder / "output").read_text(errors="replace").strip().splitlines()
     how = f"was ended by signal {-worker.returncode}" if worker.returncode < 0 else f"exited with {worker.returncode}"

@@ -1,28 +1,81 @@
-"""How long a run on Lava takes, from what was measured on one core of a 2-core machine (times vary by half)."""
+"""How long a run on Lava takes: a model of Lava's runtime with constants measured on a 2-core machine.
+
+Every step passes messages between all processes; beside that each synapse model computes, all of them at once as far as
+there are cores. The constants were fitted to single models (``lava-nc`` 0.10.0, one thread, numpy 1.26) at 5 % activity.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
 from neurodeploy.activity import Samples
-from neurodeploy.network import Network, synapse_shape
+from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_nonzero, synapse_shape
+from neurodeploy.simulate.lava.plan import forgets_by_itself
 
 _START_S = 0.9
 """Starting the worker, importing Lava, compiling and stopping."""
-_START_PER_PROCESS_S = 0.03
-_STEP_PER_PROCESS_S = 1e-4
+_START_PER_PROCESS_S = 0.05
+_STEP_PER_PROCESS_S = 1.3e-4
 """Passing messages: per Lava process and step."""
 _PER_VALUE_S = 1.6e-5
 """Setting one element of a variable to 0 between samples."""
+_NEURON_S = 3e-8
+_DENSE_S = 1e-10
+"""Per matrix entry, of which a step reads 5 %."""
+_SPARSE_S = (9e-5, 1.5e-9)
+"""Per step, and per stored synapse."""
+_DELAY_DENSE_S = 5e-9
+"""Per matrix entry and delay slot: Lava builds the delayed matrix anew in each step."""
+_DELAY_SPARSE_S = (5e-4, 4e-8)
+"""Per delay slot, and per stored synapse."""
+_CONV_S = (5e-6, 2.5e-9)
+"""Per pair of channels, and per multiplication; Lava convolves all pixels, whether they spiked or not."""
 
 
 def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
-    """Return the seconds that ``run_lava`` will take for the samples at ``n_steps`` steps each."""
+    """Return the seconds that ``run_lava`` will take for the samples at ``n_steps`` steps each.
+
+    Measured times lay within a factor of 2 on a quiet machine; on a loaded one they grow with its load.
+    """
     n_processes = len(network.inputs) + len(network.projections) + 2 * len(network.populations)
-    states = 2 * sum(p.size for p in network.populations)
-    buffers = sum(synapse_shape(p.synapses)[0] * (1 + p.max_delay) for p in network.projections)
-    per_sample = n_steps * n_processes * _STEP_PER_PROCESS_S + (states + buffers) * _PER_VALUE_S
+    work = [_synapses_s(p) for p in network.projections] + [_NEURON_S * p.size for p in network.populations]
+    per_step = n_processes * _STEP_PER_PROCESS_S + _in_parallel(work)
+    per_sample = n_steps * per_step + (0.0 if forgets_by_itself(network, n_steps) else _reset_s(network))
     return _START_S + n_processes * _START_PER_PROCESS_S + samples.n_samples * per_sample
 
 
 def time_limit(predicted_s: float) -> float:
     """Return the default time limit in seconds for a run predicted to take ``predicted_s``: a loaded machine is slow."""
     return 60.0 + 20.0 * predicted_s
+
+
+def _in_parallel(work: Iterable[float]) -> float:
+    parts = list(work)
+    return max(sum(parts) / (os.cpu_count() or 1), *parts)
+
+
+def _reset_s(network: Network) -> float:
+    states = 2 * sum(p.size for p in network.populations)
+    buffers = sum(synapse_shape(p.synapses)[0] * (1 + p.max_delay) for p in network.projections)
+    return (states + buffers) * _PER_VALUE_S
+
+
+def _synapses_s(projection: Projection) -> float:
+    """Return the seconds that the model of a projection computes in one step."""
+    synapses, slots = projection.synapses, 1 + projection.max_delay
+    conv = synapses.as_conv() if isinstance(synapses, Pool) else synapses
+    if isinstance(conv, Dense):
+        return conv.weights.size * (_DELAY_DENSE_S * slots if slots > 1 else _DENSE_S)
+    if isinstance(conv, Conv):
+        if slots == 1 and projection.weight_exponent >= 0:
+            pairs = conv.weights.shape[0] * conv.weights.shape[1]
+            multiplications = float(np.prod(conv.input_shape[1:]) * np.prod(conv.weights.shape[2:]))
+            return pairs * (_CONV_S[0] + _CONV_S[1] * multiplications)
+        stored = float(np.count_nonzero(conv.weights) * np.prod(conv.output_shape[1:]))
+    else:
+        stored = float(n_nonzero(projection))
+    per_step, per_synapse = _DELAY_SPARSE_S if slots > 1 else _SPARSE_S
+    return per_step * slots + per_synapse * stored

@@ -6,7 +6,7 @@ A job is made by ``neurodeploy.simulate.lava.plan``, which has checked every val
 import numpy as np
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
-from lava.proc.lif.process import LIF
+from lava.proc.lif.process import LIF, LIFReset
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
@@ -18,6 +18,14 @@ def neurons(record):
     """Return the LIF process of one population record."""
     names = ("du", "dv", "vth", "bias_mant", "bias_exp")
     return LIF(shape=(record["size"],), name=record["name"], **{name: record[name] for name in names})
+
+
+def runtime_neurons(record):
+    """Return the process with which the runtime starts: with reset, or held down until its first step, or plain."""
+    if "reset_interval" not in record:
+        return neurons(record | record.get("held", {}))
+    names = ("du", "dv", "vth", "bias_mant", "bias_exp", "reset_interval", "reset_offset")
+    return LIFReset(shape=(record["size"],), name=record["name"], **{name: record[name] for name in names})
 
 
 def synapses(record):

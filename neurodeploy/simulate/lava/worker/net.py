@@ -3,7 +3,7 @@
 import os
 
 import numpy as np
-from build import buffers, connect, neurons, synapses
+from build import buffers, connect, runtime_neurons, synapses
 from recorders import EventSink, EventSource, StateRecorder
 
 
@@ -13,9 +13,10 @@ class Net:
     def __init__(self, job):
         self.job = job
         self.records = {p["name"]: p for p in job["populations"]}
-        self.neurons = {name: neurons(record) for name, record in self.records.items()}
+        self.neurons = {name: runtime_neurons(record) for name, record in self.records.items()}
         self.synapses = [synapses(record) for record in job["projections"]]
         self.any = next(iter(self.neurons.values()))
+        self.forgets = all("reset_interval" in p for p in job["populations"])
 
     def run_sample(self, run_steps):
         """Run one sample from state 0 and leave all states at 0."""
@@ -25,7 +26,8 @@ class Net:
             done = step
             for name in self._starting(step):
                 self._start(name)
-        self._reset()
+        if not self.forgets:
+            self._reset()
 
     def _held_until(self):
         return sorted({p["first_step"] for p in self._held() if p["first_step"] < self.job["n_steps"]})

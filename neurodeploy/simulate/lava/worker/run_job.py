@@ -10,21 +10,21 @@ import sys
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path[:0] = [HERE, os.path.join(HERE, "recorders")]
+sys.path[:0] = [HERE, os.path.join(HERE, "processes")]
 
 import watch  # noqa: E402
 
 
 def main(folder):
     """Run the job under a guard process; never returns."""
-    watch.run_guarded(lambda: work(folder))
+    watch.run_guarded(lambda: work(folder), folder)
 
 
 def work(folder):
     """Run the job in this process, with errors written to ``error.json``."""
     try:
         job = load_job(folder)
-        watch.name_shared_memory(job["shared_memory"])
+        watch.keep_together(job["shared_memory"])
         run(job, folder)
     except BaseException as error:
         fail(folder, error)

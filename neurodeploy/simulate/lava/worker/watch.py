@@ -7,8 +7,10 @@ waits for ever for a child that died.
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import select
+import shutil
 import signal
 import threading
 import time
@@ -20,9 +22,13 @@ GRACE_S = 2.0
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def run_guarded(work):
-    """Run ``work()`` in a child process, end the whole group when it ends or standard input closes, and exit."""
+def run_guarded(work, folder):
+    """Run ``work()`` in a child process, end the whole group when it ends or standard input closes, and exit.
+
+    The folder of the job belongs to the parent; it is removed here only where the parent has died.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
     _adopt_orphans()
     worker = os.fork()
     if worker == 0:
@@ -31,18 +37,23 @@ def run_guarded(work):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     status = _wait(worker)
     os.killpg(0, signal.SIGTERM)
-    if not _reap_all(GRACE_S):
+    ended = _reap_all(GRACE_S)
+    if os.getppid() != parent:
+        shutil.rmtree(folder, ignore_errors=True)
+    if not ended:
         os.killpg(0, signal.SIGKILL)
     os._exit(0 if status == 0 else 1)
 
 
-def name_shared_memory(prefix):
-    """Let every shared-memory segment of this process and its children begin with ``prefix``.
+def keep_together(prefix):
+    """Give every shared-memory segment of this process and its children a name with ``prefix``, and use its own folder.
 
-    The parent can then remove what a killed worker left; Python has no public way to choose these names.
+    The parent can then remove what a killed worker left; Python has no public way to choose either. The folder stays
+    relative to the current one, because the path of a socket may have 107 characters only.
     """
     shared_memory._SHM_NAME_PREFIX = "/" + prefix
     shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + 13
+    multiprocessing.current_process()._config["tempdir"] = "."
 
 
 class ChildWatch:
@@ -76,12 +87,15 @@ def _ending(child):
     if failure:
         error, text = failure
         return f"{type(error).__name__}: {error} ({_last_place(text)})"
-    code = child.exitcode
-    if code is None:
-        return None
-    return (
-        f"Lava process {child.pid} was ended by signal {-code}" if code < 0 else f"Lava process {child.pid} ended early"
-    )
+    return None if child.exitcode is None else f"Lava process {child.pid} {_in_words(child.exitcode)}"
+
+
+def _in_words(code):
+    """Say how a process ended, from its exit code or negative signal number."""
+    if code >= 0:
+        return f"ended early with exit code {code}"
+    hints = {signal.SIGBUS: " (is /dev/shm full?)", signal.SIGKILL: " (is memory short?)"}
+    return f"was ended by {signal.Signals(-code).name}{hints.get(-code, '')}"
 
 
 def _last_place(text):
