@@ -8,11 +8,13 @@ import numpy as np
 
 from neurodeploy.activity import Activity
 from neurodeploy.errors import EstimateError
+from neurodeploy.estimate.baselines import baselines
 from neurodeploy.estimate.counts import Counts, check_belongs, count
-from neurodeploy.estimate.energy import Events, arithmetic_only, energy, static
+from neurodeploy.estimate.energy import arithmetic_only, energy, static
 from neurodeploy.estimate.latency import LatencyBuilder
 from neurodeploy.estimate.memory import memory
 from neurodeploy.estimate.record import Band, Cost, Latency, Resource, Verdict
+from neurodeploy.estimate.totals import events_of, totals_of
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
 
@@ -27,6 +29,7 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    with_baselines: bool = False,
 ) -> Cost:
     """Return what the network takes on the chip of the mapping.
 
@@ -37,6 +40,8 @@ def estimate(
         step_period_s: real time: each step takes at least this long; gives static energy and a verdict for it.
         deadline_s: time allowed for a sample, for a verdict on the slowest one.
         rate_hz: samples a second that must be done one after the other, for a verdict on the mean one.
+        with_baselines: also price a dense ANN and this network on microcontrollers, and the dense network on the chip,
+            which is mapped for it.
 
     Raises:
         EstimateError: if mapping or activity are of another network, or a demand is not a positive number.
@@ -60,7 +65,10 @@ def estimate(
     if activity is None:
         note = "Energy and latency are not available without an activity: simulate the network on samples first."
         return cost.model_copy(update={"notes": (*cost.notes, note)})
-    return _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+    cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+    return (
+        cost.model_copy(update={"baselines": baselines(network, mapping, activity, cost)}) if with_baselines else cost
+    )
 
 
 def _with_activity(
@@ -75,10 +83,10 @@ def _with_activity(
     chip, totals = mapping.chip, Counter[str]()
     builder = LatencyBuilder(network, mapping, step_period_s) if chip.latency is not None else None
     for counts in count(network, mapping, activity):
-        totals.update(_totals(counts))
+        totals.update(totals_of(counts))
         if builder is not None:
             builder.add(counts)
-    events = _events(totals, activity.n_samples)
+    events = events_of(totals, activity.n_samples)
     latency = builder.finish() if builder is not None else None
     opinions = [energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
     return cost.model_copy(
@@ -91,48 +99,6 @@ def _with_activity(
             "verdicts": _verdicts(latency, builder, deadline_s, rate_hz),
             "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),
         }
-    )
-
-
-def _totals(counts: Counts) -> dict[str, int]:
-    """Return the sums over samples, steps and cores, under the names of ``Cost.counts``."""
-    idle = counts.accessed - int(counts.updated.sum())
-    sums = {
-        **{f"synop.{fmt}": amount for fmt, amount in counts.synops.items()},
-        "neuron_update": counts.updated,
-        "neuron_update_low": counts.updated_low,
-        "spike_out": counts.fired,
-        "message_out": counts.messages_out,
-        "message_in": counts.messages_in,
-        "chip_crossing": counts.crossings,
-        "hop_ew": counts.hops_ew,
-        "hop_ns": counts.hops_ns,
-    }
-    return {
-        **{name: int(np.sum(amount)) for name, amount in sums.items() if amount is not None},
-        "neuron_access": counts.accessed,
-        "neuron_idle": idle,
-        "host_input": counts.host_in,
-        "host_output": counts.host_out,
-        "effective_synops": counts.effective,
-    }
-
-
-def _events(totals: Counter[str], n_samples: int) -> Events:
-    synops = sorted(name for name in totals if name.startswith("synop."))
-    simple = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
-    amounts = {name: totals[name] for name in (*synops, *simple) if name in totals}
-    low = {**amounts, "neuron_update": totals["neuron_update_low"]}
-    low["neuron_idle"] = totals["neuron_access"] - totals["neuron_update_low"]
-    without = {name: totals[name] for name in ("host_input", "host_output", "chip_crossing")}
-    if "hop_ew" not in totals:
-        without["hops"] = totals["message_out"]
-    return Events(
-        amounts=amounts,
-        low=low,
-        without_price=without,
-        effective_synops=totals["effective_synops"],
-        n_samples=n_samples,
     )
 
 

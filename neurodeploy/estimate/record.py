@@ -239,6 +239,19 @@ class Verdict(_Record):
     """How many times as many events the tightest step could take; None where it cannot be met by fewer events."""
 
 
+class Baseline(_Record):
+    """The same task done otherwise, with its energy per sample; None where it is not possible, and ``note`` says why.
+
+    Break-even: by how much all spikes could grow, and up to which density, until the chip's dynamic energy reaches it.
+    """
+
+    what: str
+    energy_j: Band | None
+    break_even_activity: float | None
+    break_even_density: float | None
+    note: str = ""
+
+
 class Cost(_Record):
     """Everything ``estimate`` found. Without an activity only memory is known, and the rest is None."""
 
@@ -254,6 +267,7 @@ class Cost(_Record):
     counts: dict[str, int] = {}
     energy: Energy | None = None
     second_opinions: tuple[Energy, ...] = ()
+    baselines: tuple[Baseline, ...] = ()
     static: tuple[StaticLine, ...] = ()
     latency: Latency | None = None
     verdicts: tuple[Verdict, ...] = ()

@@ -39,6 +39,7 @@ def make_report(
     accuracy: Mapping[str, Any] | None = None,
     verification: Mapping[str, Any] | None = None,
     raster: Mapping[str, Any] | None = None,
+    neurobench: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the object of ``report.json``.
@@ -50,6 +51,7 @@ def make_report(
         accuracy: ``test`` (0..1) and ``n_samples``.
         verification: what ``simulate.verify.Verification.to_json`` gives.
         raster: what ``raster_facts`` gives.
+        neurobench: what ``estimate.neurobench.NeuroBench.to_json`` gives.
         provenance: ``command``, ``seed``, ``files`` (name to SHA-256), ``versions``; each may be absent.
 
     Raises:
@@ -63,6 +65,7 @@ def make_report(
         "verification": verification and dict(verification),
         "targets": [cost.to_json() for cost in costs],
         "raster": raster and dict(raster),
+        "neurobench": neurobench and dict(neurobench),
         "provenance": dict(provenance or {}),
     }
     plain: dict[str, Any] = checked(data).model_dump(mode="json", by_alias=True)

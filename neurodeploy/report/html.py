@@ -26,12 +26,14 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(band=band, kib=kib, percent=percent, si=si)
-    own, *rest = sections(report)
+    every = list(sections(report))
+    shown = [section for section in every if section.title.startswith("Activity")]
     return environment.get_template("report.html.j2").render(
         report=report,
         headline=headline(report),
-        network=own,
-        provenance=rest[-1],
+        network=every[0],
+        activity=shown,
+        provenance=every[-1],
         targets=[_target(i, cost) for i, cost in enumerate(report.targets)],
         memory_chart=_drawn("memory", charts.memory_by_layer(report.targets)) if report.targets else None,
         raster=_drawn("raster", charts.spike_raster(report.raster)) if report.raster else None,

@@ -118,6 +118,20 @@ class Raster(_Record):
     layers: tuple[RasterLayer, ...]
 
 
+class NeuroBenchFacts(_Record):
+    """Metrics with the definitions of NeuroBench; ``membrane_updates`` is None where no voltages were recorded."""
+
+    footprint_bytes: int
+    parameters: int
+    connection_sparsity: float
+    activation_sparsity: float
+    effective_acs: float
+    effective_macs: float
+    dense_ops: float
+    membrane_updates: float | None
+    n_steps: int
+
+
 class Provenance(_Record):
     """Where the figures come from and how to get them again: files by hash, versions, seed, command."""
 
@@ -137,6 +151,7 @@ class Report(_Record):
     verification: Verification | None
     targets: tuple[Cost, ...]
     raster: Raster | None
+    neurobench: NeuroBenchFacts | None = None
     provenance: Provenance
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neurodeploy.estimate.record import Cost, Energy, Latency, Verdict
-from neurodeploy.report.record import NetworkFacts, Report
+from neurodeploy.report.record import NetworkFacts, NeuroBenchFacts, Report
 from neurodeploy.report.units import band, kib, percent, si
 
 COMPONENTS = {
@@ -83,6 +83,8 @@ def target_line(cost: Cost) -> str:
 def sections(report: Report) -> Iterator[Section]:
     """Give the tables of a report in reading order."""
     yield _network_section(report.network)
+    if report.neurobench is not None:
+        yield _neurobench_section(report.neurobench)
     for cost in report.targets:
         yield from cost_sections(cost)
     yield _provenance_section(report)
@@ -96,6 +98,8 @@ def cost_sections(cost: Cost) -> Iterator[Section]:
         yield _opinions_section(cost)
     if cost.static:
         yield _static_section(cost)
+    if cost.baselines:
+        yield _baselines_section(cost)
     if cost.latency is not None:
         yield _latency_section(cost, cost.latency)
 
@@ -107,6 +111,18 @@ def _network_section(network: NetworkFacts) -> Section:
         rows.append((p.name, p.source, p.target, f"{p.weights:,}", kept, nonzero))
     notes = [f"Approximation: {a.where}: {a.what} ({a.size})." for a in network.ledger]
     return Section(f"Network: {network.neurons:,} neurons", rows, notes)
+
+
+def _neurobench_section(metrics: NeuroBenchFacts) -> Section:
+    rows = [("metric", "value"), ("footprint", f"{metrics.footprint_bytes:,} bytes")]
+    rows += [("connection sparsity", f"{metrics.connection_sparsity:.4f}")]
+    rows += [("activation sparsity", f"{metrics.activation_sparsity:.4f}")]
+    rows += [("effective accumulates per sample", f"{metrics.effective_acs:,.1f}")]
+    rows += [("effective multiply-accumulates per sample", f"{metrics.effective_macs:,.1f}")]
+    rows += [("dense operations per sample", f"{metrics.dense_ops:,.1f}")]
+    if metrics.membrane_updates is not None:
+        rows.append(("membrane updates per sample", f"{metrics.membrane_updates:,.1f}"))
+    return Section(f"Activity, with the definitions of NeuroBench ({metrics.n_steps} steps a sample)", rows)
 
 
 def _memory_section(cost: Cost) -> Section:
@@ -160,6 +176,27 @@ def _opinions_section(cost: Cost) -> Section:
     ]
     notes = [note for o in cost.second_opinions for note in o.notes]
     return Section(f"{cost.chip_title}: the same counts at other prices", rows, notes)
+
+
+def _baselines_section(cost: Cost) -> Section:
+    rows = [("instead", "energy per sample", "even at activity times", "even at density", "grade")]
+    for other in cost.baselines:
+        energy, grade = (
+            ("not possible", "") if other.energy_j is None else (band(other.energy_j, "J"), other.energy_j.grade)
+        )
+        activity = "-" if other.break_even_activity is None else _factor(other.break_even_activity)
+        density = "-" if other.break_even_density is None else _density(other.break_even_density)
+        rows.append((other.what + (f" ({other.note})" if other.note else ""), energy, activity, density, grade))
+    notes = (
+        "Even: where the dynamic energy of the chip reaches the nominal figure of the row, everything else held fixed.",
+        "A microcontroller's figure is that of the whole device, the chip's is dynamic only: add its static energy above.",
+        "The grades differ from row to row; do not rank by nominal figures alone.",
+    )
+    return Section(f"{cost.chip_title}: what else the task could run on", rows, notes)
+
+
+def _density(density: float) -> str:
+    return percent(density) if density < 1 else "any"
 
 
 def _latency_section(cost: Cost, latency: Latency) -> Section:
