@@ -139,6 +139,16 @@ class Rewirer:
         groups = self._groups()
         return float((self._ratio(groups) * groups.counts).sum() / max(int(groups.counts.sum()), 1))
 
+    @property
+    def settled(self) -> bool:
+        """Whether the number of connections changes no more: it never does, or no rewiring is to come."""
+        next_due = (self.step // self._every_steps + 1) * self._every_steps
+        return isinstance(self._path, ConstantPath) or next_due >= self._end_step
+
+    def export_masks(self) -> Masks:
+        """Return copies of the masks for a checkpoint."""
+        return {name: mask.clone() for name, mask in self.masks.items()}
+
     def density(self) -> dict[str, float]:
         """Return the mask density by layer."""
         return self._masked.density()

@@ -149,29 +149,28 @@ class CubicPath:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PqShrink:
+class Shrink:
     """At the end of every iteration of ``iteration_steps`` steps each group loses ``floor(c * k)`` connections.
 
-    ``c`` is the PQ ratio of the group, ``k`` what it has. The whole never falls below density ``floor``; where it would,
-    the last loss is shared in proportion. Within an iteration the counts stay.
+    ``c`` is the ratio of the group (by default PQ's), ``k`` what it has. The whole never falls below density ``floor``;
+    where it would, the last loss is shared in proportion. Within an iteration the counts stay.
     """
 
     iteration_steps: int
+    ratio: Ratio = PqRatio()  # noqa: RUF009 - frozen
     floor: float = 0.0
-    settings: PqSettings = DEFAULT
 
     def __post_init__(self) -> None:
         if self.iteration_steps < 1 or not 0 <= self.floor < 1:
             raise TrainingError(
-                f"sparse: PQ shrink has iterations of {self.iteration_steps} steps (must be 1 or more) and density floor "
-                f"{self.floor} (must be in 0..1, 1 excluded)"
+                f"sparse: shrinking in iterations of {self.iteration_steps} steps (must be 1 or more) to a density floor of "
+                f"{self.floor} (must be in 0..1, 1 excluded) is not possible"
             )
 
     def __call__(self, groups: Groups, /) -> torch.Tensor:
         if not groups.crosses(self.iteration_steps):
             return groups.counts
-        ratio = ratio_by_group(groups.sizes, groups.group, len(groups.counts), self.settings)
-        loss = torch.floor(ratio * groups.counts + 1e-9).long()
+        loss = torch.floor(self.ratio(groups) * groups.counts + 1e-9).long()
         at_most = max(int(groups.counts.sum()) - round(self.floor * int(groups.capacity.sum())), 0)
         if int(loss.sum()) > at_most:
             loss = share_out(loss.double() * (at_most / int(loss.sum())), at_most, loss)

@@ -14,7 +14,7 @@ from neurodeploy.sparse.ablation import Ablation  # noqa: E402
 from neurodeploy.sparse.masks import find_weights, grouping, initial_masks, scale_sparse_init  # noqa: E402
 from neurodeploy.sparse.pq import pq_ratio  # noqa: E402
 from neurodeploy.sparse.rewirer import Rewirer  # noqa: E402
-from neurodeploy.sparse.schedules import ConstantRatio, CubicPath, PqRatio, PqShrink  # noqa: E402
+from neurodeploy.sparse.schedules import ConstantRatio, CubicPath, PqRatio, Shrink  # noqa: E402
 from neurodeploy.sparse.scores import GROWTH, Growth  # noqa: E402
 from neurodeploy.sparse.selection import Caps  # noqa: E402
 
@@ -173,7 +173,7 @@ class TestDensityPaths:
         assert int(rewirer.masks["2.weight"].sum()) == min(before, total)
 
     def test_t25_shrink_takes_floor_c_k_at_the_end_of_each_iteration_and_nothing_between(self):
-        shrink, weights_before = PqShrink(iteration_steps=6), {}
+        shrink, weights_before = Shrink(iteration_steps=6), {}
 
         def path(groups):
             """The shrink itself; keeps each layer's weights as they were right before the rewiring."""
@@ -191,7 +191,7 @@ class TestDensityPaths:
 
     def test_t25_shrink_stops_at_its_floor_exactly(self):
         model = _model()
-        rewirer = _rewirer(model, density=0.5, path=PqShrink(iteration_steps=1, floor=0.3), ratio=0.0)
+        rewirer = _rewirer(model, density=0.5, path=Shrink(iteration_steps=1, floor=0.3), ratio=0.0)
         list(_run(model, rewirer, 30))
         assert sum(int(m.sum()) for m in rewirer.masks.values()) == round(0.3 * (24 * 32 + 32 * 6))
 
@@ -449,7 +449,7 @@ class TestAblation:
 
 SETTINGS = {
     "random": {"growth": "random"},
-    "momentum": {"growth": "momentum", "path": PqShrink(iteration_steps=6), "ratio": PqRatio()},
+    "momentum": {"growth": "momentum", "path": Shrink(iteration_steps=6), "ratio": PqRatio()},
     "displacement": {"growth": "displacement", "scope": "global"},
     "srigl": {"growth": "gradient", "scope": "neuron", "ablation": Ablation(spare=("2*",))},
 }
