@@ -23,6 +23,7 @@ from neurodeploy.exchange.neurons import (
     FloatNeuron,
     find_dt,
     float_neuron,
+    needs_dt,
 )
 from neurodeploy.exchange.ops import STATELESS_KINDS
 from neurodeploy.exchange.quantize import integers
@@ -32,6 +33,8 @@ from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output
 if TYPE_CHECKING:
     import nir
 
+DEFAULT_DT = 1e-3
+"""Length of a step in seconds where nothing in the graph depends on it."""
 SUPPORTED_KINDS = (
     "Input",
     "Output",
@@ -179,7 +182,7 @@ def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> f
         )
     given = described.get("dt") if dt is None else dt
     if given is None:
-        return find_dt(graph, discretization)
+        return find_dt(graph, discretization) if needs_dt(graph) else DEFAULT_DT
     if not isinstance(given, int | float | np.number) or not (np.isfinite(given) and given > 0):
         raise NirError(f"nir: dt is {given}, must be a positive number of seconds")
     return float(given)

@@ -122,7 +122,8 @@ class _Arrival:
         waiting = self.waiting.setdefault(name, [np.zeros_like(flat)] * (int(steps.max()) + 1))
         waiting.append(flat)
         waiting.pop(0)
-        return np.stack([waiting[-1 - n][:, i] for i, n in enumerate(steps)], axis=1).reshape(x.shape)
+        left: Floats = np.stack([waiting[-1 - n][:, i] for i, n in enumerate(steps)], axis=1)
+        return left.reshape(x.shape)
 
 
 @dataclass(slots=True, eq=False)

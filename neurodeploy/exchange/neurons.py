@@ -35,6 +35,8 @@ LI_THRESHOLD, READ_OUT = "LI+Threshold", "read-out"
 NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF", "I", "Threshold", LI_THRESHOLD, READ_OUT)
 SPIKING_KINDS = ("CubaLIF", "LIF", "IF", "Threshold", LI_THRESHOLD)
 _SAME_DT = 1e-5
+_FLOAT32, _FLOAT64 = 1e-6, 1e-12
+"""Relative error of a time constant in a file of single or double precision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -215,12 +217,22 @@ def find_dt(graph: Graph, discretization: Discretization) -> float:
                 (float(s), f"node '{node.name}': {tau}/{gain} = {s:.6g}")
                 for s in (steps.min(), steps.max())[: steps.size]
             ]
+        if node.kind == "IF" and np.all(parameter(node, "r") > 1):
+            r = parameter(node, "r")
+            found += [(float(1 / n), f"node '{node.name}': 1/r = {1 / n:.6g}") for n in (r.min(), r.max())]
+            telling = True
     if not telling:
         raise NirError(f"nir: {graph.origin} does not tell the length of a step (no gain differs from 1); pass dt=")
     low, high = min(found), max(found)
     if high[0] > low[0] * (1 + _SAME_DT):
         raise NirError(f"nir: the length of a step is contradictory: {low[1]} but {high[1]}; pass dt=")
-    return _roundest(low[0] * (1 - 1e-12), high[0] * (1 + 1e-12))
+    blur = _FLOAT32 if any(_has_float32(node) for node in graph.nodes.values()) else _FLOAT64
+    return _roundest(low[0] * (1 - blur), high[0] * (1 + blur))
+
+
+def _has_float32(node: Node) -> bool:
+    names = {name for pair in _ratios(node) for name in pair}
+    return any(np.asarray(node.fields[n]).dtype.itemsize < 8 for n in names if n in node.fields)
 
 
 def _roundest(low: float, high: float) -> float:
@@ -228,6 +240,16 @@ def _roundest(low: float, high: float) -> float:
     middle = (low + high) / 2
     candidates = (float(f"{middle:.{digits}g}") for digits in range(1, 17))
     return next((c for c in candidates if low <= c <= high), middle)
+
+
+def needs_dt(graph: Graph) -> bool:
+    """Say whether anything in the graph depends on the length of a step."""
+    for node in graph.nodes.values():
+        if node.kind == "Delay" or _ratios(node):
+            return True
+        if node.kind in ("IF", "I") and np.any(parameter(node, "r") != 1):
+            return True
+    return False
 
 
 def _ratios(node: Node) -> list[tuple[str, str]]:

@@ -2,7 +2,8 @@
 
 A population with all its incoming weights has one free unit of its own: weights, threshold and bias may be multiplied by
 one number without a change of any spike. Where weights and threshold are whole in the unit of nir.md 4.5 (one NIR unit is
-64 weight units) that unit is used; otherwise the largest one that keeps weights and threshold in range.
+64 weight units) that unit is used. Where only threshold or bias are not, a power of two makes them finer and leaves the
+weights as they are. Otherwise it is the largest unit that keeps weights and threshold in range.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from neurodeploy.network import (
 
 _WHOLE = 1e-6
 """Relative distance from a whole number that counts as rounding of the file's floats."""
-_WHOLE_DECAY = 1e-3
+_WHOLE_DECAY = 2e-3
+"""Distance of a decay (0..4096) from a whole number that counts as rounding of the file's floats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,10 +59,13 @@ def integers(where: str, neuron: FloatNeuron, weights: Sequence[Floats], weight_
     gain = _checked_gain(where, neuron)
     grids = [on_grid(w * UNIT) for w in weights]
     scale, rounded = 1.0, []
-    if any(g is None for g in grids) or not _whole_levels(neuron, gain):
+    if any(g is None for g in grids):
         scale = _scale(where, neuron, gain, weights, weight_bits)
         grids = [_rounded(w * UNIT * scale, weight_bits) for w in weights]
+        _check_not_silent(where, weights, grids)
         rounded += list(_weight_changes(where, weights, grids, scale))
+    elif not _whole_levels(neuron, gain):
+        scale, grids = _finer(neuron, gain, weights)
     values = {
         "current_decay": np.rint(DECAY_ONE * neuron.current_factor),
         "voltage_decay": np.rint(DECAY_ONE * neuron.voltage_factor),
@@ -124,11 +129,9 @@ def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Floa
         raise NirError(f"nir: weight_bits is {weight_bits}, must be 2 to 8")
     largest = max((float(np.max(np.abs(w), initial=0.0)) for w in weights), default=0.0)
     limits = [] if largest == 0 else [254 / (largest * UNIT)]
-    if neuron.threshold is not None and np.any(neuron.threshold > 0):
-        limits.append(THRESHOLD_MAX / (UNIT * float(np.max(neuron.threshold / gain))))
-    if np.any(neuron.bias != 0):
-        limits.append((STATE_LIMIT - 1) / (STATE_UNIT * float(np.max(np.abs(neuron.bias / gain)))))
-    scale = min(limits, default=1.0)
+    limits.append(_level_limit(neuron, gain))
+    scale = min(limits)
+    scale = scale if np.isfinite(scale) else 1.0
     if neuron.threshold is not None and np.any((neuron.threshold > 0) & (UNIT * scale * neuron.threshold / gain < 0.5)):
         smallest = float(np.min(neuron.threshold / gain))
         raise NirError(
@@ -142,6 +145,42 @@ def _rounded(units: Floats, weight_bits: int) -> tuple[NDArray[np.int16], int]:
     """Return weights on the chip's grid for mixed signs (even, -256..254), coarser for fewer bits."""
     step = 2 ** (9 - weight_bits)
     return np.clip(np.rint(units / step) * step, -256, 256 - step).astype(np.int16), 0
+
+
+def _level_limit(neuron: FloatNeuron, gain: Floats) -> float:
+    """Return the factor on the unit that takes the largest threshold or bias to an eighth of its range.
+
+    The rest is headroom: voltages far below the threshold must not reach the limit of 24 bits either.
+    """
+    limits = [np.inf]
+    if neuron.threshold is not None and np.any(neuron.threshold > 0):
+        limits.append(THRESHOLD_MAX / 8 / (UNIT * float(np.max(neuron.threshold / gain))))
+    if np.any(neuron.bias != 0):
+        limits.append(STATE_LIMIT / 8 / (STATE_UNIT * float(np.max(np.abs(neuron.bias / gain)))))
+    return min(limits)
+
+
+def _finer(
+    neuron: FloatNeuron, gain: Floats, weights: Sequence[Floats]
+) -> tuple[float, list[tuple[NDArray[np.int16], int] | None]]:
+    """Return the largest power of two, up to 128, under which the weights stay exact and the levels in range."""
+    for power in range(7, 0, -1):
+        scale = 2.0**power
+        grids = [on_grid(w * UNIT * scale) for w in weights]
+        if scale <= _level_limit(neuron, gain) and all(g is not None for g in grids):
+            return scale, grids
+    return 1.0, [on_grid(w * UNIT) for w in weights]
+
+
+def _check_not_silent(
+    where: str, weights: Sequence[Floats], grids: Sequence[tuple[NDArray[np.int16], int] | None]
+) -> None:
+    largest = max((float(np.max(np.abs(w), initial=0.0)) for w in weights), default=0.0)
+    if largest > 0 and not any(np.any(g[0]) for g in grids if g is not None):
+        raise NirError(
+            f"nir: node '{where}': beside its threshold or bias all weights (at most {largest:g}) round to 0; is dt right? "
+            "Some frameworks write time constants in steps: then pass dt=1"
+        )
 
 
 def _weight_changes(
@@ -175,15 +214,16 @@ def _level_changes(
     where: str, neuron: FloatNeuron, gain: Floats, scale: float, values: dict[str, Any]
 ) -> Iterator[Approximation]:
     exact = {
-        "current_decay": (DECAY_ONE * neuron.current_factor, _WHOLE_DECAY),
-        "voltage_decay": (DECAY_ONE * neuron.voltage_factor, _WHOLE_DECAY),
-        "bias": (STATE_UNIT * scale * neuron.bias / gain, _WHOLE),
+        "current_decay": DECAY_ONE * neuron.current_factor,
+        "voltage_decay": DECAY_ONE * neuron.voltage_factor,
+        "bias": STATE_UNIT * scale * neuron.bias / gain,
     }
     if neuron.threshold is not None:
-        exact["threshold"] = (UNIT * scale * neuron.threshold / gain, _WHOLE)
-    for name, (given, tolerance) in exact.items():
+        exact["threshold"] = UNIT * scale * neuron.threshold / gain
+    for name, given in exact.items():
         change = np.abs(values[name] - given)
-        if np.any(change > tolerance * np.maximum(1, np.abs(given))):
+        tolerance = _WHOLE_DECAY if name.endswith("decay") else _WHOLE * np.maximum(1, np.abs(given))
+        if np.any(change > tolerance):
             at = int(np.argmax(change))
             yield Approximation(
                 where=where,
