@@ -83,6 +83,7 @@ class TrainingRecipe(_Record):
     weight_scale: Annotated[float, Field(gt=0)] = 1.0
     logit_scale: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 
 
 class Recipe(_Record):

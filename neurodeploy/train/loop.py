@@ -89,6 +89,7 @@ def train(
     checkpoint = folder / CHECKPOINT_FILE
     if checkpoint.exists() and not force:
         raise FileError(f"train: {checkpoint} exists; choose another --out, or --force to replace it")
+    torch.set_num_threads(recipe.training.threads)
     train_part, validation_part, test_part = load_splits(recipe.data)
     validation = encode(validation_part, recipe.data, "validation")
     folder.mkdir(parents=True, exist_ok=True)
