@@ -229,6 +229,8 @@ class SynapseFormat(_Table):
 
     name: str
     rule: str
+    split: str | None = None
+    """The split that alone uses this format; absent where every other split may choose it."""
     connection: Literal["list", "shared"] = "list"
     """``list``: a matrix, one list a source neuron; ``shared``: a convolution's kernels."""
     stores_zeros: bool = False

@@ -22,6 +22,7 @@ from neurodeploy.mapping.kahypar import mtkahypar_cut
 from neurodeploy.mapping.overlap import overlap_cut
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
+from neurodeploy.mapping.slayer import slayer2loihi_cut
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
 from neurodeploy.network import Network
 
@@ -48,6 +49,7 @@ SPLITS: dict[str, CutOne] = {
     "overlap": overlap_cut,
     "mtkahypar": mtkahypar_cut,
     "compiler": compiler_cut,
+    "slayer2loihi": slayer2loihi_cut,
 }
 """Ways to cut populations into parts, by name."""
 
@@ -70,7 +72,7 @@ def map_network(
         chip: the target, with one chip or several.
         split: how populations are cut, a name in ``SPLITS``. ``equal``: fewest contiguous equal parts; ``overlap`` (never
             more cores than ``equal``): neurons that share sources come together; ``mtkahypar``: the same by a hypergraph
-            partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts.
+            partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts; ``slayer2loihi``: as that tool cuts for Loihi 1.
         placement: ``order`` fills cores in order, ``traffic`` brings parts close to those that they talk to.
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
@@ -79,9 +81,9 @@ def map_network(
         FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
         UsageError: for an unknown split or placement.
     """
-    _check_names(split, placement)
+    _check_names(split, placement, chip)
     spikes = None if activity is None else spike_counts(network, activity)
-    layers = Layers(network, chip, store_zeros, spikes)
+    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split)
     at_least: dict[str, int] = {}
     while True:
         cuts = cut_populations(layers, SPLITS[split], at_least)
@@ -144,8 +146,12 @@ def smallest_chip(network: Network, names: Sequence[str], *, split: str = "overl
     return min(fitting, key=lambda m: (m.chip.n_chips, m.chip.n_cores, m.chip.name), default=None)
 
 
-def _check_names(split: str, placement: str) -> None:
+def _check_names(split: str, placement: str, chip: Chip) -> None:
     if split not in SPLITS:
         raise UsageError(f"map: split '{split}' is not known; known splits: {', '.join(SPLITS)}")
     if placement not in PLACEMENTS:
         raise UsageError(f"map: placement '{placement}' is not known; known placements: {', '.join(PLACEMENTS)}")
+    if split == "slayer2loihi" and all(f.split != split for f in chip.synapse_format):
+        raise UsageError(
+            f"map: split 'slayer2loihi' is one for Loihi 1, chip '{chip.name}' has no format for it; use equal"
+        )

@@ -131,11 +131,18 @@ def lava_fc(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
     return Layout(np.where(count > 0, _bits(fmt.header_bits) + count * (width + index), 0), count)
 
 
+def slayer2loihi(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
+    """Return the layout of slayer2loihi's estimate: the bits of the synapses and nothing else (see ``packed_words``)."""
+    count = np.bincount(lists.owner, minlength=lists.n_lists)
+    return Layout(count * width, count)
+
+
 LIST_RULES: dict[str, ListRule] = {
     "nxtf-sparse": nxtf_sparse,
     "nxtf-runlength": nxtf_runlength,
     "nxtf-dense": nxtf_dense,
     "lava-fc": lava_fc,
+    "slayer2loihi": slayer2loihi,
 }
 
 
@@ -149,6 +156,11 @@ def nxtf_words(bits: Ints, word_bits: int) -> Ints:
 def plain_words(bits: Ints, word_bits: int) -> Ints:
     """Return the bits in whole words."""
     return -(-bits // word_bits)
+
+
+def packed_words(stored: Ints, width: int, word_bits: int) -> Ints:
+    """Return the words of whole synapses packed into words, ``word_bits // width`` a word, over all lists of a core."""
+    return -(-stored // (word_bits // width))
 
 
 def words(fmt: SynapseFormat, bits: Ints, word_bits: int) -> Ints:

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.mapping.cut import Cut, Lists2D, lists_on, sum_by
-from neurodeploy.mapping.formats import LIST_RULES, Ints, words
+from neurodeploy.mapping.formats import LIST_RULES, Ints, packed_words, words
 from neurodeploy.mapping.shared import kernel_memory, list_memory
 from neurodeploy.mapping.synapses import Matrix, conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.network import Network, Projection
@@ -40,13 +40,15 @@ class Layers:
     """A network and a chip, with the synapses of each projection read once.
 
     ``zeros`` stores the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2. ``spikes`` gives the number
-    of spikes of each neuron by population and input, where it is known, so that busy neurons weigh more.
+    of spikes of each neuron by population and input, where it is known, so that busy neurons weigh more. ``split`` is
+    the name of the split, for formats that belong to one.
     """
 
     network: Network
     chip: Chip
     zeros: bool = False
     spikes: Mapping[str, Ints] | None = None
+    split: str = ""
     _matrices: dict[str, Matrix] = field(default_factory=dict)
     _widths: dict[tuple[str, str], int] = field(default_factory=dict)
     _destinations: dict[tuple[str, Cut], Ints] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class Layers:
 
     def shared(self, projection: Projection) -> SynapseFormat | None:
         """Return the format in which the chip shares the kernels of this projection, None where it does not."""
-        if conv_of(projection) is None:
+        if conv_of(projection) is None or any(f.split is not None for f in self.list_formats):
             return None
         return next((f for f in self.chip.synapse_format if f.connection == "shared"), None)
 
@@ -91,7 +93,8 @@ class Layers:
     @property
     def list_formats(self) -> list[SynapseFormat]:
         """The formats in which the chip stores a matrix."""
-        return [f for f in self.chip.synapse_format if f.connection == "list"]
+        own = [f for f in self.chip.synapse_format if f.split is not None and f.split == self.split]
+        return own or [f for f in self.chip.synapse_format if f.connection == "list" and f.split is None]
 
     def width(self, projection: Projection, fmt: SynapseFormat) -> int:
         """Return the stored bits of a weight of a projection in a list format."""
@@ -134,10 +137,13 @@ class Layers:
     def _layout(self, on: Lists2D, width: int, fmt: SynapseFormat, n_parts: int) -> tuple[Ints, Ints]:
         """Return words and stored weights of one format on each part."""
         layout = LIST_RULES[fmt.rule](on.lists, width, fmt)
+        stored = sum_by(on.part, layout.stored, n_parts)
+        if fmt.rule == "slayer2loihi":
+            return packed_words(stored, width, self.word_bits), stored
         per_list = words(fmt, layout.bits, self.word_bits)
         if fmt.axon_words_max is not None:
             per_list = np.where(per_list > fmt.axon_words_max.value, TOO_LONG, per_list)
-        return sum_by(on.part, per_list, n_parts), sum_by(on.part, layout.stored, n_parts)
+        return sum_by(on.part, per_list, n_parts), stored
 
     def _shared_use(self, projection: Projection, fmt: SynapseFormat, cut: Cut) -> ProjectionUse:
         conv = conv_of(projection)

@@ -107,6 +107,8 @@ def stored_bits(projection: Projection, weights: NDArray[np.int16], fmt: Synapse
     Raises:
         FitError: if the chip has no such width.
     """
+    if fmt.rule == "slayer2loihi":
+        return slayer_bits(weights)
     given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
     needed = needed_bits(
         given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
@@ -120,6 +122,16 @@ def stored_bits(projection: Projection, weights: NDArray[np.int16], fmt: Synapse
             f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels"
         )
     return min(allowed)
+
+
+def slayer_bits(weights: NDArray[np.int16]) -> int:
+    """Return the bits of a weight as slayer2loihi counts them: ``ceil(log2(2 * max|w|))``, at least 1.
+
+    >>> slayer_bits(np.array([-64, 62], np.int16))
+    7
+    """
+    largest = int(np.abs(weights.astype(np.int32)).max(initial=0))
+    return max(1, (2 * largest - 1).bit_length())
 
 
 def delay_bits(projection: Projection, chip: Chip) -> int:

@@ -1,0 +1,53 @@
+"""The split ``slayer2loihi``: neurons a core as Intel's slayer2loihi chooses them for Loihi 1.
+
+Source: intel-nrc-ecosystem/models, ``spytorch2loihi/slayer_rec/src/s2lWrapper.py``. It keeps a small margin and counts
+memory without headers, so that it may place what the exact word rules refuse.
+"""
+
+from __future__ import annotations
+
+from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.cutting import excess, excess_error
+from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.synapses import delay_bits
+
+HEADER_WORDS = 4
+"""Words that slayer2loihi sets aside of ``synapse_words + 1``."""
+
+
+def slayer2loihi_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
+    """Return the cut of one population into blocks of the size that slayer2loihi computes, smaller where a limit binds.
+
+    Raises:
+        FitError: if parts of one neuron break a limit of a core.
+    """
+    n = layers.network.population(population).size
+    size = min(n, -(-n // at_least), neurons_per_core(layers, population))
+    while True:
+        cut = Cut.blocks(n, size)
+        over = excess(layers, population, {**cuts, population: cut})
+        if not over:
+            return cut
+        if size == 1:
+            raise excess_error(layers, population, {**cuts, population: cut})
+        limits = layers.limits(population)
+        size = min(size - 1, size // max(-(-int(amount.max()) // limits[name]) for name, amount in over.items()))
+        size = max(1, size)
+
+
+def neurons_per_core(layers: Layers, population: str) -> int:
+    """Return ``floor((1 - a) * floor(N / g) + a * floor(N * capacity / weights))`` for the busiest projection.
+
+    ``capacity`` is the number of synapses of a core, ``g = ceil(weights / capacity)`` and ``a = g - weights / capacity``.
+    """
+    n = layers.network.population(population).size
+    words = layers.chip.cores.limits["synapse_words"] + 1 - HEADER_WORDS
+    sizes = [layers.limits(population)["neurons"]]
+    for p in layers.network.into(population):
+        width = layers.width(p, layers.list_formats[0]) + delay_bits(p, layers.chip)
+        capacity, weights = words * (layers.word_bits // width), layers.matrix(p).weight.size
+        if weights:
+            groups = -(-weights // capacity)
+            share = groups - weights / capacity
+            sizes.append(int((1 - share) * (n // groups) + share * (n * capacity // weights)))
+    return max(1, min(sizes))
