@@ -184,13 +184,11 @@ class _Work:
             np.zeros(plan.n_flags, np.uint8),
         )
         label = np.zeros(0, np.int32) if label is None else label
-        self.counting = (n_counted > 0, np.zeros(n_counted // k.LANES, np.uint64), label, np.zeros(n_labels, np.int64))
+        self.counting = (n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(n_labels, np.int64))
         self.work = (
             np.zeros(int(plan.populations[:, k.P_PADDED].max()), np.int32),
             np.zeros(plan.max_size, np.int64),
-            np.zeros(int(plan.list_start[-1]), np.int32),
-            plan.list_start,
-            np.zeros(len(plan.names), np.int64),
+            *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
         )
 
 

@@ -19,6 +19,7 @@ from neurodeploy.simulate.vector import (
     add_tile_64,
     add_tile_128,
     bit_count,
+    borrowed,
     lowest_bit,
     prefetch,
     update_each,
@@ -37,8 +38,6 @@ DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED 
 
 PAD = 64
 """Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
-LANES = 16
-"""Neurons that are updated at once."""
 BLOCK = 512
 """Neurons that are skipped together when all of them are at rest."""
 
@@ -46,28 +45,26 @@ _jit = njit(cache=True, nogil=True)
 
 
 @_jit
-def _all_zero(acc: Any) -> Any:
+def _all_zero(acc: Any, first: Any, stop: Any) -> Any:
     seen = np.int32(0)
-    for i in range(acc.size):
+    for i in range(first, stop):
         seen |= acc[i]
     return seen == 0
 
 
 @_jit
-def _append(mask: Any, first: Any, size: Any, out: Any, n: Any) -> Any:
-    """Append the neurons from ``first`` on whose bit is set, unless they are only padding."""
+def _append(mask: Any, first: Any, out: Any, n: Any) -> Any:
+    """Append the neurons from ``first`` on whose bit is set."""
     while mask:
-        neuron = first + lowest_bit(mask)
+        out[n] = first + lowest_bit(mask)
         mask &= mask - np.uint64(1)
-        if neuron < size:
-            out[n] = neuron
-            n += 1
+        n += 1
     return n
 
 
 @_jit
 def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None:
-    """Bring ``counts`` by label up to date with 16 neurons that are not at rest now and those that were not before."""
+    """Bring ``counts`` by label up to date with 64 neurons that are not at rest now and those that were not before."""
     changed = now ^ before
     while changed:
         bit = lowest_bit(changed)
@@ -150,7 +147,7 @@ def _transmit(q: Any, t: Any, sources: Any, net: Any, work: Any) -> None:
     size, rows = pop[P_PADDED], pop[P_ROWS]
     ring = acc_all[pop[P_ACC] : pop[P_ACC] + size * rows]
     start, index, weight, scale = start_all[q[Q_START] :], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
-    row = (t + 1 + q[Q_DELAY]) % rows * size
+    row = _row(t + 1 + q[Q_DELAY], rows) * size
     acc = sums[:size] if q[Q_PRIVATE] else ring[row : row + size]
     kind = q[Q_KIND]
     if kind == DENSE8:
@@ -183,54 +180,82 @@ def _transmit(q: Any, t: Any, sources: Any, net: Any, work: Any) -> None:
 
 
 @_jit
-def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any) -> Any:
-    """Update one population in step ``t``; write its fired neurons to ``out``; return their number and the overflows."""
-    (acc, u, v, active, flags) = state
-    padded, at, vector = pop[P_PADDED], pop[P_STATE], pop[P_VECTOR]
-    base = pop[P_ACC] + t % pop[P_ROWS] * padded
-    n, overs = np.int64(0), np.int64(0)
+def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any, begin: Any) -> Any:
+    """Update one population in step ``t``; write its fired neurons to ``out`` from ``begin`` on.
+
+    Returns where they end and the number of overflows.
+    """
+    acc, active, flags = state[0], state[3], state[4]
+    padded, at, size = pop[P_PADDED], pop[P_STATE], pop[P_SIZE]
+    base = pop[P_ACC] + _row(t, pop[P_ROWS]) * padded
+    n, overs = begin, np.int64(0)
+    if t < pop[P_FIRST]:
+        acc[base : base + padded] = 0
+        if pop[P_WRAPS]:
+            flags[base : base + padded] = 0
+        return n, overs
     for first in range(0, padded, BLOCK):
-        stop = min(padded, first + BLOCK)
-        block = (at + first) // PAD
-        if t < pop[P_FIRST]:
-            acc[base + first : base + stop] = 0
-            if pop[P_WRAPS]:
-                flags[base + first : base + stop] = 0
-            continue
-        resting = not (active[block] or pop[P_BIASED]) and _all_zero(acc[base + first : base + stop])
-        if resting and not (counting[0] or pop[P_WRAPS]):
+        stop = min(size, first + BLOCK)
+        block = (at + first) >> 6
+        must = active[block] or pop[P_BIASED] or pop[P_WRAPS] or counting[0]
+        if not must and _all_zero(acc, base + first, base + min(padded, first + BLOCK)):
             continue
         awake = np.uint64(0)
-        for i in range(first, stop, LANES):
-            if vector >= 0:
-                done = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
-            else:
-                done = update_equal(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
-            n = _append(done & np.uint64(0xFFFF), i, pop[P_SIZE], out, n)
-            over = done >> np.uint64(16) & np.uint64(0xFFFF)
-            awake |= done
+        for i in range(first, stop, PAD):
+            fired, over, after, before = _update_64(pop, i, min(stop, i + PAD), base, scalars, each, state)
+            if size - i < PAD:
+                inside = (np.uint64(1) << np.uint64(size - i)) - np.uint64(1)
+                fired, before = fired & inside, before & inside
+            n = _append(fired, i, out, n)
+            awake |= after
             if counting[0]:
-                _count(done >> np.uint64(48), (at + i) // LANES, counting)
+                _count(before, (at + i) >> 6, counting)
             if pop[P_WRAPS]:
                 over |= _take_flags(flags, base + i)
             overs += bit_count(over)
-        active[block] = (awake >> np.uint64(32) & np.uint64(0xFFFF)) != 0
+        active[block] = awake != 0
     return n, overs
+
+
+@_jit
+def _row(t: Any, rows: Any) -> Any:
+    """Return ``t`` modulo ``rows``; most populations have one row, and dividing is slow."""
+    return t % rows if rows > 1 else 0
+
+
+@_jit
+def _update_64(pop: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any) -> Any:
+    """Update neurons ``first`` to ``stop`` and the padding up to 16; return four masks of 64 bits as ``vector.py`` does."""
+    acc, u, v = state[0], state[1], state[2]
+    at, vector = pop[P_STATE], pop[P_VECTOR]
+    fired, over, after, before = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
+    low = np.uint64(0xFFFF)
+    for i in range(first, stop, 16):
+        if vector >= 0:
+            done = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
+        else:
+            done = update_equal(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
+        place = np.uint64(i - first)
+        fired |= (done & low) << place
+        over |= (done >> np.uint64(16) & low) << place
+        after |= (done >> np.uint64(32) & low) << place
+        before |= (done >> np.uint64(48)) << place
+    return fired, over, after, before
 
 
 @_jit
 def _count(now: Any, place: Any, counting: Any) -> None:
     (_, before, label, counts) = counting
     if now != before[place]:
-        _recount(now, before[place], place * LANES, label, counts)
+        _recount(now, before[place], place * PAD, label, counts)
         before[place] = now
 
 
 @_jit
 def _take_flags(flags: Any, at: Any) -> Any:
-    """Return and clear the flags of 16 wrapped sums as bits."""
+    """Return and clear the flags of 64 wrapped sums as bits."""
     mask = np.uint64(0)
-    for i in range(LANES):
+    for i in range(PAD):
         mask |= np.uint64(flags[at + i]) << np.uint64(i)
         flags[at + i] = 0
     return mask
@@ -257,14 +282,38 @@ def run_samples(
 
     A sample whose spikes do not fit is not counted; the caller makes room and starts again with it.
     """
-    (input_start, input_neuron) = inputs
-    (acc_all, u_all, v_all, active, flags) = state
-    (sums, offsets, lists, list_start, list_size) = work
-    (probed, probe_table, perm) = probes
-    (spikes, counts, overflow, updated) = results
-    label_counts, before = counting[3], counting[1]
+    populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
+    input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
+    acc_all, u_all, v_all = borrowed(state[0]), borrowed(state[1]), borrowed(state[2])
+    active, flags = borrowed(state[3]), borrowed(state[4])
+    sums, offsets = borrowed(work[0]), borrowed(work[1])
+    fired_start, fired_stop, sample_over = borrowed(work[2]), borrowed(work[3]), borrowed(work[4])
+    probed, probe_table, perm = borrowed(probes[0]), borrowed(probes[1]), borrowed(probes[2])
+    spikes, counts, overflow, updated = (
+        borrowed(results[0]),
+        borrowed(results[1]),
+        borrowed(results[2]),
+        borrowed(results[3]),
+    )
+    counted, before, label, label_counts = (
+        counting[0],
+        borrowed(counting[1]),
+        borrowed(counting[2]),
+        borrowed(counting[3]),
+    )
+    each_here = (borrowed(each[0]), borrowed(each[1]), borrowed(each[2]), borrowed(each[3]))
+    tables = (
+        borrowed(net[0]),
+        borrowed(net[1]),
+        borrowed(net[2]),
+        borrowed(net[3]),
+        borrowed(net[4]),
+        borrowed(net[5]),
+        borrowed(net[6]),
+        borrowed(net[7]),
+    )
+    state_here, counting_here = (acc_all, u_all, v_all, active, flags), (counted, before, label, label_counts)
     n_inputs, n_populations = input_start.shape[0], populations.shape[0]
-    sample_over = np.zeros(n_populations, np.int64)
     transmit_work = (acc_all, sums, flags, offsets, populations)
     used = np.int64(0)
     for sample in range(first, stop):
@@ -278,17 +327,14 @@ def run_samples(
         sample_over[:] = 0
         for t in range(n_steps):
             for p in range(n_populations):
-                node = n_inputs + p
-                out = lists[list_start[node] : list_start[node + 1]]
-                n, over = _update(populations[p], t, scalars[p], each, state, counting, out)
-                list_size[node] = n
-                sample_over[p] += over
-                counts[sample - first, t, p] = n
-                if used + n > spikes.size:
+                if used + populations[p, P_SIZE] > spikes.size:
                     return sample - first
-                spikes[used : used + n] = out[:n]
-                used += n
-            if counting[0]:
+                end, over = _update(populations[p], t, scalars[p], each_here, state_here, counting_here, spikes, used)
+                fired_start[p], fired_stop[p] = used, end
+                counts[sample - first, t, p] = end - used
+                sample_over[p] += over
+                used = end
+            if counted:
                 updated[sample - first, t] = label_counts
             for k in range(probe_table.shape[0]):
                 p = probe_table[k, 0]
@@ -304,9 +350,9 @@ def run_samples(
                     lo, hi = input_start[source, sample * n_steps + t], input_start[source, sample * n_steps + t + 1]
                     fired = input_neuron[lo:hi]
                 else:
-                    fired = lists[list_start[source] : list_start[source] + list_size[source]]
+                    fired = spikes[fired_start[source - n_inputs] : fired_stop[source - n_inputs]]
                 if fired.size:
-                    _transmit(q, t, fired, net, transmit_work)
+                    _transmit(q, t, fired, tables, transmit_work)
         overflow += sample_over
     return stop - first
 

@@ -33,13 +33,13 @@ from neurodeploy.simulate import kernels as k
 
 IntArray = NDArray[np.integer[Any]]
 
-_DENSE_PER_NS = 70.0
-"""int8 weights that the dense kernel adds in a nanosecond (measured: 75-95 in L2)."""
+_DENSE_NS, _DENSE_PER_NS = 0.5, 70.0
+"""Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2)."""
 _DENSE_LARGE_PER_NS = 30.0
 """The same where the matrix leaves the cache."""
 _CACHED_BYTES = 2**24
-_SPARSE_NS = 0.6
-"""Nanoseconds for a stored synapse of the sparse kernel (measured: 0.4-1.2)."""
+_SPARSE_NS, _SYNAPSE_NS = 4.0, 0.6
+"""Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-1.2)."""
 _NEVER = 2**31 - 1
 
 
@@ -58,7 +58,6 @@ class Plan:
     wires: NDArray[np.int64]
     tables: tuple[NDArray[Any], ...]
     order: NDArray[np.int32]
-    list_start: NDArray[np.int64]
     n_states: int
     n_sums: int
     n_flags: int
@@ -139,7 +138,6 @@ def compile_network(network: Network) -> Plan:
     rows = _ring_rows(network)
     wraps = {names[len(network.inputs) + w[k.Q_TARGET]] for w in wires if w[k.Q_WRAP]}
     populations, scalars, each, order = _population_tables(network, orders, rows, wraps)
-    sizes = np.array([0, *network.sizes.values()], np.int64)
     last = populations[-1]
     n_acc = int(last[k.P_ACC] + last[k.P_PADDED] * last[k.P_ROWS])
     return Plan(
@@ -151,11 +149,10 @@ def compile_network(network: Network) -> Plan:
         wires=np.array(wires, np.int64).reshape(-1, k.Q_COLUMNS),
         tables=tables.joined(),
         order=order,
-        list_start=np.cumsum(sizes),
         n_states=int(last[k.P_STATE] + last[k.P_PADDED]),
         n_sums=n_acc,
         n_flags=n_acc if wraps else 0,
-        max_size=int(sizes.max()),
+        max_size=max(network.sizes.values()),
     )
 
 
@@ -277,9 +274,10 @@ def _stored(tables: _Tables, projection: Projection, ends: _Ends, shift: int) ->
 def _dense_is_faster(lists: _Lists, shape: tuple[int, int]) -> bool:
     """Return whether rows with their zeros are read faster than lists of the stored synapses."""
     n_target, n_source = shape
-    size = padded(n_target) * n_source
-    rate = _DENSE_PER_NS if size <= _CACHED_BYTES else _DENSE_LARGE_PER_NS
-    return size / rate < lists.weights.size * _SPARSE_NS
+    columns = padded(n_target)
+    per_ns = _DENSE_PER_NS if columns * n_source <= _CACHED_BYTES else _DENSE_LARGE_PER_NS
+    dense, sparse = _DENSE_NS + columns / per_ns, _SPARSE_NS + _SYNAPSE_NS * lists.weights.size / n_source
+    return dense < sparse
 
 
 def _bytes(weights: IntArray, shift: int) -> tuple[IntArray, int]:
