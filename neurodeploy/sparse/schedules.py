@@ -157,7 +157,7 @@ class Shrink:
     """
 
     iteration_steps: int
-    ratio: Ratio = PqRatio()  # noqa: RUF009 - frozen
+    ratio: Ratio = PqRatio()
     floor: float = 0.0
 
     def __post_init__(self) -> None:

@@ -117,7 +117,7 @@ class Spines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunableLayer:
-    """What the neurotrophic rate needs of a layer: its kind, its neurons, how many count as pruned now and an epoch before."""
+    """What the neurotrophic rate needs of a layer: its kind, its neurons, how many count as pruned (and did before)."""
 
     kind: str
     neurons: int

@@ -12,8 +12,8 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 from neurodeploy.errors import TrainingError  # noqa: E402
 from neurodeploy.sparse.spines import (  # noqa: E402
     PrunableLayer,
-    Spines,
     SpineRewirer,
+    Spines,
     SpineSettings,
     neurotrophic_rates,
 )
@@ -140,7 +140,7 @@ def _chain(kind: str):
 def _train(kind: str, epochs: int, settings: SpineSettings, lr: float = 0.02, resume_at: int | None = None):
     """Yield the rewirer and the model after every epoch of four steps."""
     model, shape = _chain(kind)
-    weights = {name: p for name, p in model.named_parameters()}
+    weights = dict(model.named_parameters())
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.05)
     rewirer = SpineRewirer(weights, optimizer, settings)
     generator = torch.Generator().manual_seed(3)
