@@ -1,0 +1,254 @@
+"""The methods: one table of presets over the engine's slots (each says its source, its equations, and where we differ)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.ablation import Ablation
+from neurodeploy.sparse.layers import Weights
+from neurodeploy.sparse.masks import Scope, initial_masks, scale_sparse_init
+from neurodeploy.sparse.pq import PqSettings
+from neurodeploy.sparse.rewirer import Rewirer
+from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
+from neurodeploy.sparse.spines import SpineRewirer, SpineSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the presets may be told; each reads only what it names (``options.METHOD_SETTINGS``).
+
+    Attributes:
+        end_step: no rewiring from this optimiser step on.
+        density: of all weights together at the start, above 0, at most 1.
+        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``.
+        ratio: fraction rewired at the start, 0..1 (1 excluded); None: the method's own.
+        every_steps: optimiser steps between two rewirings.
+        growth: a name of ``scores.GROWTH``; None: the method's own.
+        scope: ``layer`` or ``neuron`` (``pq``).
+        shrink: whether ``pq`` loses connections at the end of each iteration.
+        schedule: what decides how much ``pq`` moves and loses: ``pq``, or its controls ``fixed`` and ``cosine``.
+        iterations: of ``pq``.
+        p, q, gamma, eta: see ``PqSettings``.
+        floor: density that ``granet`` ends at and ``pq`` never falls below.
+        ablation: see ``Ablation.threshold``.
+        spine_constant, spine_rate: see ``SpineSettings``.
+        seed: of positions, random growth and ties.
+    """
+
+    end_step: int
+    density: float = 0.1
+    distribution: str = "erk"
+    ratio: float | None = None
+    every_steps: int = 100
+    growth: str | None = None
+    scope: Scope = "layer"
+    shrink: bool = True
+    schedule: str = "pq"
+    iterations: int = 10
+    p: float = 0.5
+    q: float = 1.0
+    gamma: float = 1.0
+    eta: float = 0.001
+    floor: float = 0.0
+    ablation: float = 0.3
+    spine_constant: int = 18
+    spine_rate: float = 1.0
+    seed: int = 0
+
+
+AnyRewirer = Rewirer | SpineRewirer
+Method = Callable[[Weights, torch.optim.Optimizer, Settings], AnyRewirer]
+
+
+def dense(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """Every connection, from the first step to the last: the baseline without sparsity."""
+    everything = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
+    return Rewirer(weights, everything, optimizer, ratio=0.0, end_step=0, seed=settings.seed)
+
+
+def static(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """A random graph with exact counts that never changes: the baseline without rewiring."""
+    return _rewirer(weights, optimizer, settings, ratio=0.0, end_step=0)
+
+
+def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """SET: the smallest positive and the largest negative weights go, as many connections grow at random.
+
+    A fraction ``zeta = 0.3`` of either sign is removed at every rewiring, to the end.
+
+    Source: Mocanu et al. 2018 and its code. There the output layer stays dense and a rewiring comes every epoch; here
+    budgets follow ``distribution`` (ERK gives small layers more) and ``every_steps`` is free.
+    """
+    zeta = ConstantRatio(0.3 if settings.ratio is None else settings.ratio)
+    return _rewirer(weights, optimizer, settings, drop="per_sign", growth="random", ratio=zeta)
+
+
+def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """RigL: the smallest weights go, connections grow where the dense gradient of the last batch is largest.
+
+    ``ratio(t) = alpha / 2 (1 + cos(pi t / T_end))``, ``alpha = 0.3``, ERK. Connections dropped in the same rewiring may come
+    back and then keep their weight; all others start at 0.
+
+    Source: Evci et al. 2020, ``rigl/sparse_optimizers_base.py``. There rewiring replaces an optimiser step, here it follows
+    one; connections of the last rewiring go last here.
+    """
+    return _rewirer(weights, optimizer, settings, growth="gradient", regrow=True)
+
+
+def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """GraNet: density falls along a cubic curve, and at every rewiring as many connections grow by gradient as are dropped.
+
+    ``d(t) = d_f + (d_i - d_f) (1 - t / T_end)**3`` with the layers sharing it as the largest weights lie; regeneration ratio
+    0.5, falling along a cosine.
+
+    Source: Liu et al. 2021 (initial density 0.5, final 0.1). Counts are exact here. NDSNN's falling density is alike.
+    """
+    if not 0 < settings.floor <= settings.density:
+        raise TrainingError(
+            f"sparse: granet falls from density {settings.density} to floor {settings.floor}; "
+            "set a floor above 0 and below the density"
+        )
+    last = max(settings.end_step - settings.every_steps, 1)
+    path = CubicPath(initial=settings.density, final=settings.floor, start_step=0, end_step=last)
+    return _rewirer(weights, optimizer, settings, growth="gradient", path=path, default_ratio=0.5)
+
+
+def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """SRigL: RigL with the same fan-in for every neuron, and neurons that go when few of their connections are salient.
+
+    Smallest weights are dropped over the layer, then every neuron grows back to the common fan-in. A neuron with fewer than
+    30 % salient connections is ablated and its connections are shared among the others; the last layer keeps its neurons.
+
+    Source: Lasby et al. 2024, ``rigl_constant_fan.py``. There ablation may begin at any step; here at the first.
+    """
+    ablation = Ablation(threshold=settings.ablation, spare=(list(weights)[-1],))
+    return _rewirer(
+        weights, optimizer, settings, growth="gradient", scope="neuron", pooled_drop=True, ablation=ablation
+    )
+
+
+def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """ESL-SNNs: sparse from scratch at constant density; smallest weights go, growth at random or by gradient.
+
+    ``n = floor(z(t) k)`` connections of each layer move every T_iter iterations, ``z(t) = z0 / 2 (1 + cos(pi t / T_end))``.
+
+    Source: Shen et al. 2023 (arXiv 2306.03693). T_iter, z0 and its schedule are not given there; RigL's are used. There each
+    connection of the first graph is drawn independently; here counts are exact.
+    """
+    return _rewirer(weights, optimizer, settings, growth=settings.growth or "random")
+
+
+def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """Two-stage rewiring by PQ index: how much moves, and how much density falls, follows from the weights' own sparsity.
+
+    ``c = min(max(gamma (1 - r/d), 0), beta)`` (``pq.py``) of each layer or neuron. Within an iteration a fraction ``c``,
+    falling to 0 along a cosine, is dropped by size and grown by the average of the dense gradient. At its end, with
+    ``shrink``, each group loses ``floor(c k)`` connections; without it density stays, as the paper's Algorithm 1 reads.
+
+    Source: Shen et al. 2025 (arXiv 2502.13572), after Diao et al. 2023 (arXiv 2302.05601). The published density falls
+    although the algorithm regrows what it removes; a shrink by ``c`` an iteration reproduces its path. ``p``, ``q`` and the
+    frequency are not given. Momentum growth reads an average of its own, as an optimiser's masked buffer would undo the drop.
+    Controls with the same budget: ``schedule = "fixed"`` puts 0.155 (a Gaussian layer's ``c``) in the place of ``c``,
+    ``"cosine"`` a cosine from twice that to 0 over the training.
+    """
+    period = max((settings.end_step - settings.every_steps) // settings.iterations, 1)
+    measured = PqSettings(p=settings.p, q=settings.q, gamma=settings.gamma, eta=settings.eta)
+    fixed = settings.gamma * 0.155
+    rules: Mapping[str, tuple[Ratio, Ratio]] = {
+        "pq": (PqRatio(measured, anneal_steps=period), PqRatio(measured)),
+        "fixed": (ConstantRatio(fixed), ConstantRatio(fixed)),
+        "cosine": (CosineRatio(2 * fixed, settings.end_step), CosineRatio(2 * fixed, settings.end_step)),
+    }
+    if settings.schedule not in rules:
+        raise TrainingError(f"sparse: unknown schedule '{settings.schedule}' of pq; known: {', '.join(rules)}")
+    inner, outer = rules[settings.schedule]
+    path = Shrink(iteration_steps=period, ratio=outer, floor=settings.floor) if settings.shrink else None
+    growth = settings.growth or "momentum"
+    return _rewirer(weights, optimizer, settings, growth=growth, ratio=inner, path=path, scope=settings.scope)
+
+
+def sdsnn(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> SpineRewirer:
+    """SD-SNN: a dense start; neurons go where the ranges of their spines shrink, absent synapses may regenerate.
+
+    Source, rules and differences: ``spines.SpineRewirer``. Call its ``end_epoch`` after each epoch.
+    """
+    spines = SpineSettings(constant=settings.spine_constant, rate=settings.spine_rate)
+    return SpineRewirer(weights, optimizer, spines)
+
+
+def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+    """Reverse distillation with an evolving structure: ``esl`` whose growth follows the gradient of the total loss.
+
+    The total loss, ``(1 - a) L + a T**2 KL(teacher || student)`` with a weaker teacher, is the training's part
+    (``train.losses``); since growth reads its gradient, the teacher steers the structure as well as the weights.
+
+    Source: Xu et al. 2023 (arXiv 2304.09500); its constants and its structural rule are not known, ``a = 0.3``, ``T = 4``
+    and the engine of ESL-SNNs are our choice. Controls: no distillation, label smoothing, a stronger teacher.
+    """
+    return _rewirer(weights, optimizer, settings, growth=settings.growth or "gradient")
+
+
+METHODS: Mapping[str, Method] = {
+    "dense": dense,
+    "static": static,
+    "set": set_,
+    "rigl": rigl,
+    "granet": granet,
+    "srigl": srigl,
+    "esl": esl,
+    "pq": pq,
+    "sdsnn": sdsnn,
+    "rkd": rkd,
+}
+
+
+def start(method: str, weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> AnyRewirer:
+    """Make weights sparse as a method begins, scaled to keep their neurons' input variance, and return its rewirer.
+
+    Args:
+        method: a name of ``METHODS``.
+        weights: the parameters by layer name in the order of the network; changed in place.
+        optimizer: the optimiser that updates them.
+        settings: see ``Settings``.
+
+    Raises:
+        TrainingError: for an unknown method or a setting out of range.
+    """
+    if method not in METHODS:
+        raise TrainingError(f"sparse: unknown method '{method}'; known: {', '.join(METHODS)}")
+    return METHODS[method](weights, optimizer, settings)
+
+
+def _rewirer(
+    weights: Weights,
+    optimizer: torch.optim.Optimizer,
+    settings: Settings,
+    *,
+    ratio: float | Ratio | None = None,
+    default_ratio: float = 0.3,
+    end_step: int | None = None,
+    scope: Scope = "layer",
+    **slots: Any,
+) -> Rewirer:
+    masks = initial_masks(
+        weights, density=settings.density, distribution=settings.distribution, scope=scope, seed=settings.seed
+    )
+    scale_sparse_init(weights, masks)
+    if ratio is None:
+        ratio = default_ratio if settings.ratio is None else settings.ratio
+    return Rewirer(
+        weights,
+        masks,
+        optimizer,
+        ratio=ratio,
+        scope=scope,
+        every_steps=settings.every_steps,
+        end_step=settings.end_step if end_step is None else end_step,
+        seed=settings.seed,
+        **slots,
+    )

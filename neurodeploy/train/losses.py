@@ -1,0 +1,84 @@
+"""Loss terms: temporal efficient training, distillation, and how they are weighed against each other."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+from neurodeploy.errors import TrainingError
+
+
+def tet_loss(
+    step_logits: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    weight: float = 0.0,
+    target: float = 1.0,
+    label_smoothing: float = 0.0,
+) -> torch.Tensor:
+    """Return ``(1 - lambda) 1/T sum_t CE(o_t, y) + lambda MSE(o, phi)``.
+
+    Args:
+        step_logits: read-out of every step ``o_t``, float ``(n_samples, n_classes, n_steps)``.
+        labels: int64 ``(n_samples,)``.
+        weight: ``lambda`` of the regularising term, 0..1.
+        target: ``phi``, the value that term pulls every read-out to.
+        label_smoothing: of the cross-entropy, 0..1.
+
+    Source: Deng et al. 2022 (temporal efficient training), ``functions.py``; the ESL-SNNs family trains with it.
+    """
+    n_steps = step_logits.shape[2]
+    every_step = step_logits.transpose(1, 2).flatten(0, 1)
+    repeated = labels.repeat_interleave(n_steps)
+    cross_entropy = functional.cross_entropy(every_step, repeated, label_smoothing=label_smoothing)
+    if weight == 0:
+        return cross_entropy
+    return (1 - weight) * cross_entropy + weight * (step_logits - target).square().mean()
+
+
+def distillation_term(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return ``T**2 KL(softmax(z_T / T) || softmax(z_S / T))``, summed over classes and averaged over samples.
+
+    Averaging over classes as well, which torch does by default and the Re-KD code with it, makes the term smaller by the
+    number of classes; weights from there must be divided accordingly.
+
+    Args:
+        student, teacher: logits, float ``(n_samples, n_classes)``; no gradient flows into ``teacher``.
+        temperature: ``T``, above 0.
+
+    Source: Hinton et al. 2015; reverse pairs (a weaker teacher) Yuan et al. 2020, for spiking networks Xu et al. 2023
+    (arXiv 2304.09500).
+    """
+    wanted = functional.log_softmax(teacher.detach() / temperature, dim=1)
+    given = functional.log_softmax(student / temperature, dim=1)
+    return temperature**2 * functional.kl_div(given, wanted, reduction="batchmean", log_target=True)
+
+
+def weighed(loss: torch.Tensor, term: torch.Tensor | None, weight: float) -> torch.Tensor:
+    """Return ``(1 - a) loss + a term``; the plain loss itself where the weight is 0."""
+    if term is None or weight == 0:
+        return loss
+    return (1 - weight) * loss + weight * term
+
+
+def distillation_weight(step: int, weight: float, warmup_steps: int, end_step: int) -> float:
+    """Return ``a`` at a step: rising in a line over the warm-up, then falling in a line to 0 at ``end_step``.
+
+    That it ends keeps late training, when the structure is settled, driven by the labels (our choice; the paper's constants
+    are not known).
+    """
+    if step >= end_step:
+        return 0.0
+    if step < warmup_steps:
+        return weight * (step + 1) / warmup_steps
+    return weight * (end_step - step) / max(end_step - warmup_steps, 1)
+
+
+def check_labels(labels: torch.Tensor, n_classes: int) -> None:
+    """Refuse labels that the output layer has no neuron for; raises ``TrainingError``."""
+    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
+        bad = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
+        raise TrainingError(
+            f"train: label {bad} has no output neuron: the last layer has {n_classes} (labels 0..{n_classes - 1}); "
+            "give it more neurons or mend the labels"
+        )
