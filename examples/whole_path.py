@@ -9,7 +9,7 @@ from neurodeploy.simulate import simulate
 run = Path("runs/example")
 commands.train("digits-mlp", out=run, force=True)
 commands.export(run, force=True)
-proof = commands.verify(run, engines=["slayer", "reference", "lava"], n_samples=50)
+proof = commands.verify(run, engines=["slayer", "reference", "event", "lava"], n_samples=50)
 network, samples = from_nir(run / "model.nir"), load_samples(run / "test.npz")
 activity = simulate(network, samples)
 print(f"accuracy {accuracy(network, activity, samples):.2%}, {proof.spikes_different} of {proof.spikes_compared} spikes differ")

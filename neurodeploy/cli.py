@@ -125,11 +125,11 @@ def map_(
     _table("Layer|Cores|Synaptic memory|Format", rows)
 
 
-@app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine reference")
+@app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine event")
 def simulate(
     file: NirFile,
     data: Data,
-    engine: Annotated[str, typer.Option(help="reference or lava.")] = "reference",
+    engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
     samples: NSamples = None,
     out: Annotated[Path | None, typer.Option(help=".npz file to write the activity to.")] = None,
     as_json: Json = False,
@@ -144,13 +144,15 @@ def simulate(
     _show(summary, as_json)
 
 
-@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,lava")
+@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,event,lava")
 def verify(
     source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, or a .nir file.")],
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Samples; by default the run's test part.")
     ] = None,
-    engines: Annotated[str, typer.Option(help="Two or more of slayer, reference, lava.")] = "slayer,reference,lava",
+    engines: Annotated[
+        str, typer.Option(help="Two or more of slayer, reference, event, lava, lava-in-process.")
+    ] = "slayer,reference,event,lava",
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
     as_json: Json = False,
 ) -> None:
@@ -221,7 +223,7 @@ def report(
     chip: Annotated[
         list[str] | None, typer.Option(help="Chips; may be repeated. By default loihi1 and loihi2.")
     ] = None,
-    engines: Annotated[str, typer.Option(help="Engines to verify with.")] = "slayer,reference,lava",
+    engines: Annotated[str, typer.Option(help="Engines to verify with.")] = "slayer,reference,event,lava",
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples to verify.")] = 64,
     as_json: Json = False,
 ) -> None:

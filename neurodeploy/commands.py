@@ -46,6 +46,7 @@ NETWORK_FILE = "model.nir"
 RECIPE_FILE = "recipe.toml"
 TEST_FILE = "test.npz"
 DEMO_RECIPE = "digits-mlp"
+ALL_ENGINES = ("slayer", "reference", "event", "lava")
 DEMO_CHIPS = ("loihi1", "loihi2")
 
 Progress = Callable[[int, int], None]
@@ -183,7 +184,7 @@ def simulate(
     file: Path,
     data: str | Path,
     *,
-    engine: str = "reference",
+    engine: str = "event",
     n_samples: int | None = None,
     out: Path | None = None,
     progress: Progress | None = None,
@@ -214,7 +215,7 @@ def verify(
     source: Path,
     data: str | Path | None = None,
     *,
-    engines: Sequence[str] = ("slayer", "reference", "lava"),
+    engines: Sequence[str] = ALL_ENGINES,
     n_samples: int | None = 64,
     progress: Progress | None = None,
 ) -> Verification:
@@ -251,7 +252,7 @@ def estimate(
     chip: str,
     data: str | Path | None = None,
     activity: Path | None = None,
-    engine: str = "reference",
+    engine: str = "event",
     n_samples: int | None = None,
     step_period_s: float | None = None,
     deadline_s: float | None = None,
@@ -288,7 +289,7 @@ def report(
     run: Path,
     *,
     chips: Sequence[str] = DEMO_CHIPS,
-    engines: Sequence[str] = ("slayer", "reference", "lava"),
+    engines: Sequence[str] = ALL_ENGINES,
     n_samples: int = 64,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
@@ -296,7 +297,7 @@ def report(
 ) -> dict[str, Any]:
     """Prove, place and price the exported network of a run, and write its report as JSON, text, Markdown and HTML.
 
-    Accuracy and energy are measured on the run's whole test part with the reference, exactness on its first ``n_samples``.
+    Accuracy and energy are measured on the run's whole test part, exactness on its first ``n_samples``.
 
     Args:
         say: called with a line for each stage that is done.
