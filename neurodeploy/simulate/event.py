@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -84,12 +84,15 @@ def batches(samples: Samples, size: int) -> Iterator[Samples]:
         yield samples.take(first, min(first + size, samples.n_samples))
 
 
+_Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """What one call gave for ``n_samples`` samples: spike columns by population, and overflows."""
 
     n_samples: int
-    columns: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]]
+    columns: list[_Columns]
     overflow: NDArray[np.int64]
 
 
@@ -276,18 +279,16 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
         if done == 0:
             spikes = np.empty(2 * spikes.size, np.int32)
             continue
-        columns = [_columns(plan, p, first, spikes, counts[:done]) for p in range(len(plan.populations))]
-        yield _Part(done, columns, overflow)
+        yield _Part(done, _columns(plan, first, spikes, counts[:done]), overflow)
         first += done
 
 
-def _columns(
-    plan: Plan, p: int, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-    """Return sample, step and outer number of all spikes of a population."""
-    n, size, at = int(counts[:, :, p].sum()), int(plan.populations[p, k.P_SIZE]), int(plan.populations[p, k.P_PERM])
-    sample, step, neuron = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int32)
-    order = plan.order[at : at + size] if at >= 0 else plan.order[:0]
-    mark = np.zeros(-(-size // 64) if at >= 0 else 0, np.uint64)
-    k.collect_spikes(p, first, spikes, counts, order, mark, sample, step, neuron)
-    return sample, step, neuron
+def _columns(plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]) -> list[_Columns]:
+    """Return sample, step and outer number of all spikes, by population."""
+    n = counts.sum(axis=(0, 1), dtype=np.int64)
+    stop = n.cumsum()
+    columns = np.empty((3, stop[-1]), np.int32)
+    begin = stop - n
+    mark = np.zeros(-(-plan.max_size // 64) if plan.order.size else 0, np.uint64)
+    k.collect_spikes(first, spikes, counts, plan.populations, plan.order, mark, begin.copy(), columns)
+    return [(columns[0, a:b], columns[1, a:b], columns[2, a:b]) for a, b in zip(begin.tolist(), stop.tolist())]

@@ -197,7 +197,7 @@ def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any
     for first in range(0, padded, BLOCK):
         stop = min(size, first + BLOCK)
         block = (at + first) >> 6
-        must = active[block] or pop[P_BIASED] or pop[P_WRAPS] or counting[0]
+        must = active[block] or pop[P_BIASED] or pop[P_WRAPS]
         if not must and _all_zero(acc, base + first, base + min(padded, first + BLOCK)):
             continue
         awake = np.uint64(0)
@@ -209,6 +209,7 @@ def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any
             n = _append(fired, i, out, n)
             awake |= after
             if counting[0]:
+                awake |= before  # so that the block is looked at once more, and its neurons are counted out
                 _count(before, (at + i) >> 6, counting)
             if pop[P_WRAPS]:
                 over |= _take_flags(flags, base + i)
@@ -373,27 +374,30 @@ def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any
 
 @_jit
 def collect_spikes(
-    p: Any, first: Any, spikes: Any, counts: Any, perm: Any, mark: Any, sample: Any, step: Any, neuron: Any
+    first: Any, spikes: Any, counts: Any, populations: Any, order: Any, mark: Any, at: Any, columns: Any
 ) -> None:
-    """Write the spikes of population ``p`` out of the common buffer as sorted event columns; samples count from ``first``.
+    """Sort the common buffer of spikes into columns sample, step and outer neuron, one population after the other.
 
-    ``perm`` gives the outer number of each neuron (empty where both are the same), ``mark`` is a cleared word for every
-    64 neurons.
+    ``at`` holds where each population begins in ``columns`` (int32 ``(3, n)``) and is moved on; samples count from
+    ``first``; ``mark`` is a cleared word for every 64 neurons of the largest population.
     """
-    at, n = np.int64(0), np.int64(0)
+    begin = np.int64(0)
+    sample, step, neuron = columns[0], columns[1], columns[2]
     for s in range(counts.shape[0]):
         for t in range(counts.shape[1]):
-            for other in range(counts.shape[2]):
-                size = counts[s, t, other]
-                if other == p and size > 0:
-                    sample[n : n + size] = first + s
-                    step[n : n + size] = t
-                    if perm.size:
-                        _sorted_copy(spikes[at : at + size], perm, mark, neuron[n : n + size])
-                    else:
-                        neuron[n : n + size] = spikes[at : at + size]
-                    n += size
-                at += size
+            for p in range(counts.shape[2]):
+                size, to, perm = counts[s, t, p], at[p], populations[p, P_PERM]
+                if size == 0:
+                    continue
+                sample[to : to + size] = first + s
+                step[to : to + size] = t
+                if perm >= 0:
+                    own = order[perm : perm + populations[p, P_SIZE]]
+                    _sorted_copy(spikes[begin : begin + size], own, mark, neuron[to : to + size])
+                else:
+                    neuron[to : to + size] = spikes[begin : begin + size]
+                at[p] = to + size
+                begin += size
 
 
 @_jit
@@ -402,12 +406,9 @@ def _sorted_copy(inner: Any, perm: Any, mark: Any, neuron: Any) -> None:
     for i in inner:
         outer = perm[i]
         mark[outer >> 6] |= np.uint64(1) << np.uint64(outer & 63)
-    n = 0
-    for w in range(mark.size):
+    n = np.int64(0)
+    for w in range((perm.size + 63) >> 6):
         word = mark[w]
         if word:
-            for bit in range(64):
-                if word >> np.uint64(bit) & np.uint64(1):
-                    neuron[n] = 64 * w + bit
-                    n += 1
+            n = _append(word, 64 * w, neuron, n)
             mark[w] = 0

@@ -105,7 +105,10 @@ def _add_tile_64(
 
 def _step_16(builder: Any, at: Any, states: Any, parameters: Any) -> Any:
     """Update 16 neurons in place; return four masks of 16 bits: fired, overflow, not at rest after, not at rest before."""
-    vector, number = ir.VectorType(_I32, _NEURONS), lambda n: ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
+
+    def number(n: int) -> Any:
+        return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
+
     pointers = [_vector_at(builder, data, index, _I32, _NEURONS) for data, index in zip(states, at)]
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
     keep_u, keep_v, limit, bias = parameters
@@ -125,7 +128,7 @@ def _step_16(builder: Any, at: Any, states: Any, parameters: Any) -> Any:
         v = builder.select(builder.icmp_signed(comparison, v, number(end)), number(end), v)
     fired = builder.icmp_signed(">", v, limit)
     v = builder.select(fired, number(0), v)
-    for pointer, value in zip(pointers, (ir.Constant(vector, [0] * _NEURONS), u, v)):
+    for pointer, value in zip(pointers, (number(0), u, v)):
         builder.store(value, pointer).align = 4
     awake = [builder.icmp_signed("!=", x, number(0)) for x in (builder.or_(u, v), driven)]
     masks = [builder.zext(builder.bitcast(flag, ir.IntType(_NEURONS)), _I64) for flag in (fired, over, *awake)]
@@ -207,8 +210,8 @@ def _borrowed(_context: Any, array: Any) -> Any:
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, value=args[0])
-        view.meminfo = cgutils.get_null_value(view.meminfo.type)
-        view.parent = cgutils.get_null_value(view.parent.type)
+        view.meminfo = ir.Constant(view.meminfo.type, None)
+        view.parent = ir.Constant(view.parent.type, None)
         return view._getvalue()
 
     return array(array), build
