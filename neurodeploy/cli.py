@@ -93,15 +93,23 @@ def export(
 
 
 @app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
-def check(file: NirFile, as_json: Json = False) -> None:
+def check(
+    file: NirFile,
+    fix: Annotated[Path | None, typer.Option(help="Write the repaired graph to this file.")] = None,
+    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
     """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported."""
     from neurodeploy import commands
 
-    report = commands.check(file)
+    report = commands.check(file, fix=fix, dt=dt, force=force)
     if as_json:
-        _print_json(report.to_json())
+        print(report.to_json())
     else:
-        _table("Node|Type|Verdict|Reason", [(n.name, n.type, n.verdict, n.reason) for n in report.nodes])
+        _table("Node|Type|Verdict|Reason|Size", [(n.name, n.type, n.verdict, n.reason, n.size) for n in report.nodes])
+        for repair in report.repairs:
+            print(f"repair: {repair}")
     if not report.ok:
         raise typer.Exit(6)
 
@@ -110,19 +118,52 @@ def check(file: NirFile, as_json: Json = False) -> None:
 def map_(
     file: NirFile,
     chip: ChipName,
+    split: Annotated[
+        str, typer.Option(help="overlap, equal, mtkahypar, compiler or slayer2loihi: how layers are cut.")
+    ] = "overlap",
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Place a network on a chip's cores under all its limits, with the smallest synapse format on each core."""
+    """Does a network fit a chip, where does it lie, and if not: which limit binds, and what would make it fit."""
     from neurodeploy import commands
+    from neurodeploy.errors import FitError
 
-    result = commands.map_summary(commands.map(file, chip=chip, out=out))
+    found, result = commands.map(file, chip=chip, split=split, out=out, force=force)
     if as_json:
         _print_json(result)
-        return
-    print(f"{file} fits {result['chip']}: {result['cores']} cores, {_kib(result['synaptic_bytes'])}")
-    rows = [(la["name"], la["cores"], _kib(la["synaptic_bytes"]), ", ".join(la["formats"])) for la in result["layers"]]
-    _table("Layer|Cores|Synaptic memory|Format", rows)
+    elif found.fits:
+        print(f"{file} fits {chip}: {result['cores']} cores, {_kib(result['synaptic_bytes'])}")
+        layers = [(la["name"], la["cores"], _kib(la["synaptic_bytes"]), la["format"]) for la in result["layers"]]
+        _table("Layer|Cores|Synaptic memory|Format", layers)
+        rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in found.loads]
+        _table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
+        print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
+    if not found.fits and not as_json:
+        remedies = [f"\n  {r.what}: {r.cores} cores, {_kib(r.synaptic_bytes)}" for r in found.remedies]
+        raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
+    if not found.fits:
+        raise typer.Exit(FitError.exit_code)
+
+
+@app.command(epilog="Example: neurodeploy compare old/report.json new/report.json --gate gate.toml")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="The report to compare with.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="The report in question.")],
+    gate: Annotated[Path | None, typer.Option(help="TOML file: what may get worse, and by how much.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Two reports side by side as Markdown; with a gate, an exit code for continuous integration."""
+    from neurodeploy import commands
+    from neurodeploy.errors import ReportError
+
+    result = commands.compare_files(a, b, gate=gate)
+    if as_json:
+        _print_json(result.to_json())
+    else:
+        print(result.markdown())
+    if not result.ok:
+        raise typer.Exit(ReportError.exit_code)
 
 
 @app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine event")

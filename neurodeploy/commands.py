@@ -19,13 +19,14 @@ from neurodeploy.activity import Activity, Samples, load_activity, load_samples,
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import (
     DataError,
+    FileError,
     LavaError,
     MismatchError,
     UsageError,
 )
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.record import Cost
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping import Fit, fit, map_network, traffic
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.network import Network
@@ -40,6 +41,7 @@ from neurodeploy.simulate.verify import Verification, compare
 
 if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport
+    from neurodeploy.report.compare import Comparison
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 NETWORK_FILE = "model.nir"
@@ -120,42 +122,91 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
     return samples.take(0, n_samples)
 
 
-def check(file: Path) -> CheckReport:
-    """Return the verdict on each node of a NIR file: faithful, approximate or unsupported."""
+def check(file: Path, *, fix: Path | None = None, dt: float | None = None, force: bool = False) -> CheckReport:
+    """Return the verdict on each node of a NIR file; with ``fix``, write the repaired graph there.
+
+    Args:
+        dt: length of a step in seconds, where the file does not say.
+        force: replace the file ``fix`` if it exists.
+    """
     from neurodeploy.exchange.check import check_nir
 
-    return check_nir(file / NETWORK_FILE if file.is_dir() else file)
+    return check_nir(file / NETWORK_FILE if file.is_dir() else file, fix=fix, dt=dt, force=force)
 
 
-def map(file: Path, *, chip: str, out: Path | None = None) -> ChipMapping:
-    """Map the network of a NIR file onto a chip; with ``out``, write the mapping there as JSON."""
-    mapping = map_network(load_network(file), load_chip(chip))
-    if out is not None:
-        save_mapping(mapping, out)
-    return mapping
+def map(
+    file: Path, *, chip: str, split: str = "overlap", out: Path | None = None, force: bool = False
+) -> tuple[Fit, dict[str, Any]]:
+    """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
+
+    Args:
+        file: a NIR file, or a run's folder.
+        chip: name of a chip, or a chip file.
+        split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
+        out: JSON file to write the mapping to, if it fits.
+        force: replace ``out`` if it exists.
+
+    Returns:
+        The verdict, and the same as plain values: ``fits``, ``cores``, ``layers``, ``resources``, ``binding``, ``remedies``.
+    """
+    if out is not None and out.exists() and not force:
+        raise FileError(f"map: {out} exists; choose another --out, or --force to replace it")
+    network = load_network(file)
+    found = fit(network, load_chip(chip), split=split)
+    if found.mapping is not None and out is not None:
+        save_mapping(found.mapping, out)
+    return found, _fit_summary(network, found, chip)
 
 
-def map_summary(mapping: ChipMapping) -> dict[str, Any]:
-    """Return what a mapping takes as plain values: cores and bytes in all and by layer, and the registers of each core."""
-    layer_bytes = mapping.layer_bytes()
-    layers = []
-    for name in mapping.sizes:
-        cores = mapping.layer_cores(name)
-        loads = [mapping.cores[i] for i in cores]
-        into = [p for p, target in mapping.targets.items() if target == name]
-        formats = sorted({load.formats[p] for load in loads for p in into if p in load.formats})
-        layers.append({"name": name, "cores": len(cores), "synaptic_bytes": layer_bytes[name], "formats": formats})
+def _fit_summary(network: Network, found: Fit, chip: str) -> dict[str, Any]:
+    verdict = {
+        "fits": found.fits,
+        "chip": chip,
+        "error": found.error or None,
+        "binding": found.binding,
+        "remedies": [asdict(remedy) for remedy in found.remedies],
+        "resources": [{**asdict(load), "headroom": load.headroom} for load in found.loads],
+    }
+    if found.mapping is None:
+        return {**verdict, "cores": None, "synaptic_bytes": None, "layers": []}
+    mapping, flow = found.mapping, traffic(network, found.mapping)
     return {
-        "fits": True,
-        "chip": mapping.chip.chip.name,
+        **verdict,
         "chips": mapping.n_chips,
         "cores": len(mapping.cores),
         "synaptic_bytes": mapping.synaptic_bytes,
         "split": mapping.split,
-        "layers": layers,
-        "limits": dict(mapping.limits),
-        "used": [dict(load.used) for load in mapping.cores],
+        "layers": [_layer_summary(mapping, name) for name in mapping.sizes],
+        "messages_per_spike": flow.per_spike,
+        "hops": flow.hops,
+        "per_core": [
+            {"neurons": {n: len(i) for n, i in c.neurons.items()}, "used": dict(c.used)} for c in mapping.cores
+        ],
     }
+
+
+def _layer_summary(mapping: ChipMapping, name: str) -> dict[str, Any]:
+    cores = mapping.layer_cores(name)
+    into = [p for p, target in mapping.targets.items() if target == name]
+    formats = sorted({mapping.cores[i].formats[p] for i in cores for p in into if p in mapping.cores[i].formats})
+    return {
+        "name": name,
+        "cores": len(cores),
+        "synaptic_bytes": mapping.layer_bytes()[name],
+        "format": ", ".join(formats),
+    }
+
+
+def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
+    """Compare two ``report.json`` files: may ``b`` take the place of ``a``?
+
+    Args:
+        gate: TOML file of what may get worse and by how much (``neurodeploy.report.compare``).
+    """
+    from neurodeploy.report.compare import compare_reports, load_gate
+    from neurodeploy.report.record import load_report
+
+    return compare_reports(load_report(a), load_report(b), load_gate(gate) if gate else None)
 
 
 def chip_rows(name: str) -> list[dict[str, str]]:
