@@ -121,12 +121,12 @@ _RESOURCES: dict[str, tuple[Resource, Resource]] = {
 
 
 def _barrier(clock: _Clock, mapping: Mapping) -> float:
-    """Return the time of the barrier: the row of the first number of tiles that is not below the tiles in use."""
+    """Return the time of the barrier: the last row whose number of tiles is in use, as in SANA-FE 2.2.9."""
     if mapping.n_chips > 1 and clock.times.barrier_multichip is not None:
         return clock.price("barrier_multichip", 1)
     tiles = mapping.n_tiles or 1
     rows = clock.times.barrier
-    row = next((row for row in rows if row.tiles >= tiles), rows[-1] if rows else None)
+    row = next((row for row in reversed(rows) if row.tiles <= tiles), rows[0] if rows else None)
     return clock.of(row.time if row else None, "barrier", 1)
 
 

@@ -269,6 +269,22 @@ class TestLatencyByHand:
         assert latency.worst.resource == "neurons and sending"
         assert (latency.worst.sample, latency.worst.step) == (0, 1)
 
+    @pytest.mark.parametrize(("tiles", "barrier"), [(1, 600), (2, 1000), (3, 1000), (4, 1400), (28, 1400), (29, 1800)])
+    def test_barrier_takes_the_last_row_whose_tiles_are_in_use(self, tiles: int, barrier: float) -> None:
+        network = small_network()
+        chip = load_chip("loihi1")
+        empty = [core(4 * t, (t // 4, t % 4), {}, {}, "sparse") for t in range(1, tiles)]
+        first = core(0, (0, 0), {"hidden": [0, 1, 2, 3], "out": [0, 1]}, {"w1": 6, "w2": 4}, "sparse")
+        mapping = small_mapping(network, chip)
+        names = ("chip", "network", "sizes", "sources", "targets", "limits", "split")
+        wide = Mapping(cores=(first, *empty), **{name: getattr(mapping, name) for name in names})
+        silent = {name: Events.from_dense(np.zeros((1, 1, size), int)) for name, size in network.sizes.items()}
+        nothing = Activity(
+            engine="x", network=network.fingerprint, n_steps=1, spikes=silent, updated=np.zeros((1, 1, 1), int)
+        )
+        step = estimate(network, wide, nothing).latency.step_s.mean.nominal
+        assert step == pytest.approx((6 * 6.0 + barrier) * NS)
+
     def test_binding_core_of_each_step_is_named(self, loihi1) -> None:
         latency = estimate(*loihi1).latency
         assert latency.trace.core == (0, 0, 2)

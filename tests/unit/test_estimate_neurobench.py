@@ -85,6 +85,7 @@ def oracle_python() -> str:
     pytest.skip("needs neurobench (extra oracle), here or in the Python that NEURODEPLOY_ORACLE_PYTHON names")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [mlp, recurrent, convolutional])
 def test_metrics_equal_those_of_the_neurobench_package(make, tmp_path: Path) -> None:
     python, network = oracle_python(), make()
