@@ -116,21 +116,33 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     if latency is None or builder is None:
         return ()
-    sample = latency.real_time_sample_s or latency.sample_s
-    demands: list[tuple[str, float | None, Band]] = [
-        ("deadline", deadline_s, sample.worst),
-        ("rate", 1 / rate_hz if rate_hz else None, sample.mean),
-        ("step period", latency.step_period_s, latency.step_s.worst),
-    ]
-    return tuple(
-        _verdict(d, allowed, needed, latency, builder) for d, allowed, needed in demands if allowed is not None
-    )
+    paced, period, steps = latency.real_time_sample_s, latency.step_period_s, latency.n_steps
+    most, worst = latency.bindings[0], latency.worst
+    verdicts = []
+    for demand, allowed in (("deadline", deadline_s), ("rate", 1 / rate_hz if rate_hz else None)):
+        if allowed is not None:
+            slowest = demand == "deadline"
+            free = _managed(latency.sample_s.worst if slowest else latency.sample_s.mean, latency, steps)
+            needed = free if paced is None else paced.worst if slowest else paced.mean
+            room = builder.safe_events(allowed, worst=slowest) if paced is None else None
+            verdicts.append(_verdict(demand, allowed, needed, most.core, most.resource, room))
+    if period is not None:
+        needed = _managed(latency.step_s.worst, latency, 1)
+        room = _finite(builder.safe_factor)
+        verdicts.append(_verdict("step period", period, needed, worst.core, worst.resource, room))
+    return tuple(verdicts)
 
 
-def _verdict(demand: str, allowed: float, needed: Band, latency: Latency, builder: LatencyBuilder) -> Verdict:
-    core, resource = _deciding(latency)
-    if demand == "step period":
-        core, resource = latency.worst.core, latency.worst.resource
+def _managed(time: Band, latency: Latency, steps: int) -> Band:
+    """Return a time with the management of its steps."""
+    total = Band.total([time] if latency.management_s is None else [time, latency.management_s.times(steps)])
+    assert total is not None
+    return total
+
+
+def _verdict(
+    demand: str, allowed: float, needed: Band, core: int | None, resource: Resource, room: float | None
+) -> Verdict:
     return Verdict.model_validate(
         {
             "demand": demand,
@@ -141,14 +153,9 @@ def _verdict(demand: str, allowed: float, needed: Band, latency: Latency, builde
             "margin": 1 - needed.nominal / allowed,
             "core": core,
             "resource": resource,
-            "safe_event_factor": _finite(builder.safe_factor) if demand == "step period" else None,
+            "safe_event_factor": room,
         }
     )
-
-
-def _deciding(latency: Latency) -> tuple[int | None, Resource]:
-    most = latency.bindings[0]
-    return most.core, most.resource
 
 
 def _finite(factor: float | None) -> float | None:

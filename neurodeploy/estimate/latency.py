@@ -154,6 +154,8 @@ class LatencyBuilder:
     cores: list[NDArray[np.int64]] = field(default_factory=list)
     kinds: list[NDArray[np.int64]] = field(default_factory=list)
     clocks: list[_Clock] = field(default_factory=list)
+    tops: list[Floats] = field(default_factory=list)
+    barrier: float = 0.0
     safe_factor: float | None = None
 
     def add(self, counts: Counts) -> None:
@@ -168,6 +170,8 @@ class LatencyBuilder:
                 core, kind = _binding(steps, floor=rule == "slowest-unit")
                 self.cores.append(core)
                 self.kinds.append(kind)
+                self.tops.append(np.maximum(*(busy.max(axis=2) for busy in steps.busy)))
+                self.barrier = steps.barrier
                 self._tighten(steps, rule)
 
     @property
@@ -180,11 +184,41 @@ class LatencyBuilder:
         """Keep the smallest factor by which all events may grow until a step reaches the step period."""
         if self.step_period_s is None:
             return
-        room = self.step_period_s - (steps.barrier if rule == "messages" else 0.0)
+        room = self.step_period_s - self.management[1] - (steps.barrier if rule == "messages" else 0.0)
         for busy, fixed in zip(steps.busy, steps.fixed):
             variable = busy.max(axis=(0, 1)) - fixed
             factor = float(((room - fixed)[variable > 0] / variable[variable > 0]).min(initial=np.inf))
             self.safe_factor = factor if self.safe_factor is None else min(self.safe_factor, factor)
+
+    @property
+    def management(self) -> tuple[float, float, float]:
+        """Time that an embedded processor adds to each step, at the three levels; 0 where the chip file has none."""
+        return self._times.management.si if self._times.management is not None else (0.0, 0.0, 0.0)
+
+    def safe_events(self, allowed_s: float, *, worst: bool) -> float | None:
+        """Return how many times as many events would surely still fit into ``allowed_s`` a sample, None if none do.
+
+        All times of the cores but the barrier are taken to grow with the events, so that this is a lower bound.
+
+        Args:
+            worst: judge the slowest sample, else the mean one.
+        """
+        tops, rule = np.concatenate(self.tops), self._times.model
+
+        def sample_time(factor: float) -> float:
+            steps = tops * factor + self.barrier if rule == "messages" else np.maximum(tops * factor, self.barrier)
+            times = (steps + self.management[1]).sum(axis=1)
+            return float(times.max() if worst else times.mean())
+
+        low, high = 1.0, 2.0
+        if sample_time(low) > allowed_s or not tops.any():
+            return None
+        while sample_time(high) <= allowed_s:
+            low, high = high, 2 * high
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if sample_time(middle) <= allowed_s else (low, middle)
+        return low
 
     def finish(self) -> Latency:
         """Return the record of all samples added."""
@@ -192,7 +226,8 @@ class LatencyBuilder:
         core, kind = np.concatenate(self.cores), np.concatenate(self.kinds)
         nominal = levels[1]
         grade = weakest(self.clocks[1].grades or {"guess"})
-        paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in levels]
+        whole = [t + extra for t, extra in zip(levels, self.management)]
+        paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in whole]
         management = self._times.management
         return Latency(
             model=self._times.model,
@@ -202,7 +237,7 @@ class LatencyBuilder:
             management_s=Band.of(management) if management is not None else None,
             step_period_s=self.step_period_s,
             real_time_sample_s=None if paced is None else self._real_time(paced, grade),
-            late_steps=None if self.step_period_s is None else int(np.count_nonzero(nominal > self.step_period_s)),
+            late_steps=None if self.step_period_s is None else int(np.count_nonzero(whole[1] > self.step_period_s)),
             bindings=tuple(_bindings(core, kind, self._resources)),
             worst=_worst(nominal, core, kind, self._resources),
             trace=_trace(nominal, core),
@@ -231,7 +266,7 @@ class LatencyBuilder:
             seen = f"{observed.nominal:g} {observed.unit} ({observed.source})"
             yield f"The high figures take a whole step as observed: {seen}."
         if self._times.management is not None:
-            yield "Management by an embedded processor is a line of its own, not part of the step times."
+            yield "Management by an embedded processor is a line of its own: it counts in verdicts, not in the times above."
 
 
 def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

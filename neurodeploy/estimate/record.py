@@ -206,7 +206,8 @@ class Trace(_Record):
 class Latency(_Record):
     """Times of a step and of a sample, free-running; ``real_time`` where each step takes at least ``step_period_s``.
 
-    ``management_s`` is added to each step by an embedded processor; it is a line of its own, not part of the other times.
+    ``management_s`` is added to each step by an embedded processor; it is a line of its own, and part only of
+    ``real_time_sample_s`` and ``late_steps``.
     """
 
     model: str
@@ -225,7 +226,10 @@ class Latency(_Record):
 
 
 class Verdict(_Record):
-    """Whether a demand is met by the nominal and by the high figure; ``margin`` is 1 - needed / allowed (nominal)."""
+    """Whether a demand is met by the nominal and by the high figure; ``margin`` is 1 - needed / allowed (nominal).
+
+    What is needed includes the management of each step, and no input and output of the host.
+    """
 
     demand: Literal["deadline", "rate", "step period"]
     allowed_s: float
@@ -236,7 +240,7 @@ class Verdict(_Record):
     core: int | None
     resource: Resource
     safe_event_factor: float | None = None
-    """How many times as many events the tightest step could take; None where it cannot be met by fewer events."""
+    """How many times as many events would still meet it (a lower bound for deadline and rate); None where none do."""
 
 
 class Baseline(_Record):

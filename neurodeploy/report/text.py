@@ -232,7 +232,7 @@ def verdict_line(verdict: Verdict) -> str:
         f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
     )
     if verdict.safe_event_factor is not None:
-        line += f" Up to {_factor(verdict.safe_event_factor)} times the events would fit."
+        line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit."
     return line[0].upper() + line[1:]
 
 

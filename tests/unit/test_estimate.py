@@ -319,7 +319,7 @@ class TestLatencyByHand:
         assert cost.latency.late_steps == 0
 
     def test_safe_event_factor_is_how_much_the_tightest_core_can_grow(self, loihi1) -> None:
-        period = 1100 * NS
+        period = (1100 + 3440) * NS  # management takes 3.44 us of each step
         verdict = next(v for v in estimate(*loihi1, step_period_s=period).verdicts if v.demand == "step period")
         # room 100 ns beside the barrier; sending: fixed 12 ns, 42.5 ns that grow; receiving: 46.1 ns that grow
         assert verdict.safe_event_factor == pytest.approx(min((100 - 12) / 42.5, 100 / 46.1), rel=1e-9)
@@ -328,14 +328,29 @@ class TestLatencyByHand:
 
 class TestVerdicts:
     def test_deadline_is_met_or_missed_by_a_margin(self, loihi1) -> None:
-        worst = estimate(*loihi1).latency.sample_s.worst.nominal
+        worst = estimate(*loihi1).latency.sample_s.worst.nominal + 3 * 3440 * NS
         met = estimate(*loihi1, deadline_s=worst * 2).verdicts[0]
         assert met.met
         assert met.margin == pytest.approx(0.5)
         assert not estimate(*loihi1, deadline_s=worst / 2).verdicts[0].met
 
+    def test_a_deadline_says_how_many_more_events_would_fit(self, loihi1) -> None:
+        fixed, events = 3 * (1000 + 3440), 46.1 + 54.5 + 49.4  # the busiest core of each step of sample 0
+        verdict = estimate(*loihi1, deadline_s=(fixed + 7 * events) * NS).verdicts[0]
+        assert verdict.safe_event_factor == pytest.approx(7.0, rel=1e-6)
+        assert estimate(*loihi1, deadline_s=fixed * NS).verdicts[0].safe_event_factor is None
+
+    def test_below_the_floor_of_a_step_more_events_cost_no_time(self) -> None:
+        network = small_network()
+        case = (network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
+        verdict = estimate(*case, deadline_s=30e-6 * (1 + 1e-9)).verdicts[0]
+        # each step may take 10 us: 2 neurons of 4 ns could become 2500 of them before a step grows
+        assert verdict.safe_event_factor == pytest.approx(10e-6 / 8e-9, rel=1e-3)
+        assert verdict.met
+        assert not verdict.met_at_high
+
     def test_rate_is_a_demand_on_the_mean_sample(self, loihi1) -> None:
-        mean = estimate(*loihi1).latency.sample_s.mean.nominal
+        mean = estimate(*loihi1).latency.sample_s.mean.nominal + 3 * 3440 * NS
         verdict = estimate(*loihi1, rate_hz=1 / (1.25 * mean)).verdicts[0]
         assert verdict.met
         assert verdict.margin == pytest.approx(0.2)
