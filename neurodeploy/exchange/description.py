@@ -88,7 +88,7 @@ def restore(plain: Network, described: Mapping[str, Any]) -> Network:
         if int(described["format"]) != FORMAT:
             raise ValueError(f"format {described['format']}, this version reads {FORMAT}")
         return _restored(plain, described, json.loads(_text(described["network"])))
-    except (NetworkError, KeyError, ValueError, TypeError, IndexError, StopIteration, AttributeError) as error:
+    except (NetworkError, ArithmeticError, LookupError, ValueError, TypeError, StopIteration, AttributeError) as error:
         note = Approximation(
             where="metadata",
             what=f"names, masks and decoding recorded by neurodeploy do not fit the graph and were left out ({error})",

@@ -128,7 +128,7 @@ def check_graph(graph: Graph) -> None:
 
 
 def check_edges(graph: Graph) -> None:
-    """Refuse edges that name no node.
+    """Refuse edges that name no node, lead into an Input, or lead out of an Output.
 
     Raises:
         NirError: naming the edge.
@@ -140,6 +140,13 @@ def check_edges(graph: Graph) -> None:
                     f"nir: {graph.origin}: the edge {edge[0]} -> {edge[1]} names '{end}', which is no node; "
                     f"nodes: {', '.join(list(graph.nodes)[:20])}"
                 )
+    for a, b in graph.edges:
+        if graph.nodes[a].kind == "Output" or graph.nodes[b].kind == "Input":
+            raise NirError(
+                f"nir: {graph.origin}: the edge {a} -> {b} leads "
+                + (f"out of Output '{a}'" if graph.nodes[a].kind == "Output" else f"into Input '{b}'")
+                + "; connect the neuron before or after it"
+            )
 
 
 def network_of(graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = ()) -> Network:
@@ -174,18 +181,25 @@ def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> f
         NirError: where nobody tells it, or the metadata says that the time constants are meant otherwise.
     """
     described = description_of(graph)
-    recorded = described.get("discretization", discretization)
-    if recorded != discretization:
+    recorded = described.get("discretization")
+    if isinstance(recorded, str) and recorded != discretization:
         raise NirError(
             f"nir: {graph.origin} was written in the {recorded} form, but is read as {discretization}; "
             f"pass discretization='{recorded}'"
         )
-    given = described.get("dt") if dt is None else dt
+    if dt is not None and not (np.isfinite(dt) and dt > 0):
+        raise NirError(f"nir: dt is {dt}, must be a positive number of seconds")
+    given = _positive(described.get("dt")) if dt is None else dt
     if given is None:
         return find_dt(graph, discretization) if needs_dt(graph) else DEFAULT_DT
-    if not isinstance(given, int | float | np.number) or not (np.isfinite(given) and given > 0):
-        raise NirError(f"nir: dt is {given}, must be a positive number of seconds")
     return float(given)
+
+
+def _positive(value: object) -> float | None:
+    """Return a recorded length of a step, or None where it is none."""
+    if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
+        return None
+    return float(value) if np.isfinite(value) and value > 0 else None
 
 
 def prepared(graph: Graph) -> Graph:

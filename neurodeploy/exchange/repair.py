@@ -261,9 +261,9 @@ def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:
 def _fit_flatten(node: Node, arriving: Shape, following: list[Node]) -> tuple[Node, list[str]]:
     """A Flatten that keeps the first axis before a Linear that wants all elements was written for a batch axis."""
     total = int(np.prod(arriving))
-    wanted = {np.shape(n.fields.get("weight", [0]))[-1] for n in following if n.kind in ("Linear", "Affine")}
+    wanted = {number_field(n, "weight").shape[-1:] for n in following if n.kind in ("Linear", "Affine")}
     made = output_shape(node, arriving)
-    if wanted == {total} and made != (total,):
+    if wanted == {(total,)} and made != (total,):
         end = len(arriving) - 1
         changed = _changed(node, start_dim=0, end_dim=end, input_type=np.array(arriving))
         return changed, [f"start_dim set to 0: the next node takes all {total} elements"]
