@@ -117,3 +117,9 @@ class ReportError(NeurodeployError):
 
 
 INTERRUPTED_EXIT_CODE = 130
+
+
+class TrainingInterruptedError(NeurodeployError):
+    """The user stopped a training; its state is saved."""
+
+    exit_code = INTERRUPTED_EXIT_CODE

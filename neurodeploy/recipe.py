@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_origin
+from typing import Annotated, Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError
 from neurodeploy.network import DECAY_ONE
 from neurodeploy.resources import resource_dir
+from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,19 +63,75 @@ class NetworkRecipe(_Record):
 
 
 class SparseRecipe(_Record):
-    """Rewiring: how many connections there are, how often and by what rule they move (``neurodeploy.sparse``)."""
+    """Rewiring: the method, how many connections there are, how often and by what rule they move (``sparse.methods``).
 
-    method: Literal["esl"] = "esl"
-    density: Fraction
-    distribution: Literal["erk", "uniform"] = "erk"
-    growth: Literal["random", "gradient"] = "random"
+    ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. ``end_fraction`` is the part of
+    training in which connections move. Every other key belongs to some methods only (``sparse/options.py``).
+    """
+
+    method: Literal["dense", "static", "set", "rigl", "granet", "srigl", "esl", "pq", "sdsnn", "rkd"] = "esl"
+    density: Fraction | None = None
+    distribution: Literal["erk", "er", "uniform"] = "erk"
+    growth: Literal["random", "gradient", "unseen", "momentum", "displacement"] | None = None
     every_steps: Annotated[int, Field(ge=1)] = 100
-    ratio: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
     end_fraction: Fraction = 0.75
+    scope: Literal["layer", "neuron"] = "layer"
+    shrink: bool = True
+    schedule: Literal["pq", "fixed", "cosine"] = "pq"
+    iterations: Annotated[int, Field(ge=1)] = 10
+    p: Annotated[float, Field(gt=0)] = 0.5
+    q: Annotated[float, Field(gt=0)] = 1.0
+    gamma: Annotated[float, Field(ge=0)] = 1.0
+    eta: Annotated[float, Field(ge=0)] = 0.001
+    floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ablation: Annotated[float, Field(ge=0, le=1)] = 0.3
+    spine_constant: Annotated[int, Field(ge=1)] = 18
+    spine_rate: Annotated[float, Field(ge=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _belongs_to_method(self) -> SparseRecipe:
+        known = METHOD_SETTINGS[self.method]
+        if foreign := sorted(self.model_fields_set - known - {"method", "density"}):
+            raise ValueError(
+                f"'{foreign[0]}' is no setting of method '{self.method}', which has: {', '.join(sorted(known))}"
+            )
+        if (self.density is None) != (self.method in WITHOUT_DENSITY):
+            raise ValueError(
+                f"method '{self.method}' starts with every connection; leave 'density' out"
+                if self.density is not None
+                else f"method '{self.method}' needs a 'density'"
+            )
+        return self
+
+
+class TeacherRecipe(_Record):
+    """A dense network that is trained first, by the same data and optimiser, and then only answers."""
+
+    layers: Annotated[tuple[DenseLayer, ...], Field(min_length=1)]
+    epochs: Annotated[int, Field(ge=1)]
+
+
+class DistillationRecipe(_Record):
+    """Learning from a teacher's answers: ``(1 - a) loss + a T**2 KL``, with ``a`` rising to ``weight`` over the warm-up.
+
+    ``direction``: ``reverse`` has a teacher with fewer weights than the student (all possible ones counted), ``normal`` one
+    with at least as many. ``weight`` 0 is the control without distillation.
+    """
+
+    direction: Literal["reverse", "normal"] = "reverse"
+    weight: Annotated[float, Field(ge=0, lt=1)] = 0.3
+    temperature: Annotated[float, Field(gt=0)] = 4.0
+    warmup_epochs: Annotated[int, Field(ge=0)] = 5
+    teacher: TeacherRecipe
 
 
 class TrainingRecipe(_Record):
-    """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``)."""
+    """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
+
+    ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
+    towards ``tet_target`` besides. ``restarts`` is the number of cosines that the learning rate goes through.
+    """
 
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 32
@@ -83,6 +140,10 @@ class TrainingRecipe(_Record):
     weight_scale: Annotated[float, Field(gt=0)] = 1.0
     logit_scale: Annotated[float, Field(gt=0)] = 1.0
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    loss: Literal["cross_entropy", "tet"] = "cross_entropy"
+    tet_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    tet_target: float = 1.0
+    restarts: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 
 
@@ -95,6 +156,13 @@ class Recipe(_Record):
     network: NetworkRecipe
     sparse: SparseRecipe
     training: TrainingRecipe
+    distillation: DistillationRecipe | None = None
+
+    @model_validator(mode="after")
+    def _has_teacher(self) -> Recipe:
+        if self.sparse.method == "rkd" and self.distillation is None:
+            raise ValueError("method 'rkd' needs a [distillation] table with a teacher")
+        return self
 
 
 def recipe_names() -> list[str]:
@@ -151,6 +219,8 @@ def _explain(error: ValidationError) -> str:
         return f"unknown key '{key}'; known keys there: {', '.join(_keys_beside(first['loc']))}{more}"
     if first["type"] == "missing":
         return f"key '{key}' is missing{more}"
+    if first["type"] == "value_error":
+        return f"{key or 'recipe'}: {first['ctx']['error']}{more}"
     return f"{key} = {first['input']!r}: {first['msg'].lower()}{more}"
 
 
@@ -160,5 +230,6 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     for part in location[:-1]:
         if isinstance(part, str):
             annotation = record.model_fields[part].annotation
-            record = DenseLayer if get_origin(annotation) is tuple else cast(type[BaseModel], annotation)
+            inner = [kind for kind in get_args(annotation) if kind not in (type(None), Ellipsis)]
+            record = cast(type[BaseModel], inner[0] if inner else annotation)
     return sorted(record.model_fields)

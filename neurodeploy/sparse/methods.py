@@ -152,7 +152,7 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -
 
     Source: Shen et al. 2025 (arXiv 2502.13572), after Diao et al. 2023 (arXiv 2302.05601). The published density falls
     although the algorithm regrows what it removes; a shrink by ``c`` an iteration reproduces its path. ``p``, ``q`` and the
-    frequency are not given. Momentum growth reads an average of its own, as an optimiser's masked buffer would undo the drop.
+    frequency are not given. Momentum growth reads an average of its own: an optimiser's masked buffer would undo the drop.
     Controls with the same budget: ``schedule = "fixed"`` puts 0.155 (a Gaussian layer's ``c``) in the place of ``c``,
     ``"cosine"`` a cosine from twice that to 0 over the training.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -27,6 +27,16 @@ class RewiringEvent:
     grown: int
     overlap: float
     connections: int
+
+
+def events_to_state(events: Mapping[str, RewiringEvent]) -> dict[str, Any]:
+    """Return events as plain values for a state."""
+    return {f"event/{name}": asdict(event) for name, event in events.items()}
+
+
+def events_from_state(state: Mapping[str, Any]) -> dict[str, RewiringEvent]:
+    """Return what ``events_to_state`` was given."""
+    return {k.removeprefix("event/"): RewiringEvent(**v) for k, v in state.items() if k.startswith("event/")}
 
 
 class Rewirer:
@@ -164,8 +174,9 @@ class Rewirer:
     def state_dict(self) -> dict[str, Any]:
         """Return everything a rewirer of the same settings needs to go on: tensors and whole numbers."""
         numbers = {"step": self.step, "n_rewirings": self.n_rewirings}
-        budgets = {f"budget/{name}": budget for name, budget in self._budgets.items()}
-        return {**self._masked.state_dict(), **numbers, **budgets, "generator": self._generator.get_state()}
+        numbers.update({f"budget/{name}": budget for name, budget in self._budgets.items()})
+        generator = {"generator": self._generator.get_state()}
+        return {**self._masked.state_dict(), **events_to_state(self.events), **numbers, **generator}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave.
@@ -173,13 +184,14 @@ class Rewirer:
         Raises:
             TrainingError: where something is missing or belongs to other layers.
         """
-        wanted = self.state_dict()
+        wanted = {key: value for key, value in self.state_dict().items() if not key.startswith("event/")}
         if missing := sorted(set(wanted) - set(state)):
             raise TrainingError(f"sparse: the saved state lacks '{missing[0]}'; it belongs to another model or method")
         generator = torch.empty_like(wanted["generator"])
         copy_into(generator, state, "generator")
         self._masked.load_state_dict(state)
         self._generator.set_state(generator)
+        self.events = events_from_state(state)
         self.step, self.n_rewirings = int(state["step"]), int(state["n_rewirings"])
         self._budgets = {name: int(state[f"budget/{name}"]) for name in self._budgets}
 

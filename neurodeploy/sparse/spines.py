@@ -15,7 +15,7 @@ import torch
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Weights, copy_into
-from neurodeploy.sparse.rewirer import RewiringEvent
+from neurodeploy.sparse.rewirer import RewiringEvent, events_from_state, events_to_state
 
 PAPER_CONSTANT = 18
 """Epochs of a spine's memory in the released script, of 600 in all; time in the rates is counted in its epochs."""
@@ -265,16 +265,18 @@ class SpineRewirer:
         state.update({f"rate/{i}": rate for i, rate in enumerate(self.rates)})
         for name, spines in self._spines.items():
             state.update({f"{f.name}/{name}": getattr(spines, f.name).clone() for f in fields(Spines)})
-        return {**self._masked.state_dict(), **state}
+        return {**self._masked.state_dict(), **events_to_state(self.events), **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what ``state_dict`` gave; raises ``TrainingError`` where something is missing or of another shape."""
-        if missing := sorted(set(self.state_dict()) - set(state)):
+        wanted = {key for key in self.state_dict() if not key.startswith("event/")}
+        if missing := sorted(wanted - set(state)):
             raise TrainingError(f"sparse: the saved state lacks '{missing[0]}'; it belongs to another model or method")
         for name, spines in self._spines.items():
             for field in fields(Spines):
                 copy_into(getattr(spines, field.name), state, f"{field.name}/{name}")
         self._masked.load_state_dict(state)
+        self.events = events_from_state(state)
         self.step, self.epoch, self.n_rewirings = int(state["step"]), int(state["epoch"]), int(state["n_rewirings"])
         self.rates = [float(state[f"rate/{i}"]) for i in range(len(self.rates))]
 

@@ -37,22 +37,44 @@ def save_checkpoint(
     epoch: int,
     validation_accuracy: float,
 ) -> None:
-    """Write a checkpoint; the file is complete or not there."""
-    tensors = {f"weight/{name}": weight.detach().contiguous() for name, weight in model.weights().items()}
-    tensors.update({f"mask/{name}": mask.to(torch.uint8).contiguous() for name, mask in masks.items()})
+    """Write the weights inside their masks, and the masks; the file is complete or not there."""
+    weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
+    tensors = {f"weight/{name}": weight for name, weight in weights.items()}
+    tensors.update({f"mask/{name}": mask.to(torch.uint8) for name, mask in masks.items()})
     header = {
-        "format": _FORMAT,
         "recipe": recipe_text,
         "inputs": str(model.input_size),
         "epoch": str(epoch),
         "validation_accuracy": repr(validation_accuracy),
     }
+    write_tensors(path, _FORMAT, tensors, header)
+
+
+def write_tensors(path: Path, kind: str, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> None:
+    """Write a safetensors file of this kind under another name, then rename it."""
     partial = path.with_name(path.name + ".part")
     try:
-        save_file(tensors, partial, metadata=header)
+        save_file(
+            {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
+            partial,
+            metadata={"format": kind, **header},
+        )
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Return the tensors and the header of a safetensors file; raises ``FileError`` if damaged or of another kind."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise FileError(f"checkpoint: {path} is damaged or no safetensors file ({error})") from error
+    if header.get("format") != kind:
+        raise FileError(f"checkpoint: {path} holds {header.get('format') or 'something else'}, expected {kind}")
+    return tensors, header
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -63,14 +85,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise FileError(f"checkpoint: there is no file {path}; train first: neurodeploy train RECIPE --out FOLDER")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FileError(f"checkpoint: {path} is damaged or no safetensors file ({error})") from error
-    if header.get("format") != _FORMAT:
-        raise FileError(f"checkpoint: {path} holds {header.get('format') or 'something else'}, expected {_FORMAT}")
+    tensors, header = read_tensors(path, _FORMAT)
     recipe = parse_recipe(header["recipe"], where=f"{path} (its header)")
     with torch.random.fork_rng():
         model = build(recipe, int(header["inputs"]))

@@ -3,51 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from neurodeploy.activity import Samples, save_samples
-from neurodeploy.data import INPUT_NAME, encode, load_splits
-from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.data import encode, load_splits
+from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
+from neurodeploy.network import STATE_LIMIT
 from neurodeploy.recipe import Recipe
-from neurodeploy.sparse.masks import initial_masks, scale_sparse_init
-from neurodeploy.sparse.rewirer import Rewirer
+from neurodeploy.train.board import Board
 from neurodeploy.train.checkpoint import save_checkpoint
-from neurodeploy.train.slayer import SlayerNetwork, build
+from neurodeploy.train.measure import EpochMetrics, measure
+from neurodeploy.train.run import Run
+from neurodeploy.train.state import Best, load_state, save_state, stop_on_interrupt
+from neurodeploy.train.teacher import train_teacher
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
+STATE_FILE = "state.safetensors"
+TEACHER_FILE = "teacher.json"
 TEST_FILE = "test.npz"
-RECIPE_FILE = "recipe.toml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochMetrics:
-    """One line of ``metrics.jsonl``. Dictionaries are by layer; densities and fractions are 0..1.
-
-    ``silent`` is the fraction of neurons that no validation sample made fire; ``explored`` the fraction of all possible
-    connections that have existed at some time; ``ratio`` the fraction of connections the next rewiring would move.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    ratio: float
-    density: dict[str, float]
-    density_nonzero: dict[str, float]
-    explored: dict[str, float]
-    silent: dict[str, float]
-    spikes_per_sample: dict[str, float]
-    seconds: float
+BOARD_FOLDER = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,165 +49,165 @@ def train(
     *,
     recipe_text: str,
     force: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> TrainingResult:
-    """Train a recipe from scratch and keep the epoch with the best validation accuracy (ties: the lower loss).
+    """Train a recipe and keep the epoch with the best validation accuracy (ties: the lower loss).
 
-    The test part of the data is encoded and written for later stages; nothing here looks at it.
+    An epoch counts once the number of connections is final and while all states fit 24 bits. The whole state is saved
+    after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test part of the
+    data is encoded and written for later stages; nothing here looks at it.
 
     Args:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
         folder: where to write; made if absent.
         recipe_text: the recipe's TOML text, kept in the checkpoint.
         force: replace the results of an earlier run in ``folder``.
+        resume: go on with the run in ``folder``.
+        tensorboard: write curves below ``folder/tensorboard`` as well.
         on_epoch: called after each epoch.
 
     Raises:
-        FileError: where ``folder`` already holds a checkpoint and ``force`` is not set.
-        TrainingError: where the loss is not finite.
+        FileError: where ``folder`` already holds a run and neither ``force`` nor ``resume`` is set, or none to resume.
+        TrainingError: where the loss is not finite, the saved state belongs to another recipe, or states left 24 bits.
+        TrainingInterruptedError: after Ctrl-C, when the state is saved.
     """
-    checkpoint = folder / CHECKPOINT_FILE
-    if checkpoint.exists() and not force:
-        raise FileError(f"train: {checkpoint} exists; choose another --out, or --force to replace it")
+    _refuse_to_replace(folder, force, resume)
     torch.set_num_threads(recipe.training.threads)
     train_part, validation_part, test_part = load_splits(recipe.data)
-    validation = encode(validation_part, recipe.data, "validation")
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.unlink(missing_ok=True)
-    (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
-    save_samples(encode(test_part, recipe.data, "test"), folder / TEST_FILE)
-    run = _Run(recipe, encode(train_part, recipe.data, "train"))
-    best, started = (-1.0, -math.inf, 0), time.perf_counter()
-    with (folder / METRICS_FILE).open("w", encoding="utf-8") as log:
-        for epoch in range(1, recipe.training.epochs + 1):
-            loss, accuracy = run.epoch()
-            metrics = _measure(run, epoch, loss, accuracy, validation, time.perf_counter() - started)
-            log.write(json.dumps(asdict(metrics)) + "\n")
-            log.flush()
-            rank = (metrics.validation_accuracy, -metrics.validation_loss, epoch)
-            if rank > best:
-                best = rank
-                save_checkpoint(
-                    checkpoint,
-                    run.model,
-                    run.rewirer.masks,
-                    recipe_text=recipe_text,
-                    epoch=epoch,
-                    validation_accuracy=metrics.validation_accuracy,
+    samples, validation = encode(train_part, recipe.data, "train"), encode(validation_part, recipe.data, "validation")
+    with stop_on_interrupt() as stop:
+        if resume:
+            training = _resumed(recipe, folder, recipe_text, samples)
+        else:
+            test = encode(test_part, recipe.data, "test")
+            training = _begun(recipe, folder, recipe_text, samples, validation, test, stop)
+        board = Board(folder / BOARD_FOLDER) if tensorboard else None
+        try:
+            training.run_epochs(validation, stop, on_epoch, board)
+        finally:
+            if board:
+                board.close()
+    return training.result()
+
+
+class _Training:
+    """A run in its folder: what it has written, its best epoch, the time it took."""
+
+    def __init__(self, run: Run, folder: Path, recipe_text: str, best: Best | None, seconds: float) -> None:
+        self.run, self.folder, self.recipe_text, self.best = run, folder, recipe_text, best
+        self._started = time.perf_counter() - seconds
+
+    def run_epochs(
+        self,
+        validation: Samples,
+        stop: Callable[[], bool],
+        on_epoch: Callable[[EpochMetrics], None] | None,
+        board: Board | None,
+    ) -> None:
+        """Train to the end, writing as it goes."""
+        epochs = self.run.recipe.training.epochs
+        while self.run.epochs_done < epochs:
+            result = self.run.epoch(stop)
+            if result is not None:
+                metrics = measure(self.run, validation, *result, self.seconds)
+                self._keep(metrics)
+                if board:
+                    board.write(metrics)
+                if on_epoch:
+                    on_epoch(metrics)
+            save_state(
+                self.folder / STATE_FILE, self.run, recipe_text=self.recipe_text, best=self.best, seconds=self.seconds
+            )
+            if stop() and self.run.epochs_done < epochs:
+                raise TrainingInterruptedError(
+                    f"train: interrupted in epoch {self.run.epochs_done + 1} of {epochs}; the state is saved in "
+                    f"{self.folder / STATE_FILE}. To go on: the same command with --resume"
                 )
-            if on_epoch:
-                on_epoch(metrics)
-    return TrainingResult(
-        folder=folder,
-        checkpoint=checkpoint,
-        test_samples=folder / TEST_FILE,
-        best_epoch=best[2],
-        epochs=recipe.training.epochs,
-        validation_accuracy=best[0],
-        seconds=time.perf_counter() - started,
-    )
 
-
-class _Run:
-    """The state of one training run: model, optimiser, rewirer, learning-rate schedule and data order."""
-
-    def __init__(self, recipe: Recipe, samples: Samples) -> None:
-        self.logit_scale = recipe.training.logit_scale
-        self.batch_size = recipe.training.batch_size
-        self.label_smoothing = recipe.training.label_smoothing
-        self.spikes, self.labels = to_tensors(samples)
-        with torch.random.fork_rng():
-            torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.spikes.shape[1])
-        weights = self.model.weights()
-        masks = initial_masks(
-            weights, density=recipe.sparse.density, distribution=recipe.sparse.distribution, seed=recipe.seed
+    def result(self) -> TrainingResult:
+        """Return what the run came to; raises ``TrainingError`` where its best epoch left the range of states."""
+        best = self.best
+        assert best is not None, "a recipe has at least one epoch"
+        if not best.in_range:
+            raise TrainingError(
+                f"train: in every epoch currents or voltages left 24 bits (2**23 = {STATE_LIMIT}), where simulators and "
+                "chip would compute something else; lower training.weight_scale or data.n_steps, or raise the decays"
+            )
+        return TrainingResult(
+            folder=self.folder,
+            checkpoint=self.folder / CHECKPOINT_FILE,
+            test_samples=self.folder / TEST_FILE,
+            best_epoch=best.epoch,
+            epochs=self.run.recipe.training.epochs,
+            validation_accuracy=best.validation_accuracy,
+            seconds=self.seconds,
         )
-        scale_sparse_init(weights, masks)
-        self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=recipe.training.learning_rate, weight_decay=recipe.training.weight_decay
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent, those before a resumption included."""
+        return time.perf_counter() - self._started
+
+    def _keep(self, metrics: EpochMetrics) -> None:
+        with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(metrics)) + "\n")
+        rank = Best(
+            settled=metrics.settled,
+            in_range=metrics.in_range,
+            validation_accuracy=metrics.validation_accuracy,
+            minus_loss=-metrics.validation_loss,
+            epoch=metrics.epoch,
         )
-        n_steps = math.ceil(len(self.spikes) / self.batch_size) * recipe.training.epochs
-        self.rewirer = Rewirer(
-            weights,
-            masks,
-            self.optimizer,
-            growth=recipe.sparse.growth,
-            ratio=recipe.sparse.ratio,
-            every_steps=recipe.sparse.every_steps,
-            end_step=math.floor(recipe.sparse.end_fraction * n_steps),
-            seed=recipe.seed,
-        )
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, n_steps)
-        self.shuffle = torch.Generator().manual_seed(recipe.seed)
-
-    def epoch(self) -> tuple[float, float]:
-        """Train on every sample once; return mean loss and accuracy over the epoch."""
-        self.model.train()
-        loss_sum, n_right = 0.0, 0
-        for index in torch.randperm(len(self.spikes), generator=self.shuffle).split(self.batch_size):
-            logits = self.logits(self.spikes[index])
-            loss = torch.nn.functional.cross_entropy(logits, self.labels[index], label_smoothing=self.label_smoothing)
-            if not torch.isfinite(loss):
-                raise TrainingError(f"train: the loss became {loss.item()}; lower training.learning_rate")
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.rewirer.before_step()
-            self.optimizer.step()
-            self.rewirer.after_step()
-            self.schedule.step()
-            loss_sum += loss.item() * len(index)
-            n_right += int((logits.argmax(1) == self.labels[index]).sum())
-        return loss_sum / len(self.spikes), n_right / len(self.spikes)
-
-    def logits(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return the output spike counts of a batch, times ``logit_scale``."""
-        return self.model(spikes).sum(-1) * self.logit_scale
+        if self.best is None or rank > self.best:
+            self.best = rank
+            save_checkpoint(
+                self.folder / CHECKPOINT_FILE,
+                self.run.model,
+                self.run.rewirer.export_masks(),
+                recipe_text=self.recipe_text,
+                epoch=metrics.epoch,
+                validation_accuracy=metrics.validation_accuracy,
+            )
 
 
-def to_tensors(samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the input spikes as float32 ``(n_samples, n_channels, n_steps)`` and the labels as int64."""
-    raster = samples.inputs[INPUT_NAME].to_dense().astype(np.float32).transpose(0, 2, 1)
-    return torch.from_numpy(raster.copy()), torch.from_numpy(np.array(samples.labels, np.int64))
+def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:
+    for name in (CHECKPOINT_FILE, STATE_FILE):
+        if (folder / name).exists() and not (force or resume):
+            raise FileError(
+                f"train: {folder / name} exists; choose another --out, or --force to replace it, or --resume to go on"
+            )
 
 
-def _measure(run: _Run, epoch: int, loss: float, accuracy: float, validation: Samples, seconds: float) -> EpochMetrics:
-    spikes, labels = to_tensors(validation)
-    validation_loss, n_right, counts = 0.0, 0, {}
-    run.model.eval()
-    with torch.no_grad():
-        for part, truth in _batches(spikes, labels, size=256):
-            layers = run.model.layers(part)
-            logits = list(layers.values())[-1].sum(-1) * run.logit_scale
-            validation_loss += torch.nn.functional.cross_entropy(logits, truth, reduction="sum").item()
-            n_right += int((logits.argmax(1) == truth).sum())
-            for name, layer in layers.items():
-                counts[name] = counts.get(name, 0) + layer.sum((0, 2))
-    return EpochMetrics(
-        epoch=epoch,
-        loss=loss,
-        train_accuracy=accuracy,
-        validation_loss=validation_loss / len(labels),
-        validation_accuracy=n_right / len(labels),
-        learning_rate=run.schedule.get_last_lr()[0],
-        ratio=run.rewirer.ratio,
-        density=run.rewirer.density(),
-        density_nonzero=_nonzero(run.model),
-        explored=run.rewirer.explored(),
-        silent={name: (count == 0).float().mean().item() for name, count in counts.items()},
-        spikes_per_sample={name: count.sum().item() / len(labels) for name, count in counts.items()},
-        seconds=seconds,
-    )
+def _begun(
+    recipe: Recipe,
+    folder: Path,
+    recipe_text: str,
+    samples: Samples,
+    validation: Samples,
+    test: Samples,
+    stop: Callable[[], bool],
+) -> _Training:
+    """Clear the folder of an earlier run and begin a new one, with its teacher if it has one."""
+    teacher = train_teacher(recipe, samples, validation, stop) if recipe.distillation else None
+    run = Run(recipe, samples, teacher[0] if teacher else None)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE):
+        (folder / name).unlink(missing_ok=True)
+    save_samples(test, folder / TEST_FILE)
+    if teacher:
+        (folder / TEACHER_FILE).write_text(json.dumps(asdict(teacher[1])) + "\n", encoding="utf-8")
+    return _Training(run, folder, recipe_text, None, 0.0)
 
 
-def _batches(spikes: torch.Tensor, labels: torch.Tensor, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    yield from zip(spikes.split(size), labels.split(size))
-
-
-def _nonzero(model: SlayerNetwork) -> Mapping[str, float]:
-    """Return the fraction of weights of each layer that the 8-bit quantiser leaves non-zero."""
-    with torch.no_grad():
-        return {
-            name: block.synapse.pre_hook_fx(block.synapse.weight).ne(0).float().mean().item()
-            for name, block in model.blocks.items()
-        }
+def _resumed(recipe: Recipe, folder: Path, recipe_text: str, samples: Samples) -> _Training:
+    """Take up the run in a folder, forgetting metrics of an epoch that the saved state does not know."""
+    run = Run(recipe, samples)
+    best, seconds = load_state(folder / STATE_FILE, run, recipe_text=recipe_text)
+    log = folder / METRICS_FILE
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    partial = log.with_name(log.name + ".part")
+    partial.write_text("".join(line + "\n" for line in lines[: run.epochs_done]), encoding="utf-8")
+    partial.replace(log)
+    return _Training(run, folder, recipe_text, best, seconds)

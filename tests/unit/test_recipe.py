@@ -22,7 +22,9 @@ def test_demo_recipe_is_the_network_and_density_that_the_readme_names():
 
 
 def test_unknown_key_is_named_with_the_known_ones():
-    with pytest.raises(RecipeError, match=r"unknown key 'sparse.densiti'; known keys there: density, distribution"):
+    with pytest.raises(
+        RecipeError, match=r"unknown key 'sparse.densiti'; known keys there: ablation, density, distribution"
+    ):
         parse_recipe(TEXT.replace("density =", "densiti ="), where="mine.toml")
 
 
@@ -49,6 +51,31 @@ def test_value_out_of_range_is_named_with_its_key(old, new, message):
         parse_recipe(TEXT.replace(old, new), where="mine.toml")
     assert message in str(caught.value)
     assert "mine.toml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "ratio = 0.3",
+            "gamma = 2.0",
+            "sparse: 'gamma' is no setting of method 'esl', which has: distribution, end_fraction",
+        ),
+        ("density = 0.1\n", "", "sparse: method 'esl' needs a 'density'"),
+        ('method = "esl"', 'method = "lottery"', "sparse.method = 'lottery': input should be 'dense', 'static', 'set'"),
+        ('method = "esl"', 'method = "rkd"', "method 'rkd' needs a [distillation] table with a teacher"),
+        (
+            "[training]",
+            "[distillation]\nteacher = { epochs = 2, layers = [{ neurons = 10 }], size = 3 }\n[training]",
+            "unknown key 'distillation.teacher.size'; known keys there: epochs, layers",
+        ),
+    ],
+)
+def test_settings_that_do_not_belong_to_the_method_are_refused(old, new, message):
+    assert old in TEXT
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(TEXT.replace(old, new), where="mine.toml")
+    assert message in str(caught.value)
 
 
 def test_text_that_is_no_toml_is_refused():

@@ -1,0 +1,202 @@
+"""``Run``: model, optimiser, rewirer, schedule and data order of one training, as one state to save and resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.activity import Samples
+from neurodeploy.data import INPUT_NAME
+from neurodeploy.errors import TrainingError
+from neurodeploy.recipe import Recipe
+from neurodeploy.sparse.methods import Settings, start
+from neurodeploy.sparse.options import METHOD_SETTINGS
+from neurodeploy.train.losses import check_labels, distillation_term, distillation_weight, tet_loss, weighed
+from neurodeploy.train.slayer import build
+
+
+class Run:
+    """The state of one training run.
+
+    Args:
+        recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
+        samples: the training part.
+        teacher_logits: a teacher's answers to all of ``samples``, ``(n_samples, n_classes)``, where the recipe distils.
+
+    Raises:
+        TrainingError: where a label has no output neuron, or a setting of the method is out of range.
+    """
+
+    def __init__(self, recipe: Recipe, samples: Samples, teacher_logits: torch.Tensor | None = None) -> None:
+        self.recipe = recipe
+        self.spikes, self.labels = to_tensors(samples)
+        check_labels(self.labels, recipe.network.layers[-1].neurons)
+        self.teacher_logits = teacher_logits
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.model = build(recipe, self.spikes.shape[1])
+        training = recipe.training
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+        )
+        self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs)
+        self.rewirer = start(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
+        self.epochs_done = 0
+        self._order = torch.Generator().manual_seed(recipe.seed)
+        self._order_at_start = self._order.get_state()
+        self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+
+    def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
+        """Train on every sample once, or on what is left of an epoch that was interrupted.
+
+        Args:
+            stop: asked after every batch; True ends the epoch there.
+
+        Returns:
+            Mean loss and accuracy over the epoch, or None where ``stop`` ended it.
+        """
+        self.model.train()
+        self._order_at_start = self._order.get_state()
+        batches = torch.randperm(len(self.spikes), generator=self._order).split(self.recipe.training.batch_size)
+        for index in batches[self._position :]:
+            self._step(index)
+            self._position += 1
+            if self._position < len(batches) and stop():
+                return None
+        self.rewirer.end_epoch()
+        result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
+        self.epochs_done += 1
+        self._order_at_start = self._order.get_state()
+        self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+        return result
+
+    def logits(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the spike counts of the output layer, times ``logit_scale``."""
+        return output.sum(-1) * self.recipe.training.logit_scale
+
+    def loss(self, output: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Return the total loss of a batch.
+
+        Args:
+            output: spikes of the output layer, ``(n, n_classes, n_steps)``.
+            index: positions of the batch among the training samples.
+        """
+        training, labels = self.recipe.training, self.labels[index]
+        if training.loss == "tet":
+            plain = tet_loss(
+                output.cumsum(-1) * training.logit_scale,
+                labels,
+                weight=training.tet_weight,
+                target=training.tet_target,
+                label_smoothing=training.label_smoothing,
+            )
+        else:
+            plain = torch.nn.functional.cross_entropy(
+                self.logits(output), labels, label_smoothing=training.label_smoothing
+            )
+        share = self.distillation_weight()
+        if share == 0:
+            return plain
+        assert self.recipe.distillation is not None
+        assert self.teacher_logits is not None, "a recipe that distils is run with a teacher's answers"
+        term = distillation_term(self.logits(output), self.teacher_logits[index], self.recipe.distillation.temperature)
+        return weighed(plain, term, share)
+
+    def distillation_weight(self) -> float:
+        """Return the weight of the teacher's term at the next step."""
+        distillation = self.recipe.distillation
+        if distillation is None:
+            return 0.0
+        warmup = distillation.warmup_epochs * self.steps_per_epoch
+        return distillation_weight(self.rewirer.step, distillation.weight, warmup, self.settings.end_step)
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Return everything that the rest of the training depends on: tensors by name, and plain values fit for JSON."""
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        optimizer = self.optimizer.state_dict()
+        for index, state in optimizer["state"].items():
+            tensors.update({f"optimizer/{index}/{key}": value for key, value in state.items()})
+        rewirer = self.rewirer.state_dict()
+        numbers = {key: value for key, value in rewirer.items() if not isinstance(value, torch.Tensor)}
+        tensors.update({f"rewirer/{key}": value for key, value in rewirer.items() if key not in numbers})
+        tensors.update({"order": self._order_at_start, "torch_generator": torch.get_rng_state()})
+        if self.teacher_logits is not None:
+            tensors["teacher_logits"] = self.teacher_logits
+        return tensors, {
+            "rewirer": numbers,
+            "parameter_groups": optimizer["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            "epochs_done": self.epochs_done,
+            "position": self._position,
+            "loss_sum": self._loss_sum,
+            "n_right": self._n_right,
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken; the run must be of the same recipe and data.
+
+        Raises:
+            TrainingError: where something is missing or of another shape.
+        """
+        try:
+            self.model.load_state_dict(_under(tensors, "model/"))
+            optimizer: dict[int, dict[str, torch.Tensor]] = {}
+            for name, value in _under(tensors, "optimizer/").items():
+                index, key = name.split("/", 1)
+                optimizer.setdefault(int(index), {})[key] = value.clone()
+            self.optimizer.load_state_dict({"state": optimizer, "param_groups": values["parameter_groups"]})
+            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
+            self.schedule.load_state_dict(dict(values["schedule"]))
+            self._order.set_state(tensors["order"])
+            self._order_at_start = self._order.get_state()
+            torch.set_rng_state(tensors["torch_generator"])
+            self.teacher_logits = tensors.get("teacher_logits")
+            self.epochs_done, self._position = int(values["epochs_done"]), int(values["position"])
+            self._loss_sum, self._n_right = float(values["loss_sum"]), int(values["n_right"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
+
+    def _step(self, index: torch.Tensor) -> None:
+        output = self.model(self.spikes[index])
+        loss = self.loss(output, index)
+        if not torch.isfinite(loss):
+            raise TrainingError(f"train: the loss became {loss.item()}; lower training.learning_rate")
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.rewirer.before_step()
+        self.optimizer.step()
+        self.rewirer.after_step()
+        self.schedule.step()
+        self._loss_sum += loss.item() * len(index)
+        self._n_right += int((self.logits(output).argmax(1) == self.labels[index]).sum())
+
+
+def sparse_settings(recipe: Recipe, n_steps: int) -> Settings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps."""
+    sparse = recipe.sparse
+    given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
+    end_step = math.floor(sparse.end_fraction * n_steps)
+    return Settings(end_step=end_step, density=sparse.density or 1.0, seed=recipe.seed, **given)
+
+
+def to_tensors(samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the input spikes as float32 ``(n_samples, n_channels, n_steps)`` and the labels as int64."""
+    raster = samples.inputs[INPUT_NAME].to_dense().astype(np.float32).transpose(0, 2, 1)
+    return torch.from_numpy(raster.copy()), torch.from_numpy(np.array(samples.labels, np.int64))
+
+
+def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if restarts == 1:
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, math.ceil(n_steps / restarts))
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
