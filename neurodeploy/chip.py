@@ -171,8 +171,10 @@ class Cores(_Table):
     synapse_words: Count | None = None
     pool_words: Count | None = None
     """Words that input axons, neurons, synapses, axon map and output axons share."""
-    synapse_bytes: Count | None = None
-    """Synaptic memory of a core that is counted in bytes rather than words."""
+    destinations: Count | None = None
+    """Cores that one neuron can send to."""
+    weight_values: Count | None = None
+    """Different weights, other than 0, that one neuron can receive."""
 
     @property
     def limits(self) -> dict[str, int]:
@@ -189,7 +191,8 @@ PER_CORE = (
     "neuron_groups",
     "synapse_words",
     "pool_words",
-    "synapse_bytes",
+    "destinations",
+    "weight_values",
 )
 """Registers of a core that a chip file may limit; keys of ``CoreLoad.used`` and ``Mapping.limits``."""
 
@@ -235,6 +238,8 @@ class SynapseFormat(_Table):
     """``list``: a matrix, one list a source neuron; ``shared``: a convolution's kernels."""
     stores_zeros: bool = False
     header_bits: Count | None = None
+    row_bits: Count | None = None
+    """Bits that a source takes on a core, whatever it holds there: one row of a crossbar."""
     index_bits: Counts | None = None
     """Smallest and largest width of an index."""
     skip_bits: Counts | None = None
@@ -317,16 +322,8 @@ class Static(_Table):
     """Embedded processors that serve one chip."""
 
 
-class Crossbar(_Table):
-    """A core whose synapses are a full matrix of cross points."""
-
-    rows: Count
-    columns: Count
-    bits: Count
-
-
 class LayerCore(_Table):
-    """A core that holds one convolution layer."""
+    """A core that holds one layer."""
 
     kernel_words: Count
     neuron_words: Count
@@ -337,11 +334,14 @@ class LayerLimits(_Table):
     """Limits of a layer on a chip that gives each layer a core of its own."""
 
     input_size: Count
+    """Height and width of a layer's input."""
     output_size: Count
+    """Height and width of a layer's output."""
     channels: Count
     kernel_size: Count
     strides: Counts
     destinations: Count
+    """Layers that one layer can send to."""
 
 
 class RecurrentCore(_Table):
@@ -351,7 +351,9 @@ class RecurrentCore(_Table):
     hidden: Count
     outputs: Count
     mean_fanout: Count
+    """Recurrent synapses of a hidden neuron, on average over all hidden neurons of the chip."""
     spikes_per_step: Count
+    """Spikes of one neuron in one step."""
 
 
 class Chip(_Table):
@@ -371,7 +373,6 @@ class Chip(_Table):
     """Whole other sets of prices, as second opinions on lines of their own."""
     latency: Latency | None = None
     static: Static = Field(default_factory=Static)
-    crossbar: Crossbar | None = None
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
     layer_limits: LayerLimits | None = None
     recurrent_core: RecurrentCore | None = None

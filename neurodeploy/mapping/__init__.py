@@ -18,6 +18,7 @@ from neurodeploy.mapping.compiler import compiler_cut
 from neurodeploy.mapping.cutting import CutOne, cut_populations, excess_error
 from neurodeploy.mapping.equal import equal_cut
 from neurodeploy.mapping.fit import Fit, Load, Remedy, highest_kept, mapped, verdict
+from neurodeploy.mapping.fixed import map_layers, map_recurrent
 from neurodeploy.mapping.kahypar import mtkahypar_cut
 from neurodeploy.mapping.overlap import overlap_cut
 from neurodeploy.mapping.parts import Layers
@@ -65,6 +66,8 @@ def map_network(
 ) -> Mapping:
     """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
 
+    Chips whose cores have a fixed place in the network (Speck, Xylo) take neither split nor placement.
+
     The host injects the spikes of the network's inputs: inputs take no core and no output axons.
 
     Args:
@@ -82,6 +85,10 @@ def map_network(
         UsageError: for an unknown split or placement.
     """
     _check_names(split, placement, chip)
+    if chip.recurrent_core is not None:
+        return map_recurrent(network, chip)
+    if chip.layer_core:
+        return map_layers(network, chip)
     spikes = None if activity is None else spike_counts(network, activity)
     layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split)
     at_least: dict[str, int] = {}

@@ -91,7 +91,18 @@ def assembled(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], s
         cores=tuple(sorted(loads, key=lambda load: (load.chip, load.core))),
         limits=chip.cores.limits,
         split=split,
+        notes=_notes(layers),
     )
+
+
+def _notes(layers: Layers) -> tuple[str, ...]:
+    """Return what a reader of the figures has to know: what the chip cannot do, and which layout is a guess."""
+    about, delay = layers.chip.chip.excludes, layers.chip.weights.delay_bits
+    notes = [] if about is None else [about]
+    delayed = [p.name for p in layers.network.projections if p.max_delay]
+    if delayed and delay is not None and delay.grade == "guess":
+        notes.append(f"the layout of delays is a guess (weights.delay_bits): words of {', '.join(delayed)}")
+    return tuple(notes)
 
 
 def _loads(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> list[CoreLoad]:

@@ -124,25 +124,34 @@ def nxtf_dense_filled(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
     return Layout(bits, stored)
 
 
-def lava_fc(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
+def indexed(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
     """Return the layout of a Loihi 2 matrix: ``header + n * (width + index)`` bits a list, whatever its length."""
     _, index = _range(fmt, "index_bits")
     count = np.bincount(lists.owner, minlength=lists.n_lists)
     return Layout(np.where(count > 0, _bits(fmt.header_bits) + count * (width + index), 0), count)
 
 
-def slayer2loihi(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
-    """Return the layout of slayer2loihi's estimate: the bits of the synapses and nothing else (see ``packed_words``)."""
+def bare(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
+    """Return the layout without header and index: ``n * width`` bits, as in a matrix or in slayer2loihi's estimate."""
     count = np.bincount(lists.owner, minlength=lists.n_lists)
     return Layout(count * width, count)
+
+
+def crossbar(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
+    """Return the layout of a crossbar: a source takes a whole row, whatever it holds; sparsity saves no memory."""
+    count = np.bincount(lists.owner, minlength=lists.n_lists)
+    return Layout(np.where(count > 0, _bits(fmt.row_bits), 0), count)
 
 
 LIST_RULES: dict[str, ListRule] = {
     "nxtf-sparse": nxtf_sparse,
     "nxtf-runlength": nxtf_runlength,
     "nxtf-dense": nxtf_dense,
-    "lava-fc": lava_fc,
-    "slayer2loihi": slayer2loihi,
+    "lava-fc": indexed,
+    "slayer2loihi": bare,
+    "crossbar": crossbar,
+    "indexed": indexed,
+    "matrix": bare,
 }
 
 
@@ -227,5 +236,12 @@ def _layout(lists: Lists, owner: Ints, bits: Ints, stored: Ints) -> Layout:
 
 def least_bits(fmt: SynapseFormat, width: int) -> int:
     """Return the fewest bits that one stored synapse can take in a list format, headers left out."""
-    extra = {"nxtf-sparse": "index_bits", "nxtf-runlength": "skip_bits", "lava-fc": "index_bits"}.get(fmt.rule)
+    extra = {
+        "nxtf-sparse": "index_bits",
+        "nxtf-runlength": "skip_bits",
+        "lava-fc": "index_bits",
+        "indexed": "index_bits",
+    }.get(fmt.rule)
+    if fmt.rule == "crossbar":
+        return 0
     return width + (_range(fmt, extra)[0] if extra else 0)

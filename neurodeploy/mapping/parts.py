@@ -57,7 +57,8 @@ class Layers:
     def matrix(self, projection: Projection) -> Matrix:
         """Return the stored synapses of a projection (convolutions unrolled)."""
         if projection.name not in self._matrices:
-            zeros = self.zeros and conv_of(projection) is None
+            whole = self.zeros or any(f.rule == "matrix" for f in self.list_formats)
+            zeros = whole and conv_of(projection) is None
             self._matrices[projection.name] = matrix_of(projection, zeros=zeros)
         return self._matrices[projection.name]
 
@@ -198,7 +199,30 @@ class Layers:
         if self.chip.cores.pool_words is not None:
             pooled = ("input_axons", "neurons", "synapse_words", "axon_map", "output_axons")
             used["pool_words"] = sum((used[name] for name in pooled), np.zeros(cut.n_parts, np.int64))
+        if self.chip.cores.destinations is not None:
+            used["destinations"] = _max_by(cut, self._destinations_of(population, cuts))
+        if self.chip.cores.weight_values is not None:
+            used["weight_values"] = _max_by(cut, self._weight_values(population))
         return {name: amount for name, amount in used.items() if name in self.chip.cores.limits}
+
+    def _destinations_of(self, population: str, cuts: dict[str, Cut]) -> Ints:
+        """Return the number of cores that each neuron of a population sends to."""
+        total = np.zeros(self.network.population(population).size, np.int64)
+        for p in self.network.projections:
+            if p.source == population and p.target in cuts:
+                total += self.destinations(p, cuts[p.target])
+        return total
+
+    def _weight_values(self, population: str) -> Ints:
+        """Return the number of different weights other than 0 that each neuron of a population receives."""
+        pairs = [
+            np.stack([m.target, m.weight]) for m in map(self.matrix, self.network.into(population)) if m.weight.size
+        ]
+        n = self.network.population(population).size
+        if not pairs:
+            return np.zeros(n, np.int64)
+        target, weight = np.unique(np.concatenate(pairs, axis=1), axis=1)
+        return np.bincount(target[weight != 0], minlength=n)
 
     def _entries(self, name: str) -> int:
         count = getattr(self.chip.axons, name, None)
@@ -212,3 +236,10 @@ class Layers:
             if p.source == population and p.target in cuts and entries:
                 total += entries * sum_by(cut.labels, self.destinations(p, cuts[p.target]), cut.n_parts)
         return total
+
+
+def _max_by(cut: Cut, values: Ints) -> Ints:
+    """Return the largest value of each part."""
+    largest = np.zeros(cut.n_parts, np.int64)
+    np.maximum.at(largest, cut.labels, values)
+    return largest

@@ -119,7 +119,8 @@ def stored_bits(projection: Projection, weights: NDArray[np.int16], fmt: Synapse
         raise FitError(
             f"map: projection '{projection.name}' needs {needed} bits a weight, but chip '{chip.name}' stores at most "
             f"{limit} ({chip.source_file}: weights.bits); with both signs {limit} bits hold {-(2 ** (limit - 1))}.."
-            f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels"
+            f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels",
+            {"layer": projection.target, "core": 0, "resource": "weight_bits", "used": needed, "limit": limit},
         )
     return min(allowed)
 
@@ -141,10 +142,17 @@ def delay_bits(projection: Projection, chip: Chip) -> int:
         FitError: if the chip stores no delays, or only shorter ones.
     """
     needed = projection.max_delay.bit_length()
+    if needed and chip.weights.delay_bits is None:
+        raise FitError(
+            f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, but {chip.source_file} "
+            f"does not say how chip '{chip.name}' stores delays (weights.delay_bits is not there); remove the delays, or "
+            "use another chip"
+        )
     limit = chip.weights.delay_bits.value if chip.weights.delay_bits else 0
     if needed > limit:
         raise FitError(
             f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, which take {needed} "
-            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays"
+            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays",
+            {"layer": projection.target, "core": 0, "resource": "delay_bits", "used": needed, "limit": limit},
         )
     return needed

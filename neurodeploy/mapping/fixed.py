@@ -1,0 +1,228 @@
+"""Chips whose cores each have a fixed place in the network: one recurrent core (Xylo), or one core a layer (Speck)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurodeploy.chip import Chip, LayerCore
+from neurodeploy.errors import FitError
+from neurodeploy.mapping.record import CoreLoad, Mapping
+from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.network import Network, Projection
+
+
+def map_recurrent(network: Network, chip: Chip) -> Mapping:
+    """Return the network on one core with input channels, hidden neurons and outputs (Xylo).
+
+    Outputs are the populations that the network's outputs read and that send nothing on; all others are hidden. Inputs
+    reach hidden neurons by a full matrix, hidden neurons each other by stored synapses, and the outputs by a full matrix.
+    The limit of spikes in a step depends on the data and is not checked.
+
+    Raises:
+        FitError: naming the limit that the network breaks, or the connection that the core does not have.
+    """
+    limits, outputs = chip.recurrent_core, _read_outs(network)
+    assert limits is not None
+    hidden = [p.name for p in network.populations if p.name not in outputs]
+    sizes = network.sizes
+    recurrent = [p for p in network.projections if p.source in hidden and p.target in hidden]
+    used = {
+        "inputs": sum(i.size for i in network.inputs),
+        "hidden": sum(sizes[name] for name in hidden),
+        "outputs": sum(sizes[name] for name in outputs),
+        "recurrent_synapses": sum(matrix_of(p).weight.size for p in recurrent),
+    }
+    allowed = {
+        "inputs": limits.inputs.value,
+        "hidden": limits.hidden.value,
+        "outputs": limits.outputs.value,
+        "recurrent_synapses": limits.mean_fanout.value * limits.hidden.value,
+    }
+    keys = dict(zip(allowed, ("inputs", "hidden", "outputs", "mean_fanout")))
+    for name, limit in allowed.items():
+        if used[name] > limit:
+            raise _too_much(chip, "the network", 0, name, used[name], limit, f"recurrent_core.{keys[name]}")
+    inputs = {i.name for i in network.inputs}
+    for p in network.projections:
+        if p.source in inputs and p.target in outputs:
+            raise FitError(
+                f"map: projection '{p.name}' leads from an input to an output, which chip '{chip.name}' cannot connect "
+                f"({chip.source_file}: recurrent_core); put a hidden layer between them"
+            )
+    stored = {p.name: _stored(p, full=p not in recurrent) for p in network.projections}
+    return _mapping(
+        network, chip, [_load(0, network, chip, [p.name for p in network.populations], stored, stored, used)], allowed
+    )
+
+
+def _read_outs(network: Network) -> list[str]:
+    sending = {p.source for p in network.projections}
+    return [o.population for o in network.outputs if o.population not in sending]
+
+
+def _stored(projection: Projection, *, full: bool) -> int:
+    return matrix_of(projection, zeros=full and conv_of(projection) is None).weight.size
+
+
+def map_layers(network: Network, chip: Chip) -> Mapping:
+    """Return the network with each population on a layer core of its own (Speck, DYNAP-CNN).
+
+    A core holds ``c * 2 ** (ceil(log2(kx * ky)) + ceil(log2 f))`` kernel words and
+    ``f * 2 ** (ceil(log2 fy) + ceil(log2 fx))`` neuron words for ``c`` input channels, ``f`` output channels, a kernel of
+    ``kx * ky`` and an output of ``fx * fy``; a matrix is a kernel as large as its input. Source: sinabs,
+    ``backend/dynapcnn``.
+
+    Raises:
+        FitError: naming layer, limit and value.
+    """
+    needs = {p.name: layer_need(network, chip, p.name) for p in network.populations}
+    if len(needs) > len(chip.layer_core):
+        total, limit = len(needs), len(chip.layer_core)
+        raise _too_much(chip, f"layer '{list(needs)[limit]}'", limit, "cores", total, limit, "layer_core")
+    place = _assigned(needs, chip.layer_core)
+    loads = []
+    for name, core in sorted(place.items(), key=lambda item: item[1]):
+        kernel, neuron = needs[name]
+        words = {p.name: kernel for p in network.into(name)}
+        stored = {p.name: _stored(p, full=True) for p in network.into(name)}
+        used = {"kernel_words": kernel, "neuron_words": neuron}
+        loads.append(_load(core, network, chip, [name], words, stored, used))
+    largest = {
+        name: max(getattr(core, name).value for core in chip.layer_core) for name in ("kernel_words", "neuron_words")
+    }
+    return _mapping(network, chip, loads, largest)
+
+
+def layer_need(network: Network, chip: Chip, name: str) -> tuple[int, int]:
+    """Return kernel words and neuron words of the layer that a population makes.
+
+    Raises:
+        FitError: if the layer breaks a limit of shape.
+    """
+    limits, into = chip.layer_limits, network.into(name)
+    assert limits is not None
+    if len(into) != 1:
+        raise _too_much(chip, f"layer '{name}'", 0, "incoming connections", len(into), 1, "layer_limits")
+    (channels, in_size), (features, out_size), kernel, strides = _shape_of(into[0], network)
+    sends = sum(1 for p in network.projections if p.source == name)
+    for what, value, limit, key in (
+        ("input channels", channels, limits.channels.value, "channels"),
+        ("output channels", features, limits.channels.value, "channels"),
+        ("input pixels in a row", max(in_size), limits.input_size.value, "input_size"),
+        ("output pixels in a row", max(out_size), limits.output_size.value, "output_size"),
+        ("kernel pixels in a row", max(kernel), limits.kernel_size.value, "kernel_size"),
+        ("destinations", sends, limits.destinations.value, "destinations"),
+    ):
+        if value > limit:
+            raise _too_much(chip, f"layer '{name}'", 0, what, value, limit, f"layer_limits.{key}")
+    if set(strides) - set(limits.strides.value):
+        raise FitError(
+            f"map: layer '{name}' has stride {strides}, chip '{chip.name}' allows {limits.strides.value} "
+            f"({chip.source_file}: layer_limits.strides)"
+        )
+    kernel_words = channels << (_log2(kernel[0] * kernel[1]) + _log2(features))
+    return kernel_words, features << (_log2(out_size[0]) + _log2(out_size[1]))
+
+
+Plane = tuple[int, tuple[int, int]]
+
+
+def _shape_of(projection: Projection, network: Network) -> tuple[Plane, Plane, tuple[int, int], tuple[int, int]]:
+    """Return (channels, size) of input and output, kernel size and stride of a connection."""
+    conv = conv_of(projection)
+    if conv is not None:
+        c, h, w = conv.input_shape
+        f, y, x = conv.output_shape
+        return (c, (h, w)), (f, (y, x)), (conv.weights.shape[2], conv.weights.shape[3]), conv.stride
+    shape = network.shapes[projection.source]
+    c, h, w = shape if len(shape) == 3 else (network.sizes[projection.source], 1, 1)
+    return (c, (h, w)), (network.sizes[projection.target], (1, 1)), (h, w), (1, 1)
+
+
+def _log2(n: int) -> int:
+    """Return the exponent of the smallest power of two that is ``n`` or more."""
+    return (n - 1).bit_length()
+
+
+def _assigned(needs: dict[str, tuple[int, int]], cores: tuple[LayerCore, ...]) -> dict[str, int]:
+    """Return a core for each layer, by augmenting paths, so that an assignment is found wherever there is one."""
+    holder: dict[int, str] = {}
+
+    def place(layer: str, tried: set[int]) -> bool:
+        for i, core in enumerate(cores):
+            enough = needs[layer][0] <= core.kernel_words.value and needs[layer][1] <= core.neuron_words.value
+            if enough and i not in tried:
+                tried.add(i)
+                if i not in holder or place(holder[i], tried):
+                    holder[i] = layer
+                    return True
+        return False
+
+    for layer, (kernel, neuron) in needs.items():
+        if not place(layer, set()):
+            free = max((core.kernel_words.value for i, core in enumerate(cores) if i not in holder), default=0)
+            raise FitError(
+                f"map: layer '{layer}' needs {kernel} kernel words and {neuron} neuron words, and no layer core that is "
+                f"large enough can be freed for it (largest one left: {free} kernel words; layer_core of the chip file); "
+                "use fewer channels, a smaller kernel or more pooling",
+                {"layer": layer, "core": 0, "resource": "kernel_words", "used": kernel, "limit": free},
+            )
+    return {layer: i for i, layer in holder.items()}
+
+
+def _load(
+    core: int,
+    network: Network,
+    chip: Chip,
+    populations: list[str],
+    words: dict[str, int],
+    stored: dict[str, int],
+    used: dict[str, int],
+) -> CoreLoad:
+    fmt = chip.synapse_format[0]
+    bits = {}
+    for p in network.projections:
+        if p.name in words:
+            delay_bits(p, chip)
+            bits[p.name] = stored_bits(p, matrix_of(p).weight, fmt, chip)
+    return CoreLoad(
+        chip=0,
+        core=core,
+        tile=None,
+        x=None,
+        y=None,
+        neurons={name: np.arange(network.sizes[name], dtype=np.int32) for name in populations},
+        words=words,
+        formats=dict.fromkeys(words, fmt.name),
+        weight_bits=bits,
+        stored=stored,
+        used=used,
+    )
+
+
+def _mapping(network: Network, chip: Chip, loads: list[CoreLoad], limits: dict[str, int]) -> Mapping:
+    return Mapping(
+        chip=chip,
+        network=network.fingerprint,
+        sizes={p.name: p.size for p in network.populations},
+        sources={p.name: p.source for p in network.projections},
+        targets={p.name: p.target for p in network.projections},
+        cores=tuple(loads),
+        limits=limits,
+        split="fixed",
+        notes=() if chip.chip.excludes is None else (chip.chip.excludes,),
+    )
+
+
+def _too_much(chip: Chip, what: str, core: int, resource: str, used: int, limit: int, key: str) -> FitError:
+    return FitError(
+        f"map: {what} needs {used} {resource.replace('_', ' ')}, but chip '{chip.name}' allows {limit} "
+        f"({chip.source_file}: {key}); make it smaller, or map to another chip",
+        {
+            "layer": what.removeprefix("layer ").strip("'"),
+            "core": core,
+            "resource": resource,
+            "used": used,
+            "limit": limit,
+        },
+    )
