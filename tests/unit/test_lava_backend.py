@@ -52,6 +52,21 @@ def layers(*weights: np.ndarray, **parameters: object) -> Network:
     )
 
 
+def side_by_side(models: list[Cuba], weights: list[np.ndarray]) -> tuple[Network, Samples, tuple[tuple[str, str], ...]]:
+    """Populations that one input reaches, samples for them, and probes of all their states."""
+    names = [f"case{i}" for i in range(len(models))]
+    network = Network(
+        inputs=(Input(name="in", shape=(weights[0].shape[1],)),),
+        populations=tuple(Population(name=n, shape=(len(w),), model=m) for n, w, m in zip(names, weights, models)),
+        projections=tuple(
+            Projection(name=f"into {n}", source="in", target=n, synapses=Dense(weights=w))
+            for n, w in zip(names, weights)
+        ),
+        outputs=(Output(name="out", population=names[0]),),
+    )
+    return network, samples(2, 20, weights[0].shape[1]), tuple((n, which) for n in names for which in "uv")
+
+
 def even(shape: tuple[int, int], seed: int = 0, low: int = -40, high: int = 60) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return (rng.integers(low, high, shape) * 2 * (rng.random(shape) < 0.5)).astype(np.int16)
@@ -62,8 +77,8 @@ def samples(n: int, steps: int, size: int, rate: float = 0.15, seed: int = 1) ->
     return Samples(inputs={"in": Events.from_dense(raster)})
 
 
-def assert_equal_to_reference(network: Network, given: Samples, **options: object) -> None:
-    lava, reference = run_lava(network, given, **options), run_reference(network, given, **options)
+def assert_equal_to_reference(network: Network, given: Samples, probe: tuple[tuple[str, str], ...] = ()) -> None:
+    lava, reference = run_lava(network, given, probe=probe), run_reference(network, given, probe=probe)
     assert set(lava.spikes) == set(reference.spikes)
     for name, events in reference.spikes.items():
         np.testing.assert_array_equal(lava.spikes[name].to_dense(), events.to_dense(), err_msg=name)
@@ -142,18 +157,10 @@ class TestRun:
         given = samples(4, 40, 20)
         assert_equal_to_reference(network, given, probe=(("layer1", "u"), ("layer2", "v")))
 
-    def test_samples_do_not_touch_each_other(self):
-        network, given = layers(even((30, 20)), even((10, 30), seed=2)), samples(3, 25, 20, rate=0.4)
-        together = run_lava(network, given)
-        alone = run_lava(network, given.take(2, 3))
-        np.testing.assert_array_equal(
-            together.spikes["layer2"].take(2, 3).to_dense(), alone.spikes["layer2"].to_dense()
-        )
-
-    @pytest.mark.parametrize("decays", [(0, 0), (4096, 4096), (4096, 0), (1, 4095)])
-    def test_decays_at_the_ends_of_their_range(self, decays):
-        network = layers(even((12, 8)), current_decay=decays[0], voltage_decay=decays[1])
-        assert_equal_to_reference(network, samples(2, 20, 8), probe=(("layer1", "u"), ("layer1", "v")))
+    def test_decays_at_the_ends_of_their_range(self):
+        decays = [(0, 0), (4096, 4096), (4096, 0), (1, 4095)]
+        models = [Cuba(current_decay=u, voltage_decay=v, threshold=100) for u, v in decays]
+        assert_equal_to_reference(*side_by_side(models, [even((12, 8))] * 4))
 
     def test_parameters_that_differ_between_neurons(self):
         rng = np.random.default_rng(3)
@@ -165,10 +172,11 @@ class TestRun:
         )
         assert_equal_to_reference(network, samples(2, 20, 8))
 
-    @pytest.mark.parametrize("weight", [-256, -255, 255, 0], ids=str)
-    def test_matrices_of_one_value(self, weight):
-        matrix = np.full((6, 8), weight, np.int16)
-        assert_equal_to_reference(layers(matrix), samples(2, 20, 8), probe=(("layer1", "u"), ("layer1", "v")))
+    def test_matrices_of_one_value_keep_it(self):
+        """Left to itself, Lava takes a matrix without positive weights as inhibitory and makes -256 to -255."""
+        matrices = [np.full((6, 8), weight, np.int16) for weight in (-256, -255, 255, 0)]
+        models = [Cuba(current_decay=1024, voltage_decay=200, threshold=100)] * 4
+        assert_equal_to_reference(*side_by_side(models, matrices))
 
     @pytest.mark.parametrize("recurrent", [False, True], ids=["reset by LIFReset", "held down until the first step"])
     def test_biases_begin_at_the_first_step_of_each_layer(self, recurrent):

@@ -17,7 +17,7 @@ from neurodeploy.network import (
     Projection,
     Sparse,
 )
-from neurodeploy.simulate.lava import run_lava_in_process
+from neurodeploy.simulate.lava import run_lava, run_lava_in_process
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.reference import run_reference
 
@@ -267,3 +267,32 @@ class TestShapesOfNetworks:
         net = pair(Dense(weights=even(9, 7)), (7,), (9,), first_step=4)
         given = drive(net)
         assert_same(run_lava_in_process(net, given, n_steps=3), run_reference(net, given, n_steps=3))
+
+
+@pytest.mark.parametrize("engine", [run_reference, run_lava_in_process, run_lava])
+def test_the_ends_of_24_bits_by_hand(engine):
+    """The current is folded once: above 2**23 by -2**24, at -2**23 and below by +2**24; the voltage is clipped.
+
+    Sixteen spikes of weight w and exponent 7 give ``16 * w * 2**7 * 64 = w * 2**17``.
+    """
+    weights = np.array([[64], [-64], [62], [-62], [66], [-66], [194]], np.int16)
+    expected = {
+        64: (2**23, 2**23 - 1),  # legal for the current
+        -64: (2**23, 2**23 - 1),
+        62: (62 * 2**17, 62 * 2**17),
+        -62: (-62 * 2**17, -62 * 2**17),
+        66: (66 * 2**17 - 2**24, 66 * 2**17 - 2**24),
+        -66: (2**24 - 66 * 2**17, 2**24 - 66 * 2**17),
+        194: (194 * 2**17 - 2**24, 2**23 - 1),  # more than one fold away: outside 24 bits, as in Lava
+    }
+    net = pair(
+        Dense(weights=np.repeat(weights, 16, axis=1)),
+        (16,),
+        (7,),
+        weight_exponent=7,
+        model=LeakyIntegrator(current_decay=0, voltage_decay=0),
+    )
+    given = Samples(inputs={"in": Events.from_dense(np.ones((1, 1, 16), bool))})
+    activity = engine(net, given, probe=(("a", "u"), ("a", "v")))
+    assert activity.states["a", "u"][0, 1].tolist() == [u for u, _ in expected.values()]
+    assert activity.states["a", "v"][0, 1].tolist() == [v for _, v in expected.values()]

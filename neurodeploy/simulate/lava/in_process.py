@@ -7,7 +7,7 @@ the order of the models within a step, the sum over the synapses of a population
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network
-from neurodeploy.simulate.inputs import check_run, input_events
+from neurodeploy.simulate.inputs import Progress, check_run, input_events
 from neurodeploy.simulate.lava.plan import Record, make_job
 
 _MODELS = {
@@ -36,7 +36,7 @@ def run_lava_in_process(
     *,
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Activity:
     """Return what the network does with the samples, as Lava's process models compute it; see ``run_lava``.
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network, Population
-from neurodeploy.simulate.inputs import check_run, input_events
+from neurodeploy.simulate.inputs import Progress, check_run, input_events
 from neurodeploy.simulate.lava import supervise
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.lava.timing import predict_seconds, time_limit
@@ -31,7 +32,7 @@ def run_lava(
     probe: Sequence[tuple[str, str]] = (),
     timeout_s: float | None = None,
     python: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Activity:
     """Return what the network does with the samples, as Lava's fixed-point processes compute it.
 
@@ -46,14 +47,18 @@ def run_lava(
         SimulationError: if the samples or probes do not fit the network.
         LavaError: where Lava cannot express the network (nothing is started), or the worker fails or dies.
         LavaTimeoutError: if the worker runs past the time limit.
+        KeyboardInterrupt: on Ctrl-C, after the worker has ended.
     """
     steps = check_run(network, samples, n_steps, probe)
     job = make_job(network, samples, steps, probe)
     python = find_lava_python() if python is None else python
     limit = time_limit(predict_seconds(network, samples, steps)) if timeout_s is None else timeout_s
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-lava-") as name:
+    with (
+        supervise.deferred_interrupts() as interrupted,
+        tempfile.TemporaryDirectory(prefix="neurodeploy-lava-") as name,
+    ):
         folder = Path(name)
-        supervise.run_worker(job, folder, python, limit, progress)
+        supervise.run_worker(job, folder, python, limit, progress, interrupted)
         span = (samples.n_samples, steps)
         spikes = {p.name: _read_spikes(folder / f"spikes{i}.bin", p, span) for i, p in enumerate(network.populations)}
         states = {
@@ -77,11 +82,12 @@ def find_lava_python() -> str:
     """
     chosen = os.environ.get(PYTHON_VARIABLE)
     if chosen:
-        if not os.access(chosen, os.X_OK) or Path(chosen).is_dir():
+        program = shutil.which(chosen)
+        if program is None:
             raise LavaError(
                 f"lava: {PYTHON_VARIABLE} is '{chosen}', which is no program; set it to a Python with lava-nc"
             )
-        return chosen
+        return program
     if find_spec("lava") is not None and find_spec("lava.magma") is not None:
         return sys.executable
     version = ".".join(map(str, sys.version_info[:2]))

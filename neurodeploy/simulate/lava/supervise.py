@@ -14,39 +14,68 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from neurodeploy.errors import LavaError, LavaTimeoutError
+from neurodeploy.simulate.inputs import Progress
 
 WORKER = Path(__file__).with_name("worker") / "run_job.py"
 _POLL_S = 0.02
 _GUARD_S = 4.0
 """Time that the guard gets to end its group by itself; it takes about 0.1 s, and 2 s where a child ignores SIGTERM."""
 _SHARED_MEMORY = Path("/dev/shm")
-Job = dict[str, Any]
+Job: TypeAlias = dict[str, Any]
+Interrupted: TypeAlias = Callable[[], bool]
+
+
+@contextlib.contextmanager
+def deferred_interrupts() -> Iterator[Interrupted]:
+    """Within, Ctrl-C sets a flag only, which the given function tells; on leaving, KeyboardInterrupt is raised.
+
+    Otherwise an interrupt between any two instructions could lose a process just started, or stop the cleaning up. A
+    handler of the user's own stays in place.
+    """
+    seen: list[int] = []
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield lambda: bool(seen)
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if seen:
+            raise KeyboardInterrupt
 
 
 def run_worker(
-    job: Job, folder: Path, python: str, timeout_s: float, progress: Callable[[int, int], None] | None = None
+    job: Job,
+    folder: Path,
+    python: str,
+    timeout_s: float,
+    progress: Progress | None = None,
+    interrupted: Interrupted = lambda: False,
 ) -> None:
     """Run a job in a worker process; its results lie in ``folder`` afterwards.
 
     Raises:
         LavaTimeoutError: if the worker ran longer than ``timeout_s`` seconds.
         LavaError: if it did not start, raised, or died; the message holds its last error.
-        KeyboardInterrupt: if the user interrupts; the worker has ended by then.
+        KeyboardInterrupt: as soon as ``interrupted()`` is true; the worker has ended by then.
     """
     prefix = _new_prefix()
     _save(job | {"shared_memory": prefix}, folder)
     with (folder / "output").open("wb") as output:
         worker = _start(python, folder, output)
         try:
-            _wait(worker, folder, timeout_s, job["n_samples"], progress)
+            _wait(worker, folder, timeout_s, job["n_samples"], progress, interrupted)
         finally:
             _end(worker)
             _remove_shared_memory(prefix)
@@ -100,12 +129,15 @@ def _wait(
     folder: Path,
     timeout_s: float,
     n_samples: int,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
+    interrupted: Interrupted,
 ) -> None:
     """Wait until the worker has ended or is done, and pass on its progress."""
     end = time.monotonic() + timeout_s
     shown = 0
     while worker.poll() is None and not (folder / "done").exists():
+        if interrupted():
+            raise KeyboardInterrupt
         if time.monotonic() > end:
             raise LavaTimeoutError(
                 f"lava: the worker ran past its time limit of {timeout_s:g} s, with {_finished(folder)} of {n_samples} "
@@ -144,19 +176,7 @@ def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) ->
 
 
 def _end(worker: subprocess.Popen[bytes]) -> None:
-    """End every process of the worker's group; a second interrupt while this runs does not stop it."""
-    interrupted = False
-    while True:
-        try:
-            _end_group(worker)
-            break
-        except KeyboardInterrupt:
-            interrupted = True
-    if interrupted:
-        raise KeyboardInterrupt
-
-
-def _end_group(worker: subprocess.Popen[bytes]) -> None:
+    """End every process of the worker's group."""
     if worker.stdin is not None:
         worker.stdin.close()
     with contextlib.suppress(subprocess.TimeoutExpired):

@@ -20,6 +20,7 @@ POLL_S = 0.05
 GRACE_S = 2.0
 """Time between SIGTERM and SIGKILL; the resource tracker needs about 0.5 s of it to unlink shared memory."""
 _PR_SET_CHILD_SUBREAPER = 36
+_guard = 0  # the guard's process number, known to the process that it forks
 
 
 def run_guarded(work, folder):
@@ -30,6 +31,8 @@ def run_guarded(work, folder):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
     _adopt_orphans()
+    global _guard
+    _guard = os.getpid()
     worker = os.fork()
     if worker == 0:
         work()
@@ -57,13 +60,15 @@ def keep_together(prefix):
 
 
 class ChildWatch:
-    """A thread that calls ``report(message)`` and ends this process when one of ``children`` ends before ``stop``."""
+    """A thread that calls ``report(message)`` and ends this process when one of ``children()`` ends before ``stop``.
+
+    It begins before Lava starts its children, since Lava waits for ever for one that dies while it is built.
+    """
 
     def __init__(self, children, report):
         self._report = report
-        self._guard = os.getppid()
         self._stopped = threading.Event()
-        self._children = list(children)
+        self._children = children
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self):
@@ -72,9 +77,9 @@ class ChildWatch:
 
     def _run(self):
         while not self._stopped.wait(POLL_S):
-            if os.getppid() != self._guard:
+            if os.getppid() != _guard:
                 os.killpg(0, signal.SIGTERM)
-            for child in self._children:
+            for child in self._children():
                 message = _ending(child)
                 if message and not self._stopped.is_set():
                     self._report(message)

@@ -1,0 +1,98 @@
+"""Intel's ground-truth files of single layers, which ship inside the lava-dl wheel, on the reference and on Lava.
+
+``gts/dense`` (200-256, 2000 steps) and ``gts/tinynet`` layer 1 (16x16x3 to 24 channels, 5x5 kernels, stride 2, channel
+biases), with the parameters of ``tests/lava/lib/dl/netx/test_blocks.py`` there.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.errors import LavaError
+from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.simulate.lava import find_lava_python, run_lava, run_lava_in_process
+from neurodeploy.simulate.reference import run_reference
+
+Engine = Callable[..., Activity]
+
+
+@pytest.fixture(scope="module")
+def files() -> Path:
+    found = find_spec("lava")
+    roots = [Path(place).parent for place in found.submodule_search_locations or []] if found else []
+    for root in roots:
+        folder = root / "tests" / "lava" / "lib" / "dl" / "netx" / "gts"
+        if folder.is_dir():
+            return folder
+    pytest.skip("lava-dl's wheel with its ground-truth files is not installed")
+
+
+@pytest.fixture(
+    params=[
+        run_reference,
+        pytest.param(run_lava_in_process, marks=pytest.mark.lava),
+        pytest.param(run_lava, marks=pytest.mark.lava),
+    ],
+    ids=["reference", "lava-in-process", "lava"],
+)
+def engine(request) -> Engine:
+    if request.param is not run_reference:
+        try:
+            find_lava_python()
+        except LavaError as error:
+            pytest.skip(str(error))
+    return request.param
+
+
+def layer(synapses: Dense | Conv, source: tuple[int, ...], target: tuple[int, ...], model: Cuba) -> Network:
+    return Network(
+        inputs=(Input(name="in", shape=source),),
+        populations=(Population(name="layer", shape=target, model=model, first_step=1),),
+        projections=(Projection(name="synapses", source="in", target="layer", synapses=synapses),),
+        outputs=(Output(name="out", population="layer"),),
+    )
+
+
+def given(raster: np.ndarray) -> Samples:
+    """Samples from a raster ``(n_steps, ...)`` of 0 and 1."""
+    return Samples(inputs={"in": Events.from_dense(raster.reshape(1, len(raster), -1).astype(np.uint8))})
+
+
+def test_dense_layer_has_every_spike_of_the_ground_truth(files, engine):
+    """Both rasters start in the same step there, since its layer sends what it did one step before."""
+    weights = np.load(files / "dense" / "weight.npy").astype(np.int16)
+    model = Cuba(current_decay=4096, voltage_decay=415, threshold=6)
+    spikes = np.load(files / "dense" / "in.npy").T
+    expected = np.load(files / "dense" / "out.npy").T.astype(np.int32)
+    network = layer(Dense(weights=weights), (200,), (256,), model)
+    activity = engine(network, given(spikes), n_steps=len(spikes))
+    np.testing.assert_array_equal(activity.spikes["layer"].to_dense()[0], expected)
+    assert expected.sum() == 1826
+
+
+def test_conv_layer_has_every_spike_and_current_of_the_ground_truth(files, engine):
+    """The input's first column is empty and left out there, and the layer begins with the second step."""
+    kernel = np.load(files / "tinynet" / "layer1_kernel.npy")  # channel out, x, y, channel in, as Lava convolves
+    weights = kernel.transpose(0, 3, 2, 1)[:, :, ::-1, ::-1].astype(np.int16)
+    bias = np.load(files / "tinynet" / "layer1_bias.npy") << 6
+    conv = Conv(weights=weights, input_shape=(3, 16, 16), stride=(2, 2))
+    model = Cuba(
+        current_decay=4096,
+        voltage_decay=1024,
+        threshold=25,
+        bias=np.broadcast_to(bias[:, None, None], conv.output_shape).astype(np.int32),
+    )
+    spikes = np.load(files / "tinynet" / "input.npy")[0].transpose(3, 0, 1, 2)[1:]
+    expected = np.load(files / "tinynet" / "layer1.npy")[0].transpose(3, 0, 1, 2).reshape(16, -1).astype(np.int32)
+    current = (
+        (np.load(files / "tinynet" / "current.npy")[0] * 64).transpose(3, 0, 1, 2).reshape(16, -1).astype(np.int32)
+    )
+    network = layer(conv, (3, 16, 16), conv.output_shape, model)
+    activity = engine(network, given(spikes), n_steps=16, probe=(("layer", "u"),))
+    np.testing.assert_array_equal(activity.spikes["layer"].to_dense()[0], expected)
+    np.testing.assert_array_equal(activity.states["layer", "u"][0], current)
+    assert expected.sum() > 1000

@@ -1,0 +1,210 @@
+"""200 runs of the Lava backend with injected exceptions, hangs, kills and interrupts: each ends in time with one clear
+error or the right result, and none leaves a process, a shared-memory segment or a file.
+
+The faults live in a worker script of this test, which wraps the one of the package.
+"""
+
+import contextlib
+import os
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.errors import LavaError, LavaTimeoutError
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.simulate.lava import find_lava_python, run_lava, supervise
+from neurodeploy.simulate.reference import run_reference
+
+pytestmark = [pytest.mark.lava, pytest.mark.slow]
+
+N_RUNS = 200
+SOON_S = 20.0
+"""No run may take longer, whatever happens to it; the hanging ones have a limit of 3 s."""
+
+WORKER = """
+import os, signal, sys, time
+sys.path[:0] = [{folder!r}, {processes!r}]
+import run_job
+
+fault = os.environ["LAVA_FAULT"]
+prepare, run = run_job.report_model_errors, run_job.run
+
+def strike(kind):
+    if kind == "raise":
+        raise ArithmeticError("injected")
+    if kind == "hang":
+        time.sleep(600)
+    if kind == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+    if kind == "exit":
+        os._exit(3)
+    os.kill(os.getpid(), getattr(signal, kind))
+    time.sleep(600)
+
+def patched(folder):
+    prepare(folder)
+    from lava.proc.dense.models import PyDenseModelBitAcc as Model
+    place, _, kind = fault.partition(" ")
+    run_spk, init = Model.run_spk, Model.__init__
+    def in_step(self):
+        if self.time_step == 4 and place == "before":
+            strike(kind)
+        run_spk(self)
+        if self.time_step == 4 and place == "after":
+            strike(kind)
+    def in_init(self, *arguments):
+        if place == "init":
+            strike(kind)
+        init(self, *arguments)
+    Model.run_spk, Model.__init__ = in_step, in_init
+
+def in_worker(job, folder):
+    if fault.startswith("worker "):
+        strike(fault.removeprefix("worker "))
+    run(job, folder)
+
+run_job.report_model_errors, run_job.run = patched, in_worker
+if fault.startswith("guard "):
+    strike(fault.removeprefix("guard "))
+run_job.main(sys.argv[1])
+"""
+
+FAULTS = [
+    *(f"{place} {kind}" for place in ("before", "after", "init") for kind in ("raise", "exit", "SIGKILL", "SIGSEGV")),
+    *(f"worker {kind}" for kind in ("raise", "exit", "SIGKILL", "SIGABRT")),
+    *(f"guard {kind}" for kind in ("raise", "exit", "SIGKILL")),
+    *(f"{place} {kind}" for place in ("before", "after", "worker", "guard") for kind in ("hang", "deaf", "SIGSTOP")),
+    *["interrupt"] * 12,
+    *["kill any"] * 12,
+    *["none"] * 2,
+]
+HANGS = ("hang", "deaf", "SIGSTOP")
+
+
+def network() -> Network:
+    weights = (2 * np.random.default_rng(0).integers(-20, 40, (6, 8))).astype(np.int16)
+    return Network(
+        inputs=(Input(name="in", shape=(8,)),),
+        populations=(
+            Population(name="a", shape=(6,), model=Cuba(current_decay=1024, voltage_decay=200, threshold=90)),
+        ),
+        projections=(Projection(name="p", source="in", target="a", synapses=Dense(weights=weights)),),
+        outputs=(Output(name="out", population="a"),),
+    )
+
+
+def samples() -> Samples:
+    return Samples(inputs={"in": Events.from_dense(np.random.default_rng(1).random((3, 20, 8)) < 0.3)})
+
+
+def members(text: str) -> list[int]:
+    """Return the running processes whose command line holds the text."""
+    found = []
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text.encode() in command.read_bytes():
+                found.append(int(command.parent.name))
+    return found
+
+
+def kill_one_of(text: str, delay_s: float, rng: random.Random) -> None:
+    time.sleep(delay_s)
+    found = members(text)
+    if found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(rng.choice(found), rng.choice([signal.SIGKILL, signal.SIGTERM]))
+
+
+def interrupt(*_: object) -> None:
+    signal.raise_signal(signal.SIGINT)
+
+
+def run_with(fault: str, rng: random.Random, folder: Path) -> tuple[str, Activity | BaseException]:
+    """Run the network under a fault; return how it ended, in a word, with what it gave or raised."""
+    limit = 3.0 if fault.endswith(HANGS) else 60.0
+    os.environ["LAVA_FAULT"] = fault
+    killer = threading.Thread(target=kill_one_of, args=(str(folder), rng.uniform(0.05, 1.5), rng))
+    try:
+        if fault == "interrupt":
+            signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.02, 1.0))
+        if fault == "kill any":
+            killer.start()
+        activity = run_lava(network(), samples(), timeout_s=limit)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except LavaTimeoutError as error:
+        return "timeout", error
+    except LavaError as error:
+        return "error", error
+    except KeyboardInterrupt as error:
+        return "interrupt", error
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if fault == "kill any":
+            killer.join()
+    return "result", activity
+
+
+def expected(fault: str) -> set[str]:
+    if fault.endswith(HANGS):
+        return {"timeout"}
+    if fault in ("interrupt", "none"):
+        return {"result", fault}
+    return {"error", "result"} if fault == "kill any" else {"error"}
+
+
+@pytest.fixture
+def faults_in_the_worker(tmp_path, monkeypatch):
+    folder, worker = supervise.WORKER.parent, tmp_path / "worker.py"
+    worker.write_text(WORKER.format(folder=str(folder), processes=str(folder / "processes")))
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(supervise, "WORKER", worker)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setattr(supervise, "_new_prefix", lambda: f"ndstress{os.getpid()}_")
+    monkeypatch.setenv("LAVA_FAULT", "none")
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield temporary
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_every_ending_is_clear_and_clean(faults_in_the_worker):
+    try:
+        find_lava_python()
+    except LavaError as error:
+        pytest.skip(str(error))
+    folder, rng, reference, endings = (
+        faults_in_the_worker,
+        random.Random(0),
+        run_reference(network(), samples()),
+        Counter(),
+    )
+    for i in range(N_RUNS):
+        fault = FAULTS[i % len(FAULTS)]
+        start = time.monotonic()
+        word, outcome = run_with(fault, rng, folder)
+        where = f"run {i}, fault '{fault}' ended as {word}: {outcome}"
+        assert time.monotonic() - start < SOON_S, where
+        assert word in expected(fault), where
+        if isinstance(outcome, Activity):
+            np.testing.assert_array_equal(outcome.spikes["a"].to_dense(), reference.spikes["a"].to_dense(), where)
+        if isinstance(outcome, LavaError):
+            assert str(outcome).startswith("lava: "), where
+            assert "\n" not in str(outcome), where
+        if "raise" in fault and "guard" not in fault:
+            assert "ArithmeticError: injected" in str(outcome), where
+        assert members(str(folder)) == [], where
+        assert [name for name in os.listdir("/dev/shm") if name.startswith(f"ndstress{os.getpid()}_")] == [], where
+        assert list(folder.iterdir()) == [], where
+        endings[word] += 1
+    assert endings["error"] > 80
+    assert endings["timeout"] > 40
+    assert endings["interrupt"] > 20
+    assert endings["result"] > 0
