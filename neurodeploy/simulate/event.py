@@ -87,6 +87,12 @@ def batches(samples: Samples, size: int) -> Iterator[Samples]:
 _Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
+def kernel_names(network: Network) -> tuple[str, ...]:
+    """Return the names of the kernels that the network's projections run on, each once."""
+    names = {k.DENSE8: "dense", k.SEGMENTS: "runs", k.DELAYED: "delayed"}
+    return tuple(dict.fromkeys(names.get(kind, "sparse") for kind in _plan(network).wires[:, k.Q_KIND].tolist()))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
     """What one call gave for ``n_samples`` samples: spike columns by population, and overflows."""

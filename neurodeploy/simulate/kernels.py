@@ -75,15 +75,15 @@ def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None
 
 
 @_jit
-def _add_dense(acc: Any, weights: Any, offsets: Any, scale: Any) -> None:
-    """Add the int8 rows at ``offsets``; at most 256 at a time, which is what an int16 sum can hold."""
-    for first in range(0, offsets.size, 256):
-        stop = min(offsets.size, first + 256)
-        wide = acc.size - acc.size % 128
+def _add_dense(acc: Any, base: Any, size: Any, weights: Any, offsets: Any, n: Any, scale: Any) -> None:
+    """Add the first ``n`` int8 rows of ``offsets``; at most 256 at a time, which is what an int16 sum can hold."""
+    for first in range(0, n, 256):
+        stop = min(n, first + 256)
+        wide = size & -128
         for column in range(0, wide, 128):
-            add_tile_128(acc, weights, offsets, first, stop, column, scale)
-        if wide < acc.size:
-            add_tile_64(acc, weights, offsets, first, stop, wide, scale)
+            add_tile_128(acc, base + column, weights, column, offsets, first, stop, scale)
+        if wide < size:
+            add_tile_64(acc, base + wide, weights, wide, offsets, first, stop, scale)
 
 
 @_jit
@@ -98,85 +98,100 @@ def _add_segment(acc: Any, at: Any, weights: Any, first: Any, length: Any) -> No
 
 
 @_jit
-def _add_sparse(acc: Any, target: Any, weights: Any, start: Any, sources: Any, scale: Any) -> None:
-    """Add the stored synapses of each source to one row of ``acc``; the rows ahead are fetched early."""
-    n = sources.size
-    for i in range(n):
-        if i + 4 < n:
-            ahead = start[sources[i + 4]]
-            prefetch(target, ahead)
-            prefetch(weights, ahead)
-        for k in range(start[sources[i]], start[sources[i] + 1]):
-            acc[np.uintp(target[k])] += np.int32(weights[k]) * scale
+def _add_segments(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any) -> None:
+    """Add the segments of each source; each source has its own delay, unless the sums are private (``ring`` is 0)."""
+    weights, start, segments, source_delay = net[1], net[4], net[5], net[7]
+    (sources, begin, end) = spikes
+    for i in range(begin, end):
+        source, at = np.int64(sources[i]), row
+        if ring > 0:
+            at += source_delay[q[Q_STRIDE] + source] * size
+            at = at - ring if at >= ring else at
+        for k in range(start[q[Q_START] + source], start[q[Q_START] + source + 1]):
+            s = 3 * (q[Q_INDEX] + k)
+            to, first, length = np.int64(segments[s]), np.int64(segments[s + 1]), np.int64(segments[s + 2])
+            _add_segment(acc, base + at + to, weights, q[Q_WEIGHT] + first, length)
 
 
 @_jit
-def _add_delayed(
-    acc: Any, row: Any, size: Any, target: Any, weights: Any, delay: Any, start: Any, sources: Any
-) -> None:
-    """Add stored synapses, each to the row of its own delay; ``acc`` is the whole ring of rows of ``size``."""
-    for source in sources:
+def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, q: Any, start: Any, spikes: Any) -> None:
+    """Add the stored synapses of each source to the row of ``acc`` at ``base``; the lists ahead are fetched early."""
+    (sources, begin, end) = spikes
+    first, index, weight, scale = q[Q_START], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
+    row = np.uintp(base)
+    for i in range(begin, end):
+        if i + 8 < end:
+            source = first + sources[i + 8]
+            for k in range(start[source], start[source + 1], 32):
+                prefetch(target, index + k)
+                prefetch(weights, weight + k)
+        source = first + sources[i]
         for k in range(start[source], start[source + 1]):
-            at = row + np.int64(delay[k]) * size
-            if at >= acc.size:
-                at -= acc.size
-            acc[np.uintp(at + target[k])] += np.int32(weights[k])
+            acc[row + np.uintp(target[index + k])] += np.int32(weights[weight + k]) * scale
 
 
 @_jit
-def _merge(acc: Any, sums: Any, shift: Any, wraps: Any, flags: Any) -> None:
+def _add_delayed(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any) -> None:
+    """Add stored synapses, each to the row of its own delay; the ring of rows begins at ``base``."""
+    weights, target, start, delay = net[1], net[3], net[4], net[6]
+    (sources, begin, end) = spikes
+    for i in range(begin, end):
+        source = q[Q_START] + sources[i]
+        for k in range(start[source], start[source + 1]):
+            at = row + np.int64(delay[q[Q_STRIDE] + k]) * size
+            at = at - ring if at >= ring else at
+            acc[base + at + target[q[Q_INDEX] + k]] += np.int32(weights[q[Q_WEIGHT] + k])
+
+
+@_jit
+def _merge(acc: Any, base: Any, size: Any, sums: Any, shift: Any, wraps: Any, flags: Any) -> None:
     """Shift private sums, wrap those of a convolution to 24 bits (and flag them), add them to ``acc``, clear them."""
-    for i in range(sums.size):
+    for i in range(size):
         part = sums[i]
         sums[i] = 0
         part = np.int32(part << shift) if shift >= 0 else np.int32(part >> -shift)
         if wraps:
             short = np.int32(np.int32(np.int32(part + np.int32(8388608)) & np.int32(16777215)) - np.int32(8388608))
             if short != part:
-                flags[i] = 1
+                flags[base + i] = 1
             part = short
-        acc[i] += part
+        acc[base + i] += part
 
 
 @_jit
-def _transmit(q: Any, t: Any, sources: Any, net: Any, work: Any) -> None:
-    """Add the spikes that ``sources`` sent in step ``t`` over one wire to the inputs of its target."""
-    (w8, w16, t16, t32, start_all, segments, entry_delay, source_delay) = net
+def _transmit(q: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
+    """Add the spikes sent in step ``t`` over one wire to the inputs of its target.
+
+    ``spikes`` is an array of source neurons with where those of this step begin and end.
+    """
+    (w8, w16, t16, t32, start, _, _, _) = net
     (acc_all, sums, flags, offsets, populations) = work
-    pop = populations[q[Q_TARGET]]
-    size, rows = pop[P_PADDED], pop[P_ROWS]
-    ring = acc_all[pop[P_ACC] : pop[P_ACC] + size * rows]
-    start, index, weight, scale = start_all[q[Q_START] :], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
+    target, private, kind = q[Q_TARGET], q[Q_PRIVATE] != 0, q[Q_KIND]
+    size, rows, begin = populations[target, P_PADDED], populations[target, P_ROWS], populations[target, P_ACC]
     row = _row(t + 1 + q[Q_DELAY], rows) * size
-    acc = sums[:size] if q[Q_PRIVATE] else ring[row : row + size]
-    kind = q[Q_KIND]
+    acc, base = (sums, 0) if private else (acc_all, begin + row)
     if kind == DENSE8:
-        for i in range(sources.size):
-            offsets[i] = np.int64(sources[i]) * q[Q_STRIDE]
-        _add_dense(acc, w8[weight:], offsets[: sources.size], scale)
+        (sources, first, stop) = spikes
+        for i in range(first, stop):
+            offsets[i - first] = q[Q_WEIGHT] + sources[i] * q[Q_STRIDE]
+        _add_dense(acc, base, size, w8, offsets, stop - first, np.int32(q[Q_SCALE]))
     elif kind == SEGMENTS:
-        for source in sources:
-            at = 0
-            if not q[Q_PRIVATE]:
-                at = row + source_delay[q[Q_STRIDE] + source] * size
-                at = at - ring.size if at >= ring.size else at
-            for k in range(start[source], start[source + 1]):
-                s = 3 * (index + k)
-                into = sums if q[Q_PRIVATE] else ring
-                _add_segment(into, at + segments[s], w16, weight + segments[s + 1], np.int64(segments[s + 2]))
+        if private:
+            _add_segments(q, sums, 0, 0, size, 0, spikes, net)
+        else:
+            _add_segments(q, acc_all, begin, row, size, size * rows, spikes, net)
     elif kind == SPARSE_16_8:
-        _add_sparse(acc, t16[index:], w8[weight:], start, sources, scale)
+        _add_sparse(acc, base, t16, w8, q, start, spikes)
     elif kind == SPARSE_32_8:
-        _add_sparse(acc, t32[index:], w8[weight:], start, sources, scale)
+        _add_sparse(acc, base, t32, w8, q, start, spikes)
     elif kind == SPARSE_16_16:
-        _add_sparse(acc, t16[index:], w16[weight:], start, sources, scale)
+        _add_sparse(acc, base, t16, w16, q, start, spikes)
     elif kind == SPARSE_32_16:
-        _add_sparse(acc, t32[index:], w16[weight:], start, sources, scale)
+        _add_sparse(acc, base, t32, w16, q, start, spikes)
     else:
-        _add_delayed(ring, row, size, t32[index:], w16[weight:], entry_delay[q[Q_STRIDE] :], start, sources)
-    if q[Q_PRIVATE]:
-        here = flags[pop[P_ACC] + row : pop[P_ACC] + row + size] if q[Q_WRAP] else flags[:0]
-        _merge(ring[row : row + size], acc, q[Q_SHIFT], q[Q_WRAP] != 0, here)
+        _add_delayed(q, acc_all, begin, row, size, size * rows, spikes, net)
+    if private:
+        _merge(acc_all, begin + row, size, sums, q[Q_SHIFT], q[Q_WRAP] != 0, flags)
 
 
 @_jit
@@ -348,11 +363,11 @@ def run_samples(
                 q = wires[k]
                 source = q[Q_SOURCE]
                 if source < n_inputs:
-                    lo, hi = input_start[source, sample * n_steps + t], input_start[source, sample * n_steps + t + 1]
-                    fired = input_neuron[lo:hi]
+                    place = sample * n_steps + t
+                    fired = (input_neuron, input_start[source, place], input_start[source, place + 1])
                 else:
-                    fired = spikes[fired_start[source - n_inputs] : fired_stop[source - n_inputs]]
-                if fired.size:
+                    fired = (spikes, fired_start[source - n_inputs], fired_stop[source - n_inputs])
+                if fired[1] < fired[2]:
                     _transmit(q, t, fired, tables, transmit_work)
         overflow += sample_over
     return stop - first

@@ -48,8 +48,9 @@ def _add_to(builder: Any, acc: Any, index: Any, values: Any, lanes: int) -> None
 
 def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -> Any:
     """Sum ``vectors * 32`` columns of int8 rows in int16 registers, then add ``scale`` times the sums to ``acc``."""
-    acc, weights, offsets = (_data(context, builder, t, a) for t, a in zip(signature.args[:3], args[:3]))
-    first, stop, column, scale = args[3:]
+    acc, weights, offsets = (_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4))
+    to, column = args[1], args[3]
+    first, stop, scale = args[5:]
     v16, v32 = ir.VectorType(_I16, _LANES), ir.VectorType(_I32, _LANES)
     entry = builder.block
     loop, done = builder.append_basic_block("rows"), builder.append_basic_block("flush")
@@ -73,18 +74,19 @@ def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -
     factor = _splat(builder, scale, _LANES)
     for k, new in enumerate(added):
         values = builder.mul(builder.sext(new, v32), factor)
-        _add_to(builder, acc, builder.add(column, _I64(k * _LANES)), values, _LANES)
+        _add_to(builder, acc, builder.add(to, _I64(k * _LANES)), values, _LANES)
     return context.get_dummy_value()
 
 
 def _tile_signature(acc: Any, weights: Any, offsets: Any) -> Any:
-    return types.void(acc, weights, offsets, types.int64, types.int64, types.int64, types.int32)
+    n = types.int64
+    return types.void(acc, n, weights, n, offsets, n, n, types.int32)
 
 
 def _add_tile_128(
-    _context: Any, acc: Any, weights: Any, offsets: Any, _first: Any, _stop: Any, _column: Any, _scale: Any
+    _context: Any, acc: Any, _to: Any, weights: Any, _column: Any, offsets: Any, _first: Any, _stop: Any, _scale: Any
 ) -> Any:
-    """``acc[column:column + 128] += scale * sum`` of the int8 rows at ``offsets[first:stop]``; 1 to 256 rows."""
+    """``acc[to:to + 128] += scale * sum`` of 128 columns of the int8 rows at ``offsets[first:stop]``; 1 to 256 rows."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _tile(context, builder, signature, args, 4)
@@ -93,7 +95,7 @@ def _add_tile_128(
 
 
 def _add_tile_64(
-    _context: Any, acc: Any, weights: Any, offsets: Any, _first: Any, _stop: Any, _column: Any, _scale: Any
+    _context: Any, acc: Any, _to: Any, weights: Any, _column: Any, offsets: Any, _first: Any, _stop: Any, _scale: Any
 ) -> Any:
     """``add_tile_128`` for 64 columns."""
 
