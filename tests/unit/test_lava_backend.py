@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError, LavaTimeoutError
-from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.network import Conv, Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, run_lava_in_process, supervise
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.reference import run_reference
@@ -32,6 +33,8 @@ def has_lava() -> bool:
 
 
 needs_lava = pytest.mark.skipif(not has_lava(), reason="no Python with lava-nc was found")
+
+needs_lava_here = pytest.mark.skipif(find_spec("lava") is None, reason="this Python has no lava-nc")
 
 
 def layers(*weights: np.ndarray, **parameters: object) -> Network:
@@ -212,6 +215,18 @@ class TestRun:
         assert seen[-1] == (3, 3)
         assert seen == sorted(seen)
 
+    def test_the_worker_loads_neither_torch_nor_this_package(self, worker_that):
+        worker_that(
+            "import watch\n"
+            "stop = watch.ChildWatch.stop\n"
+            "def checked(self):\n"
+            "    found = [name for name in ('torch', 'neurodeploy', 'lava.lib') if name in sys.modules]\n"
+            "    if found: raise ImportWarning(found)\n"
+            "    stop(self)\n"
+            "watch.ChildWatch.stop = checked"
+        )
+        assert len(run_lava(layers(even((6, 8))), samples(2, 10, 8)).spikes["layer1"]) > 0
+
     def test_silence_gives_no_spikes(self):
         given = samples(2, 10, 8, rate=0.0)
         assert len(run_lava(layers(even((6, 8))), given).spikes["layer1"]) == 0
@@ -327,6 +342,20 @@ class TestRefusals:
         with pytest.raises(LavaError, match="population 'layer1': bias 65537 of neuron 0 .* multiple of 4"):
             self.job(layers(even((3, 2)), bias=65537))
 
+    def test_a_delayed_convolution_whose_sum_could_leave_24_bits(self):
+        conv = Conv(weights=np.full((1, 32, 3, 3), 254, np.int16), input_shape=(32, 3, 3))
+        network = Network(
+            inputs=(Input(name="in", shape=(32, 3, 3)),),
+            populations=(
+                Population(name="a", shape=(1, 1, 1), model=LeakyIntegrator(current_decay=0, voltage_decay=0)),
+            ),
+            projections=(Projection(name="p", source="in", target="a", synapses=conv, delay=1, weight_exponent=7),),
+            outputs=(Output(name="out", population="a"),),
+        )
+        with pytest.raises(LavaError, match="projection 'p' .* its sum can reach 9363456, beyond 24 bits"):
+            self.job(network)
+        self.job(replace(network, projections=(replace(network.projections[0], weight_exponent=6),)))
+
     @pytest.mark.parametrize("bias", [0, 1, -1, 32767, -32768, 65534, -65536, 2**22, -(2**22), 127 * 2**16])
     def test_a_bias_is_mantissa_times_power_of_two(self, bias):
         given = samples(1, 5, 2)
@@ -355,7 +384,7 @@ class TestPython:
         python = tmp_path / "python"
         python.write_text(f'#!/bin/sh\nexec {sys.executable} -S -I "$@"\n')
         python.chmod(0o755)
-        with pytest.raises(LavaError, match=r"ModuleNotFoundError: No module named"):
+        with pytest.raises(LavaError, match=r"ModuleNotFoundError: No module named .*Install lava-nc==0.10.0 there"):
             run_lava(layers(even((3, 2))), samples(1, 5, 2), python=str(python))
 
 
@@ -367,6 +396,18 @@ class TestWithoutLava:
             LavaError, match=r"needs Lava in this Python.*use engine 'lava' with NEURODEPLOY_LAVA_PYTHON"
         ):
             run_lava_in_process(network, given)
+
+    @needs_lava_here
+    def test_a_start_method_that_is_already_chosen_is_a_clear_error(self):
+        code = (
+            "import multiprocessing; multiprocessing.set_start_method('spawn')\n"
+            "from neurodeploy.simulate.lava.in_process import _lava\n"
+            "from neurodeploy.errors import LavaError\n"
+            "try: _lava('lava.proc.lif.models')\n"
+            "except LavaError as error: print(error)"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+        assert "use engine 'lava', which runs it in a process of its own" in said
 
     def test_importing_the_package_loads_neither_lava_nor_torch(self):
         code = "import sys, neurodeploy.simulate.lava; print([m for m in ('lava', 'torch') if m in sys.modules])"

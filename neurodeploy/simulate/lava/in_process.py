@@ -40,6 +40,8 @@ def run_lava_in_process(
 ) -> Activity:
     """Return what the network does with the samples, as Lava's process models compute it; see ``run_lava``.
 
+    Importing Lava, which the first call does, sets multiprocessing's start method of this process to fork.
+
     Raises:
         SimulationError: if the samples or probes do not fit the network.
         LavaError: if this Python has no Lava, or Lava cannot express the network.
@@ -142,6 +144,11 @@ def _lava(module: str) -> Any:
         raise LavaError(
             f"lava: engine 'lava-in-process' needs Lava in this Python {version} ({error}); use engine 'lava' with "
             "NEURODEPLOY_LAVA_PYTHON, or a Python 3.10 with lava-nc"
+        ) from error
+    except RuntimeError as error:  # Lava chooses multiprocessing's start method as it is imported
+        raise LavaError(
+            f"lava: Lava cannot be imported once a start method of multiprocessing is chosen ({error}); use engine 'lava', "
+            "which runs it in a process of its own"
         ) from error
 
 

@@ -164,6 +164,11 @@ def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) ->
     error = folder / "error.json"
     if error.exists():
         message = json.loads(error.read_text())["message"]
+        if message.startswith(("ModuleNotFoundError", "ImportError")):
+            raise LavaError(
+                f"lava: '{python}' cannot run the worker: {message}. Install lava-nc==0.10.0 there (Python 3.10), or set "
+                "NEURODEPLOY_LAVA_PYTHON to a Python that has it"
+            )
         raise LavaError(
             f"lava: the worker failed: {message}. Run it again; if it fails again, engine 'reference' computes the same"
         )
