@@ -32,9 +32,10 @@ def work(folder):
 
 def fail(folder, error):
     """Report an error and end this process at once: Lava's own stop() and its exit handlers hang after an error."""
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    report(folder, f"{type(error).__name__}: {error} (File {place.filename}, line {place.lineno}, in {place.name})")
-    os._exit(1)
+    try:
+        report(folder, watch.in_words(error, "".join(traceback.format_tb(error.__traceback__))))
+    finally:
+        os._exit(1)
 
 
 def report(folder, message):
@@ -45,10 +46,11 @@ def report(folder, message):
 
 
 def write(path, text):
-    """Write a small file in one go."""
-    with open(path + ".part", "w") as file:
+    """Write a small file in one go; several processes may do so at once."""
+    partial = f"{path}.{os.getpid()}.part"
+    with open(partial, "w") as file:
         file.write(text)
-    os.replace(path + ".part", path)
+    os.replace(partial, path)
 
 
 def load_job(folder):

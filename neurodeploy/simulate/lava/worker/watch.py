@@ -19,6 +19,8 @@ from multiprocessing import shared_memory
 POLL_S = 0.05
 GRACE_S = 2.0
 """Time between SIGTERM and SIGKILL; the resource tracker needs about 0.5 s of it to unlink shared memory."""
+MESSAGE_MAX = 500
+"""Characters of an error message that are kept: Lava likes to print whole arrays."""
 _PR_SET_CHILD_SUBREAPER = 36
 _guard = 0  # the guard's process number, known to the process that it forks
 
@@ -88,14 +90,24 @@ class ChildWatch:
 
 def _ending(child):
     """Return why a child process ended, or None while it runs."""
-    failure = getattr(child, "exception", None)  # Lava's children send what they raised, with its traceback
+    try:
+        failure = child.exception  # Lava's children send what they raised, with its traceback
+    except Exception as error:  # an exception of any class may fail to be unpickled in any way
+        return f"Lava process {child.pid} raised what cannot be read ({type(error).__name__})"
     if failure:
-        error, text = failure
-        return f"{type(error).__name__}: {error} ({_last_place(text)})"
-    return None if child.exitcode is None else f"Lava process {child.pid} {_in_words(child.exitcode)}"
+        return in_words(*failure)
+    return None if child.exitcode is None else f"Lava process {child.pid} {_code_in_words(child.exitcode)}"
 
 
-def _in_words(code):
+def in_words(error, text):
+    """Return an error in one line with the last place in the text of its traceback."""
+    said = " ".join(str(error).split())
+    if len(said) > MESSAGE_MAX:
+        said = said[:MESSAGE_MAX] + " ..."
+    return f"{type(error).__name__}: {said} ({_last_place(text)})"
+
+
+def _code_in_words(code):
     """Say how a process ended, from its exit code or negative signal number."""
     if code >= 0:
         return f"ended early with exit code {code}"
