@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport, NodeVerdict, check_nir
+    from neurodeploy.exchange.diff import NirDifference, diff_nir
+    from neurodeploy.exchange.draw import draw_nir
     from neurodeploy.exchange.from_netx import from_netx
     from neurodeploy.exchange.from_nir import from_nir
     from neurodeploy.exchange.interpreter import Interpretation, interpret
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 _HOME = {
     "CheckReport": "check",
     "NodeVerdict": "check",
+    "NirDifference": "diff",
     "check_nir": "check",
+    "diff_nir": "diff",
+    "draw_nir": "draw",
     "from_netx": "from_netx",
     "from_nir": "from_nir",
     "Interpretation": "interpreter",
@@ -28,8 +33,11 @@ _HOME = {
 __all__ = [
     "CheckReport",
     "Interpretation",
+    "NirDifference",
     "NodeVerdict",
     "check_nir",
+    "diff_nir",
+    "draw_nir",
     "from_netx",
     "from_nir",
     "interpret",
