@@ -12,7 +12,8 @@ commands.export(run, force=True)
 proof = commands.verify(run, engines=["slayer", "reference", "event", "lava"], n_samples=50)
 network, samples = from_nir(run / "model.nir"), load_samples(run / "test.npz")
 activity = simulate(network, samples)
-print(f"accuracy {accuracy(network, activity, samples):.2%}, {proof.spikes_different} of {proof.spikes_compared} spikes differ")
+found = accuracy(network, activity, samples)
+print(f"accuracy {found:.2%}, {proof['spikes_different']} of {proof['spikes_compared']} spikes differ")
 for name in ("loihi1", "loihi2"):
     mapping = map_network(network, load_chip(name))
     energy = estimate(network, mapping, activity).energy.total_j

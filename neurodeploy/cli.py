@@ -195,32 +195,73 @@ def verify(
         str, typer.Option(help="Two or more of slayer, reference, event, lava, lava-in-process.")
     ] = "slayer,reference,event,lava",
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
+    against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Run the same samples on several engines: equal to the last spike, or the first difference."""
+    """Run the same samples on several engines: equal to the last spike, or the first difference and its cause."""
     from neurodeploy import commands
+    from neurodeploy.errors import MismatchError
 
     with _progress() as bar:
-        result = commands.verify(
+        proof = commands.verify(
             source,
             data,
             engines=[e.strip() for e in engines.split(",") if e.strip()],
             n_samples=samples,
+            out=out,
+            against=against,
+            force=force,
             progress=lambda n, of: bar("verify", n, of),
         )
     if as_json:
-        _print_json(result.to_json())
+        _print_json(proof)
     else:
-        _table(
-            "Population|Places|Spikes|Different",
-            [(p.name, p.places, p.spikes, p.different) for p in result.populations],
-        )
-        print(
-            f"{', '.join(result.engines)}: "
-            + ("equal" if result.equal else f"differ first at {result.first_difference}")
-        )
-    if not result.equal:
-        raise typer.Exit(12)
+        rows = [(p["name"], p["places"], p["spikes"], p["different"]) for p in proof["populations"]]
+        _table("Population|Places|Spikes|Different", rows)
+        print(f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}")
+    if not proof["equal"]:
+        if not as_json:
+            _explain(proof["first_difference"], proof["diagnosis"])
+        raise typer.Exit(MismatchError.exit_code)
+
+
+@app.command(epilog="Example: neurodeploy faults runs/digits-mlp runs/digits-mlp --fault drop --rates 0,0.1,0.3")
+def faults(
+    file: NirFile,
+    data: Data,
+    fault: Annotated[
+        str,
+        typer.Option(
+            help="drop, extra, jitter, hot-pixels, dead-synapses, stuck-synapses, dead-neurons, stuck-neurons."
+        ),
+    ],
+    rates: Annotated[str, typer.Option(help="Rates, as in 0,0.1,0.3; steps for jitter.")] = "0,0.01,0.05,0.1,0.2",
+    engine: Annotated[str, typer.Option(help="Which simulator runs.")] = "event",
+    samples: NSamples = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Draws a rate.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Accuracy against the rate of a fault: lost or extra spikes, jitter, broken synapses and neurons."""
+    from neurodeploy import commands
+    from neurodeploy.errors import UsageError
+
+    try:
+        numbers = [float(rate) for rate in rates.split(",")]
+    except ValueError as error:
+        raise UsageError(f"faults: --rates '{rates}' is no list of numbers, as in 0,0.1,0.3") from error
+    rows = commands.faults(
+        file, data, fault=fault, rates=numbers, engine=engine, n_samples=samples, repeats=repeats, seed=seed
+    )
+    if as_json:
+        _print_json(rows)
+    else:
+        shown = [
+            (r["fault"], f"{r['rate']:g}", f"{r['accuracy']:.2%}", f"{r['lowest']:.2%}", r["repeats"]) for r in rows
+        ]
+        _table("Fault|Rate|Accuracy|Lowest|Draws", shown)
 
 
 @app.command(
@@ -325,6 +366,23 @@ def doctor(as_json: Json = False) -> None:
         _table("|What|Found|Note", rows)
     if not result["ok"]:
         raise typer.Exit(13)
+
+
+def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
+    (a, b), (x, y) = difference["engines"], difference["values"]
+    print(
+        f"first difference: population '{difference['population']}', neuron {difference['neuron']}, step "
+        f"{difference['step']} of sample {difference['sample']}: {a} has {x}, {b} has {y}"
+    )
+    print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
+    print(
+        f"in that step: summed input {diagnosis['summed_input']}, current {diagnosis['current']}, voltage "
+        f"{diagnosis['voltage']}, threshold {diagnosis['threshold']}"
+    )
+    arriving = diagnosis["arriving"]
+    _table("Arriving from|Neuron|Sent in step|Weight", [tuple(s.values())[1:] for s in arriving[:20]])
+    if len(arriving) > 20:
+        print(f"and {len(arriving) - 20} more")
 
 
 def _print(line: str) -> None:

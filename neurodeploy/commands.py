@@ -6,6 +6,7 @@ Every function here only joins stages; the work is done in the packages it calls
 
 from __future__ import annotations
 
+import json
 import platform
 import sys
 import time
@@ -37,7 +38,8 @@ from neurodeploy.report.text import target_line
 from neurodeploy.simulate import ENGINES
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy
-from neurodeploy.simulate.verify import Verification, compare
+from neurodeploy.simulate.proof import broken, load_proof, make_proof
+from neurodeploy.simulate.verify import compare
 
 if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport
@@ -49,6 +51,10 @@ RECIPE_FILE = "recipe.toml"
 TEST_FILE = "test.npz"
 DEMO_RECIPE = "digits-mlp"
 ALL_ENGINES = ("slayer", "reference", "event", "lava")
+VERIFICATION_KEYS = (
+    *("equal", "engines", "n_samples", "n_steps"),
+    *("spikes_compared", "spikes_different", "populations", "first_difference"),
+)
 DEMO_CHIPS = ("loihi1", "loihi2")
 
 Progress = Callable[[int, int], None]
@@ -268,8 +274,11 @@ def verify(
     *,
     engines: Sequence[str] = ALL_ENGINES,
     n_samples: int | None = 64,
+    out: Path | None = None,
+    against: Path | None = None,
+    force: bool = False,
     progress: Progress | None = None,
-) -> Verification:
+) -> dict[str, Any]:
     """Run the same samples on several engines and compare every spike.
 
     ``slayer`` runs the checkpoint of a run's folder, the others the NIR file, so that the file itself is under test.
@@ -278,11 +287,32 @@ def verify(
         source: a run's folder, or a NIR file where ``slayer`` takes no part.
         data: samples (see ``load_data``); by default the test part of the run.
         engines: at least two of ``slayer`` and the simulators.
+        out: JSON file to write the proof to: the outcome with hashes of network, samples and rasters.
+        against: an earlier proof; it is checked that all its hashes still hold.
+        force: replace ``out`` if it exists.
+
+    Returns:
+        The proof (``neurodeploy.simulate.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference.
 
     Raises:
         UsageError: for an unknown engine, fewer than two, ``slayer`` without a run's folder, or a file without data.
-        MismatchError: where the run's checkpoint and file do not hold the same network.
+        MismatchError: where the run's checkpoint and file do not hold the same network, or ``against`` no longer holds.
     """
+    if out is not None and out.exists() and not force:
+        raise FileError(f"verify: {out} exists; choose another --out, or --force to replace it")
+    earlier = None if against is None else load_proof(against)
+    proof = _prove(source, data, engines, n_samples, progress)
+    if out is not None:
+        _write_json(proof, out)
+    failed = [] if earlier is None else broken(earlier, proof)
+    if failed:
+        raise MismatchError(f"verify: {against} no longer holds: {'; '.join(failed)}")
+    return proof
+
+
+def _prove(
+    source: Path, data: str | Path | None, engines: Sequence[str], n_samples: int | None, progress: Progress | None
+) -> dict[str, Any]:
     unknown = [e for e in engines if e != "slayer" and e not in ENGINES]
     if unknown:
         raise UsageError(f"verify: unknown engine '{unknown[0]}'; known: slayer, {', '.join(ENGINES)}")
@@ -294,7 +324,30 @@ def verify(
     if data is None and not source.is_dir():
         raise UsageError(f"verify: {source} is a file; say which samples to run: neurodeploy verify FILE DATA")
     network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
-    return compare([_run_engine(engine, source, network, samples, progress) for engine in engines])
+    runs = [_run_engine(engine, source, network, samples, progress) for engine in engines]
+    return make_proof(network, samples, runs, compare(runs))
+
+
+def faults(
+    file: Path,
+    data: str | Path,
+    *,
+    fault: str,
+    rates: Sequence[float],
+    engine: str = "event",
+    n_samples: int | None = None,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.simulate.faults``)."""
+    from neurodeploy.simulate.faults import robustness
+
+    def run(network: Network, samples: Samples) -> Activity:
+        return simulate_network(network, samples, engine=engine)
+
+    network, samples = load_network(file), load_data(data, n_samples=n_samples)
+    rows = robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)
+    return [asdict(row) for row in rows]
 
 
 def estimate(
@@ -363,12 +416,14 @@ def report(
 
     tell = say or _silent
     network, samples = load_network(run), load_data(run)
-    proof = verify(run, engines=engines, n_samples=min(n_samples, samples.n_samples), progress=progress)
-    if not proof.equal:
-        raise MismatchError(f"report: {run} is not bit-exact: {proof.first_difference}")
+    proof = _prove(run, None, engines, min(n_samples, samples.n_samples), progress)
+    if not proof["equal"]:
+        raise MismatchError(
+            f"report: {run} is not bit-exact: {proof['first_difference']}; neurodeploy verify {run} says more"
+        )
     tell(
-        f"verify    {', '.join(proof.engines)}: {proof.spikes_different} of {proof.spikes_compared:,} spikes different, "
-        f"all {len(proof.populations) - 1} layers and the input, {proof.n_samples} test samples"
+        f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} spikes "
+        f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} test samples"
     )
     costs, right, activity = [], 0.0, None
     for name in chips:
@@ -386,7 +441,7 @@ def report(
         network=network_facts(network),
         costs=costs,
         accuracy={"test": right, "n_samples": samples.n_samples},
-        verification=proof.to_json(),
+        verification={key: proof[key] for key in VERIFICATION_KEYS},
         raster=raster_facts(network, activity),
         provenance={
             "command": command or f"neurodeploy report {run}",
@@ -500,6 +555,15 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
     except Exception as error:
         return {"what": package, "found": version, "ok": False, "note": f"does not import: {error}"}
     return {"what": package, "found": version, "ok": True, "note": ""}
+
+
+def _write_json(value: Any, path: Path) -> None:
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def _silent(*_: Any) -> None:

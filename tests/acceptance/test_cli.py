@@ -117,6 +117,17 @@ def test_verify_a_file_against_lava_is_equal(run_cli, files):
     assert found["spikes_compared"] > 0
 
 
+def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_path):
+    network, samples, proof = files / "small.nir", files / "samples.npz", tmp_path / "proof.json"
+    common = ("--engines", "reference,event", "--samples", "6")
+    assert run_cli("verify", network, samples, *common, "--out", proof).returncode == 0
+    assert "--force" in _one_message(run_cli("verify", network, samples, *common, "--out", proof), 3)
+    assert run_cli("verify", network, samples, *common, "--against", proof).returncode == 0
+    other = run_cli("verify", network, samples, "--engines", "reference,event", "--samples", "5", "--against", proof)
+    assert other.returncode == 12
+    assert "no longer holds: the samples are others" in other.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -135,6 +146,8 @@ def test_verify_a_file_against_lava_is_equal(run_cli, files):
         (["verify", "small.nir", "samples.npz"], 2, "engine 'slayer' runs a checkpoint, but small.nir is not"),
         (["verify", "small.nir", "--engines", "reference,lava"], 2, "say which samples to run"),
         (["verify", "small.nir", "samples.npz", "--engines", "reference", "--samples", "6"], 2, "at least two engines"),
+        (["faults", "small.nir", "samples.npz", "--fault", "rust"], 2, "unknown fault 'rust'"),
+        (["faults", "small.nir", "samples.npz", "--fault", "drop", "--rates", "a"], 2, "--rates 'a' is no list of numbers"),
         (["estimate", "small.nir", "--chip", "loihi1", "--data", "samples.npz", "--deadline", "10"], 2, "--deadline: '10'"),
     ],
 )  # fmt: skip

@@ -1,0 +1,87 @@
+"""The proof of a comparison as plain values with hashes, so that anybody can repeat it later and see whether it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.errors import FileError
+from neurodeploy.network import Network
+from neurodeploy.simulate.diagnose import diagnose
+from neurodeploy.simulate.verify import Verification
+
+SCHEMA = "neurodeploy-proof/1"
+
+
+def make_proof(
+    network: Network, samples: Samples, runs: Sequence[Activity], verification: Verification
+) -> dict[str, Any]:
+    """Return the outcome of a comparison with the hashes of the network, the samples and every raster of every engine.
+
+    Where the engines differ, ``diagnosis`` explains the first difference (``neurodeploy.simulate.diagnose``).
+    """
+    difference = verification.first_difference
+    explained = None
+    if difference is not None:
+        other = next(run for run in runs if run.engine == difference.engines[1])
+        explained = asdict(diagnose(network, runs[0], other, difference))
+    return {
+        "schema": SCHEMA,
+        **verification.to_json(),
+        "diagnosis": explained,
+        "network": network.fingerprint,
+        "samples": {name: digest(events) for name, events in samples.inputs.items()},
+        "rasters": {run.engine: {name: digest(e) for name, e in run.spikes.items()} for run in runs},
+    }
+
+
+def digest(events: Events) -> str:
+    """Return the SHA-256 of a table of events: its sizes, and sample, step, neuron and payload of every event."""
+    found = hashlib.sha256(f"{events.size},{events.n_steps},{events.n_samples};".encode())
+    payload = np.ones(len(events), np.int32) if events.payload is None else events.payload
+    for column in (events.sample, events.step, events.neuron, payload):
+        found.update(np.ascontiguousarray(column, dtype="<i4").tobytes())
+    return found.hexdigest()
+
+
+def load_proof(path: Path) -> dict[str, Any]:
+    """Read a proof that was written as JSON.
+
+    Raises:
+        FileError: if it is missing, damaged, or of another kind.
+    """
+    try:
+        proof = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FileError(f"verify: cannot read {path} ({error.strerror})") from error
+    except ValueError as error:
+        raise FileError(f"verify: {path} is no JSON file ({error})") from error
+    if not isinstance(proof, dict) or proof.get("schema") != SCHEMA:
+        raise FileError(f"verify: {path} is no {SCHEMA}; make one with neurodeploy verify ... --out")
+    return proof
+
+
+def broken(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return what no longer holds of an old proof, in words: other network, samples or rasters; empty where all holds.
+
+    Rasters of each new engine are compared with those of the same engine in the old proof, or where that engine took no
+    part, with those of its first engine.
+    """
+    if old["network"] != new["network"]:
+        return ["the network is another one"]
+    if old["samples"] != new["samples"]:
+        return ["the samples are others"]
+    first = next(iter(old["rasters"].values()))
+    return [
+        f"engine '{engine}' gives other spikes in '{name}'"
+        for engine, rasters in new["rasters"].items()
+        for name, value in rasters.items()
+        if old["rasters"].get(engine, first).get(name) != value
+    ]

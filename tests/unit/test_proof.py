@@ -1,0 +1,94 @@
+"""The proof of a comparison: its hashes hold when it is repeated, and break with the network, the samples or a spike."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.errors import FileError
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.simulate.event import run_event
+from neurodeploy.simulate.proof import broken, digest, load_proof, make_proof
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+
+
+def _network(threshold: int = 90) -> Network:
+    weights = 2 * np.random.default_rng(0).integers(-60, 80, (5, 7))
+    return Network(
+        inputs=(Input(name="in", shape=(7,)),),
+        populations=(
+            Population(name="a", shape=(5,), model=Cuba(current_decay=2000, voltage_decay=300, threshold=threshold)),
+        ),
+        projections=(Projection(name="p", source="in", target="a", synapses=Dense(weights=weights)),),
+        outputs=(Output(name="o", population="a"),),
+    )
+
+
+def _samples(seed: int = 1) -> Samples:
+    return Samples(inputs={"in": Events.from_dense(np.random.default_rng(seed).random((3, 12, 7)) < 0.5)})
+
+
+def _proof(network: Network, samples: Samples, *runs: Activity) -> dict:
+    runs = runs or (run_reference(network, samples), run_event(network, samples))
+    return make_proof(network, samples, runs, compare(runs))
+
+
+def test_a_proof_survives_a_file_and_holds_when_repeated_with_another_engine(tmp_path):
+    proof = _proof(_network(), _samples())
+    assert (proof["equal"], proof["diagnosis"], proof["first_difference"]) == (True, None, None)
+    assert proof["rasters"]["reference"] == proof["rasters"]["event"]
+    (tmp_path / "proof.json").write_text(json.dumps(proof), encoding="utf-8")
+    again = run_event(_network(), _samples())
+    repeated = _proof(_network(), _samples(), again, Activity(**{**_fields(again), "engine": "third"}))
+    assert broken(load_proof(tmp_path / "proof.json"), repeated) == []
+
+
+def test_another_network_or_other_samples_break_a_proof():
+    old = _proof(_network(), _samples())
+    assert broken(old, _proof(_network(threshold=91), _samples())) == ["the network is another one"]
+    assert broken(old, _proof(_network(), _samples(2))) == ["the samples are others"]
+
+
+def test_one_changed_spike_breaks_a_proof_and_is_diagnosed():
+    network, samples = _network(), _samples()
+    lawful = run_reference(network, samples)
+    raster = lawful.spikes["a"].to_dense()
+    raster[1, 5, 2] ^= 1
+    other = Activity(
+        engine="other",
+        network=lawful.network,
+        n_steps=lawful.n_steps,
+        spikes={"in": lawful.spikes["in"], "a": Events.from_dense(raster)},
+    )
+    changed = _proof(network, samples, lawful, other)
+    assert broken(_proof(network, samples), changed) == ["engine 'other' gives other spikes in 'a'"]
+    assert changed["diagnosis"]["departs"] == "other"
+    assert json.loads(json.dumps(changed)) == json.loads(json.dumps(changed, default=list))
+
+
+def test_digest_depends_on_every_event_and_on_payloads():
+    columns = {"size": 3, "n_steps": 4, "n_samples": 1, "sample": [0, 0], "step": [1, 2], "neuron": [0, 2]}
+    plain = digest(Events(**columns))
+    assert digest(Events(**columns, payload=[1, 1])) == plain
+    assert digest(Events(**columns, payload=[1, 2])) != plain
+    assert digest(Events(**{**columns, "step": [1, 3]})) != plain
+    assert digest(Events(**{**columns, "n_steps": 5})) != plain
+
+
+def test_files_that_are_no_proof_are_refused(tmp_path):
+    with pytest.raises(FileError, match="cannot read"):
+        load_proof(tmp_path / "none.json")
+    (tmp_path / "x.json").write_text("{", encoding="utf-8")
+    with pytest.raises(FileError, match="is no JSON file"):
+        load_proof(tmp_path / "x.json")
+    (tmp_path / "x.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(FileError, match="is no neurodeploy-proof/1"):
+        load_proof(tmp_path / "x.json")
+
+
+def _fields(run: Activity) -> dict:
+    return {name: getattr(run, name) for name in ("engine", "network", "n_steps", "spikes")}
