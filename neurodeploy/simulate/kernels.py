@@ -102,26 +102,30 @@ def _add_segments(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, s
     """Add the segments of each source; each source has its own delay, unless the sums are private (``ring`` is 0)."""
     weights, start, segments, source_delay = net[1], net[4], net[5], net[7]
     (sources, begin, end) = spikes
+    lists, delays, index, weight = q[Q_START], q[Q_STRIDE], q[Q_INDEX], q[Q_WEIGHT]
     for i in range(begin, end):
         source, at = np.int64(sources[i]), row
         if ring > 0:
-            at += source_delay[q[Q_STRIDE] + source] * size
+            at += source_delay[delays + source] * size
             at = at - ring if at >= ring else at
-        for k in range(start[q[Q_START] + source], start[q[Q_START] + source + 1]):
-            s = 3 * (q[Q_INDEX] + k)
+        for k in range(start[lists + source], start[lists + source + 1]):
+            s = 3 * (index + k)
             to, first, length = np.int64(segments[s]), np.int64(segments[s + 1]), np.int64(segments[s + 2])
-            _add_segment(acc, base + at + to, weights, q[Q_WEIGHT] + first, length)
+            _add_segment(acc, base + at + to, weights, weight + first, length)
 
 
 @_jit
 def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, q: Any, start: Any, spikes: Any) -> None:
-    """Add the stored synapses of each source to the row of ``acc`` at ``base``; the lists ahead are fetched early."""
+    """Add the stored synapses of each source to the row of ``acc`` at ``base``.
+
+    Where the lists leave the cache, those of the source that comes ``Q_STRIDE`` later are fetched early.
+    """
     (sources, begin, end) = spikes
     first, index, weight, scale = q[Q_START], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
-    row = np.uintp(base)
+    row, ahead = np.uintp(base), q[Q_STRIDE]
     for i in range(begin, end):
-        if i + 8 < end:
-            source = first + sources[i + 8]
+        if ahead > 0 and i + ahead < end:
+            source = first + sources[i + ahead]
             for k in range(start[source], start[source + 1], 32):
                 prefetch(target, index + k)
                 prefetch(weights, weight + k)
@@ -135,12 +139,13 @@ def _add_delayed(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, sp
     """Add stored synapses, each to the row of its own delay; the ring of rows begins at ``base``."""
     weights, target, start, delay = net[1], net[3], net[4], net[6]
     (sources, begin, end) = spikes
+    lists, delays, index, weight = q[Q_START], q[Q_STRIDE], q[Q_INDEX], q[Q_WEIGHT]
     for i in range(begin, end):
-        source = q[Q_START] + sources[i]
+        source = lists + sources[i]
         for k in range(start[source], start[source + 1]):
-            at = row + np.int64(delay[q[Q_STRIDE] + k]) * size
+            at = row + np.int64(delay[delays + k]) * size
             at = at - ring if at >= ring else at
-            acc[base + at + target[q[Q_INDEX] + k]] += np.int32(weights[q[Q_WEIGHT] + k])
+            acc[base + at + target[index + k]] += np.int32(weights[weight + k])
 
 
 @_jit
@@ -172,8 +177,9 @@ def _transmit(q: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
     acc, base = (sums, 0) if private else (acc_all, begin + row)
     if kind == DENSE8:
         (sources, first, stop) = spikes
+        weight, stride = q[Q_WEIGHT], q[Q_STRIDE]
         for i in range(first, stop):
-            offsets[i - first] = q[Q_WEIGHT] + sources[i] * q[Q_STRIDE]
+            offsets[i - first] = weight + sources[i] * stride
         _add_dense(acc, base, size, w8, offsets, stop - first, np.int32(q[Q_SCALE]))
     elif kind == SEGMENTS:
         if private:
@@ -201,7 +207,9 @@ def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any
     Returns where they end and the number of overflows.
     """
     acc, active, flags = state[0], state[3], state[4]
-    padded, at, size = pop[P_PADDED], pop[P_STATE], pop[P_SIZE]
+    padded, at, size, biased, wraps = pop[P_PADDED], pop[P_STATE], pop[P_SIZE], pop[P_BIASED], pop[P_WRAPS]
+    counted, vector = counting[0], pop[P_VECTOR]
+    own = (scalars[0], scalars[1], scalars[2], scalars[3])
     base = pop[P_ACC] + _row(t, pop[P_ROWS]) * padded
     n, overs = begin, np.int64(0)
     if t < pop[P_FIRST]:
@@ -212,21 +220,21 @@ def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any
     for first in range(0, padded, BLOCK):
         stop = min(size, first + BLOCK)
         block = (at + first) >> 6
-        must = active[block] or pop[P_BIASED] or pop[P_WRAPS]
+        must = active[block] or biased or wraps
         if not must and _all_zero(acc, base + first, base + min(padded, first + BLOCK)):
             continue
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
-            fired, over, after, before = _update_64(pop, i, min(stop, i + PAD), base, scalars, each, state)
+            fired, over, after, before = _update_64(at, vector, i, min(stop, i + PAD), base, own, each, state)
             if size - i < PAD:
                 inside = (np.uint64(1) << np.uint64(size - i)) - np.uint64(1)
                 fired, before = fired & inside, before & inside
             n = _append(fired, i, out, n)
             awake |= after
-            if counting[0]:
+            if counted:
                 awake |= before  # so that the block is looked at once more, and its neurons are counted out
                 _count(before, (at + i) >> 6, counting)
-            if pop[P_WRAPS]:
+            if wraps:
                 over |= _take_flags(flags, base + i)
             overs += bit_count(over)
         active[block] = awake != 0
@@ -240,10 +248,9 @@ def _row(t: Any, rows: Any) -> Any:
 
 
 @_jit
-def _update_64(pop: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any) -> Any:
+def _update_64(at: Any, vector: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any) -> Any:
     """Update neurons ``first`` to ``stop`` and the padding up to 16; return four masks of 64 bits as ``vector.py`` does."""
     acc, u, v = state[0], state[1], state[2]
-    at, vector = pop[P_STATE], pop[P_VECTOR]
     fired, over, after, before = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
     low = np.uint64(0xFFFF)
     for i in range(first, stop, 16):

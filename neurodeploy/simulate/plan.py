@@ -40,6 +40,8 @@ _DENSE_LARGE_PER_NS = 30.0
 _CACHED_BYTES = 2**24
 _SPARSE_NS, _SYNAPSE_NS = 4.0, 0.6
 """Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-1.2)."""
+_FETCH_FROM, _FETCH_AHEAD = 2**19, 8
+"""Lists of more synapses than this leave the cache of a core; they are fetched so many sources ahead."""
 _NEVER = 2**31 - 1
 
 
@@ -304,6 +306,7 @@ def _stored_sparse(tables: _Tables, lists: _Lists, n_target: int, shift: int) ->
     at = {
         k.Q_KIND: kind,
         k.Q_SCALE: scale,
+        k.Q_STRIDE: _FETCH_AHEAD if lists.weights.size > _FETCH_FROM else 0,
         k.Q_INDEX: (tables.target16 if short else tables.target32).add(lists.target),
         k.Q_WEIGHT: (tables.int8 if small else tables.int16).add(weights),
     }
