@@ -165,15 +165,21 @@ def join_samples(parts: Sequence[Events]) -> Events:
 class Samples:
     """Input events by input name, for all samples, with one label a sample where labels are known.
 
-    ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from.
+    ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from; ``shapes`` holds the shape of
+    an input's channels, say ``(channels, height, width)``, where it is known.
     """
 
     inputs: Mapping[str, Events]
     labels: NDArray[np.int32] | None = None
     name: str = ""
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
+        object.__setattr__(self, "shapes", MappingProxyType(dict(self.shapes)))
+        for name, shape in self.shapes.items():
+            if name not in self.inputs or int(np.prod(shape)) != self.inputs[name].size:
+                raise SimulationError(f"simulate: no input '{name}' has the shape {shape}")
         spans = {(e.n_samples, e.n_steps) for e in self.inputs.values()}
         if len(spans) != 1:
             raise SimulationError("simulate: the inputs differ in number of samples or steps, or there is none")
@@ -199,6 +205,7 @@ class Samples:
             inputs={name: events.take(start, stop) for name, events in self.inputs.items()},
             labels=None if self.labels is None else self.labels[start:stop],
             name=self.name,
+            shapes=self.shapes,
         )
 
 
@@ -239,7 +246,12 @@ class Activity:
 
 def save_samples(samples: Samples, path: Path) -> None:
     """Write samples to an ``.npz`` file."""
-    header = {"format": _SAMPLES_FORMAT, "name": samples.name, "inputs": list(samples.inputs)}
+    header = {
+        "format": _SAMPLES_FORMAT,
+        "name": samples.name,
+        "inputs": list(samples.inputs),
+        "shapes": {name: list(shape) for name, shape in samples.shapes.items()},
+    }
     arrays = _event_arrays(list(samples.inputs.values()))
     if samples.labels is not None:
         arrays["labels"] = samples.labels
@@ -254,7 +266,12 @@ def load_samples(path: Path) -> Samples:
     """
     header, arrays = _read(path, _SAMPLES_FORMAT)
     events = _events_from(arrays, len(header["inputs"]), path)
-    return Samples(inputs=dict(zip(header["inputs"], events)), labels=arrays.get("labels"), name=header["name"])
+    return Samples(
+        inputs=dict(zip(header["inputs"], events)),
+        labels=arrays.get("labels"),
+        name=header["name"],
+        shapes={name: tuple(shape) for name, shape in header.get("shapes", {}).items()},
+    )
 
 
 def save_activity(activity: Activity, path: Path) -> None:

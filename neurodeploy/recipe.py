@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, cast, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.network import DECAY_ONE
+from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 
@@ -19,14 +19,9 @@ else:
     import tomli as tomllib
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-Decay = Annotated[int, Field(ge=0, le=DECAY_ONE)]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DataRecipe(_Record):
+class DataRecipe(Record):
     """Which data set, and how its values become spikes over ``n_steps`` steps."""
 
     name: Literal["digits"]
@@ -37,32 +32,18 @@ class DataRecipe(_Record):
     split_seed: int = 0
 
 
-class NeuronRecipe(_Record):
-    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64)."""
+class NetworkRecipe(Record):
+    """Layers from first hidden to output (``layers.py``); ``dt`` is the length of a step in seconds.
 
-    threshold: Annotated[int, Field(ge=1, lt=64 * 64)]
-    current_decay: Decay
-    voltage_decay: Decay
-    tau_grad: Annotated[float, Field(gt=0)] = 1.0
-    scale_grad: Annotated[float, Field(gt=0)] = 1.0
-
-
-class DenseLayer(_Record):
-    """A fully connected layer of CUBA neurons."""
-
-    kind: Literal["dense"] = "dense"
-    neurons: Annotated[int, Field(ge=1)]
-
-
-class NetworkRecipe(_Record):
-    """Layers from first hidden to output; ``dt`` is the length of a step in seconds."""
+    ``neuron`` is that of every layer which does not say otherwise.
+    """
 
     dt: Annotated[float, Field(gt=0)] = 1e-3
-    layers: Annotated[tuple[DenseLayer, ...], Field(min_length=1)]
+    layers: Layers
     neuron: NeuronRecipe
 
 
-class SparseRecipe(_Record):
+class SparseRecipe(Record):
     """Rewiring: the method, how many connections there are, how often and by what rule they move (``sparse.methods``).
 
     ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. ``end_fraction`` is the part of
@@ -105,14 +86,14 @@ class SparseRecipe(_Record):
         return self
 
 
-class TeacherRecipe(_Record):
+class TeacherRecipe(Record):
     """A dense network that is trained first, by the same data and optimiser, and then only answers."""
 
-    layers: Annotated[tuple[DenseLayer, ...], Field(min_length=1)]
+    layers: Layers
     epochs: Annotated[int, Field(ge=1)]
 
 
-class DistillationRecipe(_Record):
+class DistillationRecipe(Record):
     """Learning from a teacher's answers: ``(1 - a) loss + a T**2 KL``, with ``a`` rising to ``weight`` over the warm-up.
 
     ``direction``: ``reverse`` has a teacher with fewer weights than the student (all possible ones counted), ``normal`` one
@@ -126,7 +107,7 @@ class DistillationRecipe(_Record):
     teacher: TeacherRecipe
 
 
-class TrainingRecipe(_Record):
+class TrainingRecipe(Record):
     """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
 
     ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
@@ -147,7 +128,7 @@ class TrainingRecipe(_Record):
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 
 
-class Recipe(_Record):
+class Recipe(Record):
     """One training run: data, network, rewiring, optimiser, seed."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -157,6 +138,13 @@ class Recipe(_Record):
     sparse: SparseRecipe
     training: TrainingRecipe
     distillation: DistillationRecipe | None = None
+
+    @model_validator(mode="after")
+    def _spines_follow_a_chain(self) -> Recipe:
+        recurrent = any(isinstance(layer, DenseLayer) and layer.recurrent for layer in self.network.layers)
+        if recurrent and self.sparse.method == "sdsnn":
+            raise ValueError("method 'sdsnn' prunes neurons by what leads into them, which recurrent layers contradict")
+        return self
 
     @model_validator(mode="after")
     def _has_teacher(self) -> Recipe:
@@ -213,23 +201,39 @@ def _explain(error: ValidationError) -> str:
     """Say the worst problem of a recipe with its key; an unknown key first, with the known ones."""
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     first = problems[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key, table = _table(first["loc"])
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
     if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; known keys there: {', '.join(_keys_beside(first['loc']))}{more}"
+        return f"unknown key '{key}'; known keys there: {', '.join(sorted(table.model_fields))}{more}"
     if first["type"] == "missing":
         return f"key '{key}' is missing{more}"
+    if first["type"] == "union_tag_invalid":
+        return f"{key} is of kind '{first['ctx']['tag']}'; known: {first['ctx']['expected_tags']}{more}"
     if first["type"] == "value_error":
         return f"{key or 'recipe'}: {first['ctx']['error']}{more}"
     return f"{key} = {first['input']!r}: {first['msg'].lower()}{more}"
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that the table holding the last part of ``location`` may have."""
-    record: type[BaseModel] = Recipe
-    for part in location[:-1]:
-        if isinstance(part, str):
-            annotation = record.model_fields[part].annotation
-            inner = [kind for kind in get_args(annotation) if kind not in (type(None), Ellipsis)]
-            record = cast(type[BaseModel], inner[0] if inner else annotation)
-    return sorted(record.model_fields)
+def _table(location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
+    """Return the key that ``location`` stands for, and the record of the table that holds it.
+
+    Where a table is one of several kinds, pydantic puts the kind into the location; the key has it not.
+    """
+    records: list[type[BaseModel]] = [Recipe]
+    key: list[str] = []
+    for part in location:
+        one = {str(record.model_fields["kind"].default): record for record in records if "kind" in record.model_fields}
+        if len(records) > 1 and part in one:
+            records = [one[str(part)]]
+            continue
+        key.append(str(part))
+        if isinstance(part, str) and part in records[0].model_fields and part is not location[-1]:
+            records = _records(records[0].model_fields[part].annotation)
+    return ".".join(key), records[0]
+
+
+def _records(annotation: Any) -> list[type[BaseModel]]:
+    """Return the records that an annotation is made of."""
+    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [record for part in get_args(annotation) for record in _records(part)]

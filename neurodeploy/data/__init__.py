@@ -30,5 +30,8 @@ def encode(data: Dataset, recipe: DataRecipe, part: str) -> Samples:
     """Return the spikes of a data set under a recipe's encoding; ``part`` goes into the name."""
     raster = ENCODINGS[recipe.encoding](data.values, recipe.n_steps)
     return Samples(
-        inputs={INPUT_NAME: Events.from_dense(raster)}, labels=data.labels, name=f"{data.name}/{part}/{recipe.encoding}"
+        inputs={INPUT_NAME: Events.from_dense(raster)},
+        labels=data.labels,
+        name=f"{data.name}/{part}/{recipe.encoding}",
+        shapes={INPUT_NAME: data.shape},
     )

@@ -41,9 +41,10 @@ def save_checkpoint(
     weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
     tensors = {f"weight/{name}": weight for name, weight in weights.items()}
     tensors.update({f"mask/{name}": mask.to(torch.uint8) for name, mask in masks.items()})
+    tensors.update({f"delay/{name}": fraction for name, fraction in model.delay_fractions().items()})
     header = {
         "recipe": recipe_text,
-        "inputs": str(model.input_size),
+        "inputs": "x".join(map(str, model.input_shape)),
         "epoch": str(epoch),
         "validation_accuracy": repr(validation_accuracy),
     }
@@ -88,12 +89,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     tensors, header = read_tensors(path, _FORMAT)
     recipe = parse_recipe(header["recipe"], where=f"{path} (its header)")
     with torch.random.fork_rng():
-        model = build(recipe, int(header["inputs"]))
+        model = build(recipe, tuple(int(size) for size in header["inputs"].split("x")))
     masks = {}
     for name, weight in model.weights().items():
         masks[name] = _tensor(tensors, f"mask/{name}", weight, path).to(torch.bool)
         with torch.no_grad():
             weight.copy_(_tensor(tensors, f"weight/{name}", weight, path))
+    for name, fraction in model.delay_fractions().items():
+        with torch.no_grad():
+            fraction.copy_(_tensor(tensors, f"delay/{name}", fraction, path))
     return Checkpoint(
         model=model,
         masks=masks,

@@ -130,8 +130,8 @@ def nonzero_density(model: SlayerNetwork, rewirer: AnyRewirer) -> dict[str, floa
     masks = rewirer.export_masks()
     with torch.no_grad():
         return {
-            name: (block.synapse.pre_hook_fx(block.synapse.weight) * masks[name]).ne(0).double().mean().item()
-            for name, block in model.blocks.items()
+            name: (weight * masks[name]).ne(0).double().mean().item()
+            for name, weight in model.quantised_weights().items()
         }
 
 

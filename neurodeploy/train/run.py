@@ -34,11 +34,12 @@ class Run:
     def __init__(self, recipe: Recipe, samples: Samples, teacher_logits: torch.Tensor | None = None) -> None:
         self.recipe = recipe
         self.spikes, self.labels = to_tensors(samples)
+        self.input_shape = samples.shapes.get(INPUT_NAME, self.spikes.shape[1:2])
         check_labels(self.labels, recipe.network.layers[-1].neurons)
         self.teacher_logits = teacher_logits
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.spikes.shape[1])
+            self.model = build(recipe, self.input_shape)
         training = recipe.training
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay

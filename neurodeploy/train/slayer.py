@@ -1,8 +1,9 @@
 """The only door to lava-dl: recipe -> slayer network -> ``Network`` and ``Activity`` (Python 3.10, extra ``train``).
 
-Blocks are built with ``delay_shift=False`` and without weight-norm, with slayer's own 8-bit quantisation in the forward
-pass; under these options slayer and Lava's fixed-point models give the same spikes (``lava.md``, section 3) as long as
-currents and voltages stay within 24 bits and thresholds below 64 float units.
+Blocks are built with ``delay_shift=False``, ``shared_param=True`` and without weight-norm, with slayer's own 8-bit
+quantisation in the forward pass; under these options slayer and Lava's fixed-point models give the same spikes as long
+as currents and voltages stay within 24 bits and thresholds below 64 float units. Recurrent blocks keep their state from
+one forward pass to the next in slayer; here every pass starts from zero.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +20,23 @@ import torch
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.data import INPUT_NAME
 from neurodeploy.errors import MissingPackageError, TrainingError
-from neurodeploy.network import DECAY_ONE, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.layers import AnyLayer, DenseLayer, NeuronRecipe, layer_names, layer_shapes, neuron_of
+from neurodeploy.network import (
+    DECAY_ONE,
+    Conv,
+    Cuba,
+    Dense,
+    Input,
+    Network,
+    Output,
+    Pool,
+    Population,
+    Projection,
+    Shape,
+    Synapses,
+)
 from neurodeploy.recipe import Recipe
+from neurodeploy.train.axon import AxonalDelay, NeuronDropout
 
 try:
     # lava-dl prints advice about optional packages when it is imported
@@ -30,6 +47,7 @@ try:
     ):
         warnings.simplefilter("ignore")
         from lava.lib.dl.slayer.block import cuba
+        from lava.lib.dl.slayer.synapse import layer as synapse_layer
 except ImportError as error:
     raise MissingPackageError(
         "train: lava-dl is not installed; it needs Python 3.10: pip install 'neurodeploy[train]'"
@@ -37,55 +55,120 @@ except ImportError as error:
 
 WEIGHT_SCALE = 64
 """Weight units per float unit in slayer (its ``w_scale``)."""
-OUTPUT_NAME = "output"
 
 
 class SlayerNetwork(torch.nn.Module):
-    """A chain of dense CUBA blocks. ``forward`` takes and gives spikes as float tensors ``(batch, neurons, steps)``."""
+    """A chain of CUBA blocks. ``forward`` takes and gives spikes as float tensors ``(batch, neurons, steps)``.
 
-    def __init__(self, recipe: Recipe, n_inputs: int) -> None:
+    Attributes:
+        input_shape: ``(n,)`` where the first layer is dense, else ``(channels, height, width)``.
+        shapes: the shape of each layer's neurons by name.
+        blocks: slayer's blocks by name; ``dropouts`` and ``delays`` act on what some of them send to the next.
+    """
+
+    def __init__(self, recipe: Recipe, input_shape: Shape) -> None:
         super().__init__()
-        self.input_size = n_inputs
-        sizes = [n_inputs, *(layer.neurons for layer in recipe.network.layers)]
-        self.blocks = torch.nn.ModuleDict(
-            {
-                name: _dense_block(recipe, sizes[i], sizes[i + 1])
-                for i, name in enumerate(layer_names(len(recipe.network.layers)))
-            }
-        )
+        layers = recipe.network.layers
+        names = layer_names(len(layers))
+        flat = isinstance(layers[0], DenseLayer)
+        self.input_shape: Shape = (int(np.prod(input_shape)),) if flat else tuple(input_shape)
+        self.shapes = dict(zip(names, layer_shapes(layers, self.input_shape)))
+        self.blocks, self.dropouts, self.delays = (torch.nn.ModuleDict() for _ in range(3))
+        self._taken: dict[str, Shape] = {}
+        given = self.input_shape
+        for name, layer in zip(names, layers):
+            self._taken[name] = (int(np.prod(given)),) if isinstance(layer, DenseLayer) else given
+            self._add(name, layer, recipe)
+            given = self.shapes[name]
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the spikes of the last layer."""
         return list(self.layers(spikes).values())[-1]
 
     def layers(self, spikes: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the spikes of every layer by name."""
+        """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
+
+        Args:
+            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape.
+
+        Returns:
+            Tensors ``(batch, *shape, steps)`` with the layer's shape.
+        """
+        self._forget()
         given = {}
         for name, block in self.blocks.items():
-            spikes = given[name] = block(spikes)
+            arranged = spikes.reshape(len(spikes), *self._taken[name], spikes.shape[-1])
+            spikes = given[name] = block(arranged)
+            for after in (self.dropouts, self.delays):
+                spikes = after[name](spikes) if name in after else spikes
         return given
 
     def weights(self) -> dict[str, torch.nn.Parameter]:
-        """Return the weight of each layer, ``(out, in, 1, 1, 1)``, by name."""
-        return {name: block.synapse.weight for name, block in self.blocks.items()}
+        """Return every weight that is learned and may be rewired, by layer name.
+
+        Dense ones are ``(out, in, 1, 1, 1)``, those of convolutions ``(out, in / groups, height, width, 1)``; the connection
+        of a layer onto itself is called ``recurrent_name(layer)``. Pooling has none: its one weight is constant.
+        """
+        found = {}
+        for name, block in self.blocks.items():
+            if isinstance(block, cuba.Recurrent):
+                found[name] = block.input_synapse.weight
+                found[recurrent_name(name)] = block.recurrent_synapse.weight
+            elif not isinstance(block, cuba.Pool):
+                found[name] = block.synapse.weight
+        return found
+
+    def quantised_weights(self) -> dict[str, torch.Tensor]:
+        """Return the ``weights`` in chip units as the forward pass uses them: even whole numbers in -256..254, as floats."""
+        quantise = next(iter(self.blocks.values())).neuron.quantize_8bit
+        return {name: quantise(weight, descale=True) for name, weight in self.weights().items()}
+
+    def delay_fractions(self) -> dict[str, torch.nn.Parameter]:
+        """Return the learned axonal delays as fractions of their layers' longest ones, by layer name."""
+        return {name: axon.fraction for name, axon in self.delays.items()}
+
+    def _add(self, name: str, layer: AnyLayer, recipe: Recipe) -> None:
+        neuron = _neuron(neuron_of(layer, recipe.network.neuron))
+        self.blocks[name] = _BLOCKS[layer.kind](neuron, self._taken[name], layer, recipe.training.weight_scale)
+        if getattr(layer, "dropout", 0.0):
+            self.dropouts[name] = NeuronDropout(layer.dropout)
+        if getattr(layer, "delay", 0):
+            self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
+
+    def _forget(self) -> None:
+        """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
+        for block in self.blocks.values():
+            if isinstance(block, cuba.Recurrent):
+                zero = block.spike_state.new_zeros(1)
+                block.spike_state = block.neuron.current_state = block.neuron.voltage_state = zero
 
 
-def layer_names(n_layers: int) -> list[str]:
-    """Return ``hidden1``, ``hidden2``, ... and ``output``."""
-    return [*(f"hidden{i}" for i in range(1, n_layers)), OUTPUT_NAME]
+def recurrent_name(layer: str) -> str:
+    """Return the name of the weight that connects a layer onto itself."""
+    return f"{layer}_recurrent"
 
 
-def build(recipe: Recipe, n_inputs: int) -> SlayerNetwork:
-    """Return a freshly initialised slayer network; draws weights from torch's global generator."""
-    return SlayerNetwork(recipe, n_inputs)
+def build(recipe: Recipe, input_shape: Shape | int) -> SlayerNetwork:
+    """Return a freshly initialised slayer network; draws weights and delays from torch's global generator.
+
+    Args:
+        recipe: its network and ``training.weight_scale`` are read.
+        input_shape: that of the data: a number of channels, or ``(channels, height, width)``.
+
+    Raises:
+        RecipeError: where a layer cannot take what the one before it gives.
+    """
+    return SlayerNetwork(recipe, (input_shape,) if isinstance(input_shape, int) else input_shape)
 
 
 def to_network(model: SlayerNetwork, masks: Mapping[str, torch.Tensor], dt: float) -> Network:
     """Return the integers that the model computes with in its forward pass.
 
+    Axonal delays become delays of the projection that consumes the spikes, one for each source neuron; dropout is off.
+
     Args:
         model: its weights are read through the quantiser that the forward pass uses.
-        masks: connections kept, by layer name; recorded in the projections.
+        masks: connections kept, by the names of ``SlayerNetwork.weights``; recorded in the projections.
         dt: length of a step in seconds.
 
     Raises:
@@ -97,17 +180,17 @@ def to_network(model: SlayerNetwork, masks: Mapping[str, torch.Tensor], dt: floa
         populations.append(
             Population(
                 name=name,
-                shape=(block.synapse.out_channels,),
+                shape=model.shapes[name],
                 first_step=depth,
                 model=Cuba(
                     current_decay=device["iDecay"], voltage_decay=device["vDecay"], threshold=int(device["vThMant"])
                 ),
             )
         )
-        projections.append(_projection(name, source, block, masks[name]))
+        projections.extend(_projections(model, source, name, masks))
         source = name
     return Network(
-        inputs=(Input(name=INPUT_NAME, shape=(model.input_size,)),),
+        inputs=(Input(name=INPUT_NAME, shape=model.input_shape),),
         populations=tuple(populations),
         projections=tuple(projections),
         outputs=(Output(name="class", population=source, decoding="count"),),
@@ -139,7 +222,7 @@ def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batc
             layers = model.layers(torch.from_numpy(raster[part].transpose(0, 2, 1).copy()))
             for population in network.populations:
                 lag = population.first_step
-                spikes = layers[population.name].numpy().transpose(0, 2, 1) > 0
+                spikes = layers[population.name].flatten(1, -2).numpy().transpose(0, 2, 1) > 0
                 sent[population.name][part, lag:] = spikes[:, : n_steps - lag]
     events = {name: Events.from_dense(array) for name, array in sent.items()}
     padded = Events(
@@ -155,31 +238,109 @@ def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batc
     )
 
 
-def _dense_block(recipe: Recipe, n_in: int, n_out: int) -> torch.nn.Module:
-    neuron = recipe.network.neuron
-    return cuba.Dense(
-        {
-            "threshold": neuron.threshold / WEIGHT_SCALE,
-            "current_decay": neuron.current_decay / DECAY_ONE,
-            "voltage_decay": neuron.voltage_decay / DECAY_ONE,
-            "tau_grad": neuron.tau_grad,
-            "scale_grad": neuron.scale_grad,
-        },
-        n_in,
-        n_out,
-        weight_scale=recipe.training.weight_scale,
+def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
+    """Return slayer's parameters of a neuron, in float units."""
+    return {
+        "threshold": neuron.threshold / WEIGHT_SCALE,
+        "current_decay": neuron.current_decay / DECAY_ONE,
+        "voltage_decay": neuron.voltage_decay / DECAY_ONE,
+        "tau_grad": neuron.tau_grad,
+        "scale_grad": neuron.scale_grad,
+    }
+
+
+def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
+    make = cuba.Recurrent if layer.recurrent else cuba.Dense
+    block = make(
+        neuron, taken[0], layer.neurons, weight_scale=weight_scale, weight_norm=False, delay_shift=False
+    )  # recurrent blocks set persistent_state themselves
+    if layer.recurrent:
+        # its shape follows the batch, so that a saved one would not fit the next run
+        block.register_buffer("spike_state", torch.zeros(1), persistent=False)
+    return block
+
+
+def _conv_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
+    return cuba.Conv(
+        neuron,
+        taken[0],
+        layer.channels,
+        layer.kernel,
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+        weight_scale=weight_scale,
         weight_norm=False,
         delay_shift=False,
     )
 
 
-def _projection(name: str, source: str, block: torch.nn.Module, mask: torch.Tensor) -> Projection:
-    with torch.no_grad():
-        quantised = block.synapse.pre_hook_fx(block.synapse.weight, descale=True)
-    weights = np.rint(quantised.cpu().numpy()).astype(np.int16).reshape(quantised.shape[:2])
-    kept = mask.cpu().numpy().reshape(weights.shape)
-    if np.any(weights[~kept]):
-        raise TrainingError(f"export: layer '{name}' has a non-zero weight outside its mask; call Rewirer.after_step")
-    return Projection(
-        name=f"{source}_to_{name}", source=source, target=name, synapses=Dense(weights=weights), mask=kept
+def _pool_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
+    del taken, weight_scale
+    return cuba.Pool(
+        neuron, layer.kernel, weight_scale=layer.weight / WEIGHT_SCALE, weight_norm=False, delay_shift=False
     )
+
+
+_BLOCKS: Mapping[str, Callable[[dict[str, float], Shape, Any, float], torch.nn.Module]] = {
+    "dense": _dense_block,
+    "conv": _conv_block,
+    "pool": _pool_block,
+}
+
+
+def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[str, torch.Tensor]) -> list[Projection]:
+    """Return what leads into a layer: from the layer before it, and from itself where it is recurrent."""
+    block, taken = model.blocks[name], model._taken[name]
+    delay = _delay(model.delays[source]) if source in model.delays else 0
+    if isinstance(block, cuba.Recurrent):
+        into = _projection(source, name, Dense(weights=_integers(block.input_synapse)), masks[name], delay)
+        recurrent = Dense(weights=_integers(block.recurrent_synapse))
+        return [into, _projection(name, name, recurrent, masks[recurrent_name(name)], 0)]
+    return [_projection(source, name, _synapses(block.synapse, taken), masks.get(name), delay)]
+
+
+def _synapses(synapse: torch.nn.Module, taken: Shape) -> Synapses:
+    weights = _integers(synapse)
+    if isinstance(synapse, synapse_layer.Pool):
+        kernel = synapse.kernel_size[:2]
+        return Pool(input_shape=taken, kernel=kernel, stride=synapse.stride[:2], weight=int(weights.flat[0]))
+    if isinstance(synapse, synapse_layer.Conv):
+        return Conv(
+            weights=weights,
+            input_shape=taken,
+            stride=synapse.stride[:2],
+            padding=synapse.padding[:2],
+            dilation=synapse.dilation[:2],
+            groups=synapse.groups,
+        )
+    return Dense(weights=weights)
+
+
+def _integers(synapse: torch.nn.Module) -> np.ndarray:
+    """Return a synapse's weights in chip units, int16: ``(out, in)``, or ``(out, in / groups, height, width)``."""
+    with torch.no_grad():
+        quantised = synapse.pre_hook_fx(synapse.weight, descale=True).cpu().numpy()
+    weights = np.rint(quantised).astype(np.int16)[..., 0]
+    return weights[..., 0, 0] if isinstance(synapse, synapse_layer.Dense) else weights
+
+
+def _delay(axon: AxonalDelay) -> int | np.ndarray:
+    """Return the delay of each source neuron in steps, or one number where all are the same."""
+    steps = axon.steps().cpu().numpy().astype(np.int32)
+    return int(steps[0]) if np.all(steps == steps[0]) else steps
+
+
+def _projection(
+    source: str, name: str, synapses: Synapses, mask: torch.Tensor | None, delay: int | np.ndarray
+) -> Projection:
+    kept = None
+    if mask is not None:
+        assert isinstance(synapses, Dense | Conv), "pooling has no mask"
+        kept = mask.cpu().numpy().reshape(synapses.weights.shape)
+        if np.any(synapses.weights[~kept]):
+            raise TrainingError(
+                f"export: layer '{name}' has a non-zero weight outside its mask; call Rewirer.after_step"
+            )
+    return Projection(name=f"{source}_to_{name}", source=source, target=name, synapses=synapses, mask=kept, delay=delay)

@@ -1,0 +1,255 @@
+"""Layers of a recipe as checked records, the shapes that follow from them, and the papers' networks by name.
+
+A layer is one of ``dense``, ``conv`` and ``pool``; a signal with channels, height and width is flattened (C order) before a
+dense layer. Every layer ends in CUBA neurons, pooling too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+
+from neurodeploy.errors import RecipeError
+from neurodeploy.network import DECAY_ONE, DELAY_MAX, Shape
+
+OUTPUT_NAME = "output"
+
+
+class Record(BaseModel):
+    """A table of a recipe: unknown keys are errors, values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _pair(value: object) -> object:
+    return (value, value) if isinstance(value, int) else value
+
+
+Decay = Annotated[int, Field(ge=0, le=DECAY_ONE)]
+Threshold = Annotated[int, Field(ge=1, lt=64 * 64)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Pair = Annotated[tuple[Count, Count], BeforeValidator(_pair)]
+PairFrom0 = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_pair)]
+Dropout = Annotated[float, Field(ge=0, lt=1)]
+Delay = Annotated[int, Field(ge=0, le=DELAY_MAX)]
+
+
+class NeuronRecipe(Record):
+    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64)."""
+
+    threshold: Threshold
+    current_decay: Decay
+    voltage_decay: Decay
+    tau_grad: Positive = 1.0
+    scale_grad: Positive = 1.0
+
+
+class LayerNeuron(Record):
+    """What the neurons of one layer have of their own; what is left out is as in ``network.neuron``."""
+
+    threshold: Threshold | None = None
+    current_decay: Decay | None = None
+    voltage_decay: Decay | None = None
+    tau_grad: Positive | None = None
+    scale_grad: Positive | None = None
+
+
+class DenseLayer(Record):
+    """A fully connected layer.
+
+    ``recurrent`` adds a connection from every neuron to every neuron of the layer, one step long. ``delay`` above 0 gives
+    each neuron an axonal delay of 0 to ``delay`` steps that is learned. ``dropout`` is the chance with which a neuron is
+    silent for a whole sample in training; the others count more, so that the mean stays.
+    """
+
+    kind: Literal["dense"] = "dense"
+    neurons: Count
+    recurrent: bool = False
+    delay: Delay = 0
+    dropout: Dropout = 0.0
+    neuron: LayerNeuron | None = None
+
+
+class ConvLayer(Record):
+    """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``."""
+
+    kind: Literal["conv"] = "conv"
+    channels: Count
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: PairFrom0 = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: Count = 1
+    dropout: Dropout = 0.0
+    neuron: LayerNeuron | None = None
+
+
+class PoolLayer(Record):
+    """Sums over windows side by side (stride = kernel), times one ``weight`` in chip units, into CUBA neurons.
+
+    With both decays 4096 and a threshold below ``weight`` a neuron fires exactly when an input of its window does, which
+    is maximum pooling of spikes.
+    """
+
+    kind: Literal["pool"] = "pool"
+    kernel: Pair
+    weight: Annotated[int, Field(ge=2, le=254, multiple_of=2)] = 64
+    neuron: LayerNeuron | None = None
+
+
+def _kind(layer: Any) -> str:
+    if isinstance(layer, Mapping):
+        return str(layer.get("kind", "dense"))
+    return str(getattr(layer, "kind", "dense"))
+
+
+AnyLayer = DenseLayer | ConvLayer | PoolLayer
+Layer = Annotated[
+    Annotated[DenseLayer, Tag("dense")] | Annotated[ConvLayer, Tag("conv")] | Annotated[PoolLayer, Tag("pool")],
+    Discriminator(_kind),
+]
+
+
+def neuron_of(layer: AnyLayer, common: NeuronRecipe) -> NeuronRecipe:
+    """Return the neuron of a layer: its own parameters before the network's."""
+    own = layer.neuron.model_dump(exclude_none=True) if layer.neuron else {}
+    return common.model_copy(update=own)
+
+
+def layer_names(n_layers: int) -> list[str]:
+    """Return ``hidden1``, ``hidden2``, ... and ``output``."""
+    return [*(f"hidden{i}" for i in range(1, n_layers)), OUTPUT_NAME]
+
+
+def check_last(layers: tuple[AnyLayer, ...]) -> tuple[AnyLayer, ...]:
+    """Refuse a last layer that no class can be read from.
+
+    Raises:
+        ValueError: where it is not dense, or has a delay or dropout, which nothing after it would see.
+    """
+    last = layers[-1]
+    if not isinstance(last, DenseLayer):
+        raise ValueError(f"the last layer is '{last.kind}', must be dense: one neuron for each class")
+    if last.delay or last.dropout:
+        which = "delay" if last.delay else "dropout"
+        raise ValueError(f"the last layer has a {which}; its spikes are counted where they arise, so leave it out")
+    return layers
+
+
+def _named(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if value not in ARCHITECTURES:
+        raise ValueError(
+            f"there is no network '{value}'; known: {', '.join(sorted(ARCHITECTURES))}; or give a list of layers"
+        )
+    return ARCHITECTURES[value]()
+
+
+Layers = Annotated[tuple[Layer, ...], Field(min_length=1), AfterValidator(check_last), BeforeValidator(_named)]
+
+
+def layer_shapes(layers: Sequence[AnyLayer], input_shape: Shape) -> list[Shape]:
+    """Return the shape of each layer's neurons, ``(n,)`` or ``(channels, height, width)``.
+
+    Raises:
+        RecipeError: where a layer cannot take what the one before it gives.
+    """
+    shapes, given = [], input_shape
+    for name, layer in zip(layer_names(len(layers)), layers):
+        given = _SHAPE[layer.kind](f"recipe: layer '{name}' ({layer.kind})", layer, given)
+        shapes.append(given)
+    return shapes
+
+
+def _dense_shape(where: str, layer: Any, given: Shape) -> Shape:
+    del where, given
+    return (layer.neurons,)
+
+
+def _conv_shape(where: str, layer: Any, given: Shape) -> Shape:
+    channels, *sizes = _image(where, given)
+    for what, count in (("input", channels), ("output", layer.channels)):
+        if count % layer.groups:
+            raise RecipeError(f"{where} has {count} {what} channels, which {layer.groups} groups do not divide")
+    made = [
+        (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+        for size, pad, dilation, kernel, stride in zip(sizes, layer.padding, layer.dilation, layer.kernel, layer.stride)
+    ]
+    if min(made) < 1:
+        raise RecipeError(
+            f"{where} with kernel {layer.kernel}, dilation {layer.dilation} and padding {layer.padding} is larger than its "
+            f"input of {sizes[0]} x {sizes[1]}; use a smaller kernel or more padding"
+        )
+    return (layer.channels, *made)
+
+
+def _pool_shape(where: str, layer: Any, given: Shape) -> Shape:
+    channels, *sizes = _image(where, given)
+    for size, kernel in zip(sizes, layer.kernel):
+        if size % kernel:
+            raise RecipeError(
+                f"{where} with kernel {layer.kernel} does not divide its input of {sizes[0]} x {sizes[1]}; choose another "
+                "kernel, or the padding of the layer before it so that it does"
+            )
+    return (channels, *(size // kernel for size, kernel in zip(sizes, layer.kernel)))
+
+
+def _image(where: str, given: Shape) -> Shape:
+    if len(given) != 3:
+        raise RecipeError(
+            f"{where} needs channels, height and width, but gets the shape {given}; put conv and pool layers before the "
+            "first dense one, and use them on images or frames of events only"
+        )
+    return given
+
+
+_SHAPE: Mapping[str, Callable[[str, Any, Shape], Shape]] = {
+    "dense": _dense_shape,
+    "conv": _conv_shape,
+    "pool": _pool_shape,
+}
+
+
+def six_conv_two_fc() -> tuple[AnyLayer, ...]:
+    """6Conv2FC for CIFAR-10 (3 x 32 x 32): three convolutions of 256 channels and a pool, twice; 2048 and 10 neurons.
+
+    36.5 million weights. Published nets of this name pool by maximum, as here, normalise the convolutions, and end in 100
+    neurons averaged by tens; here ten neurons answer themselves and nothing is normalised.
+    """
+    block: list[AnyLayer] = [*[ConvLayer(channels=256, kernel=(3, 3), padding=(1, 1))] * 3, max_pool(2)]
+    return (*block, *block, DenseLayer(neurons=2048), DenseLayer(neurons=10))
+
+
+def vggsnn() -> tuple[AnyLayer, ...]:
+    """VGGSNN for DVS-CIFAR10 (2 x 48 x 48): 64-128-pool-256-256-pool-512-512-pool-512-512-pool-10, kernels 3 x 3.
+
+    9.26 million weights. Source of the list: the TET paper's code. There pools average, as a part of the next layer's
+    synapses; here each is a layer of neurons that integrate a window and fire at its mean rate.
+    """
+    widths = ((64, 128), (256, 256), (512, 512), (512, 512))
+    layers: list[AnyLayer] = []
+    for pair in widths:
+        layers += [*(ConvLayer(channels=n, kernel=(3, 3), padding=(1, 1)) for n in pair), mean_pool(2)]
+    return (*layers, DenseLayer(neurons=10))
+
+
+def max_pool(kernel: int) -> PoolLayer:
+    """Return a pool whose neuron fires exactly in the steps in which a neuron of its window does."""
+    neuron = LayerNeuron(threshold=32, current_decay=DECAY_ONE, voltage_decay=DECAY_ONE)
+    return PoolLayer(kernel=(kernel, kernel), neuron=neuron)
+
+
+def mean_pool(kernel: int) -> PoolLayer:
+    """Return a pool whose neuron fires once for as many spikes as its window has neurons; it may lose some at a reset."""
+    # fires above the threshold, so one even step of weight below the window's sum
+    weight = 16
+    neuron = LayerNeuron(threshold=weight * kernel**2 - 2, current_decay=DECAY_ONE, voltage_decay=0)
+    return PoolLayer(kernel=(kernel, kernel), weight=weight, neuron=neuron)
+
+
+ARCHITECTURES: Mapping[str, Callable[[], tuple[AnyLayer, ...]]] = {"6conv2fc": six_conv_two_fc, "vggsnn": vggsnn}
+"""Networks that a recipe may name instead of listing layers: ``layers = "vggsnn"``."""

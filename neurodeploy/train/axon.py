@@ -1,0 +1,81 @@
+"""What happens to spikes between two layers in training: learned axonal delays, and dropout of whole neurons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+
+class AxonalDelay(torch.nn.Module):
+    """Delays the spikes of each neuron by its own learned number of whole steps, ``0..longest``.
+
+    The parameter ``fraction`` (float, one a neuron, 0..1) is the delay as a part of ``longest``: a step of the optimiser
+    then means as much for long delays as for short ones. Forward and gradient are those of slayer's ``axon.Delay`` (lava-dl
+    0.6.0) with ``delay = fraction * longest``, without its loop over neurons; slayer starts all delays in the first step,
+    here they start spread over the whole range.
+    """
+
+    def __init__(self, n_neurons: int, longest: int) -> None:
+        super().__init__()
+        self.longest = longest
+        self.fraction = torch.nn.Parameter(torch.rand(n_neurons))
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Return the spikes ``(batch, neurons, steps)`` later; what would fall behind the last step is lost."""
+        with torch.no_grad():
+            self.fraction.clamp_(0, 1)
+        delayed: torch.Tensor = _Delayed.apply(spikes, self.fraction * self.longest)
+        return delayed
+
+    def steps(self) -> torch.Tensor:
+        """Return the delay of each neuron, int64."""
+        return (self.fraction.detach().clamp(0, 1) * self.longest).floor().to(torch.int64)
+
+
+class _Delayed(torch.autograd.Function):
+    """Shift by ``floor(delay)``; the gradient of a delay is minus the slope of the delayed spikes in time."""
+
+    @staticmethod
+    def forward(ctx: Any, spikes: torch.Tensor, delay: torch.Tensor) -> torch.Tensor:
+        steps = delay.detach().floor().to(torch.int64)
+        later = _shifted(spikes, steps)
+        ctx.save_for_backward(later, steps)
+        return later
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        later, steps = ctx.saved_tensors
+        slope = torch.nn.functional.pad(later, (1, 0))[..., :-1] - later
+        return _shifted(gradient, -steps), (gradient * slope).sum((0, -1))
+
+
+def _shifted(spikes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
+    """Return each neuron's row moved by ``steps`` (later if above 0), zeros moving in."""
+    n_steps = spikes.shape[-1]
+    index = torch.arange(n_steps, device=spikes.device) - steps[:, None]
+    inside = (index >= 0) & (index < n_steps)
+    return spikes.gather(-1, index.clamp(0, n_steps - 1).expand_as(spikes)) * inside
+
+
+class NeuronDropout(torch.nn.Module):
+    """Silences neurons for whole samples in training, with a random state of its own that is saved with the model.
+
+    As slayer's ``neuron.Dropout``: all steps of a neuron are dropped together, what stays is divided by ``1 - chance``.
+    """
+
+    def __init__(self, chance: float) -> None:
+        super().__init__()
+        self.chance = chance
+        seed = int(torch.randint(2**31, ()))
+        self.register_buffer("random_state", torch.Generator().manual_seed(seed).get_state())
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Return the spikes of the neurons that stay, ``(batch, ..., steps)``; in evaluation, all unchanged."""
+        if not self.training:
+            return spikes
+        random = torch.Generator()
+        random.set_state(self.random_state.cpu())
+        stays = torch.rand(spikes.shape[:-1], generator=random) >= self.chance
+        self.random_state.copy_(random.get_state())
+        return spikes * (stays / (1 - self.chance)).to(spikes)[..., None]
