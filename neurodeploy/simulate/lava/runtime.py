@@ -88,7 +88,7 @@ def find_lava_python() -> str:
                 f"lava: {PYTHON_VARIABLE} is '{chosen}', which is no program; set it to a Python with lava-nc"
             )
         return program
-    if find_spec("lava") is not None and find_spec("lava.magma") is not None:
+    if _is_here():
         return sys.executable
     version = ".".join(map(str, sys.version_info[:2]))
     raise LavaError(
@@ -96,6 +96,14 @@ def find_lava_python() -> str:
         "no package 'lava'. Lava needs Python 3.10: make an environment with it, 'pip install lava-nc==0.10.0' there, and "
         f"set {PYTHON_VARIABLE} to its python"
     )
+
+
+def _is_here() -> bool:
+    """Return whether this Python has Lava, without importing it (a stray ``lava.py`` is not Lava)."""
+    try:
+        return find_spec("lava.magma") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> Events:
