@@ -15,7 +15,7 @@ from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import UsageError
 from neurodeploy.mapping.assemble import PLACEMENTS, assembled, crowded, spots
 from neurodeploy.mapping.compiler import compiler_cut
-from neurodeploy.mapping.cutting import CutOne, cut_populations, excess_error
+from neurodeploy.mapping.cutting import CutOne, cut_populations
 from neurodeploy.mapping.equal import equal_cut
 from neurodeploy.mapping.fit import Fit, Load, Remedy, highest_kept, mapped, verdict
 from neurodeploy.mapping.fixed import map_layers, map_recurrent
@@ -98,9 +98,10 @@ def map_network(
         full = crowded(layers, cuts, at)
         if full is None:
             return assembled(layers, cuts, at, split)
-        if cuts[full].n_parts == cuts[full].labels.size:
-            raise excess_error(layers, full, cuts)
-        at_least[full] = cuts[full].n_parts + 1
+        name, error = full
+        if cuts[name].n_parts == cuts[name].labels.size:
+            raise error
+        at_least[name] = max(at_least.get(name, 1), cuts[name].n_parts) + 1
 
 
 @dataclass(frozen=True)

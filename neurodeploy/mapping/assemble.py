@@ -68,13 +68,22 @@ def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[s
     return total
 
 
-def crowded(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> str | None:
-    """Return a population that overfills its output axons once targets on other chips are counted, or None."""
-    limit = layers.chip.cores.limits.get("output_axons")
+def crowded(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> tuple[str, FitError] | None:
+    """Return a population that overfills its output axons once targets on other chips are counted, with the error."""
+    chip, limit = layers.chip, layers.chip.cores.limits.get("output_axons")
     for name in cuts:
         extra = cross_chip(layers, name, cuts, at)
-        if limit is not None and extra.any() and (layers.use(name, cuts)["output_axons"] + extra).max() > limit:
-            return name
+        if limit is None or not extra.any():
+            continue
+        used = layers.use(name, cuts)["output_axons"] + extra
+        if used.max() > limit:
+            core, most = int(used.argmax()), int(used.max())
+            return name, FitError(
+                f"map: layer '{name}' needs {most} output axons on its core {core}, {extra[core]} of them for targets on "
+                f"other chips, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.output_axons and "
+                "axons.cross_chip_extra); no cut into more parts helps: lower the fan-out of its neurons",
+                {"layer": name, "core": core, "resource": "output_axons", "used": most, "limit": limit},
+            )
     return None
 
 

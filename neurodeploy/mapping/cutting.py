@@ -17,23 +17,24 @@ CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]
 def cut_populations(layers: Layers, cut_one: CutOne, at_least: dict[str, int]) -> dict[str, Cut]:
     """Return a cut of every population, from the outputs backwards, since a part's output axons depend on its targets.
 
-    ``at_least`` gives numbers of parts to start from. Populations in a loop are cut again until nothing changes; parts
-    only become more, so that this ends.
+    ``at_least`` gives numbers of parts to start from. A population in a loop is cut again, into at least one part more,
+    while the cuts of others make it overfill a core; parts only become more, so that this ends.
 
     Raises:
         FitError: if a single neuron of a population breaks a limit of a core.
     """
     order = sorted(layers.network.populations, key=lambda p: p.first_step, reverse=True)
+    least = dict(at_least)
     cuts: dict[str, Cut] = {}
-    while True:
-        before = dict(cuts)
+    changed = True
+    while changed:
+        changed = False
         for p in order:
-            now = cuts.get(p.name)
-            if now is None or excess(layers, p.name, cuts):
-                start = max(at_least.get(p.name, 1), now.n_parts if now else 1)
-                cuts[p.name] = cut_one(layers, p.name, cuts, start)
-        if cuts == before:
-            return cuts
+            if p.name not in cuts or excess(layers, p.name, cuts):
+                cuts[p.name] = cut_one(layers, p.name, cuts, least.get(p.name, 1))
+                least[p.name] = max(least.get(p.name, 1), cuts[p.name].n_parts) + 1
+                changed = True
+    return cuts
 
 
 def excess(layers: Layers, population: str, cuts: dict[str, Cut]) -> dict[str, Ints]:

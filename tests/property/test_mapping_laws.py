@@ -46,33 +46,41 @@ def networks(draw: st.DrawFn) -> Network:
     )
 
 
+Target = tuple[str, dict[str, int]]
+
+
 @st.composite
-def chips(draw: st.DrawFn) -> Chip:
-    """Either Loihi, or a board of small Loihi chips, with limits small enough to bind."""
-    chip = load_chip(draw(st.sampled_from(["loihi1", "loihi2", "nahuku32"])))
+def targets(draw: st.DrawFn) -> Target:
+    """Name of a Loihi, or of a board that is then given small chips, and limits small enough to bind."""
+    name = draw(st.sampled_from(["loihi1", "loihi2", "nahuku32"]))
     limits = {
         "neurons": draw(st.integers(1, 24)),
         "input_axons": draw(st.integers(8, 100)),
         "output_axons": draw(st.integers(8, 100)),
         "synapse_words": draw(st.integers(8, 60)),
     }
-    if chip.name == "nahuku32":
+    if name == "nahuku32":
         limits["count"] = draw(st.integers(1, 5))
-    counts = {name: getattr(chip.cores, name).model_copy(update={"value": value}) for name, value in limits.items()}
+    return name, limits
+
+
+def chip_of(target: Target) -> Chip:
+    chip = load_chip(target[0])
+    counts = {name: getattr(chip.cores, name).model_copy(update={"value": value}) for name, value in target[1].items()}
     return chip.model_copy(update={"cores": chip.cores.model_copy(update=counts)})
 
 
-def mapped(network: Network, chip: Chip, split: str) -> Mapping | None:
+def mapped(network: Network, target: Target, split: str) -> Mapping | None:
     try:
-        return map_network(network, chip, split=split)
+        return map_network(network, chip_of(target), split=split)
     except FitError:
         return None
 
 
 @settings(deadline=None, max_examples=60)
-@given(networks(), chips(), SPLIT_NAMES)
-def test_every_neuron_lies_on_one_core_and_no_core_is_used_twice(network: Network, chip: Chip, split: str) -> None:
-    mapping = mapped(network, chip, split)
+@given(networks(), targets(), SPLIT_NAMES)
+def test_every_neuron_lies_on_one_core_and_no_core_is_used_twice(network: Network, target: Target, split: str) -> None:
+    mapping = mapped(network, target, split)
     if mapping is None:
         return
     for population in network.populations:
@@ -80,14 +88,15 @@ def test_every_neuron_lies_on_one_core_and_no_core_is_used_twice(network: Networ
         assert np.sort(held).tolist() == list(range(population.size))
     places = [(load.chip, load.core) for load in mapping.cores]
     assert len(set(places)) == len(places)
+    chip = mapping.chip
     assert all(0 <= c < chip.n_chips and 0 <= k < chip.cores.count.value for c, k in places)
 
 
 @settings(deadline=None, max_examples=60)
-@given(networks(), chips(), SPLIT_NAMES)
-def test_every_synapse_is_stored_on_the_core_of_its_target(network: Network, chip: Chip, split: str) -> None:
+@given(networks(), targets(), SPLIT_NAMES)
+def test_every_synapse_is_stored_on_the_core_of_its_target(network: Network, target: Target, split: str) -> None:
     """Stored weights are at least the synapses whose target lies there; formats that keep no zeros store just these."""
-    mapping = mapped(network, chip, split)
+    mapping = mapped(network, target, split)
     if mapping is None:
         return
     labels = mapping.core_labels()
@@ -97,14 +106,14 @@ def test_every_synapse_is_stored_on_the_core_of_its_target(network: Network, chi
         for load, synapses in zip(mapping.cores, here):
             if projection.name in load.formats:
                 stored = load.stored[projection.name]
-                zeros = chip.format(load.formats[projection.name]).stores_zeros
+                zeros = mapping.chip.format(load.formats[projection.name]).stores_zeros
                 assert stored >= synapses if zeros else stored == synapses
 
 
 @settings(deadline=None, max_examples=60)
-@given(networks(), chips(), SPLIT_NAMES)
-def test_no_limit_is_exceeded(network: Network, chip: Chip, split: str) -> None:
-    mapping = mapped(network, chip, split)
+@given(networks(), targets(), SPLIT_NAMES)
+def test_no_limit_is_exceeded(network: Network, target: Target, split: str) -> None:
+    mapping = mapped(network, target, split)
     if mapping is None:
         return
     for load in mapping.cores:
@@ -114,9 +123,9 @@ def test_no_limit_is_exceeded(network: Network, chip: Chip, split: str) -> None:
 
 
 @settings(deadline=None, max_examples=30)
-@given(networks(), chips(), SPLIT_NAMES)
-def test_same_input_gives_the_same_mapping(network: Network, chip: Chip, split: str) -> None:
-    first, second = mapped(network, chip, split), mapped(network, chip, split)
+@given(networks(), targets(), SPLIT_NAMES)
+def test_same_input_gives_the_same_mapping(network: Network, target: Target, split: str) -> None:
+    first, second = mapped(network, target, split), mapped(network, target, split)
     if first is None or second is None:
         assert first is second
         return
@@ -128,19 +137,19 @@ def test_same_input_gives_the_same_mapping(network: Network, chip: Chip, split: 
 
 
 @settings(deadline=None, max_examples=40)
-@given(networks(), chips())
-def test_default_takes_no_more_cores_than_equal(network: Network, chip: Chip) -> None:
-    equal, default = mapped(network, chip, "equal"), mapped(network, chip, "overlap")
-    if equal is not None and chip.n_chips == 1:
+@given(networks(), targets())
+def test_default_takes_no_more_cores_than_equal(network: Network, target: Target) -> None:
+    equal, default = mapped(network, target, "equal"), mapped(network, target, "overlap")
+    if equal is not None and equal.chip.n_chips == 1:
         assert default is not None
         assert len(default.cores) <= len(equal.cores)
 
 
 @settings(deadline=None, max_examples=40)
-@given(networks(), chips())
-def test_messages_of_a_mapping_are_its_input_axons(network: Network, chip: Chip) -> None:
+@given(networks(), targets())
+def test_messages_of_a_mapping_are_its_input_axons(network: Network, target: Target) -> None:
     """A list on a core is one input axon there, and each source neuron with a list there sends it a message."""
-    mapping = mapped(network, chip, "overlap")
+    mapping = mapped(network, target, "overlap")
     if mapping is None:
         return
     labels = mapping.core_labels()

@@ -337,3 +337,39 @@ def test_shared_group_takes_the_words_of_its_largest_source_for_each_source() ->
 def test_shared_connection_takes_two_output_entries_for_each_core() -> None:
     network = chain(ones(10, 1), Conv(weights=np.ones((1, 1, 1, 1), np.int16), input_shape=(1, 1, 10)))
     assert map_network(network, load_chip("loihi1")).cores[0].used["output_axons"] == 2 * 10
+
+
+def test_neuron_that_reaches_too_many_cores_of_other_chips_is_refused() -> None:
+    """Cores of one neuron, one a chip: each of six neurons sends to five other chips, two entries each, and to itself."""
+    board = limited(load_chip("nahuku32"), count=1, neurons=1, output_axons=10)
+    network = chain(ones(6, 1))
+    loop = Projection(name="loop", source="p1", target="p1", synapses=ones(6, 6))
+    network = Network(
+        inputs=network.inputs,
+        populations=network.populations,
+        outputs=network.outputs,
+        projections=(*network.projections, loop),
+    )
+    with pytest.raises(FitError, match=r"needs 11 output axons on its core 0, 5 of them for targets on other chips"):
+        map_network(network, board)
+    assert len(map_network(network, limited(board, output_axons=11)).cores) == 6
+
+
+@pytest.mark.parametrize("split", ["equal", "overlap", "compiler"])
+def test_two_populations_in_a_loop_are_cut_until_both_fit(split: str) -> None:
+    """Each of eight neurons reaches every part of the other population; a part may send three entries."""
+    there, back = (
+        Projection(name=n, source=s, target=t, synapses=ones(8, 8))
+        for n, s, t in (("a", "p1", "p2"), ("b", "p2", "p1"))
+    )
+    first = chain(ones(8, 1), ones(8, 8))
+    network = Network(
+        inputs=first.inputs,
+        populations=first.populations,
+        outputs=first.outputs,
+        projections=(first.projections[0], there, back),
+    )
+    with pytest.raises(FitError, match="output axons"):
+        map_network(network, limited(load_chip("loihi1"), output_axons=3), split=split)
+    mapping = map_network(network, limited(load_chip("loihi1"), output_axons=8), split=split)
+    assert all(load.used["output_axons"] <= 8 for load in mapping.cores)
