@@ -52,7 +52,8 @@ def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
             reason = f"not available: energy.{component} is not in {where}"
             unpriced.append(Unpriced(component=component, events=amount, reason=reason))
     unpriced += [Unpriced(component=c, events=n, reason=_WITHOUT[c]) for c, n in events.without_price.items() if n]
-    total = Band.total(line.energy_j for line in lines)
+    # A price of something that never happened does not weaken the grade of the total.
+    total = Band.total(line.energy_j for line in [x for x in lines if x.events or x.events_low] or lines)
     group = _alternatives(prices, lines)
     notes: tuple[str, ...] = ()
     if total is not None and len(group) > 1:

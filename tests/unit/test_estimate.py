@@ -184,6 +184,12 @@ class TestEnergyByHand:
         assert {line.component: line.price_j.grade for line in energy_.lines}["synop.sparse"] == "calibrated"
         assert energy_.total_j.grade == "pre-silicon"  # that of a hop
 
+    def test_a_price_of_what_never_happened_does_not_weaken_the_grade(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        silent = {name: Events.from_dense(np.zeros((2, 3, size), int)) for name, size in network.sizes.items()}
+        quiet = Activity(engine="x", network=network.fingerprint, n_steps=3, spikes=silent, updated=activity.updated)
+        assert estimate(network, mapping, quiet).energy.total_j.grade == "calibrated"
+
     def test_the_published_products_of_the_gesture_network(self) -> None:
         """Counts and total of SANA-FE on DVS gesture (42 cores, 128 steps): 378.803 uJ with hops of 1.846 uJ."""
         counts = {

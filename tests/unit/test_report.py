@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,13 +15,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
+from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import MissingPackageError, ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Band
 from neurodeploy.mapping import map_network
-from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.report import (
     chips_summary,
     html_report,
@@ -262,6 +263,42 @@ class TestPage:
         monkeypatch.setitem(sys.modules, "jinja2", None)
         with pytest.raises(MissingPackageError, match=r"needs jinja2.*neurodeploy\[report\]"):
             html_report(report)
+
+
+def test_a_report_of_100_000_neurons_is_made_in_seconds_and_stays_below_eight_megabytes() -> None:
+    rng, size, fan_out = np.random.default_rng(0), 25_000, 5
+    names = ["in", "a", "b", "c", "d"]
+    model = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
+    projections = []
+    for source, target in zip(names, names[1:]):
+        reached = np.sort((rng.integers(0, size, (size, 1)) + np.arange(fan_out) * 997) % size, axis=1)
+        weights = rng.integers(1, 100, size * fan_out).astype(np.int16)
+        synapses = Sparse(
+            n_target=size,
+            start=np.arange(size + 1) * fan_out,
+            target=reached.ravel().astype(np.int32),
+            weights=weights,
+        )
+        projections.append(Projection(name=target, source=source, target=target, synapses=synapses))
+    network = Network(
+        inputs=(Input(name="in", shape=(size,)),),
+        populations=tuple(
+            Population(name=n, shape=(size,), model=model, first_step=i) for i, n in enumerate(names) if i
+        ),
+        projections=tuple(projections),
+        outputs=(Output(name="o", population="d"),),
+    )
+    spikes = {n: Events.from_dense(rng.random((2, 40, size), np.float32) < 0.03) for n in names}
+    activity = Activity(engine="synthetic", network=network.fingerprint, n_steps=40, spikes=spikes)
+    mapping = map_network(network, load_chip("loihi2"), split="equal")
+    cost = estimate(network, mapping, activity)
+    started = time.perf_counter()
+    report = make_report(
+        title="large", network=network_facts(network), costs=[cost], raster=raster_facts(network, activity)
+    )
+    assert report["network"]["neurons"] == 100_000
+    assert len(html_report(report).encode()) < 8 * 2**20
+    assert time.perf_counter() - started < 20
 
 
 class TestFiles:
