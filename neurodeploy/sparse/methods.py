@@ -149,6 +149,8 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -
     ``c = min(max(gamma (1 - r/d), 0), beta)`` (``pq.py``) of each layer or neuron. Within an iteration a fraction ``c``,
     falling to 0 along a cosine, is dropped by size and grown by the average of the dense gradient. At its end, with
     ``shrink``, each group loses ``floor(c k)`` connections; without it density stays, as the paper's Algorithm 1 reads.
+    ``gamma`` speeds up that loss alone: freshly grown zeros raise ``c``, so that with ``gamma`` above 1 rewiring would
+    feed on itself until every weight is new.
 
     Source: Shen et al. 2025 (arXiv 2502.13572), after Diao et al. 2023 (arXiv 2302.05601). The published density falls
     although the algorithm regrows what it removes; a shrink by ``c`` an iteration reproduces its path. ``p``, ``q`` and the
@@ -158,11 +160,15 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -
     """
     period = max((settings.end_step - settings.every_steps) // settings.iterations, 1)
     measured = PqSettings(p=settings.p, q=settings.q, gamma=settings.gamma, eta=settings.eta)
-    fixed = settings.gamma * 0.155
+    calm = PqSettings(p=settings.p, q=settings.q, eta=settings.eta)
+    fixed = 0.155
     rules: Mapping[str, tuple[Ratio, Ratio]] = {
-        "pq": (PqRatio(measured, anneal_steps=period), PqRatio(measured)),
-        "fixed": (ConstantRatio(fixed), ConstantRatio(fixed)),
-        "cosine": (CosineRatio(2 * fixed, settings.end_step), CosineRatio(2 * fixed, settings.end_step)),
+        "pq": (PqRatio(calm, anneal_steps=period), PqRatio(measured)),
+        "fixed": (ConstantRatio(fixed), ConstantRatio(settings.gamma * fixed)),
+        "cosine": (
+            CosineRatio(2 * fixed, settings.end_step),
+            CosineRatio(2 * settings.gamma * fixed, settings.end_step),
+        ),
     }
     if settings.schedule not in rules:
         raise TrainingError(f"sparse: unknown schedule '{settings.schedule}' of pq; known: {', '.join(rules)}")
