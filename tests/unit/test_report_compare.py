@@ -135,7 +135,7 @@ def test_what_makes_reports_hard_to_compare_is_said(base: dict) -> None:
         "different networks",
         "chip file changed",
         "2 samples in A, 7 in B",
-        "grade pre-silicon in A and guess",
+        "grade calibrated in A and guess",
     ):
         assert words in notes
 
