@@ -215,7 +215,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _table(location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
-    """Return the key that ``location`` stands for, and the record of the table that holds it.
+    """Return the key that ``location`` stands for, and the record of the table that an unknown key lies in.
 
     Where a table is one of several kinds, pydantic puts the kind into the location; the key has it not.
     """
@@ -227,8 +227,8 @@ def _table(location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
             records = [one[str(part)]]
             continue
         key.append(str(part))
-        if isinstance(part, str) and part in records[0].model_fields and part is not location[-1]:
-            records = _records(records[0].model_fields[part].annotation)
+        if isinstance(part, str) and part in records[0].model_fields:
+            records = _records(records[0].model_fields[part].annotation) or records
     return ".".join(key), records[0]
 
 

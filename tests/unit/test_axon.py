@@ -1,0 +1,74 @@
+"""Learned axonal delays and dropout of neurons: as slayer computes them, without its loops and hidden state."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = pytest.mark.train
+torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+
+from neurodeploy.train.axon import AxonalDelay, NeuronDropout  # noqa: E402
+
+
+def delays(fractions, longest):
+    axon = AxonalDelay(len(fractions), longest)
+    with torch.no_grad():
+        axon.fraction.copy_(torch.tensor(fractions))
+    return axon
+
+
+def test_each_neuron_is_late_by_the_whole_part_of_its_own_delay():
+    axon = delays([0.0, 0.3, 0.99, 1.0], 4)
+    spikes = torch.zeros(1, 4, 6)
+    spikes[..., 1] = 1
+    assert axon.steps().tolist() == [0, 1, 3, 4]
+    assert axon(spikes).nonzero()[:, 1:].tolist() == [[0, 1], [1, 2], [2, 4], [3, 5]]
+
+
+def test_spikes_delayed_beyond_the_last_step_are_lost():
+    assert delays([1.0], 62)(torch.ones(2, 1, 20)).sum() == 0
+
+
+def test_fractions_pushed_out_of_range_are_clamped():
+    axon = delays([-3.0, 7.0], 5)
+    axon(torch.zeros(1, 2, 3))
+    assert axon.fraction.tolist() == [0.0, 1.0]
+
+
+def test_delays_and_their_gradients_are_those_of_slayer():
+    axons = pytest.importorskip("lava.lib.dl.slayer.axon", reason="needs lava-dl (extra train, Python 3.10)")
+    torch.manual_seed(0)
+    ours, theirs = AxonalDelay(7, 62), axons.Delay(max_delay=62)
+    theirs.delay.data, theirs.init = (ours.fraction * 62).detach().clone(), True
+    given = [(torch.rand(3, 7, 90) < 0.3).float().requires_grad_() for _ in range(2)]
+    given[1].data.copy_(given[0].data)
+    out = [axon(spikes) for axon, spikes in zip((ours, theirs), given)]
+    assert torch.equal(*out)
+    weight = torch.randn(3, 7, 90)
+    for spikes in out:
+        (spikes * weight).sum().backward()
+    assert torch.equal(given[0].grad, given[1].grad)
+    # a fraction counts `longest` steps, so that its gradient is as many times larger
+    torch.testing.assert_close(ours.fraction.grad, 62 * theirs.delay.grad, rtol=1e-5, atol=1e-4)
+
+
+def test_dropout_silences_whole_neurons_and_keeps_the_mean():
+    torch.manual_seed(0)
+    drop = NeuronDropout(0.25)
+    out = drop(torch.ones(400, 50, 4))
+    assert (out == out[..., :1]).all()
+    assert out.unique().tolist() == [0.0, pytest.approx(4 / 3)]
+    assert abs(out.mean().item() - 1) < 0.01
+
+
+def test_dropout_does_nothing_in_evaluation():
+    spikes = torch.rand(3, 5, 4)
+    assert torch.equal(NeuronDropout(0.9).eval()(spikes), spikes)
+
+
+def test_saved_dropout_goes_on_with_the_same_draws():
+    first, second = NeuronDropout(0.5), NeuronDropout(0.5)
+    first(torch.ones(3, 5, 4))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first(torch.ones(3, 5, 4)), second(torch.ones(3, 5, 4)))
+    assert not torch.equal(first(torch.ones(9, 9, 1)), first(torch.ones(9, 9, 1)))
