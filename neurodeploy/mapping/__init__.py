@@ -24,6 +24,7 @@ from neurodeploy.mapping.overlap import overlap_cut
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
 from neurodeploy.mapping.slayer import slayer2loihi_cut
+from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
 from neurodeploy.network import Network
 
@@ -40,8 +41,10 @@ __all__ = [
     "highest_density",
     "load_mapping",
     "map_network",
+    "mapping_summary",
     "save_mapping",
     "smallest_chip",
+    "summary",
     "traffic",
 ]
 

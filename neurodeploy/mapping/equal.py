@@ -10,6 +10,9 @@ from neurodeploy.mapping.formats import least_bits
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.synapses import delay_bits
 
+PER_NEURON = frozenset({"destinations", "weight_values"})
+"""Registers that count what a single neuron needs, so that no cut helps."""
+
 
 def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
     """Return the cut of one population into the smallest number of equal blocks that satisfies every limit of a core.
@@ -25,8 +28,11 @@ def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: i
         if layers.first_block_overflows(population, size):
             continue
         cut = Cut.blocks(n, size)
-        if not excess(layers, population, {**cuts, population: cut}):
+        over = excess(layers, population, {**cuts, population: cut})
+        if not over:
             return cut
+        if over.keys() & PER_NEURON:
+            raise excess_error(layers, population, {**cuts, population: cut})
     raise excess_error(layers, population, {**cuts, population: Cut.blocks(n, 1)})
 
 

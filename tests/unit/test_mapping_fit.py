@@ -1,11 +1,13 @@
 """Verdicts: what binds, and remedies that really work."""
 
+import json
+
 import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.mapping import fit, highest_density, map_network, smallest_chip
+from neurodeploy.mapping import fit, highest_density, map_network, smallest_chip, summary
 from neurodeploy.mapping.change import pruned, requantised
 from neurodeploy.mapping.fit import with_chips
 from neurodeploy.mapping.synapses import needed_bits
@@ -129,3 +131,20 @@ def test_coarser_weights_need_the_asked_bits_and_move_by_at_most_one_step(bits: 
     old, new = (n.projections[0].synapses.weights.astype(int) for n in (before, requantised(before, bits, LAYER)))
     assert needed_bits(new.astype(np.int16), shared_sign=True, drops_common_power=True) <= bits
     assert np.abs(new - old).max() <= 2 ** (8 - bits)
+
+
+def test_summary_of_a_fitting_network_can_be_written_as_json(four_cores: Chip) -> None:
+    found = json.loads(json.dumps(summary(fit(network(20, 100), four_cores))))
+    assert (found["fits"], found["cores"], found["remedies"], found["error"]) == (True, 1, [], "")
+    assert found["binding"]["resource"] == "synapse_words"
+    layer = found["layers"][0]
+    assert (layer["name"], layer["cores"], layer["format"], layer["weight_bits"]) == ("hidden", 1, "fc", [8])
+    assert layer["synaptic_bytes"] == 700 * 8 == found["synaptic_bytes"]
+    assert layer["bits_per_synapse"] == 700 * 64 / 2000
+
+
+def test_summary_of_a_network_that_does_not_fit_holds_binding_and_remedies(four_cores: Chip) -> None:
+    found = json.loads(json.dumps(summary(fit(network(200, 200), four_cores))))
+    assert (found["fits"], found["cores"], found["layers"]) == (False, None, [])
+    assert found["binding"] == {"layer": "hidden", "core": 4, "resource": "cores", "used": 14, "limit": 4}
+    assert {"density", "weight_bits", "chips", "chip"} == {r["kind"] for r in found["remedies"]}
