@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from neurodeploy.exchange.from_netx import from_netx
     from neurodeploy.exchange.from_nir import from_nir
     from neurodeploy.exchange.interpreter import Interpretation, interpret
+    from neurodeploy.exchange.to_netx import to_netx
     from neurodeploy.exchange.to_nir import to_nir
 
 _HOME = {
@@ -27,6 +28,7 @@ _HOME = {
     "from_nir": "from_nir",
     "Interpretation": "interpreter",
     "interpret": "interpreter",
+    "to_netx": "to_netx",
     "to_nir": "to_nir",
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "from_netx",
     "from_nir",
     "interpret",
+    "to_netx",
     "to_nir",
 ]
 
