@@ -170,9 +170,10 @@ def faults_in_the_worker(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(temporary))
     monkeypatch.setattr(supervise, "_new_prefix", lambda: f"ndstress{os.getpid()}_")
     monkeypatch.setenv("LAVA_FAULT", "none")
-    before = signal.signal(signal.SIGALRM, interrupt)
+    before = signal.signal(signal.SIGALRM, interrupt), signal.signal(signal.SIGINT, signal.default_int_handler)
     yield temporary
-    signal.signal(signal.SIGALRM, before)
+    signal.signal(signal.SIGALRM, before[0])
+    signal.signal(signal.SIGINT, before[1])
 
 
 def test_every_ending_is_clear_and_clean(faults_in_the_worker):

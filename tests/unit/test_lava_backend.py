@@ -290,6 +290,14 @@ class TestEndings:
         with pytest.raises(LavaTimeoutError):
             run_lava(self.network, self.given, timeout_s=3)
 
+    @pytest.fixture
+    def interruptible(self):
+        """Python's own handler of interrupts, which a test runner may have taken away."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
+    @pytest.mark.usefixtures("interruptible")
     def test_an_interrupt_of_the_parent_ends_the_worker_and_goes_on(self, worker_that):
         worker_that(IN_THE_MODEL.format(failure="time.sleep(600)"))
         timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
