@@ -29,7 +29,8 @@ _PART = 256
 _FIRST_SPIKES = 2**18
 """Spikes that the buffer of a call holds at first; it doubles when one sample needs more."""
 
-_plans: WeakKeyDictionary[Network, Plan] = WeakKeyDictionary()
+_KEPT_SPIKES = 2**22
+"""A longer buffer is not kept for the next call."""
 
 
 def run_event(
@@ -90,7 +91,9 @@ _Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int
 def kernel_names(network: Network) -> tuple[str, ...]:
     """Return the names of the kernels that the network's projections run on, each once."""
     names = {k.DENSE8: "dense", k.SEGMENTS: "runs", k.DELAYED: "delayed"}
-    return tuple(dict.fromkeys(names.get(kind, "sparse") for kind in _plan(network).wires[:, k.Q_KIND].tolist()))
+    return tuple(
+        dict.fromkeys(names.get(kind, "sparse") for kind in _compiled(network).plan.wires[:, k.Q_KIND].tolist())
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +111,7 @@ class _Run:
 
     network: Network
     plan: Plan
+    free: list[_Work]
     steps: int
     n_samples: int
     inputs: dict[str, Events]
@@ -122,7 +126,8 @@ class _Run:
     def of(
         network: Network, samples: Samples, steps: int, probe: Sequence[tuple[str, str]], labels: Labels | None
     ) -> _Run:
-        plan = _plan(network)
+        compiled = _compiled(network)
+        plan = compiled.plan
         inputs = _inputs(network, samples, steps)
         n = samples.n_samples
         start = np.empty((len(inputs), n * steps + 1), np.int64)
@@ -135,6 +140,7 @@ class _Run:
         return _Run(
             network=network,
             plan=plan,
+            free=compiled.free,
             steps=steps,
             n_samples=n,
             inputs=inputs,
@@ -181,10 +187,11 @@ class _Run:
 
 
 class _Work:
-    """The arrays that one call writes to: states, sums, lists of fired neurons, and flags for counting."""
+    """The arrays that one call writes to: states, sums, spikes, and flags for counting; kept for the next call."""
 
     def __init__(self, plan: Plan, label: NDArray[np.int32] | None, n_labels: int) -> None:
         n, n_counted = plan.n_states, plan.n_states if label is not None else 0
+        self.spikes = np.empty(_FIRST_SPIKES, np.int32)
         self.state = (
             np.zeros(plan.n_sums, np.int32),
             np.zeros(n, np.int32),
@@ -201,11 +208,22 @@ class _Work:
         )
 
 
-def _plan(network: Network) -> Plan:
-    plan = _plans.get(network)
-    if plan is None:
-        plan = _plans[network] = compile_network(network)
-    return plan
+@dataclass(frozen=True, slots=True, eq=False)
+class _Compiled:
+    """The plan of a network, and the arrays of calls that are over."""
+
+    plan: Plan
+    free: list[_Work]
+
+
+_compiled_networks: WeakKeyDictionary[Network, _Compiled] = WeakKeyDictionary()
+
+
+def _compiled(network: Network) -> _Compiled:
+    compiled = _compiled_networks.get(network)
+    if compiled is None:
+        compiled = _compiled_networks[network] = _Compiled(compile_network(network), [])
+    return compiled
 
 
 def _processors() -> int:
@@ -259,8 +277,8 @@ def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
 
 def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
     """Run samples ``first`` to ``stop``, in several calls where the buffer of spikes is too small for one."""
-    plan, work = run.plan, _Work(run.plan, run.label, run.updated.shape[2])
-    spikes = np.empty(_FIRST_SPIKES, np.int32)
+    plan, reusable = run.plan, run.label is None
+    work = run.free.pop() if reusable and run.free else _Work(plan, run.label, run.updated.shape[2])
     counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
     while first < stop:
         overflow = np.zeros(len(plan.populations), np.int64)
@@ -280,13 +298,15 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             work.counting,
             work.work,
             (run.probed, table, plan.order),
-            (spikes, counts, overflow, run.updated[first:stop]),
+            (work.spikes, counts, overflow, run.updated[first:stop]),
         )
         if done == 0:
-            spikes = np.empty(2 * spikes.size, np.int32)
+            work.spikes = np.empty(2 * work.spikes.size, np.int32)
             continue
-        yield _Part(done, _columns(plan, first, spikes, counts[:done]), overflow)
+        yield _Part(done, _columns(plan, first, work.spikes, counts[:done]), overflow)
         first += done
+    if reusable and work.spikes.size <= _KEPT_SPIKES:
+        run.free.append(work)
 
 
 def _columns(plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]) -> list[_Columns]:

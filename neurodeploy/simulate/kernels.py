@@ -98,11 +98,13 @@ def _add_segment(acc: Any, at: Any, weights: Any, first: Any, length: Any) -> No
 
 
 @_jit
-def _add_segments(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any) -> None:
+def _add_segments(
+    wires: Any, w: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any
+) -> None:
     """Add the segments of each source; each source has its own delay, unless the sums are private (``ring`` is 0)."""
     weights, start, segments, source_delay = net[1], net[4], net[5], net[7]
     (sources, begin, end) = spikes
-    lists, delays, index, weight = q[Q_START], q[Q_STRIDE], q[Q_INDEX], q[Q_WEIGHT]
+    lists, delays, index, weight = wires[w, Q_START], wires[w, Q_STRIDE], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
     for i in range(begin, end):
         source, at = np.int64(sources[i]), row
         if ring > 0:
@@ -115,14 +117,14 @@ def _add_segments(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, s
 
 
 @_jit
-def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, q: Any, start: Any, spikes: Any) -> None:
+def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: Any, start: Any, spikes: Any) -> None:
     """Add the stored synapses of each source to the row of ``acc`` at ``base``.
 
     Where the lists leave the cache, those of the source that comes ``Q_STRIDE`` later are fetched early.
     """
     (sources, begin, end) = spikes
-    first, index, weight, scale = q[Q_START], q[Q_INDEX], q[Q_WEIGHT], np.int32(q[Q_SCALE])
-    row, ahead = np.uintp(base), q[Q_STRIDE]
+    first, index, weight, scale = wires[w, Q_START], wires[w, Q_INDEX], wires[w, Q_WEIGHT], np.int32(wires[w, Q_SCALE])
+    row, ahead = np.uintp(base), wires[w, Q_STRIDE]
     for i in range(begin, end):
         if ahead > 0 and i + ahead < end:
             source = first + sources[i + ahead]
@@ -135,11 +137,13 @@ def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, q: Any, start: A
 
 
 @_jit
-def _add_delayed(q: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any) -> None:
+def _add_delayed(
+    wires: Any, w: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any
+) -> None:
     """Add stored synapses, each to the row of its own delay; the ring of rows begins at ``base``."""
     weights, target, start, delay = net[1], net[3], net[4], net[6]
     (sources, begin, end) = spikes
-    lists, delays, index, weight = q[Q_START], q[Q_STRIDE], q[Q_INDEX], q[Q_WEIGHT]
+    lists, delays, index, weight = wires[w, Q_START], wires[w, Q_STRIDE], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
     for i in range(begin, end):
         source = lists + sources[i]
         for k in range(start[source], start[source + 1]):
@@ -164,57 +168,65 @@ def _merge(acc: Any, base: Any, size: Any, sums: Any, shift: Any, wraps: Any, fl
 
 
 @_jit
-def _transmit(q: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
+def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
     """Add the spikes sent in step ``t`` over one wire to the inputs of its target.
 
     ``spikes`` is an array of source neurons with where those of this step begin and end.
     """
     (w8, w16, t16, t32, start, _, _, _) = net
     (acc_all, sums, flags, offsets, populations) = work
-    target, private, kind = q[Q_TARGET], q[Q_PRIVATE] != 0, q[Q_KIND]
+    target, private, kind = wires[w, Q_TARGET], wires[w, Q_PRIVATE] != 0, wires[w, Q_KIND]
     size, rows, begin = populations[target, P_PADDED], populations[target, P_ROWS], populations[target, P_ACC]
-    row = _row(t + 1 + q[Q_DELAY], rows) * size
+    row = _row(t + 1 + wires[w, Q_DELAY], rows) * size
     acc, base = (sums, 0) if private else (acc_all, begin + row)
     if kind == DENSE8:
         (sources, first, stop) = spikes
-        weight, stride = q[Q_WEIGHT], q[Q_STRIDE]
+        weight, stride = wires[w, Q_WEIGHT], wires[w, Q_STRIDE]
         for i in range(first, stop):
             offsets[i - first] = weight + sources[i] * stride
-        _add_dense(acc, base, size, w8, offsets, stop - first, np.int32(q[Q_SCALE]))
+        _add_dense(acc, base, size, w8, offsets, stop - first, np.int32(wires[w, Q_SCALE]))
     elif kind == SEGMENTS:
         if private:
-            _add_segments(q, sums, 0, 0, size, 0, spikes, net)
+            _add_segments(wires, w, sums, 0, 0, size, 0, spikes, net)
         else:
-            _add_segments(q, acc_all, begin, row, size, size * rows, spikes, net)
+            _add_segments(wires, w, acc_all, begin, row, size, size * rows, spikes, net)
     elif kind == SPARSE_16_8:
-        _add_sparse(acc, base, t16, w8, q, start, spikes)
+        _add_sparse(acc, base, t16, w8, wires, w, start, spikes)
     elif kind == SPARSE_32_8:
-        _add_sparse(acc, base, t32, w8, q, start, spikes)
+        _add_sparse(acc, base, t32, w8, wires, w, start, spikes)
     elif kind == SPARSE_16_16:
-        _add_sparse(acc, base, t16, w16, q, start, spikes)
+        _add_sparse(acc, base, t16, w16, wires, w, start, spikes)
     elif kind == SPARSE_32_16:
-        _add_sparse(acc, base, t32, w16, q, start, spikes)
+        _add_sparse(acc, base, t32, w16, wires, w, start, spikes)
     else:
-        _add_delayed(q, acc_all, begin, row, size, size * rows, spikes, net)
+        _add_delayed(wires, w, acc_all, begin, row, size, size * rows, spikes, net)
     if private:
-        _merge(acc_all, begin + row, size, sums, q[Q_SHIFT], q[Q_WRAP] != 0, flags)
+        _merge(acc_all, begin + row, size, sums, wires[w, Q_SHIFT], wires[w, Q_WRAP] != 0, flags)
 
 
 @_jit
-def _update(pop: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any, begin: Any) -> Any:
+def _update(
+    table: Any, p: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any, begin: Any
+) -> Any:
     """Update one population in step ``t``; write its fired neurons to ``out`` from ``begin`` on.
 
     Returns where they end and the number of overflows.
     """
     acc, active, flags = state[0], state[3], state[4]
-    padded, at, size, biased, wraps = pop[P_PADDED], pop[P_STATE], pop[P_SIZE], pop[P_BIASED], pop[P_WRAPS]
-    counted, vector = counting[0], pop[P_VECTOR]
-    own = (scalars[0], scalars[1], scalars[2], scalars[3])
-    base = pop[P_ACC] + _row(t, pop[P_ROWS]) * padded
+    padded, at, size, biased, wraps = (
+        table[p, P_PADDED],
+        table[p, P_STATE],
+        table[p, P_SIZE],
+        table[p, P_BIASED],
+        table[p, P_WRAPS],
+    )
+    counted, vector = counting[0], table[p, P_VECTOR]
+    own = (scalars[p, 0], scalars[p, 1], scalars[p, 2], scalars[p, 3])
+    base = table[p, P_ACC] + _row(t, table[p, P_ROWS]) * padded
     n, overs = begin, np.int64(0)
-    if t < pop[P_FIRST]:
+    if t < table[p, P_FIRST]:
         acc[base : base + padded] = 0
-        if pop[P_WRAPS]:
+        if table[p, P_WRAPS]:
             flags[base : base + padded] = 0
         return n, overs
     for first in range(0, padded, BLOCK):
@@ -285,6 +297,16 @@ def _take_flags(flags: Any, at: Any) -> Any:
 
 
 @_jit
+def _keep_state(table: Any, probe: Any, place: Any, u: Any, v: Any, populations: Any, order: Any, probed: Any) -> None:
+    """Copy the state of one probe to its place (counted in samples and steps), in outer numbers."""
+    p, source = table[probe, 0], u if table[probe, 1] == 0 else v
+    at, size, own = populations[p, P_STATE], populations[p, P_SIZE], populations[p, P_PERM]
+    to = table[probe, 2] + place * size
+    for i in range(size):
+        probed[to + (order[own + i] if own >= 0 else i)] = source[at + i]
+
+
+@_jit
 def run_samples(
     first: Any,
     stop: Any,
@@ -352,30 +374,25 @@ def run_samples(
             for p in range(n_populations):
                 if used + populations[p, P_SIZE] > spikes.size:
                     return sample - first
-                end, over = _update(populations[p], t, scalars[p], each_here, state_here, counting_here, spikes, used)
+                end, over = _update(populations, p, t, scalars, each_here, state_here, counting_here, spikes, used)
                 fired_start[p], fired_stop[p] = used, end
                 counts[sample - first, t, p] = end - used
                 sample_over[p] += over
                 used = end
             if counted:
                 updated[sample - first, t] = label_counts
-            for k in range(probe_table.shape[0]):
-                p = probe_table[k, 0]
-                source = u_all if probe_table[k, 1] == 0 else v_all
-                at, size, order = populations[p, P_STATE], populations[p, P_SIZE], populations[p, P_PERM]
-                into = probed[probe_table[k, 2] + ((sample - first) * n_steps + t) * size :]
-                for i in range(size):
-                    into[perm[order + i] if order >= 0 else i] = source[at + i]
-            for k in range(wires.shape[0]):
-                q = wires[k]
-                source = q[Q_SOURCE]
+            for probe in range(probe_table.shape[0]):
+                place = (sample - first) * n_steps + t
+                _keep_state(probe_table, probe, place, u_all, v_all, populations, perm, probed)
+            for w in range(wires.shape[0]):
+                source = wires[w, Q_SOURCE]
                 if source < n_inputs:
                     place = sample * n_steps + t
                     fired = (input_neuron, input_start[source, place], input_start[source, place + 1])
                 else:
                     fired = (spikes, fired_start[source - n_inputs], fired_stop[source - n_inputs])
                 if fired[1] < fired[2]:
-                    _transmit(q, t, fired, tables, transmit_work)
+                    _transmit(wires, w, t, fired, tables, transmit_work)
         overflow += sample_over
     return stop - first
 
