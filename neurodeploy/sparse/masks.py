@@ -18,16 +18,18 @@ Scope = str | tuple[int, int]
 
 
 def find_weights(module: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> dict[str, torch.nn.Parameter]:
-    """Return the weights of any module that can be kept sparse: parameters of two or more axes, by their full name.
+    """Return the weights of any module that can be kept sparse, by their full name.
+
+    These are the parameters of two or more axes with more than one possible connection into a neuron.
 
     Args:
         module: Linear, Conv, recurrent and slayer synapses, and anything else with neurons on the first axis.
         patterns: shell patterns of the names wanted, such as ``"features.*"``; ``"!*head*"`` takes names out again.
 
     Raises:
-        TrainingError: where a pattern matches nothing; lists the names there are.
+        TrainingError: where a pattern matches nothing (lists the names there are), or a layer has weight-norm.
     """
-    all_weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p.numel() > max(p.shape)}
+    all_weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p[0].numel() > 1}
     chosen: dict[str, torch.nn.Parameter] = {}
     for pattern in patterns:
         hits = fnmatch.filter(all_weights, pattern.removeprefix("!"))
@@ -40,7 +42,19 @@ def find_weights(module: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> d
                 chosen.pop(name, None)
             else:
                 chosen[name] = all_weights[name]
+    _refuse_weight_norm(module, chosen)
     return chosen
+
+
+def _refuse_weight_norm(module: torch.nn.Module, chosen: Weights) -> None:
+    """Refuse the pieces that torch's two kinds of weight-norm make a weight from."""
+    names = dict(module.named_parameters())
+    for name in chosen:
+        if ".parametrizations." in f".{name}" or (name.endswith("_v") and f"{name[:-2]}_g" in names):
+            raise TrainingError(
+                f"sparse: '{name}' is a piece of a weight with weight-norm, which scales every row anew; build the layer "
+                "without weight-norm (slayer: weight_norm=False), or leave it out of the patterns"
+            )
 
 
 def initial_masks(

@@ -140,6 +140,18 @@ class TestStart:
         with pytest.raises(TrainingError, match=r"no weight is named 'feature\*'; there are: rnn.weight_ih_l0"):
             find_weights(module, ("feature*",))
 
+    def test_a_layer_with_one_neuron_is_found_and_one_with_one_input_is_not(self):
+        module = torch.nn.Sequential(torch.nn.Linear(5, 1), torch.nn.Linear(1, 5))
+        assert list(find_weights(module)) == ["0.weight"]
+
+    @pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated")
+    @pytest.mark.parametrize("norm", [torch.nn.utils.weight_norm, torch.nn.utils.parametrizations.weight_norm])
+    def test_weight_norm_is_refused_by_name_and_may_be_left_out(self, norm):
+        module = torch.nn.ModuleDict({"normed": norm(torch.nn.Linear(5, 4)), "plain": torch.nn.Linear(4, 3)})
+        with pytest.raises(TrainingError, match="'normed.*' is a piece of a weight with weight-norm"):
+            find_weights(module)
+        assert list(find_weights(module, ("plain*",))) == ["plain.weight"]
+
     def test_a_weight_the_optimiser_does_not_know_is_refused(self):
         model = _model()
         weights = find_weights(model)
