@@ -111,7 +111,8 @@ class TrainingRecipe(Record):
     """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
 
     ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
-    towards ``tet_target`` besides. ``restarts`` is the number of cosines that the learning rate goes through.
+    towards ``tet_target`` besides. ``operations_penalty`` is the price of one synaptic operation a connection and sample.
+    ``restarts`` is the number of cosines that the learning rate goes through.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -124,6 +125,7 @@ class TrainingRecipe(Record):
     loss: Literal["cross_entropy", "tet"] = "cross_entropy"
     tet_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
     tet_target: float = 1.0
+    operations_penalty: Annotated[float, Field(ge=0)] = 0.0
     restarts: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch.nn import functional
 
@@ -72,6 +74,28 @@ def distillation_weight(step: int, weight: float, warmup_steps: int, end_step: i
     if step < warmup_steps:
         return weight * (step + 1) / warmup_steps
     return weight * (end_step - step) / max(end_step - warmup_steps, 1)
+
+
+def operations_per_connection(layers: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the synaptic operations that hidden spikes cause in a sample, divided by the connections they can use.
+
+    A spike reads every connection that leaves its neuron; the result is the mean number of spikes a sample, each neuron
+    weighed by its fan-out. Its gradient flows through the spikes. Input spikes are data and left out.
+
+    Args:
+        layers: spikes of each layer in order, ``(n_samples, n_channels, ..., n_steps)``.
+        masks: connections into each layer by the same names, ``(out, in, ...)``.
+    """
+    names = list(layers)
+    operations, connections = torch.zeros(()), 0
+    for name, following in zip(names, names[1:]):
+        spikes = layers[name].flatten(2).sum(2).mean(0)
+        fan_out = masks[following].reshape(len(masks[following]), len(spikes), -1).sum((0, 2))
+        # a dense layer after feature maps has its own connections for every position of a channel
+        positions = masks[following].shape[1] // len(spikes)
+        operations = operations + (spikes * fan_out).sum() / positions
+        connections += int(fan_out.sum())
+    return operations / max(connections, 1)
 
 
 def check_labels(labels: torch.Tensor, n_classes: int) -> None:

@@ -15,7 +15,14 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.recipe import Recipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
-from neurodeploy.train.losses import check_labels, distillation_term, distillation_weight, tet_loss, weighed
+from neurodeploy.train.losses import (
+    check_labels,
+    distillation_term,
+    distillation_weight,
+    operations_per_connection,
+    tet_loss,
+    weighed,
+)
 from neurodeploy.train.slayer import build
 
 
@@ -165,8 +172,11 @@ class Run:
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
 
     def _step(self, index: torch.Tensor) -> None:
-        output = self.model(self.spikes[index])
+        layers = self.model.layers(self.spikes[index])
+        output = list(layers.values())[-1]
         loss = self.loss(output, index)
+        if price := self.recipe.training.operations_penalty:
+            loss = loss + price * operations_per_connection(layers, self.rewirer.masks)
         if not torch.isfinite(loss):
             raise TrainingError(f"train: the loss became {loss.item()}; lower training.learning_rate")
         self.optimizer.zero_grad()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
@@ -58,6 +59,27 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
     assert bench_methods(tmp_path, **arguments) == rows
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")} == before
     assert all(json.dumps(row) for row in rows)
+
+
+def test_t52_operations_are_those_of_a_loop_over_all_spikes():
+    from neurodeploy.activity import Activity, Events
+    from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+    from neurodeploy.train.bench_methods import _operations
+
+    weights = np.array([[2, 0, 4], [0, 0, 6]], np.int16)
+    neuron = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
+    network = Network(
+        inputs=(Input(name="input", shape=(3,)),),
+        populations=(Population(name="output", shape=(2,), model=neuron),),
+        projections=(Projection(name="p", source="input", target="output", synapses=Dense(weights=weights)),),
+        outputs=(Output(name="class", population="output", decoding="count"),),
+        dt=1e-3,
+    )
+    raster = np.random.default_rng(0).random((4, 5, 3)) < 0.5
+    spikes = {"input": Events.from_dense(raster), "output": Events.from_dense(np.zeros((4, 5, 2), bool))}
+    activity = Activity(engine="test", network=network.fingerprint, n_steps=5, spikes=spikes)
+    reads = sum(np.count_nonzero(weights[:, j]) for _, _, j in zip(*raster.nonzero()))
+    assert _operations(network, activity) == reads > 0
 
 
 def test_gains_are_paired_by_seed():

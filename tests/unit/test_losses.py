@@ -11,6 +11,7 @@ from neurodeploy.train.losses import (  # noqa: E402
     check_labels,
     distillation_term,
     distillation_weight,
+    operations_per_connection,
     tet_loss,
     weighed,
 )
@@ -81,6 +82,43 @@ class TestDistillation:
         assert all(a < b for a, b in zip(weights[:9], weights[1:10]))
         assert all(a > b for a, b in zip(weights[10:99], weights[11:100]))
         assert weights[100:] == [0.0] * 20
+
+
+class TestOperations:
+    """T52: the count is that of a spike-by-spike loop."""
+
+    def test_t52_it_counts_every_connection_of_every_hidden_spike(self):
+        generator = torch.Generator().manual_seed(0)
+        layers = {
+            n: (torch.rand(3, k, 5, generator=generator) < 0.4).float() for n, k in (("a", 4), ("b", 6), ("c", 2))
+        }
+        masks = {
+            n: torch.rand(*shape, generator=generator) < 0.5
+            for n, shape in (("a", (4, 9)), ("b", (6, 4)), ("c", (2, 6)))
+        }
+        reads = 0
+        for name, following in (("a", "b"), ("b", "c")):
+            for _, neuron, _ in layers[name].nonzero().tolist():
+                reads += int(masks[following][:, neuron].sum())
+        connections = int(masks["b"].sum() + masks["c"].sum())
+        assert operations_per_connection(layers, masks).item() == pytest.approx(reads / 3 / connections)
+
+    def test_a_dense_layer_after_feature_maps_is_counted_by_position(self):
+        """One channel of 2x2 positions, two spikes, 3 neurons fully connected: 2 * 3 reads of 12 connections."""
+        spikes = torch.zeros(1, 1, 2, 2, 1)
+        spikes[0, 0, 0, 0] = spikes[0, 0, 1, 1] = 1
+        masks = {
+            "maps": torch.ones(1, 1, 3, 3, 1, dtype=torch.bool),
+            "out": torch.ones(3, 4, 1, 1, 1, dtype=torch.bool),
+        }
+        layers = {"maps": spikes, "out": torch.zeros(1, 3, 1)}
+        assert operations_per_connection(layers, masks).item() == pytest.approx(6 / 12)
+
+    def test_its_gradient_asks_the_neuron_with_the_larger_fan_out_to_fire_less(self):
+        spikes = torch.ones(1, 2, 1, requires_grad=True)
+        masks = {"a": torch.ones(2, 3), "b": torch.tensor([[True, False], [True, True]])}
+        operations_per_connection({"a": spikes, "b": torch.zeros(1, 2, 1)}, masks).backward()
+        assert spikes.grad.flatten().tolist() == pytest.approx([2 / 3, 1 / 3])
 
 
 def test_labels_without_an_output_neuron_are_refused():

@@ -316,3 +316,27 @@ def test_restarts_raise_the_learning_rate_again():
         rates.append(run.schedule.get_last_lr()[0])
     assert rates[0] < rates[1] == pytest.approx(1e-2)
     assert rates[2] < rates[1]
+
+
+def test_a_price_on_operations_lowers_them():
+    recipe = parse_recipe(_text("esl"), "test")
+    train_part, validation, _ = _parts(recipe)
+    operations = []
+    for price in (0.0, 1.0):
+        training = recipe.training.model_copy(update={"operations_penalty": price})
+        run = Run(recipe.model_copy(update={"training": training}), train_part)
+        for _ in range(4):
+            run.epoch()
+        operations.append(evaluate(run, validation).spikes["hidden1"].sum().item())
+    assert operations[1] < 0.8 * operations[0]
+
+
+@pytest.mark.parametrize("method", ["esl", "pq"])
+def test_t54_permuted_labels_teach_nothing(method):
+    recipe = parse_recipe(_text(method), "test")
+    train_part, validation, _ = _parts(recipe)
+    run = Run(recipe, train_part)
+    run.labels = run.labels[torch.randperm(len(run.labels), generator=torch.Generator().manual_seed(0))]
+    for _ in range(4):
+        run.epoch()
+    assert evaluate(run, validation).accuracy < 0.2
