@@ -1,0 +1,140 @@
+"""Other frameworks, with their real packages (each test skips where its package is missing).
+
+Measured with snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3, nirtorch 2.6 and nir 1.0.8 on Python 3.10. Two of their exports give
+graphs that nir itself cannot write (parameters without axes, missing input shapes): such a graph is handed over in memory,
+and ``check_nir(graph, fix=...)`` writes a file that nir opens.
+"""
+
+import nir
+import numpy as np
+import pytest
+
+from neurodeploy.exchange import check_nir, from_nir, interpret, to_nir
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+
+pytestmark = pytest.mark.filterwarnings("default")
+torch = pytest.importorskip("torch", reason="needs torch")
+DT = 1e-4
+
+
+@pytest.fixture
+def raster():
+    return (np.random.default_rng(3).random((60, 20)) < 0.4).astype(np.float32)
+
+
+def ours():
+    """Two layers on the chip's grid, dt of 1e-4 as snnTorch's import has it fixed."""
+    rng = np.random.default_rng(0)
+    sizes = {"in": 20, "hidden": 12, "out": 4}
+    decays = {"hidden": (1024, 512, 300), "out": (2048, 256, 200)}
+    populations = tuple(
+        Population(
+            name=name,
+            shape=(sizes[name],),
+            first_step=depth,
+            model=Cuba(current_decay=i, voltage_decay=v, threshold=threshold),
+        )
+        for depth, (name, (i, v, threshold)) in enumerate(decays.items(), start=1)
+    )
+    projections = tuple(
+        Projection(
+            name=f"w{b}", source=a, target=b, synapses=Dense(weights=rng.integers(-40, 60, (sizes[b], sizes[a])))
+        )
+        for a, b in (("in", "hidden"), ("hidden", "out"))
+    )
+    return Network(
+        inputs=(Input(name="in", shape=(20,)),),
+        populations=populations,
+        projections=projections,
+        outputs=(Output(name="class", population="out"),),
+        dt=DT,
+    )
+
+
+def run(module, raster):
+    """Spikes of a torch module step by step, ``(n_steps, size)``; modules that take and give a state keep it."""
+    spikes, state = [], None
+    for step in torch.from_numpy(raster):
+        out, state = module(step[None], state)
+        spikes.append(out[0].detach().numpy())
+    return np.stack(spikes) > 0
+
+
+def same_spikes(module, raster, tmp_path):
+    expected = interpret(tmp_path / "a.nir", {"in": raster[None]}).spikes["out"][0]
+    assert expected.sum() > 50
+    assert np.count_nonzero(run(module, raster) != expected) == 0
+
+
+def test_our_file_runs_in_snntorch_with_the_same_spikes(tmp_path, raster):
+    pytest.importorskip("snntorch")
+    from snntorch.import_nir import import_from_nir
+
+    to_nir(ours(), tmp_path / "a.nir")
+    same_spikes(import_from_nir(nir.read(tmp_path / "a.nir", type_check=True)), raster, tmp_path)
+
+
+def test_our_file_runs_in_norse_with_the_same_spikes(tmp_path, raster):
+    norse = pytest.importorskip("norse.torch")
+    to_nir(ours(), tmp_path / "a.nir")
+    same_spikes(norse.from_nir(nir.read(tmp_path / "a.nir", type_check=True), dt=DT), raster, tmp_path)
+
+
+def test_snntorch_network_arrives_through_its_own_export(raster):
+    """Leaky with threshold and beta given for each neuron, which its export needs; NIR's reset is ``zero``."""
+    snn = pytest.importorskip("snntorch")
+    from snntorch import utils
+    from snntorch.export_nir import export_to_nir
+
+    torch.manual_seed(1)
+    options = {"init_hidden": True, "reset_mechanism": "zero", "reset_delay": False}
+    module = torch.nn.Sequential(
+        torch.nn.Linear(20, 30),
+        snn.Leaky(beta=0.9 * torch.ones(30), threshold=torch.ones(30), **options),
+        torch.nn.Linear(30, 5, bias=False),
+        snn.Leaky(beta=0.8 * torch.ones(5), threshold=0.3 * torch.ones(5), output=True, **options),
+    )
+    graph = export_to_nir(module, torch.randn(20))
+    utils.reset(module)
+    theirs = np.stack([module(step)[0].detach().numpy() > 0 for step in torch.from_numpy(raster)])
+    assert theirs.sum() > 10
+    assert np.count_nonzero(interpret(graph, {"input": raster[None]}).spikes["3"][0] != theirs) == 0
+    network = from_nir(graph)
+    assert network.dt == DT
+    assert [p.model.voltage_decay for p in network.populations] == [410, 819]
+
+
+def norse_graph():
+    norse = pytest.importorskip("norse.torch")
+    module = norse.SequentialState(
+        torch.nn.Linear(20, 30), norse.LIFBoxCell(), torch.nn.Linear(30, 5), norse.LIBoxCell()
+    )
+    return norse.to_nir(module, torch.randn(1, 20)), 1e-6
+
+
+def sinabs_graph():
+    layers = pytest.importorskip("sinabs.layers")
+    from sinabs.nir import to_nir as sinabs_to_nir
+
+    module = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 3, bias=False),
+        layers.IAFSqueeze(batch_size=1),
+        layers.SumPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(36, 5, bias=False),
+        layers.IAFSqueeze(batch_size=1),
+    )
+    return sinabs_to_nir(module, torch.randn(1, 2, 8, 8)), None
+
+
+@pytest.mark.parametrize("make", [norse_graph, sinabs_graph])
+def test_graph_that_nir_cannot_write_arrives_and_is_repaired(tmp_path, make):
+    graph, dt = make()
+    with pytest.raises(TypeError):
+        nir.write(tmp_path / "broken.nir", graph)
+    assert len(from_nir(graph, dt=dt).populations) == 2
+    report = check_nir(graph, dt=dt, fix=tmp_path / "fixed.nir")
+    assert report.ok
+    assert report.repairs
+    assert len(nir.read(tmp_path / "fixed.nir", type_check=True).nodes) == len(graph.nodes)
+    assert check_nir(tmp_path / "fixed.nir", dt=dt).repairs == ()
