@@ -38,7 +38,7 @@ class Counts:
         crossings: messages sent to another chip.
         neurons: neurons on each core, each accessed in every step, int64 ``(n_cores,)``.
         effective: synapses read whose weight is not zero, over everything.
-        host_in, host_out: spikes that the host injects, and spikes of the outputs that it reads, over everything.
+        host_in, host_out: spikes that the host injects (or hands to relays), and those of the outputs that it reads.
     """
 
     first_sample: int
@@ -113,8 +113,6 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
     for fan in fans:
         total.add(fan, _part(activity.spikes[fan.source], first, stop))
     low, high = _updated(network, mapping, activity, total.fired, first, stop)
-    outputs = {output.population for output in network.outputs}
-    n_out = sum(_part(activity.spikes[name], first, stop).neuron.size for name in outputs)
     return Counts(
         first_sample=first,
         synops=total.synops,
@@ -128,8 +126,8 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
         crossings=total.crossings,
         neurons=np.array([sum(i.size for i in load.neurons.values()) for load in mapping.cores], np.int64),
         effective=total.effective,
-        host_in=total.host_in,
-        host_out=n_out,
+        host_in=_number(activity, {i.name for i in network.inputs}, first, stop),
+        host_out=_number(activity, {output.population for output in network.outputs}, first, stop),
     )
 
 
@@ -153,6 +151,12 @@ def _part(events: Events, first: int, stop: int) -> _Spikes:
     return _Spikes(start.astype(np.int64), events.neuron[low:high])
 
 
+def _number(activity: Activity, names: set[str], first: int, stop: int) -> int:
+    """Return the spikes of some populations in samples ``first`` to ``stop``."""
+    bounds = [np.searchsorted(activity.spikes[name].sample, [first, stop]) for name in names]
+    return sum(int(high - low) for low, high in bounds)
+
+
 class _Sums:
     """Sums over populations that grow while each population's spikes are added."""
 
@@ -162,7 +166,7 @@ class _Sums:
         self.fired, self.messages_in, self.messages_out, self.crossings = (np.zeros(shape, np.int64) for _ in range(4))
         self.hops_ew = np.zeros(shape, np.int64) if meshed else None
         self.hops_ns = np.zeros(shape, np.int64) if meshed else None
-        self.effective = self.host_in = 0
+        self.effective = 0
 
     def add(self, fan: FanOut, spikes: _Spikes) -> None:
         """Add what the spikes of one population cause, at their destinations and at their origin."""
@@ -172,9 +176,7 @@ class _Sums:
             here = self.synops.setdefault(fmt, np.zeros(self.shape, np.int64))
             here[..., there] += self._at_destination(spikes, reads)
         self.effective += int(fan.effective[spikes.neuron].sum())
-        if fan.core is None:
-            self.host_in += spikes.neuron.size
-        else:
+        if fan.core is not None:
             self._add_origin(fan, fan.core, spikes)
 
     def _add_origin(self, fan: FanOut, core: NDArray[np.int32], spikes: _Spikes) -> None:

@@ -10,15 +10,20 @@ from typing import Any
 
 from neurodeploy.errors import MissingPackageError
 from neurodeploy.estimate.record import Cost
+from neurodeploy.report.compare import Comparison, Gate, compare_reports, load_gate
 from neurodeploy.report.facts import file_hashes, network_facts, raster_facts, versions
 from neurodeploy.report.record import SCHEMA, checked, load_report
 from neurodeploy.report.text import as_markdown, as_text, cost_sections, headline, sections, target_line
 
 __all__ = [
     "SCHEMA",
+    "Comparison",
+    "Gate",
     "chips_summary",
+    "compare_reports",
     "file_hashes",
     "html_report",
+    "load_gate",
     "load_report",
     "make_report",
     "markdown_report",

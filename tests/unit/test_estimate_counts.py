@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.estimate import count
 from neurodeploy.mapping import map_network
-from neurodeploy.mapping.record import Mapping
+from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -269,6 +270,26 @@ def test_messages_between_chips_are_crossings_without_hops() -> None:
     check(network, mapping, activity)
     (counts,) = count(network, mapping, activity)
     assert counts.crossings.any()
+
+
+def test_relay_neurons_send_on_what_the_host_hands_them() -> None:
+    network = layered(1, 0.3, delay=0)
+    mapping = map_network(network, small_cores("loihi1", 7))
+    relay = CoreLoad(
+        **{"chip": 0, "core": 127, "tile": 31, "x": 7, "y": 3, "neurons": {"in": np.arange(25)}},
+        **{"words": {}, "formats": {}, "weight_bits": {}, "stored": {}, "used": {"neurons": 25}},
+    )
+    relayed = replace(mapping, cores=(*mapping.cores, relay), sizes={"in": 25, **mapping.sizes}, inputs="relay")
+    activity = run(network, mapping, 2)
+    check(network, relayed, activity)
+    (with_host,), (counts,) = count(network, mapping, activity), count(network, relayed, activity)
+    sent = len(activity.spikes["in"])
+    last = len(mapping.cores)
+    assert counts.fired[..., last].sum() == sent == counts.host_in == with_host.host_in
+    assert counts.updated[..., last].sum() == sent
+    assert np.array_equal(counts.updated[..., :last], with_host.updated)
+    assert counts.messages_out[..., last].sum() > 0
+    assert with_host.messages_out.sum() == counts.messages_out.sum() - counts.messages_out[..., last].sum()
 
 
 def test_stored_zeros_of_a_dense_process_are_read_and_charged() -> None:
