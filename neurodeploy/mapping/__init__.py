@@ -7,6 +7,7 @@ synaptic memory: ``formats.py`` and ``shared.py``; what a part takes: ``parts.py
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Sizes
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ def map_network(
     placement: str = "traffic",
     store_zeros: bool = False,
     activity: Activity | None = None,
+    cores: Sizes[str, int] | None = None,
 ) -> Mapping:
     """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
 
@@ -82,19 +84,21 @@ def map_network(
         placement: ``order`` fills cores in order, ``traffic`` brings parts close to those that they talk to.
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
+        cores: smallest number of cores by layer, where the limits alone would give fewer.
 
     Raises:
         FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
-        UsageError: for an unknown split or placement.
+        UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
     """
     _check_names(split, placement, chip)
+    _check_sizes(network, cores or {})
     if chip.recurrent_core is not None:
         return map_recurrent(network, chip)
     if chip.layer_core:
         return map_layers(network, chip)
     spikes = None if activity is None else spike_counts(network, activity)
     layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split)
-    at_least: dict[str, int] = {}
+    at_least = dict(cores or {})
     while True:
         cuts = cut_populations(layers, SPLITS[split], at_least)
         at = spots(layers, cuts, placement)
@@ -166,3 +170,12 @@ def _check_names(split: str, placement: str, chip: Chip) -> None:
         raise UsageError(
             f"map: split 'slayer2loihi' is one for Loihi 1, chip '{chip.name}' has no format for it; use equal"
         )
+
+
+def _check_sizes(network: Network, cores: Sizes[str, int]) -> None:
+    names = [p.name for p in network.populations]
+    for name, n in cores.items():
+        if name not in names:
+            raise UsageError(f"map: cores for layer '{name}', which is not known; known layers: {', '.join(names)}")
+        if not 1 <= n <= network.sizes[name]:
+            raise UsageError(f"map: {n} cores for layer '{name}' of {network.sizes[name]} neurons; give 1 to that many")

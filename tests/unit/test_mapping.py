@@ -373,3 +373,21 @@ def test_two_populations_in_a_loop_are_cut_until_both_fit(split: str) -> None:
         map_network(network, limited(load_chip("loihi1"), output_axons=3), split=split)
     mapping = map_network(network, limited(load_chip("loihi1"), output_axons=8), split=split)
     assert all(load.used["output_axons"] <= 8 for load in mapping.cores)
+
+
+def test_layer_takes_the_cores_that_were_asked_for() -> None:
+    mapping = map_network(chain(ones(12, 4), ones(3, 12)), load_chip("loihi2"), cores={"p1": 3}, split="equal")
+    assert [load.used["neurons"] for load in mapping.cores] == [4, 4, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("cores", "message"),
+    [
+        ({"p9": 2}, "layer 'p9', which is not known; known layers: p1"),
+        ({"p1": 0}, "0 cores"),
+        ({"p1": 13}, "give 1 to"),
+    ],
+)
+def test_impossible_number_of_cores_is_refused(cores: dict[str, int], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        map_network(chain(ones(12, 4)), load_chip("loihi2"), cores=cores)

@@ -1,0 +1,95 @@
+"""The network as it lies on the chip: one population a core, one projection a pair of cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.mapping.synapses import Matrix, matrix_of
+from neurodeploy.network import Dense, Network, NeuronModel, Output, Population, Projection, Sparse, Synapses
+
+
+def per_core(network: Network, mapping: Mapping) -> Network:
+    """Return the network with each population replaced by its parts, named ``population@index of the core``.
+
+    Parts keep the order of the neurons. Every synapse appears once, between the parts that hold its two neurons; weights
+    of 0 and masks are left out. It computes the same spikes, except where a projection has a negative weight exponent:
+    its sum is then rounded for each source part.
+    """
+    members = {
+        name: [(f"{name}@{i}", load.neurons[name]) for i, load in enumerate(mapping.cores) if name in load.neurons]
+        for name in mapping.sizes
+    }
+    members |= {i.name: [(i.name, np.arange(i.size, dtype=np.int32))] for i in network.inputs}
+    return replace(
+        network,
+        populations=tuple(_part(p, name, held) for p in network.populations for name, held in members[p.name]),
+        projections=tuple(q for p in network.projections for q in _blocks(p, members)),
+        outputs=tuple(
+            Output(name=f"{o.name}@{name.rpartition('@')[2]}", population=name, decoding=o.decoding)
+            for o in network.outputs
+            for name, _ in members[o.population]
+        ),
+    )
+
+
+def _part(population: Population, name: str, held: NDArray[np.int32]) -> Population:
+    model = _model_of(population.model, held)
+    return Population(name=name, shape=(held.size,), model=model, first_step=population.first_step)
+
+
+def _model_of(model: NeuronModel, held: NDArray[np.int32]) -> NeuronModel:
+    values: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(model)}
+    own = {name: value if isinstance(value, int) else value.ravel()[held] for name, value in values.items()}
+    return type(model)(**own)
+
+
+def _blocks(projection: Projection, members: dict[str, list[tuple[str, NDArray[np.int32]]]]) -> Iterator[Projection]:
+    """Give the part of a projection between each two parts that share a synapse."""
+    matrix = matrix_of(projection)
+    for source, sources in members[projection.source]:
+        from_here = _position(sources, matrix.n_source)
+        for target, targets in members[projection.target]:
+            to_here = _position(targets, matrix.n_target)
+            chosen = (from_here[matrix.source] >= 0) & (to_here[matrix.target] >= 0)
+            if chosen.any():
+                block = Matrix(
+                    from_here[matrix.source[chosen]], to_here[matrix.target[chosen]], matrix.weight[chosen],
+                    sources.size, targets.size,
+                )  # fmt: skip
+                synapses, delay = _synapses(projection, block, sources, targets)
+                yield replace(
+                    projection,
+                    name=f"{projection.name}: {source} to {target}",
+                    source=source,
+                    target=target,
+                    synapses=synapses,
+                    delay=delay,
+                    mask=None,
+                )
+
+
+def _position(held: NDArray[np.int32], n: int) -> NDArray[np.int32]:
+    """Return the place of each neuron among the held ones, -1 for others."""
+    position = np.full(n, -1, np.int32)
+    position[held] = np.arange(held.size, dtype=np.int32)
+    return position
+
+
+def _synapses(
+    projection: Projection, block: Matrix, sources: NDArray[np.int32], targets: NDArray[np.int32]
+) -> tuple[Synapses, int | NDArray[np.int32]]:
+    """Return the synapses of a block with their delay: stored by source, or a matrix where each has its own delay."""
+    delay = projection.delay
+    if not isinstance(delay, int) and delay.ndim == 2:
+        weights = np.zeros((block.n_target, block.n_source), np.int16)
+        weights[block.target, block.source] = block.weight
+        return Dense(weights=weights), delay[np.ix_(targets, sources)]
+    start = np.concatenate([[0], np.cumsum(np.bincount(block.source, minlength=block.n_source))])
+    sparse = Sparse(n_target=block.n_target, start=start, target=block.target, weights=block.weight)
+    return sparse, delay if isinstance(delay, int) else delay[sources]
