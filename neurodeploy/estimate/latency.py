@@ -92,7 +92,7 @@ def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -
     receive = counts.messages_in * clock.price("message_in", int(counts.messages_in.sum()))
     for fmt, amount in counts.synops.items():
         receive = receive + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
-    barrier = _barrier(clock, mapping)
+    barrier = _barrier(clock, mapping, counts)
     time = np.maximum(send.max(axis=2), receive.max(axis=2)) + barrier
     return Steps(time, (send, receive), (fixed, np.zeros_like(fixed)), barrier)
 
@@ -103,7 +103,7 @@ def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network
     for fmt, amount in counts.synops.items():
         synapses = synapses + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
     fixed = _passes(clock.times, mapping, network) * clock.price("neuron_update", counts.accessed)
-    barrier = _barrier(clock, mapping)
+    barrier = _barrier(clock, mapping, counts)
     time = np.maximum(synapses.max(axis=2), max(float(fixed.max()), barrier))
     if clock.level == 2 and clock.times.step_observed is not None:
         time = np.maximum(time, clock.of(clock.times.step_observed, "step_observed", 1))
@@ -120,14 +120,20 @@ _RESOURCES: dict[str, tuple[Resource, Resource]] = {
 }
 
 
-def _barrier(clock: _Clock, mapping: Mapping) -> float:
-    """Return the time of the barrier: the last row whose number of tiles is in use, as in SANA-FE 2.2.9."""
-    if mapping.n_chips > 1 and clock.times.barrier_multichip is not None:
-        return clock.price("barrier_multichip", 1)
+def _barrier(clock: _Clock, mapping: Mapping, counts: Counts) -> float:
+    """Return the time of the barrier: the last row whose number of tiles is in use, as in SANA-FE 2.2.9.
+
+    Over several chips it is a time of its own; without it that of one chip is taken and the lack is named.
+    """
+    steps = counts.fired.shape[0] * counts.fired.shape[1]
+    if mapping.n_chips > 1:
+        over_chips = clock.price("barrier_multichip", steps)
+        if clock.times.barrier_multichip is not None:
+            return over_chips
     tiles = mapping.n_tiles or 1
     rows = clock.times.barrier
     row = next((row for row in reversed(rows) if row.tiles <= tiles), rows[0] if rows else None)
-    return clock.of(row.time if row else None, "barrier", 1)
+    return clock.of(row.time if row else None, "barrier", steps)
 
 
 def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:

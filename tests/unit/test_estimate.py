@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -318,6 +319,19 @@ class TestLatencyByHand:
         latency = estimate(network, small_mapping(network, chip), activity).latency
         assert [item.component for item in latency.unpriced] == ["spike_out"]
         assert "latency.spike_out is not in hardware/loihi1.toml" in latency.unpriced[0].reason
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_barrier_over_several_chips_is_a_time_of_its_own_or_named_as_missing(self, known: bool) -> None:
+        network = small_network()
+        chip = load_chip("loihi1") if known else changed(load_chip("loihi1"), "latency", barrier_multichip=None)
+        mapping = small_mapping(network, chip)
+        away = replace(mapping, cores=(*mapping.cores[:2], replace(mapping.cores[2], chip=1)))
+        cost = estimate(network, away, small_activity(network))
+        assert cost.counts["chip_crossing"] == 2
+        assert "chip_crossing" in [item.component for item in cost.energy.unpriced]
+        barrier = 15250.0 if known else 1000.0
+        assert cost.latency.trace.step_s[1] == pytest.approx((54.5 + barrier) * NS)
+        assert [item.component for item in cost.latency.unpriced] == ([] if known else ["barrier_multichip"])
 
     def test_real_time_pads_each_step_to_the_period(self, loihi1) -> None:
         cost = estimate(*loihi1, step_period_s=1e-3)
