@@ -19,8 +19,10 @@ Grades, from strong to weak:
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -59,11 +61,20 @@ class _Table(BaseModel):
         return data
 
 
+def _no_price(unit: str) -> str:
+    if unit in _SI:
+        raise ValueError(f"unit '{unit}' does not belong here: this is a number of things")
+    return unit
+
+
+CountUnit = Annotated[str, AfterValidator(_no_price)]
+
+
 class Count(_Table):
     """A whole number of at least 1 with its unit, source and grade."""
 
     value: Annotated[int, Field(ge=1)]
-    unit: str
+    unit: CountUnit
     source: str
     grade: Grade
 
@@ -72,7 +83,7 @@ class Counts(_Table):
     """A list of whole numbers of at least 0 with unit, source and grade."""
 
     value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple), Field(min_length=1)]
-    unit: str
+    unit: CountUnit
     source: str
     grade: Grade
 
@@ -145,6 +156,21 @@ class About(_Table):
     """What its neurons or formats cannot do, in words, for the fit report."""
 
 
+RULE_NEEDS = {
+    "nxtf-sparse": ("header_bits", "index_bits", "list_max"),
+    "nxtf-runlength": ("header_bits", "index_bits", "skip_bits", "list_max"),
+    "nxtf-dense": ("header_bits", "index_bits", "list_max"),
+    "lava-fc": ("header_bits", "index_bits"),
+    "lava-conv": ("header_bits",),
+    "indexed": ("index_bits",),
+    "crossbar": ("row_bits",),
+    "matrix": (),
+    "slayer2loihi": (),
+    "pow2-conv": (),
+}
+"""Rules of synapse formats and the numbers that each needs."""
+
+
 class System(_Table):
     """How many chips the target has; ``board`` is the board's name."""
 
@@ -175,6 +201,17 @@ class Cores(_Table):
     """Cores that one neuron can send to."""
     weight_values: Count | None = None
     """Different weights, other than 0, that one neuron can receive."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Cores:
+        if self.mesh is None or self.per_tile is None:
+            return self
+        if len(self.mesh.value) != 2:
+            raise ValueError(f"mesh must be [width, height], got {list(self.mesh.value)}")
+        places = self.mesh.value[0] * self.mesh.value[1] * self.per_tile.value
+        if places < self.count.value:
+            raise ValueError(f"count is {self.count.value}, but mesh and per_tile give places for {places} cores only")
+        return self
 
     @property
     def limits(self) -> dict[str, int]:
@@ -212,10 +249,16 @@ class Axons(_Table):
     """Axon map entries of a neuron, however many cores it reaches."""
 
 
+def _rising(counts: Counts) -> Counts:
+    if list(counts.value) != sorted(set(counts.value)) or counts.value[0] < 1:
+        raise ValueError(f"must rise and start at 1 or more, got {list(counts.value)}")
+    return counts
+
+
 class Weights(_Table):
     """Widths that a stored weight can have."""
 
-    bits: Counts
+    bits: Annotated[Counts, AfterValidator(_rising)]
     """Stored widths, sign included, in rising order; a width between two of them is stored as the larger one."""
     shared_sign: bool = False
     """Whether a list of one sign drops the sign bit."""
@@ -248,6 +291,19 @@ class SynapseFormat(_Table):
     """Synapses of one list entry."""
     axon_words_max: Count | None = None
     """Words of one axon."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> SynapseFormat:
+        if self.rule not in RULE_NEEDS:
+            raise ValueError(f"rule '{self.rule}' is not known; known rules: {', '.join(RULE_NEEDS)}")
+        missing = [name for name in RULE_NEEDS[self.rule] if getattr(self, name) is None]
+        if missing:
+            raise ValueError(f"rule '{self.rule}' needs {missing[0]}")
+        for name in ("index_bits", "skip_bits"):
+            band = getattr(self, name)
+            if band is not None and (len(band.value) != 2 or band.value[0] > band.value[1]):
+                raise ValueError(f"{name} must be [smallest, largest], got {list(band.value)}")
+        return self
 
 
 class Energy(_Table):
@@ -404,13 +460,26 @@ class Chip(_Table):
         return next(f for f in self.synapse_format if f.name == name)
 
 
+FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
+"""Environment variable with folders of further chip files, separated as in PATH."""
+ENTRY_POINTS = "neurodeploy.chips"
+"""Entry point group under which a package offers a folder of chip files: a ``Path`` or a text, or a function of none."""
+
+
+def chip_folders() -> list[Path]:
+    """Return the folders with chip files: those that came with neurodeploy, the user's, and those of other packages."""
+    given = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    offered = [point.load() for point in entry_points(group=ENTRY_POINTS)]
+    return [resource_dir("hardware"), *given, *(Path(folder() if callable(folder) else folder) for folder in offered)]
+
+
 def chip_names() -> list[str]:
-    """Return the names of the chips that come with neurodeploy, sorted."""
-    return sorted(path.stem for path in resource_dir("hardware").glob("*.toml"))
+    """Return the names of all chips in ``chip_folders``, sorted."""
+    return sorted({path.stem for folder in chip_folders() for path in folder.glob("*.toml")})
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
-    """Return a chip that comes with neurodeploy, by name, or one from a user's ``.toml`` file.
+    """Return a chip by name, from the first of ``chip_folders`` that has it, or one from a ``.toml`` file.
 
     Raises:
         ChipError: for a name that is not known, a file that cannot be read, or one that breaks the schema; the message
@@ -418,13 +487,41 @@ def load_chip(name_or_path: str | Path) -> Chip:
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
-        path = resource_dir("hardware") / f"{name_or_path}.toml"
-        if not path.is_file():
-            raise ChipError(
-                f"chip: '{name_or_path}' is not known; known chips: {', '.join(chip_names())}; or give a .toml file"
-            )
-    data = _read(path, ())
-    return _checked(data, path)
+        path = _found(str(name_or_path))
+    return _checked(_read(path, ()), path)
+
+
+def _found(name: str) -> Path:
+    shipped = resource_dir("hardware") / f"{name}.toml"
+    if shipped.is_file():
+        return shipped
+    found = [folder / f"{name}.toml" for folder in chip_folders() if (folder / f"{name}.toml").is_file()]
+    if not found:
+        raise ChipError(
+            f"chip: '{name}' is not known; known chips: {', '.join(chip_names())}; or give a .toml file, or a folder of "
+            f"them in {FOLDERS_VARIABLE}"
+        )
+    return found[0]
+
+
+def new_chip_text(name: str, base: str = "loihi2") -> str:
+    """Return the text of a chip file that extends another one, to be filled in.
+
+    Raises:
+        ChipError: if ``base`` is not known.
+    """
+    load_chip(base)
+    return f"""# Every number is a table with unit, source and grade (measured, calibrated, pre-silicon, published, guess).
+# Leave out what is unknown. Tables given here replace those of the chip that this one extends.
+extends = "{base}"
+
+[chip]
+name = "{name}"
+title = "{name}"
+
+# [cores]
+# synapse_words = {{ value = 16000, unit = "words", source = "where it stands", grade = "guess" }}
+"""
 
 
 def chip_from_dict(data: Mapping[str, Any]) -> Chip:
@@ -466,8 +563,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return data
     beside = path.parent / f"{base}.toml"
-    base_path = beside if beside.is_file() else resource_dir("hardware") / f"{base}.toml"
-    return _merged(_read(base_path, (*seen, path)), data)
+    return _merged(_read(beside if beside.is_file() else _found(str(base)), (*seen, path)), data)
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

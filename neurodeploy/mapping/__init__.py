@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from neurodeploy.activity import Activity
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.errors import UsageError
+from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.assemble import PLACEMENTS, assembled, crowded, spots
 from neurodeploy.mapping.compiler import compiler_cut
 from neurodeploy.mapping.cutting import CutOne, cut_populations
@@ -27,7 +27,7 @@ from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_map
 from neurodeploy.mapping.slayer import slayer2loihi_cut
 from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
-from neurodeploy.network import Network
+from neurodeploy.network import Network, n_nonzero
 
 __all__ = [
     "PLACEMENTS",
@@ -92,6 +92,7 @@ def map_network(
     """
     _check_names(split, placement, chip)
     _check_sizes(network, cores or {})
+    _check_mappable(network, chip)
     if chip.recurrent_core is not None:
         return map_recurrent(network, chip)
     if chip.layer_core:
@@ -179,3 +180,18 @@ def _check_sizes(network: Network, cores: Sizes[str, int]) -> None:
             raise UsageError(f"map: cores for layer '{name}', which is not known; known layers: {', '.join(names)}")
         if not 1 <= n <= network.sizes[name]:
             raise UsageError(f"map: {n} cores for layer '{name}' of {network.sizes[name]} neurons; give 1 to that many")
+
+
+def _check_mappable(network: Network, chip: Chip) -> None:
+    """Refuse a chip without a synapse format, and a layer whose incoming weights are all 0."""
+    if not chip.synapse_format:
+        raise ChipError(
+            f"chip: {chip.source_file}: synapse_format is not there, so nothing can be mapped to chip '{chip.name}'; add one"
+        )
+    for population in network.populations:
+        into = network.into(population.name)
+        if into and not any(n_nonzero(p) for p in into):
+            raise FitError(
+                f"map: layer '{population.name}' receives no synapse: all weights of {', '.join(p.name for p in into)} are "
+                "0; check the export, or take the layer out"
+            )

@@ -1,11 +1,13 @@
 """Chip files: what they must hold, and the error for everything else."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from neurodeploy.chip import chip_from_dict, chip_names, load_chip
+from neurodeploy.chip import RULE_NEEDS, chip_from_dict, chip_names, load_chip, new_chip_text
 from neurodeploy.errors import ChipError
+from neurodeploy.mapping.formats import LIST_RULES
 
 NUMBER = 'unit = "cores", source = "here", grade = "guess"'
 SMALL = f"""
@@ -123,6 +125,64 @@ def test_extending_file_changes_only_what_it_holds(tmp_path: Path) -> None:
 def test_file_that_extends_itself_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ChipError, match="leads back to itself"):
         load_chip(written(tmp_path, 'extends = "tiny"\n'))
+
+
+FORMAT = """
+[[synapse_format]]
+name = "list"
+rule = "indexed"
+index_bits = { value = [4, 8], unit = "bits", source = "here", grade = "guess" }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"indexed"', '"lists"', r"synapse_format\.0: rule 'lists' is not known; known rules: nxtf-sparse"),
+        ('"indexed"', '"crossbar"', r"synapse_format\.0: rule 'crossbar' needs row_bits"),
+        ("[4, 8]", "[8, 4]", r"index_bits must be \[smallest, largest\], got \[8, 4\]"),
+        ("[4, 8]", "[4, -8]", r"synapse_format\.0\.index_bits\.value\.1"),
+        ("value = [8], unit", "value = [8, 4], unit", r"weights\.bits: must rise and start at 1 or more, got \[8, 4\]"),
+        ('value = 4, unit = "cores"', 'value = 4, unit = "pJ"', r"cores\.count\.unit: unit 'pJ' does not belong here"),
+    ],
+)
+def test_contradictory_file_names_file_and_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = SMALL + FORMAT
+    assert load_chip(written(tmp_path, text)).synapse_format[0].rule == "indexed"
+    path = written(tmp_path, text.replace(old, new))
+    with pytest.raises(ChipError, match=message) as caught:
+        load_chip(path)
+    assert str(path) in str(caught.value)
+
+
+def test_more_cores_than_the_mesh_has_places_is_refused(tmp_path: Path) -> None:
+    mesh = f"per_tile = {{ value = 1, {NUMBER} }}\nmesh = {{ value = [1, 3], {NUMBER} }}\n[weights]"
+    with pytest.raises(ChipError, match="count is 4, but mesh and per_tile give places for 3 cores only"):
+        load_chip(written(tmp_path, SMALL.replace("[weights]", mesh)))
+
+
+def test_folder_of_the_user_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, SMALL)
+    monkeypatch.setenv("NEURODEPLOY_CHIPS", str(tmp_path))
+    assert "tiny" in chip_names()
+    assert load_chip("tiny").n_cores == 4
+
+
+def test_folder_of_a_package_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, SMALL)
+    point = SimpleNamespace(load=lambda: tmp_path)
+    monkeypatch.setattr("neurodeploy.chip.entry_points", lambda group: [point] if group == "neurodeploy.chips" else [])
+    assert load_chip("tiny").n_cores == 4
+
+
+def test_new_chip_file_is_one_that_loads(tmp_path: Path) -> None:
+    chip = load_chip(written(tmp_path, new_chip_text("mine", "loihi1"), "mine.toml"))
+    assert chip.name == "mine"
+    assert chip.cores == load_chip("loihi1").cores
+
+
+def test_rules_of_the_schema_are_those_of_the_formats() -> None:
+    assert set(LIST_RULES) | {"lava-conv", "pow2-conv"} == set(RULE_NEEDS)
 
 
 def test_dumped_chip_is_read_back_equal() -> None:

@@ -126,8 +126,15 @@ def test_unknown_split_lists_the_known_ones() -> None:
         map_network(chain(ones(1, 1)), load_chip("loihi1"), split="best")
 
 
-def test_layer_without_synapses_takes_a_core_and_no_words() -> None:
-    mapping = map_network(chain(ones(3, 2, 0)), load_chip("loihi2"))
+def test_layer_whose_weights_are_all_zero_is_refused() -> None:
+    with pytest.raises(FitError, match=r"layer 'p2' receives no synapse: all weights of w2 are 0"):
+        map_network(chain(ones(3, 2), ones(3, 3, 0)), load_chip("loihi2"))
+
+
+def test_layer_driven_by_its_bias_takes_a_core_and_no_words() -> None:
+    network = chain(ones(3, 2))
+    silent = Network(inputs=network.inputs, populations=network.populations, outputs=network.outputs, projections=())
+    mapping = map_network(silent, load_chip("loihi2"))
     assert mapping.synaptic_bytes == 0
     assert mapping.cores[0].used["neurons"] == 3
 
