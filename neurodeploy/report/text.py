@@ -169,11 +169,11 @@ def _static_section(cost: Cost) -> Section:
 
 
 def _opinions_section(cost: Cost) -> Section:
-    rows = [("prices", "dynamic energy per sample", "grade")]
-    opinions = [cost.energy, *cost.second_opinions]
-    rows += [
-        (o.prices, band(o.total_j, "J"), o.total_j.grade) for o in opinions if o is not None and o.total_j is not None
-    ]
+    rows = [("prices", "dynamic energy per sample", "grade", "events without a price")]
+    for o in (cost.energy, *cost.second_opinions):
+        if o is not None and o.total_j is not None:
+            without = ", ".join(component_name(item.component) for item in o.unpriced)
+            rows.append((o.prices, band(o.total_j, "J"), o.total_j.grade, without or "-"))
     notes = [note for o in cost.second_opinions for note in o.notes]
     return Section(f"{cost.chip_title}: the same counts at other prices", rows, notes)
 
