@@ -22,7 +22,7 @@ from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network
 from neurodeploy.simulate import kernels as k
 from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels
-from neurodeploy.simulate.plan import Plan, compile_network
+from neurodeploy.simulate.plan import Plan, aligned, compile_network
 
 _PART = 256
 """Samples that one call of the compiled loop runs, at most."""
@@ -193,16 +193,16 @@ class _Work:
         n, n_counted = plan.n_states, plan.n_states if label is not None else 0
         self.spikes = np.empty(_FIRST_SPIKES, np.int32)
         self.state = (
-            np.zeros(plan.n_sums, np.int32),
-            np.zeros(n, np.int32),
-            np.zeros(n, np.int32),
+            aligned(plan.n_sums, np.int32),
+            aligned(n, np.int32),
+            aligned(n, np.int32),
             np.zeros(n // k.PAD, np.bool_),
             np.zeros(plan.n_flags, np.uint8),
         )
         label = np.zeros(0, np.int32) if label is None else label
         self.counting = (n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(n_labels, np.int64))
         self.work = (
-            np.zeros(int(plan.populations[:, k.P_PADDED].max()), np.int32),
+            aligned(int(plan.populations[:, k.P_PADDED].max()), np.int32),
             np.zeros(plan.max_size, np.int64),
             *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
         )

@@ -24,10 +24,11 @@ from neurodeploy.simulate.vector import (
     prefetch,
     update_each,
     update_equal,
+    update_fitting,
 )
 
 # Columns of the table of populations.
-P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P_WRAPS, P_COLUMNS = range(11)
+P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P_WRAPS, P_FITS, P_COLUMNS = range(12)
 # Columns of the table of projections (one row a wire).
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
@@ -220,7 +221,7 @@ def _update(
         table[p, P_BIASED],
         table[p, P_WRAPS],
     )
-    counted, vector = counting[0], table[p, P_VECTOR]
+    counted, vector, fits = counting[0], table[p, P_VECTOR], table[p, P_FITS] != 0
     own = (scalars[p, 0], scalars[p, 1], scalars[p, 2], scalars[p, 3])
     base = table[p, P_ACC] + _row(t, table[p, P_ROWS]) * padded
     n, overs = begin, np.int64(0)
@@ -237,7 +238,7 @@ def _update(
             continue
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
-            fired, over, after, before = _update_64(at, vector, i, min(stop, i + PAD), base, own, each, state)
+            fired, over, after, before = _update_64(at, vector, fits, i, min(stop, i + PAD), base, own, each, state)
             if size - i < PAD:
                 inside = (np.uint64(1) << np.uint64(size - i)) - np.uint64(1)
                 fired, before = fired & inside, before & inside
@@ -260,7 +261,9 @@ def _row(t: Any, rows: Any) -> Any:
 
 
 @_jit
-def _update_64(at: Any, vector: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any) -> Any:
+def _update_64(
+    at: Any, vector: Any, fits: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any
+) -> Any:
     """Update neurons ``first`` to ``stop`` and the padding up to 16; return four masks of 64 bits as ``vector.py`` does."""
     acc, u, v = state[0], state[1], state[2]
     fired, over, after, before = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
@@ -268,6 +271,8 @@ def _update_64(at: Any, vector: Any, first: Any, stop: Any, base: Any, scalars: 
     for i in range(first, stop, 16):
         if vector >= 0:
             done = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
+        elif fits:
+            done = update_fitting(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
         else:
             done = update_equal(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
         place = np.uint64(i - first)

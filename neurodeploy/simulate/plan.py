@@ -28,6 +28,7 @@ from neurodeploy.network import (
     Population,
     Projection,
     Sparse,
+    Synapses,
 )
 from neurodeploy.simulate import kernels as k
 
@@ -92,9 +93,12 @@ class _Store:
         return at
 
     def joined(self) -> NDArray[Any]:
-        """Return all parts as one read-only array; a single part is not copied."""
-        whole = self.parts[0] if len(self.parts) == 1 else np.concatenate([np.zeros(0, self.dtype), *self.parts])
-        whole = whole.view()
+        """Return all parts as one read-only array; a single large part is not copied."""
+        if len(self.parts) == 1 and self.size > 2**20:
+            whole = self.parts[0].view()
+        else:
+            whole = aligned(self.size, self.dtype)
+            np.concatenate([np.zeros(0, self.dtype), *self.parts], out=whole)
         whole.setflags(write=False)
         self.parts = []
         return whole
@@ -158,6 +162,13 @@ def compile_network(network: Network) -> Plan:
     )
 
 
+def aligned(size: int, dtype: type[np.generic]) -> NDArray[Any]:
+    """Return an array of zeros that begins at a cache line, so that no vector lies across two."""
+    raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
+    begin = -raw.ctypes.data % 64
+    return raw[begin : begin + size * np.dtype(dtype).itemsize].view(dtype)
+
+
 def padded(size: int) -> int:
     """Return the size rounded up to a multiple of ``kernels.PAD``."""
     return -(-size // k.PAD) * k.PAD
@@ -209,6 +220,7 @@ def _population_tables(
         row[k.P_FIRST], row[k.P_ROWS], row[k.P_ACC] = population.first_step, rows[name], n_acc
         row[k.P_VECTOR], row[k.P_PERM] = -1, order.add(orders[name]) if name in orders else -1
         row[k.P_BIASED], row[k.P_WRAPS] = np.any(parameters[3]), name in wraps
+        row[k.P_FITS] = name not in wraps and current_fits(network, population)
         if all(p.size == 1 for p in parameters):
             scalar[:] = [p[0] for p in parameters]
         else:
@@ -228,6 +240,31 @@ def _parameters(population: Population) -> list[NDArray[np.int32]]:
     limit = np.ravel(model.threshold).astype(np.int32) << STATE_SHIFT if isinstance(model, Cuba) else np.array([_NEVER])
     keep = [DECAY_ONE - np.ravel(decay).astype(np.int32) for decay in (model.current_decay, model.voltage_decay)]
     return [*keep, limit, np.ravel(model.bias).astype(np.int32)]
+
+
+def current_fits(network: Network, population: Population) -> bool:
+    """Return whether no input at all can drive a current of the population to ``+-2**23``.
+
+    With input of at most ``A`` in each step and decay ``d``, the size of a current stays at or below ``64 * A * 4096 / d``.
+    """
+    most = np.zeros(population.size, np.int64)
+    for projection in network.into(population.name):
+        # A sum that is shifted right may be rounded down by one for each delay in it.
+        rounding = 1 + projection.max_delay if projection.weight_exponent < 0 else 0
+        most += (_sizes(projection.synapses) << max(projection.weight_exponent, 0)) + rounding
+    decay = int(np.min(population.model.current_decay))
+    return int(most.max()) * 64 * DECAY_ONE < STATE_LIMIT * decay
+
+
+def _sizes(synapses: Synapses) -> NDArray[np.int64]:
+    """Return the sum of the sizes of all weights into each target; for a convolution at most that of its largest kernel."""
+    if isinstance(synapses, Dense):
+        dense: NDArray[np.int64] = np.abs(synapses.weights).sum(axis=1, dtype=np.int64)
+        return dense
+    if isinstance(synapses, Sparse):
+        sizes = np.abs(synapses.weights).astype(np.float64)
+        return np.bincount(synapses.target, sizes, synapses.n_target).astype(np.int64)
+    return np.full(int(np.prod(synapses.output_shape)), _largest_sum(synapses))
 
 
 def _wires(tables: _Tables, projection: Projection, ends: _Ends) -> Iterator[list[int]]:

@@ -105,8 +105,11 @@ def _add_tile_64(
     return _tile_signature(acc, weights, offsets), build
 
 
-def _step_16(builder: Any, at: Any, states: Any, parameters: Any) -> Any:
-    """Update 16 neurons in place; return four masks of 16 bits: fired, overflow, not at rest after, not at rest before."""
+def _step_16(builder: Any, at: Any, states: Any, parameters: Any, fits: bool = False) -> Any:
+    """Update 16 neurons in place; return four masks of 16 bits: fired, overflow, not at rest after, not at rest before.
+
+    ``fits`` leaves out what is only needed where a current can leave 24 bits.
+    """
 
     def number(n: int) -> Any:
         return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
@@ -116,28 +119,35 @@ def _step_16(builder: Any, at: Any, states: Any, parameters: Any) -> Any:
     keep_u, keep_v, limit, bias = parameters
     driven = builder.or_(builder.or_(a, bias), builder.or_(u, v))
     old, new = _decayed(builder, u, keep_u, number), builder.shl(a, number(6))
-    total = builder.add(old, new)
-    carry = builder.and_(builder.xor(old, total), builder.xor(new, total))
-    over = builder.icmp_signed("<", carry, number(0))
-    outside = builder.icmp_unsigned(">", builder.add(total, number(2**23 - 1)), number(2**24 - 2))
-    far = builder.icmp_unsigned(">=", builder.add(a, number(2**25)), number(2**26))
-    over = builder.or_(builder.or_(over, outside), far)
-    high, low = (builder.icmp_signed(c, total, number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
-    fold = builder.select(high, number(-(2**24)), builder.select(low, number(2**24), number(0)))
-    u = builder.add(total, fold)
+    u = builder.add(old, new)
+    masks = [None, None]
+    if not fits:
+        masks[1] = _overflow(builder, a, old, new, u, number)
+        high, low = (builder.icmp_signed(c, u, number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
+        fold = builder.select(high, number(-(2**24)), builder.select(low, number(2**24), number(0)))
+        u = builder.add(u, fold)
     v = builder.add(builder.add(_decayed(builder, v, keep_v, number), u), bias)
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
         v = builder.select(builder.icmp_signed(comparison, v, number(end)), number(end), v)
-    fired = builder.icmp_signed(">", v, limit)
-    v = builder.select(fired, number(0), v)
+    masks[0] = builder.icmp_signed(">", v, limit)
+    v = builder.select(masks[0], number(0), v)
     for pointer, value in zip(pointers, (number(0), u, v)):
         builder.store(value, pointer).align = 4
-    awake = [builder.icmp_signed("!=", x, number(0)) for x in (builder.or_(u, v), driven)]
-    masks = [builder.zext(builder.bitcast(flag, ir.IntType(_NEURONS)), _I64) for flag in (fired, over, *awake)]
-    result = masks[0]
-    for k, mask in enumerate(masks[1:], 1):
-        result = builder.or_(result, builder.shl(mask, _I64(k * _NEURONS)))
+    masks += [builder.icmp_signed("!=", x, number(0)) for x in (builder.or_(u, v), driven)]
+    result = _I64(0)
+    for k, mask in enumerate(masks):
+        if mask is not None:
+            bits = builder.zext(builder.bitcast(mask, ir.IntType(_NEURONS)), _I64)
+            result = builder.or_(result, builder.shl(bits, _I64(k * _NEURONS)))
     return result
+
+
+def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any, number: Any) -> Any:
+    """Return where ``old + 64 * a`` has a size of 2**23 or more, though ``new`` and ``total`` may have lost high bits."""
+    carry = builder.and_(builder.xor(old, total), builder.xor(new, total))
+    outside = builder.icmp_unsigned(">", builder.add(total, number(2**23 - 1)), number(2**24 - 2))
+    far = builder.icmp_unsigned(">=", builder.add(a, number(2**25)), number(2**26))
+    return builder.or_(builder.or_(builder.icmp_signed("<", carry, number(0)), outside), far)
 
 
 def _decayed(builder: Any, x: Any, keep: Any, number: Any) -> Any:
@@ -158,6 +168,19 @@ def _update_equal(
         states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
         numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
         return _step_16(builder, (args[1], args[4], args[4]), states, numbers)
+
+    return types.uint64(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+
+
+def _update_fitting(
+    _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
+) -> Any:
+    """``update_equal`` for neurons whose current cannot leave 24 bits."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
+        numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
+        return _step_16(builder, (args[1], args[4], args[4]), states, numbers, fits=True)
 
     return types.uint64(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
 
@@ -250,6 +273,7 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 add_tile_128: Any = intrinsic(_add_tile_128)
 add_tile_64: Any = intrinsic(_add_tile_64)
 update_equal: Any = intrinsic(_update_equal)
+update_fitting: Any = intrinsic(_update_fitting)
 update_each: Any = intrinsic(_update_each)
 lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)

@@ -88,6 +88,18 @@ class TestNeuronLoop:
         assert bits[:, 3].all()
         assert not acc.any()
 
+    @pytest.mark.parametrize(("weight", "decay", "exponent", "fits"), [
+        (128, 1024, 0, False), (127, 1024, 0, True), (-128, 1025, 0, True), (4, 1024, 5, False), (-256, 4096, -1, True),
+        (255, 0, 0, False),
+    ])  # fmt: skip
+    def test_overflow_is_only_left_out_where_it_cannot_happen(self, weight, decay, exponent, fits):
+        """256 inputs of size 128 at every step reach 64 * 32768 * 4096 / 1024 = 2**23."""
+        model = Cuba(current_decay=decay, voltage_decay=100, threshold=2**17 - 1)
+        net = network(Dense(weights=np.full((3, 256), weight)), 256, (3,), model, weight_exponent=exponent)
+        assert bool(compile_network(net).populations[0, kernels.P_FITS]) == fits
+        one = assert_same(net, samples(256, 1.0, n_steps=80, n_samples=1))
+        assert fits <= (one.overflow["out"] == 0)
+
     def test_parameters_of_each_neuron(self):
         rng, n = np.random.default_rng(2), 700
         model = Cuba(
