@@ -304,7 +304,7 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     """Return the integer population of a neuron node and the projections into it."""
     own = [(i, c) for i, c in enumerate(parts.connections) if c.target == name]
     node = parts.graph.nodes[name]
-    neuron = _with_currents(float_neuron(node, choices.dt, choices.discretization), own, choices, parts.ledger)
+    neuron = _with_currents(float_neuron(node, choices.dt, choices.discretization), own, parts.ledger)
     parts.ledger.extend(_readings(node, neuron))
     whole = integers(name, neuron, [c.weights for _, c in own], choices.weight_bits)
     parts.ledger.extend(whole.rounded)
@@ -346,24 +346,21 @@ def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
         )
 
 
-def _with_currents(
-    neuron: FloatNeuron, own: list[tuple[int, Connection]], choices: Choices, ledger: list[Approximation]
-) -> FloatNeuron:
+def _with_currents(neuron: FloatNeuron, own: list[tuple[int, Connection]], ledger: list[Approximation]) -> FloatNeuron:
     """Return the neuron with the constant currents of its Affine and Conv nodes in its bias.
 
-    A constant current ``c`` through the current filter settles at ``c/a``; where ``a`` is 1 it is there at once.
+    A constant current ``c`` through the current filter settles at ``c/a``; where ``a`` is 1 it is there at once, else it
+    grows in over the first steps of a sample while the chip's bias is there from the first (nir.md 4.4).
     """
     for _, c in own:
         if c.bias is None:
             continue
         slow = neuron.current_factor < 1 - 1e-9
-        if np.any(slow) and choices.strict:
-            raise NirError(
-                f"nir: node '{c.name}': bias {np.max(np.abs(c.bias)):g} passes the current filter of '{c.target}' and so "
-                "grows in over several steps, while the chip adds a bias at once; move it to v_leak, or pass strict=False"
-            )
         if np.any(neuron.current_factor == 0):
-            raise NirError(f"nir: node '{c.name}': bias into '{c.target}', whose current never decays, has no limit")
+            raise NirError(
+                f"nir: node '{c.name}': bias into '{c.target}', whose current never decays, grows without "
+                "limit; give the current a decay, or move the bias to v_leak"
+            )
         neuron = replace(neuron, bias=neuron.bias + c.bias.reshape(neuron.shape) * neuron.gain / neuron.current_factor)
         if np.any(slow):
             ledger.append(

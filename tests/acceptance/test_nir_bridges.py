@@ -94,6 +94,9 @@ def test_snntorch_network_arrives_through_its_own_export(raster):
         torch.nn.Linear(30, 5, bias=False),
         snn.Leaky(beta=0.8 * torch.ones(5), threshold=0.3 * torch.ones(5), output=True, **options),
     )
+    with torch.no_grad():
+        for weights in module.parameters():
+            weights *= 3
     graph = export_to_nir(module, torch.randn(20))
     utils.reset(module)
     theirs = np.stack([module(step)[0].detach().numpy() > 0 for step in torch.from_numpy(raster)])
