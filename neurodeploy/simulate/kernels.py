@@ -4,7 +4,7 @@
 population is updated from its summed input, then the spikes of that step are added to the inputs of later steps. Summed
 inputs lie in one row of ``acc`` for each step that a delay can reach (a ring).
 
-The arithmetic of 16 neurons and of 128 columns of weights at a time is that of ``vector.py``.
+The arithmetic of 64 neurons and of 128 columns of weights at a time is that of ``vector.py``.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _update(
 
     Returns where they end and the number of overflows.
     """
-    acc, active, flags = state[0], state[3], state[4]
+    (acc, u, v, active, flags) = state
     padded, at, size, biased, wraps = (
         table[p, P_PADDED],
         table[p, P_STATE],
@@ -222,7 +222,7 @@ def _update(
         table[p, P_WRAPS],
     )
     counted, vector, fits = counting[0], table[p, P_VECTOR], table[p, P_FITS] != 0
-    own = (scalars[p, 0], scalars[p, 1], scalars[p, 2], scalars[p, 3])
+    keep_u, keep_v, limit, bias = scalars[p, 0], scalars[p, 1], scalars[p, 2], scalars[p, 3]
     base = table[p, P_ACC] + _row(t, table[p, P_ROWS]) * padded
     n, overs = begin, np.int64(0)
     if t < table[p, P_FIRST]:
@@ -238,7 +238,13 @@ def _update(
             continue
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
-            fired, over, after, before = _update_64(at, vector, fits, i, min(stop, i + PAD), base, own, each, state)
+            if vector >= 0:
+                masks = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
+            elif fits:
+                masks = update_fitting(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
+            else:
+                masks = update_equal(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
+            fired, over, after, before = masks
             if size - i < PAD:
                 inside = (np.uint64(1) << np.uint64(size - i)) - np.uint64(1)
                 fired, before = fired & inside, before & inside
@@ -258,29 +264,6 @@ def _update(
 def _row(t: Any, rows: Any) -> Any:
     """Return ``t`` modulo ``rows``; most populations have one row, and dividing is slow."""
     return t % rows if rows > 1 else 0
-
-
-@_jit
-def _update_64(
-    at: Any, vector: Any, fits: Any, first: Any, stop: Any, base: Any, scalars: Any, each: Any, state: Any
-) -> Any:
-    """Update neurons ``first`` to ``stop`` and the padding up to 16; return four masks of 64 bits as ``vector.py`` does."""
-    acc, u, v = state[0], state[1], state[2]
-    fired, over, after, before = np.uint64(0), np.uint64(0), np.uint64(0), np.uint64(0)
-    low = np.uint64(0xFFFF)
-    for i in range(first, stop, 16):
-        if vector >= 0:
-            done = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
-        elif fits:
-            done = update_fitting(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
-        else:
-            done = update_equal(acc, base + i, u, v, at + i, scalars[0], scalars[1], scalars[2], scalars[3])
-        place = np.uint64(i - first)
-        fired |= (done & low) << place
-        over |= (done >> np.uint64(16) & low) << place
-        after |= (done >> np.uint64(32) & low) << place
-        before |= (done >> np.uint64(48)) << place
-    return fired, over, after, before
 
 
 @_jit

@@ -16,6 +16,8 @@ from numba.extending import intrinsic
 
 _LANES = 32
 _NEURONS = 16
+_tuple_of: Any = types.UniTuple
+_MASKS = _tuple_of(types.uint64, 4)
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
@@ -105,71 +107,84 @@ def _add_tile_64(
     return _tile_signature(acc, weights, offsets), build
 
 
-def _step_16(builder: Any, at: Any, states: Any, parameters: Any, fits: bool = False) -> Any:
-    """Update 16 neurons in place; return four masks of 16 bits: fired, overflow, not at rest after, not at rest before.
+def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: Any, fits: bool = False) -> Any:
+    """Update 64 neurons in place; return four masks of 64 bits: fired, overflow, not at rest after, not at rest before.
 
-    ``fits`` leaves out what is only needed where a current can leave 24 bits.
+    ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out what is only needed
+    where a current can leave 24 bits.
     """
+    states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
+    groups = []
+    for k in range(0, 64, _NEURONS):
+        places = [builder.add(args[i], _I64(k)) for i in (1, 4, 4)]
+        pointers = [_vector_at(builder, data, at, _I32, _NEURONS) for data, at in zip(states, places)]
+        groups.append(_step_16(builder, pointers, parameters(k), fits))
+    masks = [_I64(0) if masks[0] is None else _joined(builder, masks) for masks in zip(*groups)]
+    return context.make_tuple(builder, signature.return_type, masks)
 
-    def number(n: int) -> Any:
-        return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
 
-    pointers = [_vector_at(builder, data, index, _I32, _NEURONS) for data, index in zip(states, at)]
+def _joined(builder: Any, masks: Any) -> Any:
+    """Return four masks of 16 lanes as one word."""
+    while len(masks) > 1:
+        lanes = 2 * masks[0].type.count
+        order = ir.Constant(ir.VectorType(_I32, lanes), list(range(lanes)))
+        masks = [builder.shuffle_vector(low, high, order) for low, high in zip(masks[::2], masks[1::2])]
+    return builder.bitcast(masks[0], _I64)
+
+
+def _number(n: int) -> Any:
+    return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
+
+
+def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool) -> Any:
+    """Update 16 neurons at the pointers to their sums, currents and voltages; return the masks of ``_step_64``."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
     keep_u, keep_v, limit, bias = parameters
-    driven = builder.or_(builder.or_(a, bias), builder.or_(u, v))
-    old, new = _decayed(builder, u, keep_u, number), builder.shl(a, number(6))
-    u = builder.add(old, new)
-    masks = [None, None]
+    before = builder.or_(builder.or_(a, bias), builder.or_(u, v))
+    old, new = _decayed(builder, u, keep_u), builder.shl(a, _number(6))
+    u, over = builder.add(old, new), None
     if not fits:
-        masks[1] = _overflow(builder, a, old, new, u, number)
-        high, low = (builder.icmp_signed(c, u, number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
-        fold = builder.select(high, number(-(2**24)), builder.select(low, number(2**24), number(0)))
+        over = _overflow(builder, a, old, new, u)
+        high, low = (builder.icmp_signed(c, u, _number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
+        fold = builder.select(high, _number(-(2**24)), builder.select(low, _number(2**24), _number(0)))
         u = builder.add(u, fold)
-    v = builder.add(builder.add(_decayed(builder, v, keep_v, number), u), bias)
+    v = builder.add(builder.add(_decayed(builder, v, keep_v), u), bias)
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
-        v = builder.select(builder.icmp_signed(comparison, v, number(end)), number(end), v)
-    masks[0] = builder.icmp_signed(">", v, limit)
-    v = builder.select(masks[0], number(0), v)
-    for pointer, value in zip(pointers, (number(0), u, v)):
+        v = builder.select(builder.icmp_signed(comparison, v, _number(end)), _number(end), v)
+    fired = builder.icmp_signed(">", v, limit)
+    v = builder.select(fired, _number(0), v)
+    for pointer, value in zip(pointers, (_number(0), u, v)):
         builder.store(value, pointer).align = 4
-    masks += [builder.icmp_signed("!=", x, number(0)) for x in (builder.or_(u, v), driven)]
-    result = _I64(0)
-    for k, mask in enumerate(masks):
-        if mask is not None:
-            bits = builder.zext(builder.bitcast(mask, ir.IntType(_NEURONS)), _I64)
-            result = builder.or_(result, builder.shl(bits, _I64(k * _NEURONS)))
-    return result
+    return fired, over, *(builder.icmp_signed("!=", x, _number(0)) for x in (builder.or_(u, v), before))
 
 
-def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any, number: Any) -> Any:
+def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any) -> Any:
     """Return where ``old + 64 * a`` has a size of 2**23 or more, though ``new`` and ``total`` may have lost high bits."""
     carry = builder.and_(builder.xor(old, total), builder.xor(new, total))
-    outside = builder.icmp_unsigned(">", builder.add(total, number(2**23 - 1)), number(2**24 - 2))
-    far = builder.icmp_unsigned(">=", builder.add(a, number(2**25)), number(2**26))
-    return builder.or_(builder.or_(builder.icmp_signed("<", carry, number(0)), outside), far)
+    outside = builder.icmp_unsigned(">", builder.add(total, _number(2**23 - 1)), _number(2**24 - 2))
+    far = builder.icmp_unsigned(">=", builder.add(a, _number(2**25)), _number(2**26))
+    return builder.or_(builder.or_(builder.icmp_signed("<", carry, _number(0)), outside), far)
 
 
-def _decayed(builder: Any, x: Any, keep: Any, number: Any) -> Any:
+def _decayed(builder: Any, x: Any, keep: Any) -> Any:
     """Return ``x * keep / 4096`` towards zero, without leaving 32 bits."""
-    sign = builder.ashr(x, number(31))
+    sign = builder.ashr(x, _number(31))
     size = builder.sub(builder.xor(x, sign), sign)
-    high = builder.mul(builder.lshr(size, number(12)), keep)
-    low = builder.lshr(builder.mul(builder.and_(size, number(4095)), keep), number(12))
+    high = builder.mul(builder.lshr(size, _number(12)), keep)
+    low = builder.lshr(builder.mul(builder.and_(size, _number(4095)), keep), _number(12))
     return builder.sub(builder.xor(builder.add(high, low), sign), sign)
 
 
 def _update_equal(
     _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
 ) -> Any:
-    """Update 16 neurons whose four parameters are numbers."""
+    """Update 64 neurons whose four parameters are numbers; see ``_step_64``."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
         numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
-        return _step_16(builder, (args[1], args[4], args[4]), states, numbers)
+        return _step_64(context, builder, signature, args, lambda _: numbers)
 
-    return types.uint64(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+    return _MASKS(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
 
 
 def _update_fitting(
@@ -178,11 +193,10 @@ def _update_fitting(
     """``update_equal`` for neurons whose current cannot leave 24 bits."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
         numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
-        return _step_16(builder, (args[1], args[4], args[4]), states, numbers, fits=True)
+        return _step_64(context, builder, signature, args, lambda _: numbers, fits=True)
 
-    return types.uint64(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+    return _MASKS(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
 
 
 def _update_each(
@@ -198,15 +212,18 @@ def _update_each(
     bias: Any,
     _first: Any,
 ) -> Any:
-    """Update 16 neurons whose four parameters are arrays, read from the index that follows them."""
+    """Update 64 neurons whose four parameters are arrays, read from the index that follows them."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
         arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
-        values = [_load(builder, _vector_at(builder, data, args[9], _I32, _NEURONS), 4) for data in arrays]
-        return _step_16(builder, (args[1], args[4], args[4]), states, values)
 
-    return types.uint64(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
+        def parameters(k: int) -> Any:
+            at = builder.add(args[9], _I64(k))
+            return [_load(builder, _vector_at(builder, data, at, _I32, _NEURONS), 4) for data in arrays]
+
+        return _step_64(context, builder, signature, args, parameters)
+
+    return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
 
 
 def _lowest_bit(_context: Any, _word: Any) -> Any:

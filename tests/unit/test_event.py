@@ -56,11 +56,11 @@ def sparse(n_source, n_target, per_source, low, high, step, seed=1):
 def update_all(acc, u, v, keep_u, keep_v, limit, bias):
     """The four flags of each neuron (fired, overflow, not at rest after, not at rest before) from ``update_equal``."""
     bits = np.zeros((acc.size, 4), np.bool_)
-    for i in range(0, acc.size, 16):
-        done = vector.update_equal(acc, i, u, v, i, keep_u, keep_v, limit, bias)
-        for lane in range(16):
+    for i in range(0, acc.size, 64):
+        masks = vector.update_equal(acc, i, u, v, i, keep_u, keep_v, limit, bias)
+        for lane in range(64):
             for k in range(4):
-                bits[i + lane, k] = done >> np.uint64(16 * k + lane) & np.uint64(1)
+                bits[i + lane, k] = masks[k] >> np.uint64(lane) & np.uint64(1)
     return bits
 
 
