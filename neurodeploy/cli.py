@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be mapped onto.")
 app.add_typer(chips_app, name="chips")
+bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
+app.add_typer(bench_app, name="bench")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace results of an earlier run.")]
@@ -67,6 +69,8 @@ def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default runs/NAME.")] = None,
     force: Force = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard as well.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a network that is sparse from the first step, and keep its best checkpoint."""
@@ -75,27 +79,37 @@ def train(
 
     epochs = load_recipe(recipe).training.epochs
     with _progress() as bar:
-        result = commands.train(recipe, out=out, force=force, on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs))
+        result = commands.train(
+            recipe,
+            out=out,
+            force=force,
+            resume=resume,
+            tensorboard=tensorboard,
+            on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs),
+        )
     _show(result, as_json)
 
 
 @app.command(epilog="Example: neurodeploy export runs/digits-mlp")
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a training run, or a checkpoint.")],
-    out: Annotated[Path | None, typer.Option(help="NIR file to write; by default RUN/model.nir.")] = None,
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a .net file of lava-dl.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="File to write, .nir or .net; by default RUN/model.nir.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write the trained integers as a NIR file, read it back and compare."""
+    """Write a network's integers as a NIR file (or lava-dl's .net), read it back and compare."""
     from neurodeploy import commands
 
-    _show(commands.export(run, out=out, force=force), as_json)
+    _show(commands.export(source, out=out, force=force), as_json)
 
 
 @app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
 def check(
     file: NirFile,
     fix: Annotated[Path | None, typer.Option(help="Write the repaired graph to this file.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Write a drawing of the graph to this .svg file.")] = None,
     dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
     force: Force = False,
     as_json: Json = False,
@@ -103,7 +117,7 @@ def check(
     """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported."""
     from neurodeploy import commands
 
-    report = commands.check(file, fix=fix, dt=dt, force=force)
+    report = commands.check(file, fix=fix, draw=draw, dt=dt, force=force)
     if as_json:
         print(report.to_json())
     else:
@@ -112,6 +126,26 @@ def check(
             print(f"repair: {repair}")
     if not report.ok:
         raise typer.Exit(6)
+
+
+@app.command(epilog="Example: neurodeploy diff old.nir new.nir")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A.nir", help="A NIR file.")],
+    b: Annotated[Path, typer.Argument(metavar="B.nir", help="Another one.")],
+    metadata: Annotated[bool, typer.Option(help="Compare metadata too.")] = True,
+    as_json: Json = False,
+) -> None:
+    """What differs between two NIR files, node by node; exit code 12 where anything does."""
+    from neurodeploy import commands
+    from neurodeploy.errors import MismatchError
+
+    found = commands.diff(a, b, metadata=metadata)
+    if as_json:
+        _print_json(found)
+    else:
+        _table("Where|What", [(d["where"], d["what"]) for d in found])
+    if found:
+        raise typer.Exit(MismatchError.exit_code)
 
 
 @app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
@@ -327,6 +361,52 @@ def report(
         print(Path(result["files"]["report_text"]).read_text(encoding="utf-8"))
 
 
+@bench_app.command("simulate", epilog="Example: neurodeploy bench simulate --network 784-256-10 --json")
+def bench_simulate(
+    network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the event-driven engine for batches.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """The event-driven engine beside Lava and a plain loop: medians, ratios, and whether the spikes are equal."""
+    from neurodeploy import commands
+
+    rows = commands.bench_simulate(rounds=rounds, threads=threads, networks=network or ())
+    if as_json:
+        _print_json(rows)
+    else:
+        _table("|".join(rows[0]), [tuple(_short(v) for v in row.values()) for row in rows])
+
+
+@bench_app.command("methods", epilog="Example: neurodeploy bench methods --method esl-random --method static --json")
+def bench_methods(
+    out: Annotated[Path, typer.Option(help="Folder for rows and runs; finished rows are kept.")] = Path("runs/methods"),
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
+    densities: Annotated[str, typer.Option(help="Densities, as in 0.1,0.015.")] = "0.1,0.015",
+    seeds: Annotated[str, typer.Option(help="Seeds, as in 0,1,2,3.")] = "0,1,2,3",
+    as_json: Json = False,
+) -> None:
+    """Train every rewiring method on digits: accuracy of the exported integers, densities, seconds."""
+    from neurodeploy import commands
+    from neurodeploy.errors import UsageError
+
+    try:
+        numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
+    except ValueError as error:
+        raise UsageError(f"bench: {error}; give lists as in --densities 0.1,0.015 --seeds 0,1,2,3") from error
+    rows = commands.bench_methods(
+        out,
+        methods=method or (),
+        densities=numbers,
+        seeds=whole,
+        on_row=lambda r: _say(f"{r['method']} {r['density']} seed {r['seed']}: {r['accuracy']:.4f}"),
+    )
+    if as_json:
+        _print_json(rows)
+    else:
+        _table("|".join(rows[0]), [tuple(_short(v) for v in row.values()) for row in rows])
+
+
 @chips_app.command("list", epilog="Example: neurodeploy chips list --json")
 def chips_list(as_json: Json = False) -> None:
     """List the chips that networks can be mapped onto."""
@@ -414,6 +494,10 @@ def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
 
 
 def _kib(n_bytes: int) -> str:

@@ -61,9 +61,21 @@ Progress = Callable[[int, int], None]
 
 
 def train(
-    recipe: str | Path, *, out: Path | None = None, force: bool = False, on_epoch: Callable[[Any], None] | None = None
+    recipe: str | Path,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    on_epoch: Callable[[Any], None] | None = None,
 ) -> dict[str, Any]:
     """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
+
+    Args:
+        force: replace the results of an earlier run there.
+        resume: go on with the run there; it ends with the same weights as an unbroken one.
+        tensorboard: write curves for TensorBoard as well.
+        on_epoch: called with the metrics of each epoch.
 
     Returns:
         What ``neurodeploy.train.loop.TrainingResult`` holds, as plain values.
@@ -71,24 +83,45 @@ def train(
     text = find_recipe(recipe).read_text(encoding="utf-8")
     checked = parse_recipe(text, where=str(recipe))
     loop = import_module("neurodeploy.train.loop")
-    result = loop.train(checked, out or Path("runs") / checked.name, recipe_text=text, force=force, on_epoch=on_epoch)
+    result = loop.train(
+        checked,
+        out or Path("runs") / checked.name,
+        recipe_text=text,
+        force=force,
+        resume=resume,
+        tensorboard=tensorboard,
+        on_epoch=on_epoch,
+    )
     return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
 
 
-def export(run: Path, *, out: Path | None = None, force: bool = False) -> dict[str, Any]:
-    """Write the network of a run's checkpoint as a NIR file, by default ``model.nir`` in the run's folder.
+def export(source: Path, *, out: Path | None = None, force: bool = False) -> dict[str, Any]:
+    """Write a network as a NIR file, or as lava-dl's ``.net`` file where ``out`` ends so.
 
     The file is read back and compared before the function returns.
+
+    Args:
+        source: a run's folder or checkpoint, a ``.net`` file of lava-dl, or a NIR file.
+        out: file to write; by default ``model.nir`` in the run's folder, or the source with the suffix ``.nir``.
+        force: replace ``out`` if it exists.
 
     Returns:
         The path, its size in bytes, the counts of connections, recounted from the file, and the fingerprint.
     """
-    from neurodeploy.exchange.from_nir import from_nir
-    from neurodeploy.exchange.to_nir import to_nir
+    path = out or (source / NETWORK_FILE if source.is_dir() else source.with_suffix(".nir"))
+    if path == source:
+        raise UsageError(f"export: {source} would replace itself; name another file with --out")
+    trained = source.is_dir() or source.suffix == ".safetensors"
+    network = _checkpoint_network(source)[1] if trained else load_network(source)
+    if path.suffix == ".net":
+        from neurodeploy.exchange.to_netx import to_netx
 
-    path = out or run / NETWORK_FILE
-    to_nir(_checkpoint_network(run)[1], path, force=force)
-    facts = network_facts(from_nir(path))
+        to_netx(network, path, force=force)
+    else:
+        from neurodeploy.exchange.to_nir import to_nir
+
+        to_nir(network, path, force=force)
+    facts = network_facts(load_network(path))
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -97,7 +130,11 @@ def export(run: Path, *, out: Path | None = None, force: bool = False) -> dict[s
 
 
 def load_network(path: Path) -> Network:
-    """Return the network in a NIR file, or in the ``model.nir`` of a run's folder."""
+    """Return the network in a NIR file, in the ``model.nir`` of a run's folder, or in a ``.net`` file of lava-dl."""
+    if path.suffix == ".net":
+        from neurodeploy.exchange.from_netx import from_netx
+
+        return from_netx(path)
     from neurodeploy.exchange.from_nir import from_nir
 
     return from_nir(path / NETWORK_FILE if path.is_dir() else path)
@@ -128,16 +165,65 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
     return samples.take(0, n_samples)
 
 
-def check(file: Path, *, fix: Path | None = None, dt: float | None = None, force: bool = False) -> CheckReport:
+def check(
+    file: Path, *, fix: Path | None = None, draw: Path | None = None, dt: float | None = None, force: bool = False
+) -> CheckReport:
     """Return the verdict on each node of a NIR file; with ``fix``, write the repaired graph there.
 
     Args:
+        draw: write a drawing of the graph (SVG) there, nodes coloured by verdict.
         dt: length of a step in seconds, where the file does not say.
-        force: replace the file ``fix`` if it exists.
+        force: replace ``fix`` and ``draw`` if they exist.
     """
     from neurodeploy.exchange.check import check_nir
+    from neurodeploy.exchange.draw import draw_nir
 
-    return check_nir(file / NETWORK_FILE if file.is_dir() else file, fix=fix, dt=dt, force=force)
+    if draw is not None and draw.exists() and not force:
+        raise FileError(f"check: {draw} exists; choose another --draw, or --force to replace it")
+    path = file / NETWORK_FILE if file.is_dir() else file
+    report = check_nir(path, fix=fix, dt=dt, force=force)
+    if draw is not None:
+        _write_text(draw_nir(path, report), draw)
+    return report
+
+
+def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
+    """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
+    from neurodeploy.exchange.diff import diff_nir
+
+    return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]
+
+
+def bench_simulate(*, rounds: int = 3, threads: int = 2, networks: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.simulate.bench``).
+
+    Args:
+        networks: only cases whose network has one of these names; by default all.
+    """
+    from neurodeploy.simulate.bench import CASES
+    from neurodeploy.simulate.bench import bench_simulate as bench
+
+    known = sorted({case.network for case in CASES})
+    unknown = [name for name in networks if name not in known]
+    if unknown:
+        raise UsageError(f"bench: unknown network '{unknown[0]}'; known: {', '.join(known)}")
+    cases = [case for case in CASES if not networks or case.network in networks]
+    return [dict(row) for row in bench(cases=cases, rounds=rounds, threads=threads)]
+
+
+def bench_methods(
+    folder: Path = Path("runs/methods"),
+    *,
+    methods: Sequence[str] = (),
+    densities: Sequence[float] = (0.1, 0.015),
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train every rewiring method on digits and return one row each; finished rows in ``folder`` are not trained again."""
+    bench = import_module("neurodeploy.train.bench_methods")
+    chosen = {"methods": tuple(methods)} if methods else {}
+    rows = bench.bench_methods(folder, densities=densities, seeds=seeds, on_row=on_row, **chosen)
+    return [dict(row) for row in rows]
 
 
 def map(
@@ -558,9 +644,13 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
 
 
 def _write_json(value: Any, path: Path) -> None:
+    _write_text(json.dumps(value, indent=1) + "\n", path)
+
+
+def _write_text(text: str, path: Path) -> None:
     partial = path.with_name(path.name + ".part")
     try:
-        partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

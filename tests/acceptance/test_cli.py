@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.activity import Events, Samples, save_samples
+from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.recipe import find_recipe
@@ -117,6 +118,32 @@ def test_verify_a_file_against_lava_is_equal(run_cli, files):
     assert found["spikes_compared"] > 0
 
 
+def test_a_network_goes_to_lava_dls_file_format_and_back(run_cli, files, tmp_path):
+    """The .net file names layers by number, so the weights are compared and not the names."""
+    there = run_cli("export", files / "small.nir", "--out", tmp_path / "small.net", "--json")
+    back = run_cli("export", tmp_path / "small.net", "--out", tmp_path / "back.nir", "--json")
+    facts = [json.loads(done.stdout) for done in (there, back)]
+    assert facts[0]["fingerprint"] == facts[1]["fingerprint"]
+    weights = [from_nir(path).projections[0].synapses.weights for path in (files / "small.nir", tmp_path / "back.nir")]
+    assert np.array_equal(*weights)
+
+
+def test_diff_is_empty_for_equal_graphs_and_names_what_differs(run_cli, files):
+    same = run_cli("diff", files / "small.nir", files / "small.nir", "--json")
+    assert (same.returncode, json.loads(same.stdout)) == (0, [])
+    other = run_cli("diff", files / "small.nir", files / "large.nir", "--no-metadata", "--json")
+    assert other.returncode == 12
+    assert {"input_to_output.weight", "input.shape"} <= {found["where"] for found in json.loads(other.stdout)}
+
+
+def test_check_draws_the_graph(run_cli, files, tmp_path):
+    assert run_cli("check", files / "small.nir", "--draw", tmp_path / "g.svg").returncode == 0
+    drawing = (tmp_path / "g.svg").read_text(encoding="utf-8")
+    assert drawing.startswith("<svg")
+    assert all(name in drawing for name in ("input", "CubaLIF", "Linear"))
+    assert "--force" in _one_message(run_cli("check", files / "small.nir", "--draw", tmp_path / "g.svg"), 3)
+
+
 def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_path):
     network, samples, proof = files / "small.nir", files / "samples.npz", tmp_path / "proof.json"
     common = ("--engines", "reference,event", "--samples", "6")
@@ -146,6 +173,9 @@ def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_pat
         (["verify", "small.nir", "samples.npz"], 2, "engine 'slayer' runs a checkpoint, but small.nir is not"),
         (["verify", "small.nir", "--engines", "reference,lava"], 2, "say which samples to run"),
         (["verify", "small.nir", "samples.npz", "--engines", "reference", "--samples", "6"], 2, "at least two engines"),
+        (["bench", "simulate", "--network", "9-9"], 2, "unknown network '9-9'; known: 2312-512-512-11"),
+        (["export", "small.nir"], 2, "small.nir would replace itself; name another file with --out"),
+        (["diff", "small.nir", "nowhere.nir"], 3, "there is no file nowhere.nir"),
         (["faults", "small.nir", "samples.npz", "--fault", "rust"], 2, "unknown fault 'rust'"),
         (["faults", "small.nir", "samples.npz", "--fault", "drop", "--rates", "a"], 2, "--rates 'a' is no list of numbers"),
         (["estimate", "small.nir", "--chip", "loihi1", "--data", "samples.npz", "--deadline", "10"], 2, "--deadline: '10'"),
