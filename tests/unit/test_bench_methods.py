@@ -107,3 +107,21 @@ def test_t14_rewiring_beats_a_static_graph_by_two_points_at_one_and_a_half_perce
     rows = bench_methods(tmp_path, methods=methods, densities=(0.015,), seeds=(0, 1, 2, 3), changes=DIGITS)
     gains = {row["method"]: row["gain_over_static"] for row in summarise(rows)}
     assert min(gains[method] for method in methods[1:]) >= 2.0, gains
+
+
+@pytest.mark.slow
+def test_t12_rewiring_explores_what_its_growth_rule_promises(tmp_path):
+    """At 10 % density, about 80 rewirings; growth from a masked buffer would stay near 0.10."""
+    changes = {**DIGITS, "data": {"n_steps": 4}, "training": {**DIGITS["training"], "epochs": 60}}
+    rows = bench_methods(
+        tmp_path, methods=("set", "rigl", "esl-momentum"), densities=(0.1,), seeds=(0,), changes=changes
+    )
+    sizes = {"hidden1": 64 * 256, "hidden2": 256 * 256, "output": 256 * 10}
+    explored = {}
+    for row in rows:
+        (metrics,) = tmp_path.glob(f"{row['method']}-0.1-0-*/metrics.jsonl")
+        last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])["explored"]
+        explored[row["method"]] = sum(last[name] * size for name, size in sizes.items()) / sum(sizes.values())
+    assert explored["set"] >= 0.5
+    assert explored["rigl"] >= 0.35
+    assert explored["esl-momentum"] >= 0.3
