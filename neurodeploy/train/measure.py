@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
@@ -89,14 +88,11 @@ def evaluate(run: Run, samples: Samples, batch_size: int = 256) -> Evaluation:
 @contextmanager
 def peak_states(model: SlayerNetwork) -> Iterator[dict[str, float]]:
     """Record the largest current and voltage of every layer, in state units, in all forward passes inside the block."""
-    peaks: dict[str, float] = {}
-    for name, block in model.blocks.items():
-        block.neuron.dynamics = _recording(block.neuron, name, peaks)
+    before, model.peak_state = model.peak_state, {}
     try:
-        yield peaks
+        yield model.peak_state
     finally:
-        for block in model.blocks.values():
-            del block.neuron.dynamics
+        model.peak_state = before
 
 
 def measure(run: Run, validation: Samples, loss: float, accuracy: float, seconds: float) -> EpochMetrics:
@@ -133,15 +129,3 @@ def nonzero_density(model: SlayerNetwork, rewirer: AnyRewirer) -> dict[str, floa
             name: (weight * masks[name]).ne(0).double().mean().item()
             for name, weight in model.quantised_weights().items()
         }
-
-
-def _recording(neuron: Any, name: str, peaks: dict[str, float]) -> Any:
-    dynamics = neuron.dynamics
-
-    def recorded(given: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        current, voltage = dynamics(given)
-        largest = max(current.abs().max().item(), voltage.abs().max().item()) * neuron.s_scale
-        peaks[name] = max(peaks.get(name, 0.0), largest)
-        return current, voltage
-
-    return recorded

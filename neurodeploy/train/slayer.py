@@ -37,6 +37,7 @@ from neurodeploy.network import (
 )
 from neurodeploy.recipe import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
+from neurodeploy.train.fused import CubaSettings, cuba_spikes, recurrent_cuba_spikes
 
 try:
     # lava-dl prints advice about optional packages when it is imported
@@ -47,6 +48,7 @@ try:
     ):
         warnings.simplefilter("ignore")
         from lava.lib.dl.slayer.block import cuba
+        from lava.lib.dl.slayer.neuron import cuba as cuba_neuron
         from lava.lib.dl.slayer.synapse import layer as synapse_layer
 except ImportError as error:
     raise MissingPackageError(
@@ -64,6 +66,7 @@ class SlayerNetwork(torch.nn.Module):
         input_shape: ``(n,)`` where the first layer is dense, else ``(channels, height, width)``.
         shapes: the shape of each layer's neurons by name.
         blocks: slayer's blocks by name; ``dropouts`` and ``delays`` act on what some of them send to the next.
+        peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
     """
 
     def __init__(self, recipe: Recipe, input_shape: Shape) -> None:
@@ -74,6 +77,7 @@ class SlayerNetwork(torch.nn.Module):
         self.input_shape: Shape = (int(np.prod(input_shape)),) if flat else tuple(input_shape)
         self.shapes = dict(zip(names, layer_shapes(layers, self.input_shape)))
         self.blocks, self.dropouts, self.delays = (torch.nn.ModuleDict() for _ in range(3))
+        self.peak_state: dict[str, float] = {}
         self._taken: dict[str, Shape] = {}
         given = self.input_shape
         for name, layer in zip(names, layers):
@@ -85,11 +89,13 @@ class SlayerNetwork(torch.nn.Module):
         """Return the spikes of the last layer."""
         return list(self.layers(spikes).values())[-1]
 
-    def layers(self, spikes: torch.Tensor) -> dict[str, torch.Tensor]:
+    def layers(self, spikes: torch.Tensor, *, fused: bool = True) -> dict[str, torch.Tensor]:
         """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
 
         Args:
             spikes: ``(batch, channels, steps)``, channels in C order of the input's shape.
+            fused: run the neurons in one compiled loop (``fused.py``, on the CPU) that gives the same bits, and record
+                ``peak_state``; otherwise slayer's own.
 
         Returns:
             Tensors ``(batch, *shape, steps)`` with the layer's shape.
@@ -98,7 +104,7 @@ class SlayerNetwork(torch.nn.Module):
         given = {}
         for name, block in self.blocks.items():
             arranged = spikes.reshape(len(spikes), *self._taken[name], spikes.shape[-1])
-            spikes = given[name] = block(arranged)
+            spikes = given[name] = self._respond(name, arranged) if fused else block(arranged)
             for after in (self.dropouts, self.delays):
                 spikes = after[name](spikes) if name in after else spikes
         return given
@@ -134,6 +140,18 @@ class SlayerNetwork(torch.nn.Module):
             self.dropouts[name] = NeuronDropout(layer.dropout)
         if getattr(layer, "delay", 0):
             self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
+
+    def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
+        """Return a layer's spikes through the fused neuron."""
+        block = self.blocks[name]
+        if isinstance(block, cuba.Recurrent):
+            recurrent = block.recurrent_synapse.pre_hook_fx(block.recurrent_synapse.weight).flatten(1)
+            drive = block.input_synapse(spikes)
+            fired, peak = recurrent_cuba_spikes(drive, recurrent, _fused_settings(block.neuron))
+        else:
+            fired, peak = cuba_spikes(block.synapse(spikes), _fused_settings(block.neuron))
+        self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
+        return fired
 
     def _forget(self) -> None:
         """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
@@ -199,7 +217,7 @@ def to_network(model: SlayerNetwork, masks: Mapping[str, torch.Tensor], dt: floa
 
 
 def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batch_size: int = 64) -> Activity:
-    """Run the slayer model itself and return its spikes on the chip's clock.
+    """Run the slayer model itself, with slayer's own neurons, and return its spikes on the chip's clock.
 
     slayer's layers have no lag (``delay_shift=False``); column ``k`` of a layer is step ``k + first_step`` on the chip.
     The input is padded with silence, so that the run is as long as a simulator's by default.
@@ -219,7 +237,7 @@ def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batc
     with torch.no_grad():
         for start in range(0, samples.n_samples, batch_size):
             part = slice(start, start + batch_size)
-            layers = model.layers(torch.from_numpy(raster[part].transpose(0, 2, 1).copy()))
+            layers = model.layers(torch.from_numpy(raster[part].transpose(0, 2, 1).copy()), fused=False)
             for population in network.populations:
                 lag = population.first_step
                 spikes = layers[population.name].flatten(1, -2).numpy().transpose(0, 2, 1) > 0
@@ -247,6 +265,19 @@ def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
         "tau_grad": neuron.tau_grad,
         "scale_grad": neuron.scale_grad,
     }
+
+
+def _fused_settings(neuron: torch.nn.Module) -> CubaSettings:
+    """Return what the fused neuron computes with: the same numbers as the slayer neuron given."""
+    device = neuron.device_params
+    return CubaSettings(
+        current_decay=int(device["iDecay"]),
+        voltage_decay=int(device["vDecay"]),
+        threshold=int(device["vThMant"]),
+        surrogate_threshold=neuron.threshold + neuron.threshold_eps,
+        tau=neuron.tau_rho * cuba_neuron.TAU_RHO_MULT,
+        scale=neuron.scale_rho * cuba_neuron.SCALE_RHO_MULT,
+    )
 
 
 def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
