@@ -6,7 +6,7 @@ one message to each core on which it finds a list.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.formats import LIST_RULES
 from neurodeploy.mapping.parts import Cut, lists_on
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.synapses import delay_bits, matrix_of
-from neurodeploy.network import Network, Projection
+from neurodeploy.mapping.synapses import Matrix, delay_bits, matrix_of
+from neurodeploy.network import Conv, Network, Pool, Projection
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,9 +69,11 @@ def _fan_out(name: str, network: Network, mapping: Mapping, labels: dict[str, ND
     reads: dict[str, NDArray[np.int64]] = {}
     reached, effective = np.zeros((n, cores.size), np.bool_), np.zeros(n, np.int64)
     for p in outgoing:
-        stored = _reads(p, mapping, labels[p.target], cores)
+        # Unrolling a convolution is what takes time here, so that it is done once, zeros included.
+        matrix = matrix_of(p, zeros=isinstance(p.synapses, Conv | Pool))
+        stored = _reads(p, matrix, mapping, labels[p.target], cores)
         reached |= stored > 0
-        effective += np.bincount(matrix_of(p).source, minlength=n)
+        effective += np.bincount(_nonzero(matrix).source, minlength=n)
         for at, core in enumerate(cores):
             fmt = mapping.cores[core].formats.get(p.name)
             if fmt is not None:
@@ -81,23 +83,28 @@ def _fan_out(name: str, network: Network, mapping: Mapping, labels: dict[str, ND
     return FanOut(name, own, cores, reads, reached, effective, ew, ns, crossings)
 
 
+def _nonzero(matrix: Matrix) -> Matrix:
+    kept = matrix.weight != 0
+    return replace(matrix, source=matrix.source[kept], target=matrix.target[kept], weight=matrix.weight[kept])
+
+
 def _reads(
-    projection: Projection, mapping: Mapping, labels: NDArray[np.int32], cores: NDArray[np.int64]
+    projection: Projection, matrix: Matrix, mapping: Mapping, labels: NDArray[np.int32], cores: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """Return the synapses that a spike of each source neuron reads on each core, int64 ``(n_source, n_cores)``."""
     here = np.unique(labels)
     cut = Cut(np.searchsorted(here, labels).astype(np.int32), here.size)
     loads = [mapping.cores[core] for core in here]
-    by_part = _shared_reads(projection, mapping, cut, loads)
+    by_part = _shared_reads(projection, matrix, mapping, cut, loads)
     if by_part is None:
-        by_part = _list_reads(projection, mapping, cut, loads)
+        by_part = _list_reads(projection, matrix, mapping, cut, loads)
     reads = np.zeros((by_part.shape[0], cores.size), np.int64)
     reads[:, np.searchsorted(cores, here)] = by_part
     return reads
 
 
 def _shared_reads(
-    projection: Projection, mapping: Mapping, cut: Cut, loads: list[CoreLoad]
+    projection: Projection, matrix: Matrix, mapping: Mapping, cut: Cut, loads: list[CoreLoad]
 ) -> NDArray[np.int64] | None:
     """Return the reads of a connection whose kernels are shared, None where it is stored as lists.
 
@@ -107,11 +114,14 @@ def _shared_reads(
     used = {load.formats.get(projection.name) for load in loads} & shared.keys()
     if not used:
         return None
-    matrix = matrix_of(projection, zeros=any(shared[name].stores_zeros for name in used if name))
+    if not any(shared[name].stores_zeros for name in used if name):
+        matrix = _nonzero(matrix)
     return _table(matrix.source, cut.labels[matrix.target], matrix.n_source, cut.n_parts)
 
 
-def _list_reads(projection: Projection, mapping: Mapping, cut: Cut, loads: list[CoreLoad]) -> NDArray[np.int64]:
+def _list_reads(
+    projection: Projection, matrix: Matrix, mapping: Mapping, cut: Cut, loads: list[CoreLoad]
+) -> NDArray[np.int64]:
     """Return the reads of lists, checked against what the mapping says each core stores.
 
     A mapping may keep the zeros of a matrix (Lava's Dense process on Loihi 2): it then stores more than the non-zeros.
@@ -121,9 +131,9 @@ def _list_reads(projection: Projection, mapping: Mapping, cut: Cut, loads: list[
     expected = [load.stored.get(name, 0) for load in loads]
     delay = delay_bits(projection, mapping.chip)
     for zeros in (False, True):
-        matrix = matrix_of(projection, zeros=zeros)
-        on = lists_on(matrix, cut)
-        reads = np.zeros((matrix.n_source, cut.n_parts), np.int64)
+        kept = matrix_of(projection, zeros=True) if zeros else _nonzero(matrix)
+        on = lists_on(kept, cut)
+        reads = np.zeros((kept.n_source, cut.n_parts), np.int64)
         for layout in sorted({f for f in layouts if f is not None}):
             fmt, width = mapping.chip.format(layout[0]), layout[1] + delay
             chosen = np.array([other == layout for other in layouts])[on.part]
