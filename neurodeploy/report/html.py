@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs
 from neurodeploy.estimate.record import Cost
 from neurodeploy.report import charts
 from neurodeploy.report.record import Report
-from neurodeploy.report.text import cost_sections, headline, sections, verdict_line
+from neurodeploy.report.text import cost_sections, first_difference, headline, sections, verdict_line
 from neurodeploy.report.units import band, kib, percent, si
 
 
@@ -31,6 +31,7 @@ def page(report: Report) -> str:
     return environment.get_template("report.html.j2").render(
         report=report,
         headline=headline(report),
+        first_difference=first_difference(report),
         network=every[0],
         activity=shown,
         provenance=every[-1],

@@ -87,6 +87,17 @@ class VerifiedPopulation(_Record):
     different: int
 
 
+class FirstDifference(_Record):
+    """The earliest place at which two engines differ: 0 no spike, 1 a spike, or the payload."""
+
+    population: str
+    neuron: int
+    step: int
+    sample: int
+    engines: tuple[str, str]
+    values: tuple[int, int]
+
+
 class Verification(_Record):
     """Comparison of engines on the same samples: spikes compared and places that differ."""
 
@@ -97,7 +108,7 @@ class Verification(_Record):
     spikes_compared: int
     spikes_different: int
     populations: tuple[VerifiedPopulation, ...] = ()
-    first_difference: dict[str, Any] | None = None
+    first_difference: FirstDifference | None = None
 
 
 class RasterLayer(_Record):

@@ -57,6 +57,8 @@ def headline(report: Report) -> list[str]:
         lines.append(
             f"{v.spikes_different:,} of {v.spikes_compared:,} spikes differ between {engines} ({v.n_samples} samples)."
         )
+        different = first_difference(report)
+        lines += [f"First difference: {different}"] if different else []
     if report.accuracy is not None:
         lines.append(f"{percent(report.accuracy.test)} test accuracy on {report.accuracy.n_samples} samples.")
     n = report.network
@@ -66,6 +68,15 @@ def headline(report: Report) -> list[str]:
     )
     lines += [target_line(cost) for cost in report.targets]
     return lines
+
+
+def first_difference(report: Report) -> str | None:
+    """Return where two engines first differ, in words; None where they agree."""
+    found = report.verification.first_difference if report.verification else None
+    if found is None:
+        return None
+    where = f"population '{found.population}', neuron {found.neuron}, step {found.step} of sample {found.sample}"
+    return f"{where}: {found.engines[0]} has {found.values[0]}, {found.engines[1]} has {found.values[1]}."
 
 
 def target_line(cost: Cost) -> str:

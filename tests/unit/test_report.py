@@ -193,6 +193,19 @@ class TestTexts:
         assert "calibrated" in text
         assert "weakest grade of all" in text
 
+    def test_a_difference_between_engines_is_shown_with_its_place(self, report: dict) -> None:
+        other = copy.deepcopy(report)
+        place = {"population": "hidden", "neuron": 4, "step": 2, "sample": 1}
+        other["verification"].update(
+            equal=False,
+            spikes_different=3,
+            first_difference={**place, "engines": ["slayer", "lava"], "values": [0, 1]},
+        )
+        words = "population 'hidden', neuron 4, step 2 of sample 1: slayer has 0, lava has 1."
+        assert words in text_report(other)
+        assert words.replace("'", "&#39;") in html_report(other)
+        jsonschema.validate(json.loads(json.dumps(other)), SCHEMA)
+
     def test_text_names_what_has_no_price(self, report: dict) -> None:
         assert "energy.spike_out is not in hardware/loihi2.toml" in " ".join(text_report(report).split())
 
@@ -257,6 +270,19 @@ class TestPage:
 
     def test_verdict_comes_before_the_pictures(self, page: str) -> None:
         assert page.index("Spikes that differ") < page.index("Test accuracy") < page.index('id="map0"')
+
+    def test_page_of_memory_alone_has_a_core_map_and_says_what_is_missing(self) -> None:
+        network = random_network()
+        costs = [estimate(network, map_network(network, load_chip(name))) for name in ("loihi1", "loihi2")]
+        page = html_report(make_report(title="t", network=network_facts(network), costs=costs))
+        assert set(re.findall(r'data-plot="(\w+)"', page)) == {"map0", "map1", "memory"}
+        assert "not available without an activity" in page
+        assert "No engines were compared." in page
+
+    def test_page_without_chips_still_says_what_the_network_is(self) -> None:
+        page = html_report(make_report(title="t", network=network_facts(random_network()), costs=[]))
+        assert "Connections kept" in page
+        assert 'class="plot"' not in page
 
     def test_missing_package_error_names_the_extra(self, report: dict, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "neurodeploy.report.html", raising=False)
