@@ -61,18 +61,18 @@ class CoreLoad:
 class Mapping:
     """A network on a chip.
 
-    Inputs of the network occupy no core: the host injects their spikes, unless ``inputs`` is ``"relay"``, where relay
-    neurons on cores of their own send them on (key of such a population: the input's name).
+    Inputs of the network occupy no core and no output axons: the host injects their spikes.
 
     Args:
         chip: the target.
         network: fingerprint of the network.
-        sizes: population -> number of neurons, in the network's order; relayed inputs included.
+        sizes: population -> number of neurons, in the network's order.
         targets: projection -> the population it ends at; sources: projection -> where it starts.
         cores: the cores used, in order of chip and core.
         limits: register -> limit of one core.
         split: how layers were cut.
-        inputs: ``"host"`` or ``"relay"``.
+        inputs: ``"host"``: who sends the spikes of the network's inputs.
+        notes: what a reader of the figures has to know, such as a layout that is a guess.
     """
 
     chip: Chip
