@@ -44,17 +44,25 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Graph:
-    """Nodes by name and edges in the order of the file; ``origin`` says where it came from, for messages."""
+    """Nodes by name and edges in the order of the file; ``origin`` says where it came from, for messages.
+
+    ``before`` gives the nodes whose edges lead to a node.
+    """
 
     nodes: Mapping[str, Node]
     edges: tuple[tuple[str, str], ...]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     origin: str = "graph"
     version: str = ""
+    before: Mapping[str, list[str]] = field(init=False)
 
     def __post_init__(self) -> None:
         for name in ("nodes", "metadata"):
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        before: dict[str, list[str]] = {}
+        for source, target in self.edges:
+            before.setdefault(target, []).append(source)
+        object.__setattr__(self, "before", MappingProxyType(before))
 
 
 def load_graph(source: Path | str | nir.NIRGraph | Graph) -> Graph:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.from_nir import check_edges, check_graph, prepared, step_of
 from neurodeploy.exchange.graph import Graph, Node, load_graph
-from neurodeploy.exchange.lowering import depth_of, find_paths
+from neurodeploy.exchange.lowering import depth_of, find_paths, recurrent_pairs
 from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron
 from neurodeploy.exchange.ops import apply, delay_steps, output_shape
 from neurodeploy.exchange.repair import node_shape, repaired
@@ -194,7 +194,7 @@ def _arrival(graph: Graph, target: str, dt: float) -> _Arrival:
     return _Arrival(target, sources, nodes, before, delays)
 
 
-def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], set[tuple[str, str]]]:
+def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], frozenset[tuple[str, str]]]:
     """Return the neurons in the order of a step, and the pairs (source, target) that carry spikes of the step before.
 
     Inside a cycle, a connection that leads to no greater depth is late; the others are not.
@@ -203,10 +203,7 @@ def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], set[tup
     reached = {b for a, b in pairs if a != b}
     inputs = [n.name for n in graph.nodes.values() if n.kind == "Input"]
     depth = depth_of(pairs, dict.fromkeys([n for n in cells if n not in reached], 1) | dict.fromkeys(inputs, 0))
-    after: dict[str, set[str]] = {}
-    for a, b in pairs:
-        after.setdefault(a, set()).add(b)
-    late = {(a, b) for a, b in pairs if a in cells and depth.get(b, 0) <= depth.get(a, 0) and a in _reachable(after, b)}
+    late = recurrent_pairs(pairs, depth)
     order: list[str] = []
     waiting = list(cells)
     while waiting:
@@ -216,21 +213,13 @@ def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], set[tup
     return order, late
 
 
-def _reachable(after: Mapping[str, set[str]], start: str) -> set[str]:
-    seen, front = {start}, {start}
-    while front:
-        front = set().union(*(after.get(n, set()) for n in front)) - seen
-        seen |= front
-    return seen
-
-
 def _sent(
     source: str,
     target: str,
     t: int,
     signals: Mapping[str, Floats],
     cells: Mapping[str, _Cell],
-    late: set[tuple[str, str]],
+    late: frozenset[tuple[str, str]],
 ) -> Floats:
     """Return what a source gives to a target in step ``t``."""
     if source in signals:

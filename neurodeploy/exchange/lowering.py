@@ -84,11 +84,8 @@ def find_paths(graph: Graph, target: str) -> list[Path]:
     Raises:
         NirError: for a cycle without a neuron, or a graph with too many paths.
     """
-    before: dict[str, list[str]] = {}
-    for source, end in graph.edges:
-        before.setdefault(end, []).append(source)
     found: list[Path] = []
-    open_ends: list[tuple[str, tuple[str, ...]]] = [(source, ()) for source in before.get(target, [])]
+    open_ends: list[tuple[str, tuple[str, ...]]] = [(source, ()) for source in graph.before.get(target, [])]
     while open_ends:
         name, way = open_ends.pop(0)
         kind = graph.nodes[name].kind
@@ -102,7 +99,7 @@ def find_paths(graph: Graph, target: str) -> list[Path]:
             )
         if len(found) + len(open_ends) > _MAX_PATHS:
             raise NirError(f"nir: {graph.origin}: more than {_MAX_PATHS} paths lead to '{target}'; simplify the graph")
-        open_ends += [(source, (name, *way)) for source in before.get(name, [])]
+        open_ends += [(source, (name, *way)) for source in graph.before.get(name, [])]
     return found
 
 
@@ -245,11 +242,23 @@ class Clock:
 
 def depth_of(pairs: Sequence[tuple[str, str]], roots: Mapping[str, int]) -> dict[str, int]:
     """Return the number of connections (``pairs`` of source and target) on the shortest way to each node from a root."""
-    depth, level = dict(roots), 0
-    while level <= max(depth.values(), default=-1):
-        depth.update({b: level + 1 for a, b in pairs if depth.get(a) == level and b not in depth})
+    after: dict[str, list[str]] = {}
+    for a, b in pairs:
+        after.setdefault(a, []).append(b)
+    depth = dict(roots)
+    level, front = 0, [name for name, d in roots.items() if d == 0]
+    while front or level < max(roots.values(), default=0):
         level += 1
+        reached = {b for a in front for b in after.get(a, []) if b not in depth}
+        depth.update(dict.fromkeys(reached, level))
+        front = [*reached, *(name for name, d in roots.items() if d == level)]
     return depth
+
+
+def recurrent_pairs(pairs: Sequence[tuple[str, str]], depth: Mapping[str, int]) -> frozenset[tuple[str, str]]:
+    """Return the pairs that close a cycle: inside one, and leading to no greater depth."""
+    component = _components(pairs)
+    return frozenset((a, b) for a, b in pairs if component[a] == component[b] and depth.get(b, 0) <= depth.get(a, 0))
 
 
 def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequence[str] = ()) -> Clock:
@@ -259,13 +268,10 @@ def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequ
     does not count for the depth. Neurons in ``driven`` have a bias but no connection from elsewhere: they have depth 1.
     """
     roots = dict.fromkeys(driven, 1) | dict.fromkeys(inputs, 0)
-    depth = depth_of([(c.source, c.target) for c in connections], roots)
-    component = _components(connections)
-    recurrent = frozenset(
-        i
-        for i, c in enumerate(connections)
-        if c.source in depth and component[c.source] == component[c.target] and depth[c.target] <= depth[c.source]
-    )
+    pairs = [(c.source, c.target) for c in connections]
+    depth = depth_of(pairs, roots)
+    closing = recurrent_pairs(pairs, depth)
+    recurrent = frozenset(i for i, pair in enumerate(pairs) if pair in closing)
     start = dict(depth)
     forward = [c for i, c in enumerate(connections) if i not in recurrent and c.source in depth]
     for _ in range(len(start) + 1):
@@ -279,14 +285,14 @@ def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequ
     return Clock(depth, start, recurrent)
 
 
-def _components(connections: Sequence[Connection]) -> dict[str, int]:
+def _components(pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Return the number of the strongly connected component of each node."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    names = sorted({name for c in connections for name in (c.source, c.target)})
+    names = sorted({name for pair in pairs for name in pair})
     index = {name: i for i, name in enumerate(names)}
-    rows, columns = ([index[getattr(c, end)] for c in connections] for end in ("source", "target"))
+    rows, columns = ([index[pair[end]] for pair in pairs] for end in (0, 1))
     adjacency = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
     _, labels = connected_components(adjacency, directed=True, connection="strong")
     return {name: int(labels[i]) for name, i in index.items()}

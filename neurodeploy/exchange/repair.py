@@ -122,12 +122,11 @@ def _resolved(graph: Graph, name: str) -> str:
 
 
 def _single_edges(graph: Graph, found: list[Repair]) -> Graph:
-    edges: list[tuple[str, str]] = []
+    edges: dict[tuple[str, str], None] = {}
     for edge in graph.edges:
         if edge in edges:
             found.append(Repair(node="", what=f"edge {edge[0]} -> {edge[1]} stands twice in the file, taken once"))
-        else:
-            edges.append(edge)
+        edges[edge] = None
     return replace(graph, edges=tuple(edges))
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import MismatchError, NirError
 from neurodeploy.exchange.description import KEY, NO_CHANGE, describe, full_matrix
 from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.lowering import depth_of
+from neurodeploy.exchange.lowering import depth_of, recurrent_pairs
 from neurodeploy.exchange.neurons import UNIT, Discretization, neuron_fields
 from neurodeploy.exchange.objects import nir_graph, write_nir
 from neurodeploy.network import Conv, Cuba, Network, Pool, Population, Projection, Shape, difference
@@ -91,10 +91,12 @@ def _nodes(
 
     nodes: dict[str, Any] = {names["input", i.name]: nir.Input(np.array(shapes[i.name])) for i in network.inputs}
     edges: list[tuple[str, str]] = []
+    recurrent = _recurrent(network)
     for population in network.populations:
         own = names["population", population.name]
         for projection in network.into(population.name):
-            for chain in _chains(network, shapes, projection, names["projection", projection.name], dtype):
+            closing = (projection.source, projection.target) in recurrent
+            for chain in _chains(network, shapes, projection, closing, names["projection", projection.name], dtype):
                 nodes.update(chain)
                 edges += pairwise([_source_node(network, names, projection.source), *chain, own])
         nodes[own] = _neuron(population, shapes[population.name], network.dt, discretization)
@@ -113,10 +115,10 @@ def _neuron(population: Population, shape: Shape, dt: float, discretization: Dis
 
 
 def _chains(
-    network: Network, shapes: Mapping[str, Shape], projection: Projection, name: str, dtype: WeightType
+    network: Network, shapes: Mapping[str, Shape], projection: Projection, recurrent: bool, name: str, dtype: WeightType
 ) -> Iterator[dict[str, Any]]:
     """Give the nodes from the source of a projection to its target by name: one chain, or one for each synaptic delay."""
-    steps = _nir_delay(network, projection)
+    steps = _nir_delay(network, projection, recurrent)
     if steps.ndim < 2:
         yield _chain(network, shapes, projection, name, steps, _synapse_nodes(projection, name, dtype))
         return
@@ -198,13 +200,13 @@ def _floats(weights: NDArray[np.int16], exponent: int, dtype: WeightType) -> NDA
     return given
 
 
-def _nir_delay(network: Network, projection: Projection) -> NDArray[np.int64]:
+def _nir_delay(network: Network, projection: Projection, recurrent: bool) -> NDArray[np.int64]:
     """Return the delay in NIR's time, where a layer costs no step: the chip's delay less what the first steps leave.
 
     A recurrent connection (onto itself, or back inside a cycle) costs its one step in NIR as well.
     """
     start = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
-    own = 0 if is_recurrent(network, projection) else 1
+    own = 0 if recurrent else 1
     steps = np.asarray(projection.delay, np.int64) + own + start[projection.source] - start[projection.target]
     if np.any(steps < 0):
         raise NirError(
@@ -214,19 +216,12 @@ def _nir_delay(network: Network, projection: Projection) -> NDArray[np.int64]:
     return steps
 
 
-def is_recurrent(network: Network, projection: Projection) -> bool:
-    """Say whether a projection closes a cycle: it leads to no greater depth, and a way leads back from its target."""
+def _recurrent(network: Network) -> frozenset[tuple[str, str]]:
+    """Return the pairs of populations whose projection closes a cycle, as ``from_nir`` will see them."""
     pairs = [(p.source, p.target) for p in network.projections]
     reached = {b for a, b in pairs if a != b}
     roots = {i.name: 0 for i in network.inputs} | {p.name: 1 for p in network.populations if p.name not in reached}
-    depth = depth_of(pairs, roots)
-    if depth.get(projection.target, 0) > depth.get(projection.source, 0):
-        return False
-    seen, front = {projection.target}, [projection.target]
-    while front:
-        front = list({p.target for p in network.projections if p.source in front} - seen)
-        seen.update(front)
-    return projection.source in seen
+    return recurrent_pairs(pairs, depth_of(pairs, roots))
 
 
 def _refuse_delays(nodes: Mapping[str, Any]) -> None:
