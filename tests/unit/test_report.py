@@ -39,6 +39,7 @@ from neurodeploy.report.record import SCHEMA_FILE
 from neurodeploy.report.schema import json_schema
 from neurodeploy.report.units import band, kib, percent, si
 from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
@@ -205,6 +206,18 @@ class TestTexts:
         assert words in text_report(other)
         assert words.replace("'", "&#39;") in html_report(other)
         jsonschema.validate(json.loads(json.dumps(other)), SCHEMA)
+
+    @pytest.mark.parametrize("different", [False, True])
+    def test_what_verify_gives_fits_into_a_report(self, different: bool) -> None:
+        network = random_network()
+        raster = np.random.default_rng(1).random((2, 6, 20)) < 0.4
+        runs = []
+        for seen in (raster, raster if not different else raster ^ (np.arange(20) == 3)):
+            runs.append(run_reference(network, Samples(inputs={"in": Events.from_dense(seen)})))
+        outcome = compare(runs)
+        made = make_report(title="t", network=network_facts(network), costs=[], verification=outcome.to_json())
+        assert made["verification"]["spikes_different"] == outcome.spikes_different
+        assert ("First difference" in text_report(made)) == different
 
     def test_text_names_what_has_no_price(self, report: dict) -> None:
         assert "energy.spike_out is not in hardware/loihi2.toml" in " ".join(text_report(report).split())
