@@ -27,7 +27,7 @@ from neurodeploy.simulate.plan import Plan, aligned, compile_network
 _PART = 256
 """Samples that one call of the compiled loop runs, at most."""
 _FIRST_SPIKES = 2**18
-"""Spikes that the buffer of a call holds at first; it doubles when one sample needs more."""
+"""Spikes that the buffer of a call holds at first; it grows eightfold when one sample needs more."""
 
 _KEPT_SPIKES = 2**22
 """A longer buffer is not kept for the next call."""
@@ -278,7 +278,8 @@ def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
 def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
     """Run samples ``first`` to ``stop``, in several calls where the buffer of spikes is too small for one."""
     plan, reusable = run.plan, run.label is None
-    work = run.free.pop() if reusable and run.free else _Work(plan, run.label, run.updated.shape[2])
+    work = _free_work(run.free) if reusable else None
+    work = work or _Work(plan, run.label, run.updated.shape[2])
     counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
     while first < stop:
         overflow = np.zeros(len(plan.populations), np.int64)
@@ -301,12 +302,20 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             (work.spikes, counts, overflow, run.updated[first:stop]),
         )
         if done == 0:
-            work.spikes = np.empty(2 * work.spikes.size, np.int32)
+            work.spikes = np.empty(8 * work.spikes.size, np.int32)
             continue
         yield _Part(done, _columns(plan, first, work.spikes, counts[:done]), overflow)
         first += done
     if reusable and work.spikes.size <= _KEPT_SPIKES:
         run.free.append(work)
+
+
+def _free_work(free: list[_Work]) -> _Work | None:
+    """Take arrays that no call uses; threads may ask at the same time."""
+    try:
+        return free.pop()
+    except IndexError:
+        return None
 
 
 def _columns(plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]) -> list[_Columns]:
