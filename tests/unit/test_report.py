@@ -211,9 +211,8 @@ class TestTexts:
     def test_what_verify_gives_fits_into_a_report(self, different: bool) -> None:
         network = random_network()
         raster = np.random.default_rng(1).random((2, 6, 20)) < 0.4
-        runs = []
-        for seen in (raster, raster if not different else raster ^ (np.arange(20) == 3)):
-            runs.append(run_reference(network, Samples(inputs={"in": Events.from_dense(seen)})))
+        rasters = (raster, raster ^ (np.arange(20) == 3) if different else raster)
+        runs = [run_reference(network, Samples(inputs={"in": Events.from_dense(seen)})) for seen in rasters]
         outcome = compare(runs)
         made = make_report(title="t", network=network_facts(network), costs=[], verification=outcome.to_json())
         assert made["verification"]["spikes_different"] == outcome.spikes_different
