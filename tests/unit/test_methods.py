@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
 from neurodeploy.errors import TrainingError  # noqa: E402
+from neurodeploy.recipe import SparseRecipe  # noqa: E402
 from neurodeploy.sparse.masks import find_weights  # noqa: E402
 from neurodeploy.sparse.methods import METHODS, Settings, start  # noqa: E402
 from neurodeploy.sparse.options import METHOD_SETTINGS  # noqa: E402
@@ -45,7 +48,7 @@ def _train(method: str, **settings):
 
 
 def test_recipes_and_the_table_know_the_same_methods():
-    assert set(METHODS) == set(METHOD_SETTINGS)
+    assert set(METHODS) == set(METHOD_SETTINGS) == set(get_args(SparseRecipe.model_fields["method"].annotation))
     assert {name for names in METHOD_SETTINGS.values() for name in names} - {"end_fraction"} <= set(
         Settings.__dataclass_fields__
     )
