@@ -15,9 +15,7 @@ from neurodeploy.exchange.description import NO_CHANGE, description_of, restore
 from neurodeploy.exchange.graph import Graph, Node, load_graph
 from neurodeploy.exchange.lowering import Clock, Connection, Suffix, clock, connection, find_paths
 from neurodeploy.exchange.neurons import (
-    LI_THRESHOLD,
     NEURON_KINDS,
-    READ_OUT,
     SPIKING_KINDS,
     Discretization,
     FloatNeuron,
@@ -25,7 +23,7 @@ from neurodeploy.exchange.neurons import (
     float_neuron,
     needs_dt,
 )
-from neurodeploy.exchange.ops import STATELESS_KINDS
+from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, read_neuron
 from neurodeploy.exchange.quantize import integers
 from neurodeploy.exchange.repair import Repair, node_shape, repaired
 from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output, Population, Projection, Shape
@@ -35,14 +33,6 @@ if TYPE_CHECKING:
 
 DEFAULT_DT = 1e-3
 """Length of a step in seconds where nothing in the graph depends on it."""
-SUPPORTED_KINDS = (
-    "Input",
-    "Output",
-    *(kind for kind in NEURON_KINDS if kind not in (LI_THRESHOLD, READ_OUT)),
-    *STATELESS_KINDS,
-    "NIRGraph",
-    "Identity",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,43 +102,6 @@ def from_nir(
     return restore(plain, described) if described else plain
 
 
-def check_graph(graph: Graph) -> None:
-    """Refuse unknown nodes.
-
-    Raises:
-        NirError: naming the node.
-    """
-    for node in graph.nodes.values():
-        if node.kind not in SUPPORTED_KINDS:
-            raise NirError(
-                f"nir: {graph.origin}: node '{node.name}' has type '{node.kind}'; supported: {', '.join(SUPPORTED_KINDS)}"
-            )
-        if node.graph is not None:
-            check_graph(node.graph)
-
-
-def check_edges(graph: Graph) -> None:
-    """Refuse edges that name no node, lead into an Input, or lead out of an Output.
-
-    Raises:
-        NirError: naming the edge.
-    """
-    for edge in graph.edges:
-        for end in edge:
-            if end not in graph.nodes:
-                raise NirError(
-                    f"nir: {graph.origin}: the edge {edge[0]} -> {edge[1]} names '{end}', which is no node; "
-                    f"nodes: {', '.join(list(graph.nodes)[:20])}"
-                )
-    for a, b in graph.edges:
-        if graph.nodes[a].kind == "Output" or graph.nodes[b].kind == "Input":
-            raise NirError(
-                f"nir: {graph.origin}: the edge {a} -> {b} leads "
-                + (f"out of Output '{a}'" if graph.nodes[a].kind == "Output" else f"into Input '{b}'")
-                + "; connect the neuron before or after it"
-            )
-
-
 def network_of(graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = ()) -> Network:
     """Return the network that a flat graph says, without our metadata.
 
@@ -200,53 +153,6 @@ def _positive(value: object) -> float | None:
     if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
         return None
     return float(value) if np.isfinite(value) and value > 0 else None
-
-
-def prepared(graph: Graph) -> Graph:
-    """Return a flat graph in which every spike source is one node and every Output reads a neuron."""
-    return _with_read_outs(_with_pairs(graph))
-
-
-def _with_pairs(graph: Graph) -> Graph:
-    """Join each LI that feeds nothing but one Threshold with it (this is how Spyx writes spiking neurons)."""
-    for node in graph.nodes.values():
-        before = [a for a, b in graph.edges if b == node.name]
-        if node.kind != "Threshold" or len(before) != 1 or graph.nodes[before[0]].kind != "LI":
-            continue
-        if [b for a, b in graph.edges if a == before[0]] != [node.name]:
-            continue
-        fields = {**graph.nodes[before[0]].fields, "threshold": node.fields.get("threshold")}
-        nodes = {key: n for key, n in graph.nodes.items() if key != node.name}
-        nodes[before[0]] = replace(graph.nodes[before[0]], kind=LI_THRESHOLD, fields=fields)
-        edges = [(before[0] if a == node.name else a, b) for a, b in graph.edges if b != node.name]
-        graph = replace(graph, nodes=nodes, edges=tuple(edges))
-    return graph
-
-
-def _with_read_outs(graph: Graph) -> Graph:
-    """Put a neuron that only sums before each Output that reads weights: its voltage is the sum of one step."""
-    nodes, edges = dict(graph.nodes), list(graph.edges)
-    for node in graph.nodes.values():
-        if node.kind != "Output" or _read_neuron(graph, node) is not None:
-            continue
-        name = f"{node.name}_sum"
-        nodes[name] = Node(name=name, kind=READ_OUT, fields={"v_leak": np.zeros(node_shape(node))})
-        edges = [(a, name if b == node.name else b) for a, b in edges] + [(name, node.name)]
-    return replace(graph, nodes=nodes, edges=tuple(edges))
-
-
-def _read_neuron(graph: Graph, output: Node) -> str | None:
-    """Return the neuron that an Output reads, directly or through a Flatten."""
-    name = output.name
-    while True:
-        before = [a for a, b in graph.edges if b == name]
-        if len(before) != 1:
-            return None
-        name = before[0]
-        if graph.nodes[name].kind in NEURON_KINDS:
-            return name
-        if graph.nodes[name].kind != "Flatten":
-            return None
 
 
 def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
@@ -416,7 +322,7 @@ def _outputs(graph: Graph) -> Iterator[Output]:
     for node in graph.nodes.values():
         if node.kind != "Output":
             continue
-        read = _read_neuron(graph, node)
+        read = read_neuron(graph, node)
         if read is None:
             raise NirError(f"nir: {graph.origin}: Output '{node.name}' reads no neuron; connect it to one")
         spiking = graph.nodes[read].kind in SPIKING_KINDS
