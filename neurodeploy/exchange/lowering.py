@@ -201,7 +201,9 @@ def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | 
         weights = number_field(node, "weight")
         if weights.ndim > 2 or int(np.prod(shape[:-1])) > 1:
             return None
-        return Connection(name="", source=path.source, target=path.target, weights=factor * weights, delay=delay)
+        if factor != 1:
+            weights = factor * weights
+        return Connection(name="", source=path.source, target=path.target, weights=weights, delay=delay)
     form = window(node, shape)
     pooled = node.kind.endswith("Pool2d")
     weights = factor * (np.asarray(form.kernel.flat[0]) if pooled else form.kernel)

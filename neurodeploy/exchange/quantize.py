@@ -88,7 +88,7 @@ def on_grid(units: Floats) -> tuple[NDArray[np.int16], int] | None:
     >>> on_grid(np.array([0.5, 3.0]))
     (array([1, 6], dtype=int16), -1)
     """
-    largest = float(np.max(np.abs(units), initial=0.0))
+    largest = max(float(units.max(initial=0.0)), -float(units.min(initial=0.0)))
     for exponent in (0, *range(-1, WEIGHT_EXPONENT_MIN - 1, -1), *range(1, WEIGHT_EXPONENT_MAX + 1)):
         if largest > 256 * 2.0**exponent:
             continue
