@@ -1,4 +1,4 @@
-"""slayer's CUBA neurons with their loop over time in one compiled pass, for training: the same bits, several times faster.
+"""slayer's CUBA neurons with their loop over time in one compiled pass, and its pooling as plain sums, for training.
 
 slayer (lava-dl 0.6.0) runs about 30 small tensor operations a step. Here one loop computes current, voltage and spikes of
 a few neurons side by side. Spikes and gradients are those of slayer bit by bit (``torch.equal``) while states fit 24 bits:
@@ -67,6 +67,39 @@ def recurrent_cuba_spikes(
     """
     spikes, peak = _RecurrentCuba.apply(drive, recurrent, settings)
     return spikes, float(peak)
+
+
+def window_sums(spikes: torch.Tensor, kernel: tuple[int, int], weight: float) -> torch.Tensor:
+    """Return the sums over windows side by side, times ``weight``, as slayer's pooling synapse gives them for spikes.
+
+    slayer runs a convolution with one channel, whose backward pass takes longer than everything else in a small network.
+
+    Args:
+        spikes: ``(batch, channels, height, width, steps)``; the kernel divides height and width.
+        kernel: ``(height, width)`` of a window.
+        weight: in slayer's float units.
+    """
+    sums: torch.Tensor = _WindowSums.apply(spikes, kernel, weight)
+    return sums
+
+
+class _WindowSums(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, spikes: torch.Tensor, kernel: tuple[int, int], weight: float) -> torch.Tensor:
+        batch, channels, height, width, steps = spikes.shape
+        high, wide = height // kernel[0], width // kernel[1]
+        ctx.windows, ctx.weight = (batch, channels, high, kernel[0], wide, kernel[1], steps), weight
+        windows = spikes.reshape(ctx.windows)
+        total = torch.zeros(batch, channels, high, wide, steps)
+        for y, x in np.ndindex(*kernel):
+            total += windows[:, :, :, y, :, x]
+        return total.mul_(weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        spread = (gradient * ctx.weight)[:, :, :, None, :, None].expand(ctx.windows)
+        batch, channels, high, y, wide, x, steps = ctx.windows
+        return spread.reshape(batch, channels, high * y, wide * x, steps), None, None
 
 
 class _Cuba(torch.autograd.Function):

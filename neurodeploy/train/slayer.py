@@ -37,7 +37,7 @@ from neurodeploy.network import (
 )
 from neurodeploy.recipe import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
-from neurodeploy.train.fused import CubaSettings, cuba_spikes, recurrent_cuba_spikes
+from neurodeploy.train.fused import CubaSettings, cuba_spikes, recurrent_cuba_spikes, window_sums
 
 try:
     # lava-dl prints advice about optional packages when it is imported
@@ -149,7 +149,8 @@ class SlayerNetwork(torch.nn.Module):
             drive = block.input_synapse(spikes)
             fired, peak = recurrent_cuba_spikes(drive, recurrent, _fused_settings(block.neuron))
         else:
-            fired, peak = cuba_spikes(block.synapse(spikes), _fused_settings(block.neuron))
+            drive = _window_sums(block.synapse, spikes) if isinstance(block, cuba.Pool) else block.synapse(spikes)
+            fired, peak = cuba_spikes(drive, _fused_settings(block.neuron))
         self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
         return fired
 
@@ -278,6 +279,11 @@ def _fused_settings(neuron: torch.nn.Module) -> CubaSettings:
         tau=neuron.tau_rho * cuba_neuron.TAU_RHO_MULT,
         scale=neuron.scale_rho * cuba_neuron.SCALE_RHO_MULT,
     )
+
+
+def _window_sums(synapse: torch.nn.Module, spikes: torch.Tensor) -> torch.Tensor:
+    weight = synapse.pre_hook_fx(synapse.weight).flatten()[0].item()
+    return window_sums(spikes, synapse.kernel_size[:2], weight)
 
 
 def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:

@@ -23,6 +23,11 @@ NETWORKS = {
         (2, 8, 8),
         "[{ kind = 'conv', channels = 6, kernel = 3, padding = 1 }, { kind = 'pool', kernel = 2 }, { neurons = 10 }]",
     ),
+    "pools of other shapes": (
+        (2, 6, 12),
+        "[{ kind = 'pool', kernel = [3, 2], weight = 40 }, { kind = 'conv', channels = 4, kernel = 1 }, "
+        "{ kind = 'pool', kernel = [1, 3] }, { neurons = 10 }]",
+    ),
     "recurrent": ((30,), "[{ neurons = 20, recurrent = true }, { neurons = 10, recurrent = true }]"),
     "delays": ((30,), "[{ neurons = 20, delay = 9 }, { neurons = 20, recurrent = true, delay = 5 }, { neurons = 10 }]"),
 }
