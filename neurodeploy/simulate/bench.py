@@ -74,7 +74,12 @@ None where the peer cannot run the network.
 
 
 def bench_simulate(
-    *, cases: Sequence[Case] = CASES, peers: Mapping[str, Peer] | None = None, rounds: int = 3, threads: int = 2
+    *,
+    cases: Sequence[Case] = CASES,
+    peers: Mapping[str, Peer] | None = None,
+    rounds: int = 3,
+    threads: int = 2,
+    progress: Callable[[Row], None] | None = None,
 ) -> list[Row]:
     """Return one row for each case, batch size and peer, with medians over the rounds for one sample.
 
@@ -87,6 +92,7 @@ def bench_simulate(
             with lava-nc is found. All of them run on one thread.
         rounds: how often each contestant is timed.
         threads: of the event-driven engine for batches; a single sample always runs on one.
+        progress: called with each row as soon as it is there; all cases take some minutes.
 
     Raises:
         UsageError: for fewer than one round.
@@ -94,7 +100,13 @@ def bench_simulate(
     if rounds < 1:
         raise UsageError(f"bench: rounds is {rounds}, must be at least 1")
     peers = default_peers() if peers is None else peers
-    return [row for case in cases for row in _rows(case, peers, rounds, threads)]
+    rows = []
+    for case in cases:
+        for row in _rows(case, peers, rounds, threads):
+            rows.append(row)
+            if progress is not None:
+                progress(row)
+    return rows
 
 
 def default_peers() -> dict[str, Peer]:

@@ -249,7 +249,7 @@ def main() -> None:
         print("slayer: left out, lava-dl is not installed")
     cases = CASES if options.cases is None else [CASES[i] for i in options.cases]
     parts = {
-        "peers": lambda: bench_simulate(cases=cases, peers=peers, rounds=options.rounds),
+        "peers": lambda: bench_simulate(cases=cases, peers=peers, rounds=options.rounds, progress=print),
         "limits": bench_limits,
         "counts": bench_counts,
         "chip": bench_chip,

@@ -19,7 +19,9 @@ def network(name="30-40-5"):
 
 
 def test_rows_name_network_kernel_peer_and_ratio():
-    rows = bench_simulate(cases=[CASE], peers={"numba-scatter": numba_scatter}, rounds=1)
+    seen = []
+    rows = bench_simulate(cases=[CASE], peers={"numba-scatter": numba_scatter}, rounds=1, progress=seen.append)
+    assert seen == rows
     assert [(row["batch"], row["threads"], row["peer"], row["equal"]) for row in rows] == [
         (1, 1, "numba-scatter", True),
         (3, 2, "numba-scatter", True),
