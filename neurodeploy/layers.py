@@ -74,7 +74,10 @@ class DenseLayer(Record):
 
 
 class ConvLayer(Record):
-    """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``."""
+    """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``.
+
+    ``delay`` and ``dropout`` are as for dense layers; the neurons of a channel have their delay in common.
+    """
 
     kind: Literal["conv"] = "conv"
     channels: Count
@@ -83,6 +86,7 @@ class ConvLayer(Record):
     padding: PairFrom0 = (0, 0)
     dilation: Pair = (1, 1)
     groups: Count = 1
+    delay: Delay = 0
     dropout: Dropout = 0.0
     neuron: LayerNeuron | None = None
 

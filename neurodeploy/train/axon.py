@@ -8,28 +8,28 @@ import torch
 
 
 class AxonalDelay(torch.nn.Module):
-    """Delays the spikes of each neuron by its own learned number of whole steps, ``0..longest``.
+    """Delays the spikes of each neuron, or of each channel of a convolution, by a learned number of steps, ``0..longest``.
 
-    The parameter ``fraction`` (float, one a neuron, 0..1) is the delay as a part of ``longest``: a step of the optimiser
-    then means as much for long delays as for short ones. Forward and gradient are those of slayer's ``axon.Delay`` (lava-dl
+    The parameter ``fraction`` (float, one a neuron or channel, 0..1) is the delay as a part of ``longest``: a step of the
+    optimiser then means as much for long delays as for short ones. Forward and gradient are those of slayer's ``axon.Delay`` (lava-dl
     0.6.0) with ``delay = fraction * longest``, without its loop over neurons; slayer starts all delays in the first step,
     here they start spread over the whole range.
     """
 
-    def __init__(self, n_neurons: int, longest: int) -> None:
+    def __init__(self, n_channels: int, longest: int) -> None:
         super().__init__()
         self.longest = longest
-        self.fraction = torch.nn.Parameter(torch.rand(n_neurons))
+        self.fraction = torch.nn.Parameter(torch.rand(n_channels))
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return the spikes ``(batch, neurons, steps)`` later; what would fall behind the last step is lost."""
+        """Return the spikes ``(batch, channels, ..., steps)`` later; what would fall behind the last step is lost."""
         with torch.no_grad():
             self.fraction.clamp_(0, 1)
         delayed: torch.Tensor = _Delayed.apply(spikes, self.fraction * self.longest)
         return delayed
 
     def steps(self) -> torch.Tensor:
-        """Return the delay of each neuron, int64."""
+        """Return the delay of each neuron or channel, int64."""
         return (self.fraction.detach().clamp(0, 1) * self.longest).floor().to(torch.int64)
 
 
@@ -47,13 +47,13 @@ class _Delayed(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         later, steps = ctx.saved_tensors
         slope = torch.nn.functional.pad(later, (1, 0))[..., :-1] - later
-        return _shifted(gradient, -steps), (gradient * slope).sum((0, -1))
+        return _shifted(gradient, -steps), (gradient * slope).transpose(0, 1).flatten(1).sum(1)
 
 
 def _shifted(spikes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Return each neuron's row moved by ``steps`` (later if above 0), zeros moving in."""
+    """Return the rows of each channel moved by ``steps`` (later if above 0), zeros moving in."""
     n_steps = spikes.shape[-1]
-    index = torch.arange(n_steps, device=spikes.device) - steps[:, None]
+    index = torch.arange(n_steps, device=spikes.device) - steps.reshape(-1, *[1] * (spikes.ndim - 2))
     inside = (index >= 0) & (index < n_steps)
     return spikes.gather(-1, index.clamp(0, n_steps - 1).expand_as(spikes)) * inside
 

@@ -330,7 +330,7 @@ _BLOCKS: Mapping[str, Callable[[dict[str, float], Shape, Any, float], torch.nn.M
 def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[str, torch.Tensor]) -> list[Projection]:
     """Return what leads into a layer: from the layer before it, and from itself where it is recurrent."""
     block, taken = model.blocks[name], model._taken[name]
-    delay = _delay(model.delays[source]) if source in model.delays else 0
+    delay = _delay(model.delays[source], model.shapes[source]) if source in model.delays else 0
     if isinstance(block, cuba.Recurrent):
         into = _projection(source, name, Dense(weights=_integers(block.input_synapse)), masks[name], delay)
         recurrent = Dense(weights=_integers(block.recurrent_synapse))
@@ -363,9 +363,9 @@ def _integers(synapse: torch.nn.Module) -> np.ndarray:
     return weights[..., 0, 0] if isinstance(synapse, synapse_layer.Dense) else weights
 
 
-def _delay(axon: AxonalDelay) -> int | np.ndarray:
+def _delay(axon: AxonalDelay, shape: Shape) -> int | np.ndarray:
     """Return the delay of each source neuron in steps, or one number where all are the same."""
-    steps = axon.steps().cpu().numpy().astype(np.int32)
+    steps = axon.steps().cpu().numpy().astype(np.int32).repeat(int(np.prod(shape[1:])))
     return int(steps[0]) if np.all(steps == steps[0]) else steps
 
 

@@ -35,16 +35,17 @@ def test_fractions_pushed_out_of_range_are_clamped():
     assert axon.fraction.tolist() == [0.0, 1.0]
 
 
-def test_delays_and_their_gradients_are_those_of_slayer():
+@pytest.mark.parametrize("shape", [(3, 7, 90), (3, 7, 2, 5, 90)])
+def test_delays_and_their_gradients_are_those_of_slayer(shape):
     axons = pytest.importorskip("lava.lib.dl.slayer.axon", reason="needs lava-dl (extra train, Python 3.10)")
     torch.manual_seed(0)
     ours, theirs = AxonalDelay(7, 62), axons.Delay(max_delay=62)
     theirs.delay.data, theirs.init = (ours.fraction * 62).detach().clone(), True
-    given = [(torch.rand(3, 7, 90) < 0.3).float().requires_grad_() for _ in range(2)]
+    given = [(torch.rand(shape) < 0.3).float().requires_grad_() for _ in range(2)]
     given[1].data.copy_(given[0].data)
     out = [axon(spikes) for axon, spikes in zip((ours, theirs), given)]
     assert torch.equal(*out)
-    weight = torch.randn(3, 7, 90)
+    weight = torch.randn(shape)
     for spikes in out:
         (spikes * weight).sum().backward()
     assert torch.equal(given[0].grad, given[1].grad)

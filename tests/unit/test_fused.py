@@ -21,7 +21,7 @@ NETWORKS = {
     "dense": ((30,), "[{ neurons = 33 }, { neurons = 10 }]"),
     "conv and pool": (
         (2, 8, 8),
-        "[{ kind = 'conv', channels = 6, kernel = 3, padding = 1 }, { kind = 'pool', kernel = 2 }, { neurons = 10 }]",
+        "[{ kind = 'conv', channels = 6, kernel = 3, delay = 4 }, { kind = 'pool', kernel = 2 }, { neurons = 10 }]",
     ),
     "pools of other shapes": (
         (2, 6, 12),

@@ -46,8 +46,8 @@ def test_layers_are_dense_unless_they_say_otherwise():
     [
         ("[{ neurons = 9, size = 3 }]", "unknown key 'network.layers.0.size'; known keys there: delay, dropout, kind"),
         (
-            "[{ kind = 'conv', channels = 2, kernel = 3, delay = 2 }, { neurons = 9 }]",
-            "unknown key 'network.layers.0.delay'; known keys there: channels, dilation, dropout, groups, kernel, kind",
+            "[{ kind = 'conv', channels = 2, kernel = 3, recurrent = true }, { neurons = 9 }]",
+            "unknown key 'network.layers.0.recurrent'; known keys there: channels, delay, dilation, dropout, groups, kernel",
         ),
         (
             "[{ kind = 'pool', kernel = 3, stride = 2 }, { neurons = 9 }]",

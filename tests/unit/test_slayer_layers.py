@@ -165,6 +165,16 @@ def test_convolutions_feed_recurrent_and_delayed_layers():
     assert_same_spikes(model, network, noise((2, 6, 6), n_steps=40))
 
 
+@pytest.mark.parametrize("after", ["{ kind = 'conv', channels = 3, kernel = 2, groups = 3 }", POOL, "{ neurons = 15 }"])
+def test_channels_of_a_convolution_have_delays_before_any_layer(after):
+    delayed = CONV.replace("}", ", delay = 11 }")
+    model, network = made(recipe_of(delayed, after, LAST), (2, 6, 6))
+    steps = model.delays["hidden1"].steps()
+    assert len(set(steps.tolist())) > 2
+    assert np.array_equal(network.projections[1].delay, steps.repeat_interleave(36))
+    assert_same_spikes(model, network, noise((2, 6, 6), n_steps=40))
+
+
 def test_delays_lie_on_the_projection_that_reads_the_delayed_spikes():
     model, network = made(recipe_of("{ neurons = 20, delay = 62 }", LAST), 10)
     into, out = network.projections
