@@ -358,7 +358,7 @@ class Latency(_Table):
     hop_ew: Seconds | None = None
     hop_ns: Seconds | None = None
     barrier: Annotated[tuple[BarrierTime, ...], BeforeValidator(tuple)] = ()
-    """Rising in tiles; a number of tiles between two rows takes the next row, above the last one the last row."""
+    """Rising in tiles; a number of tiles takes the last row that is not above it, as SANA-FE does."""
     barrier_multichip: Seconds | None = None
     """Barrier of a step over several chips."""
     management: Seconds | None = None

@@ -151,28 +151,44 @@ def diff(
 @app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
 def map_(
     file: NirFile,
-    chip: ChipName,
+    chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
     split: Annotated[
         str, typer.Option(help="overlap, equal, mtkahypar, compiler or slayer2loihi: how layers are cut.")
     ] = "overlap",
+    store_zeros: Annotated[
+        bool, typer.Option("--store-zeros", help="Store the zeros of matrices, as Lava's Dense does on Loihi 2.")
+    ] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Find the smallest chip that fits; with --chip, the highest density.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Does a network fit a chip, where does it lie, and if not: which limit binds, and what would make it fit."""
     from neurodeploy import commands
-    from neurodeploy.errors import FitError
+    from neurodeploy.errors import FitError, UsageError
 
-    found, result = commands.map(file, chip=chip, split=split, out=out, force=force)
+    if search:
+        _show_search(commands.search(file, chip=chip, split=split), as_json)
+        return
+    if chip is None:
+        raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
+    found, result = commands.map(file, chip=chip, split=split, store_zeros=store_zeros, out=out, force=force)
     if as_json:
         _print_json(result)
     elif found.fits:
         print(f"{file} fits {chip}: {result['cores']} cores, {_kib(result['synaptic_bytes'])}")
-        layers = [(la["name"], la["cores"], _kib(la["synaptic_bytes"]), la["format"]) for la in result["layers"]]
-        _table("Layer|Cores|Synaptic memory|Format", layers)
+        layers = [
+            (la["name"], la["cores"], _kib(la["synaptic_bytes"]), la["format"], la["bits_per_synapse"])
+            for la in result["layers"]
+        ]
+        _table("Layer|Cores|Synaptic memory|Format|Bits a synapse", [tuple(_short(v) for v in row) for row in layers])
         rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in found.loads]
         _table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
         print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
+        for note in result["notes"]:
+            print(note)
     if not found.fits and not as_json:
         remedies = [f"\n  {r.what}: {r.cores} cores, {_kib(r.synaptic_bytes)}" for r in found.remedies]
         raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
@@ -206,15 +222,26 @@ def simulate(
     data: Data,
     engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
     samples: NSamples = None,
+    timeout: Annotated[str | None, typer.Option(help="Time limit of engine lava, as in 60s.")] = None,
     out: Annotated[Path | None, typer.Option(help=".npz file to write the activity to.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Run a network on samples and count its spikes."""
     from neurodeploy import commands
+    from neurodeploy.units import parse_seconds
 
     with _progress() as bar:
         summary = commands.simulate(
-            file, data, engine=engine, n_samples=samples, out=out, progress=lambda n, of: bar(engine, n, of)
+            file,
+            data,
+            engine=engine,
+            n_samples=samples,
+            timeout_s=parse_seconds(timeout, "--timeout") if timeout else None,
+            out=out,
+            force=force,
+            say=_say,
+            progress=lambda n, of: bar(engine, n, of),
         )[1]
     _show(summary, as_json)
 
@@ -433,6 +460,34 @@ def chips_show(
         _table("Key|Value|Unit|Grade|Source", [tuple(r.values()) for r in rows])
 
 
+@chips_app.command("validate", epilog="Example: neurodeploy chips validate mine.toml")
+def chips_validate(
+    file: Annotated[Path, typer.Argument(help="A chip file.")],
+    as_json: Json = False,
+) -> None:
+    """Check a chip file: every key, unit, source and grade."""
+    from neurodeploy import commands
+
+    rows = commands.chip_rows(str(file))
+    if as_json:
+        _print_json({"ok": True, "numbers": len(rows)})
+    else:
+        print(f"{file}: {len(rows)} numbers, each with unit, source and grade")
+
+
+@chips_app.command("new", epilog="Example: neurodeploy chips new mine --base loihi2")
+def chips_new(
+    name: Annotated[str, typer.Argument(help="Name of the new chip.")],
+    base: Annotated[str, typer.Option(help="Chip that it starts from.")] = "loihi2",
+    out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.toml.")] = None,
+    force: Force = False,
+) -> None:
+    """Write a chip file to be filled in."""
+    from neurodeploy import commands
+
+    print(commands.new_chip(name, base=base, out=out, force=force))
+
+
 @app.command(epilog="Example: neurodeploy doctor")
 def doctor(as_json: Json = False) -> None:
     """Say which Python, torch and Lava were found and what is broken."""
@@ -498,6 +553,19 @@ def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
 
 def _short(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _show_search(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(result)
+        return
+    found = result.get("smallest_chip", result)
+    if found is None or found.get("share_of_weights", 1.0) is None:
+        print("no known chip fits" if "smallest_chip" in result else "no density fits")
+        return
+    if "share_of_weights" in found:
+        print(f"{found['share_of_weights']:.2%} of the weights fit (the smallest go first)")
+    print(f"{found['chip']}: {found['cores']} cores, {_kib(found['synaptic_bytes'])}")
 
 
 def _kib(n_bytes: int) -> str:

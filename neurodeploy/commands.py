@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.activity import Activity, Samples, load_activity, load_samples, save_activity
-from neurodeploy.chip import load_chip
+from neurodeploy.chip import chip_names, load_chip, new_chip_text
 from neurodeploy.errors import (
     DataError,
     FileError,
@@ -27,9 +27,9 @@ from neurodeploy.errors import (
 )
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.record import Cost
-from neurodeploy.mapping import Fit, fit, map_network, traffic
-from neurodeploy.mapping.record import Mapping as ChipMapping
+from neurodeploy.mapping import Fit, fit, highest_density, map_network, smallest_chip, traffic
 from neurodeploy.mapping.record import save_mapping
+from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.network import Network
 from neurodeploy.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from neurodeploy.report import chips_summary
@@ -227,7 +227,13 @@ def bench_methods(
 
 
 def map(
-    file: Path, *, chip: str, split: str = "overlap", out: Path | None = None, force: bool = False
+    file: Path,
+    *,
+    chip: str,
+    split: str = "overlap",
+    store_zeros: bool = False,
+    out: Path | None = None,
+    force: bool = False,
 ) -> tuple[Fit, dict[str, Any]]:
     """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
 
@@ -235,58 +241,35 @@ def map(
         file: a NIR file, or a run's folder.
         chip: name of a chip, or a chip file.
         split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
+        store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
         out: JSON file to write the mapping to, if it fits.
         force: replace ``out`` if it exists.
 
     Returns:
-        The verdict, and the same as plain values: ``fits``, ``cores``, ``layers``, ``resources``, ``binding``, ``remedies``.
+        The verdict, and the same as plain values (``neurodeploy.mapping.summary``) with the messages between cores.
     """
     if out is not None and out.exists() and not force:
         raise FileError(f"map: {out} exists; choose another --out, or --force to replace it")
     network = load_network(file)
-    found = fit(network, load_chip(chip), split=split)
-    if found.mapping is not None and out is not None:
-        save_mapping(found.mapping, out)
-    return found, _fit_summary(network, found, chip)
-
-
-def _fit_summary(network: Network, found: Fit, chip: str) -> dict[str, Any]:
-    verdict = {
-        "fits": found.fits,
-        "chip": chip,
-        "error": found.error or None,
-        "binding": found.binding,
-        "remedies": [asdict(remedy) for remedy in found.remedies],
-        "resources": [{**asdict(load), "headroom": load.headroom} for load in found.loads],
-    }
+    found = fit(network, load_chip(chip), split=split, store_zeros=store_zeros)
     if found.mapping is None:
-        return {**verdict, "cores": None, "synaptic_bytes": None, "layers": []}
-    mapping, flow = found.mapping, traffic(network, found.mapping)
-    return {
-        **verdict,
-        "chips": mapping.n_chips,
-        "cores": len(mapping.cores),
-        "synaptic_bytes": mapping.synaptic_bytes,
-        "split": mapping.split,
-        "layers": [_layer_summary(mapping, name) for name in mapping.sizes],
-        "messages_per_spike": flow.per_spike,
-        "hops": flow.hops,
-        "per_core": [
-            {"neurons": {n: len(i) for n, i in c.neurons.items()}, "used": dict(c.used)} for c in mapping.cores
-        ],
-    }
+        return found, {**summary(found), "chip": chip}
+    if out is not None:
+        save_mapping(found.mapping, out)
+    flow = traffic(network, found.mapping)
+    return found, {**summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
 
 
-def _layer_summary(mapping: ChipMapping, name: str) -> dict[str, Any]:
-    cores = mapping.layer_cores(name)
-    into = [p for p, target in mapping.targets.items() if target == name]
-    formats = sorted({mapping.cores[i].formats[p] for i in cores for p in into if p in mapping.cores[i].formats})
-    return {
-        "name": name,
-        "cores": len(cores),
-        "synaptic_bytes": mapping.layer_bytes()[name],
-        "format": ", ".join(formats),
-    }
+def search(file: Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:
+    """Return the smallest of all known chips that a network fits; with ``chip``, the highest density that fits that one."""
+    network = load_network(file)
+    if chip is None:
+        mapping = smallest_chip(network, chip_names(), split=split)
+        return {"smallest_chip": None} if mapping is None else {"smallest_chip": mapping_summary(mapping)}
+    found = highest_density(network, load_chip(chip), split=split)
+    if found is None:
+        return {"share_of_weights": None}
+    return {"share_of_weights": found[0], **mapping_summary(found[1])}
 
 
 def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
@@ -299,6 +282,15 @@ def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
     from neurodeploy.report.record import load_report
 
     return compare_reports(load_report(a), load_report(b), load_gate(gate) if gate else None)
+
+
+def new_chip(name: str, *, base: str = "loihi2", out: Path | None = None, force: bool = False) -> Path:
+    """Write a chip file that extends a known chip, to be filled in; by default ``NAME.toml`` in this folder."""
+    path = out or Path(f"{name}.toml")
+    if path.exists() and not force:
+        raise FileError(f"chips: {path} exists; choose another --out, or --force to replace it")
+    _write_text(new_chip_text(name, base), path)
+    return path
 
 
 def chip_rows(name: str) -> list[dict[str, str]]:
@@ -329,18 +321,35 @@ def simulate(
     *,
     engine: str = "event",
     n_samples: int | None = None,
+    timeout_s: float | None = None,
     out: Path | None = None,
+    force: bool = False,
+    say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Activity, dict[str, Any]]:
     """Run the network of a NIR file on samples; with ``out``, write the activity there as ``.npz``.
 
+    Args:
+        timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
+        out: file to write; ``force`` replaces an older one.
+        say: told how long ``lava`` will take before it starts.
+
     Returns:
         The activity, and a summary of it as plain values: accuracy where the samples carry labels, spikes, overflow.
     """
+    if out is not None and out.exists() and not force:
+        raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
     started = time.perf_counter()
-    activity = simulate_network(network, samples, engine=engine, progress=progress)
-    summary = {
+    if engine == "lava":
+        from neurodeploy.simulate.lava import predict_seconds, run_lava
+
+        seconds = predict_seconds(network, samples, samples.n_steps + network.depth)
+        (say or _silent)(f"simulate: lava will take about {seconds:.0f} s")
+        activity = run_lava(network, samples, timeout_s=timeout_s, progress=progress)
+    else:
+        activity = simulate_network(network, samples, engine=engine, progress=progress)
+    facts = {
         "engine": engine,
         "samples": samples.n_samples,
         "steps": activity.n_steps,
@@ -351,7 +360,7 @@ def simulate(
     }
     if out is not None:
         save_activity(activity, out)
-    return activity, summary
+    return activity, facts
 
 
 def verify(
@@ -516,7 +525,7 @@ def report(
         mapping = map_network(network, load_chip(name))
         activity = simulate_network(network, samples, labels=mapping.core_labels())
         right = accuracy(network, activity, samples)
-        costs.append(estimate_cost(network, mapping, activity))
+        costs.append(estimate_cost(network, mapping, activity, with_baselines=True))
         tell(f"estimate  {target_line(costs[-1])}")
     if activity is None:
         raise UsageError("report: name at least one chip")
@@ -529,6 +538,7 @@ def report(
         accuracy={"test": right, "n_samples": samples.n_samples},
         verification={key: proof[key] for key in VERIFICATION_KEYS},
         raster=raster_facts(network, activity),
+        neurobench=_neurobench(network, samples.take(0, min(n_samples, samples.n_samples))),
         provenance={
             "command": command or f"neurodeploy report {run}",
             "seed": recipe.seed,
@@ -658,6 +668,14 @@ def _write_text(text: str, path: Path) -> None:
 
 def _silent(*_: Any) -> None:
     """Say and show nothing."""
+
+
+def _neurobench(network: Network, samples: Samples) -> dict[str, Any]:
+    """Return the NeuroBench metrics of some samples; voltages are probed for the membrane updates."""
+    from neurodeploy.estimate.neurobench import neurobench_metrics
+
+    probes = [(p.name, "v") for p in network.populations]
+    return neurobench_metrics(network, simulate_network(network, samples, probe=probes)).to_json()
 
 
 def _run_recipe(run: Path) -> Recipe:

@@ -51,7 +51,7 @@ def _one_message(done, code: int) -> str:
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
-    assert done.stderr.startswith("neurodeploy: ")
+    assert sum(line.startswith("neurodeploy: ") for line in done.stderr.splitlines()) == 1
     return done.stderr
 
 
@@ -161,6 +161,8 @@ def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_pat
         (["train", "nowhere.toml"], 4, "there is no file nowhere.toml; recipes that come with neurodeploy: digits-mlp"),
         (["map", "nowhere.nir", "--chip", "loihi1"], 3, "there is no file nowhere.nir"),
         (["map", "damaged.nir", "--chip", "loihi1"], 3, "damaged.nir"),
+        (["map", "small.nir"], 2, "name a chip: --chip NAME"),
+        (["simulate", "small.nir", "samples.npz", "--timeout", "5"], 2, "--timeout: '5' needs a number and a unit"),
         (["check", "damaged.nir"], 3, "damaged.nir"),
         (["check", "text.nir"], 3, "text.nir"),
         (["map", "small.nir", "--chip", "loihi9"], 5, "loihi9"),
@@ -217,6 +219,24 @@ def test_a_network_that_does_not_fit_says_what_binds_and_offers_remedies_that_we
     assert found["binding"]["used"] > found["binding"]["limit"]
     assert found["remedies"]
     assert all(remedy["cores"] >= 1 and remedy["what"] for remedy in found["remedies"])
+
+
+def test_search_finds_the_smallest_chip_and_the_highest_density(run_cli, files):
+    small = json.loads(run_cli("map", files / "small.nir", "--search", "--json").stdout)
+    assert small["smallest_chip"]["cores"] == 1
+    whole = json.loads(run_cli("map", files / "small.nir", "--search", "--chip", "loihi1", "--json").stdout)
+    assert whole["share_of_weights"] == 1.0
+    part = json.loads(run_cli("map", files / "large.nir", "--search", "--chip", "loihi1", "--json").stdout)
+    assert 0 < part["share_of_weights"] < 1
+
+
+def test_a_new_chip_file_is_valid_and_can_be_mapped_onto(run_cli, files, tmp_path):
+    assert run_cli("chips", "new", "mine", cwd=tmp_path).returncode == 0
+    assert run_cli("chips", "validate", tmp_path / "mine.toml").returncode == 0
+    assert run_cli("map", files / "small.nir", "--chip", tmp_path / "mine.toml").returncode == 0
+    assert "--force" in _one_message(run_cli("chips", "new", "mine", cwd=tmp_path), 3)
+    (tmp_path / "bad.toml").write_text('extends = "loihi2"\n[cores]\nneurones = 3\n', encoding="utf-8")
+    assert "neurones" in _one_message(run_cli("chips", "validate", tmp_path / "bad.toml"), 5)
 
 
 def test_check_repairs_only_with_fix(run_cli, files, tmp_path):
