@@ -241,6 +241,18 @@ def vggsnn() -> tuple[AnyLayer, ...]:
     return (*layers, DenseLayer(neurons=10))
 
 
+def sdsnn_cifar10() -> tuple[AnyLayer, ...]:
+    """SD-SNN for CIFAR-10 (3 x 32 x 32): 128-128-pool-256-256-pool-512-512-512-10, kernels 3 x 3, maximum pools.
+
+    21.36 million weights. Source: the released script, which has this network only; those for MNIST and DVS-Gesture are
+    not in it. Its neurons are other ones (learned decays in convolutions), and its last layer does not spike.
+    """
+    layers: list[AnyLayer] = []
+    for width in (128, 256, 512):
+        layers += [*[ConvLayer(channels=width, kernel=(3, 3), padding=(1, 1))] * 2, max_pool(2)]
+    return (*layers[:-1], DenseLayer(neurons=512), DenseLayer(neurons=10))
+
+
 def max_pool(kernel: int) -> PoolLayer:
     """Return a pool whose neuron fires exactly in the steps in which a neuron of its window does."""
     neuron = LayerNeuron(threshold=32, current_decay=DECAY_ONE, voltage_decay=DECAY_ONE)
@@ -255,5 +267,9 @@ def mean_pool(kernel: int) -> PoolLayer:
     return PoolLayer(kernel=(kernel, kernel), weight=weight, neuron=neuron)
 
 
-ARCHITECTURES: Mapping[str, Callable[[], tuple[AnyLayer, ...]]] = {"6conv2fc": six_conv_two_fc, "vggsnn": vggsnn}
+ARCHITECTURES: Mapping[str, Callable[[], tuple[AnyLayer, ...]]] = {
+    "6conv2fc": six_conv_two_fc,
+    "sdsnn-cifar10": sdsnn_cifar10,
+    "vggsnn": vggsnn,
+}
 """Networks that a recipe may name instead of listing layers: ``layers = "vggsnn"``."""

@@ -11,9 +11,9 @@ class AxonalDelay(torch.nn.Module):
     """Delays the spikes of each neuron, or of each channel of a convolution, by a learned number of steps, ``0..longest``.
 
     The parameter ``fraction`` (float, one a neuron or channel, 0..1) is the delay as a part of ``longest``: a step of the
-    optimiser then means as much for long delays as for short ones. Forward and gradient are those of slayer's ``axon.Delay`` (lava-dl
-    0.6.0) with ``delay = fraction * longest``, without its loop over neurons; slayer starts all delays in the first step,
-    here they start spread over the whole range.
+    optimiser then means as much for long delays as for short ones. Forward and gradient are those of slayer's
+    ``axon.Delay`` (lava-dl 0.6.0) with ``delay = fraction * longest``, without its loop over neurons; slayer starts all
+    delays in the first step, here they start spread over the whole range.
     """
 
     def __init__(self, n_channels: int, longest: int) -> None:

@@ -159,7 +159,11 @@ def weights_of(layers, shape):
 
 @pytest.mark.parametrize(
     ("name", "shape", "weights", "neurons_before_the_first_dense"),
-    [("6conv2fc", (3, 32, 32), 36_530_944, 256 * 8 * 8), ("vggsnn", (2, 48, 48), 9_263_232, 512 * 3 * 3)],
+    [
+        ("6conv2fc", (3, 32, 32), 36_530_944, 256 * 8 * 8),
+        ("vggsnn", (2, 48, 48), 9_263_232, 512 * 3 * 3),
+        ("sdsnn-cifar10", (3, 32, 32), 21_356_928, 512 * 8 * 8),
+    ],
 )
 def test_named_networks_have_the_published_sizes(name, shape, weights, neurons_before_the_first_dense):
     """VGGSNN: 9.26 M weights with ten outputs. 6Conv2FC: 1.71 M published as 4.64 % are 36.9 M, with 100 outputs."""
