@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from pathlib import Path
 
-from neurodeploy.activity import Events, Samples
-from neurodeploy.data.dataset import Dataset, split
-from neurodeploy.data.digits import load_digits
-from neurodeploy.data.encode import ENCODINGS
+import numpy as np
+
+from neurodeploy.activity import Samples
+from neurodeploy.data.catalog import CATALOG
+from neurodeploy.data.dataset import Dataset, Frames, split, split_official
+from neurodeploy.data.encoded import INPUT_NAME, Encoded
+from neurodeploy.data.files import data_root
 from neurodeploy.recipe import DataRecipe
 
-DATASETS: Mapping[str, Callable[[], Dataset]] = {"digits": load_digits}
+__all__ = ["INPUT_NAME", "encode", "encoded", "load_splits"]
 
-INPUT_NAME = "input"
-"""Name of the input of every network that neurodeploy trains."""
-
-
-def load_splits(recipe: DataRecipe) -> tuple[Dataset, Dataset, Dataset]:
-    """Return the train, validation and test parts that a recipe names."""
-    return split(
-        DATASETS[recipe.name](),
-        test_fraction=recipe.test_fraction,
-        validation_fraction=recipe.validation_fraction,
-        seed=recipe.split_seed,
-    )
+AnyPart = Dataset | Frames
 
 
-def encode(data: Dataset, recipe: DataRecipe, part: str) -> Samples:
-    """Return the spikes of a data set under a recipe's encoding; ``part`` goes into the name."""
-    raster = ENCODINGS[recipe.encoding](data.values, recipe.n_steps)
-    return Samples(
-        inputs={INPUT_NAME: Events.from_dense(raster)},
-        labels=data.labels,
-        name=f"{data.name}/{part}/{recipe.encoding}",
-        shapes={INPUT_NAME: data.shape},
-    )
+def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[AnyPart, AnyPart, AnyPart]:
+    """Return the train, validation and test parts that a recipe names.
+
+    A set's own test part is kept; the validation part is drawn from the rest by ``split_seed``.
+
+    Args:
+        recipe: the recipe's ``[data]`` table.
+        root: folder with the data sets, before what the recipe says.
+
+    Raises:
+        DataError: where files are missing or damaged, or a part would lack a class.
+        MissingPackageError: where the set comes with a package that is not installed.
+    """
+    loaded = CATALOG[recipe.name].load(data_root(root or recipe.root), recipe)
+    seed, validation_fraction = recipe.split_seed, recipe.validation_fraction
+    parts: tuple[AnyPart, AnyPart, AnyPart]
+    if isinstance(loaded, tuple):
+        parts = split_official(*loaded, validation_fraction=validation_fraction, seed=seed)
+    else:
+        parts = split(loaded, test_fraction=recipe.test_fraction, validation_fraction=validation_fraction, seed=seed)
+    train, validation, test = parts
+    if recipe.test_samples is not None:
+        test = test.take(np.arange(min(recipe.test_samples, len(test.labels))))
+    return train, validation, test
+
+
+def encoded(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
+    """Return a part under a recipe's encoding, whose spikes are made when asked for; ``part`` goes into the name."""
+    name = f"{data.name}/{part}/{recipe.encoding}"
+    return Encoded(data=data, encoding=recipe.encoding, n_steps=recipe.n_steps, name=name)
+
+
+def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:
+    """Return all spikes of a part as events; ``part`` goes into the name."""
+    return encoded(data, recipe, part).samples()

@@ -1,8 +1,10 @@
-"""``Dataset``: values and labels before they become spikes, and its split into train, validation and test."""
+"""``Dataset`` (values) and ``Frames`` (binned events): samples and labels, and their split into parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,28 +14,76 @@ from neurodeploy.errors import DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """``values`` float32 ``(n_samples, n_channels)`` in 0..1, channels in C order of ``shape``; ``labels`` int32."""
+    """Values that become spikes by an encoding; ``labels`` int32 in 0..n_classes - 1.
+
+    ``values`` is ``(n_samples, n_channels)``, channels in C order of ``shape``: float32 in 0..1, or uint8 grey levels of
+    which 255 stands for 1 (a quarter of the memory).
+    """
 
     name: str
     shape: tuple[int, ...]
-    values: NDArray[np.float32]
+    values: NDArray[np.float32] | NDArray[np.uint8]
     labels: NDArray[np.int32]
     n_classes: int
 
     def take(self, index: NDArray[np.int64]) -> Dataset:
         """Return the samples at ``index``, in that order."""
-        return Dataset(
-            name=self.name,
-            shape=self.shape,
-            values=self.values[index],
-            labels=self.labels[index],
-            n_classes=self.n_classes,
+        return replace(self, values=self.values[index], labels=self.labels[index])
+
+    def floats(self, index: NDArray[np.int64] | slice) -> NDArray[np.float32]:
+        """Return the values of the samples at ``index``, float32 in 0..1."""
+        values = self.values[index]
+        floats: NDArray[np.float32] = values.astype(np.float32)
+        return floats if values.dtype == np.float32 else floats / np.float32(255)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frames:
+    """Events binned to binary frames, eight to a byte; ``labels`` int32 in 0..n_classes - 1.
+
+    ``bits`` is uint8 ``(n_samples, ceil(n_steps * n_channels / 8))`` as ``numpy.packbits`` packs a raster
+    ``(n_steps, n_channels)``, channels in C order of ``shape``. Memory depends on the frames alone, not on the events.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    n_steps: int
+    bits: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+    n_classes: int
+
+    def take(self, index: NDArray[np.int64]) -> Frames:
+        """Return the samples at ``index``, in that order."""
+        return replace(self, bits=self.bits[index], labels=self.labels[index])
+
+    def raster(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """Return the frames of the samples at ``index``, uint8 ``(n, n_steps, n_channels)`` of 0 and 1."""
+        bits = self.bits[index]
+        n_channels = int(np.prod(self.shape))
+        flat = np.unpackbits(bits, axis=1, count=self.n_steps * n_channels)
+        return flat.reshape(len(bits), self.n_steps, n_channels)
+
+
+Part = TypeVar("Part", bound=Dataset | Frames)
+
+
+def checked_labels(labels: Sequence[int] | NDArray[Any], n_classes: int, where: object) -> NDArray[np.int32]:
+    """Return labels as int32.
+
+    Raises:
+        DataError: where one is no class; names the file and the sample.
+    """
+    given = np.asarray(labels, np.int64)
+    bad = np.flatnonzero((given < 0) | (given >= n_classes))
+    if len(bad):
+        raise DataError(
+            f"data: {where} labels sample {bad[0]} with {given[bad[0]]}, the classes are 0..{n_classes - 1}; "
+            "the file is damaged or belongs to another set"
         )
+    return given.astype(np.int32)
 
 
-def split(
-    data: Dataset, *, test_fraction: float, validation_fraction: float, seed: int
-) -> tuple[Dataset, Dataset, Dataset]:
+def split(data: Part, *, test_fraction: float, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
     """Return disjoint train, validation and test parts, each class in the same proportion.
 
     ``validation_fraction`` is taken from what the test part leaves.
@@ -55,5 +105,36 @@ def split(
             )
         for part, cut in zip(parts, (cuts[2], cuts[1], cuts[0])):
             part.append(cut)
-    train, validation, test = (data.take(rng.permutation(np.concatenate(part))) for part in parts)
+    train, validation, test = (_take(data, rng.permutation(np.concatenate(part))) for part in parts)
     return train, validation, test
+
+
+def split_official(train: Part, test: Part, *, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
+    """Return train, validation and test where the set itself says what is for testing.
+
+    The validation part is taken from ``train``, each class in the same proportion. All parts are put in an order drawn
+    from ``seed``, so that the first samples of a part are of all classes.
+
+    Raises:
+        DataError: where a part would lack a class of the training part, or is empty.
+    """
+    if not len(test.labels):
+        raise DataError(f"data: '{test.name}' has no test samples")
+    rng = np.random.default_rng(seed)
+    parts: tuple[list[NDArray[np.int64]], ...] = ([], [])
+    for label in np.unique(train.labels):
+        index = rng.permutation(np.flatnonzero(train.labels == label))
+        n_validation = round(validation_fraction * len(index))
+        if not 0 < n_validation < len(index):
+            raise DataError(
+                f"data: '{train.name}' has {len(index)} training samples of class {label}, too few for a validation part "
+                f"of {validation_fraction}"
+            )
+        parts[0].append(index[n_validation:])
+        parts[1].append(index[:n_validation])
+    kept, validation = (_take(train, rng.permutation(np.concatenate(part))) for part in parts)
+    return kept, validation, _take(test, rng.permutation(len(test.labels)))
+
+
+def _take(data: Part, index: NDArray[np.int64]) -> Part:
+    return cast(Part, data.take(index))

@@ -1,12 +1,15 @@
-"""Values in 0..1 to spikes. Every encoding is deterministic: the same sample gives the same spikes everywhere."""
+"""Values and events to spikes. Every encoding is deterministic: the same sample gives the same spikes everywhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from neurodeploy.errors import DataError
 
 
 def rate(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
@@ -25,10 +28,89 @@ def rate(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
     >>> rate(np.array([[0.5, 1.0, 0.0]]), 4)[0].T.tolist()
     [[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 0]]
     """
-    n_spikes = np.rint(values * n_steps).astype(np.int64)[:, None, :]
-    step = np.arange(n_steps)[None, :, None]
-    fires: NDArray[np.bool_] = (step + 1) * n_spikes // n_steps > step * n_spikes // n_steps
+    n_spikes, step = np.arange(n_steps + 1)[:, None], np.arange(n_steps)
+    pattern = (step + 1) * n_spikes // n_steps > step * n_spikes // n_steps  # (number of spikes, step)
+    spikes: NDArray[np.uint8] = pattern.astype(np.uint8)[np.rint(values * n_steps).astype(np.int64)]
+    return spikes.transpose(0, 2, 1)
+
+
+def latency(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
+    """Return one spike a channel, the earlier the larger its value: in step ``round((1 - value) * (n_steps - 1))``.
+
+    A channel of value 0 stays silent.
+
+    Args:
+        values: float ``(n_samples, n_channels)`` in 0..1.
+        n_steps: number of steps, at least 1.
+
+    Returns:
+        uint8 ``(n_samples, n_steps, n_channels)`` of 0 and 1.
+
+    >>> latency(np.array([[1.0, 0.5, 0.01, 0.0]]), 3)[0].tolist()
+    [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0]]
+    """
+    step = np.rint((1 - values) * (n_steps - 1)).astype(np.int64)[:, None, :]
+    fires: NDArray[np.bool_] = (np.arange(n_steps)[None, :, None] == step) & (values > 0)[:, None, :]
     return fires.astype(np.uint8)
 
 
-ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.uint8]]] = {"rate": rate}
+ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.uint8]]] = {
+    "rate": rate,
+    "latency": latency,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """How the events of a recording become ``n_steps`` binary frames of ``shape``.
+
+    ``shape`` is that of the sensor, ``(polarities, height, width)`` or ``(n_channels,)``. With a crop the middle
+    ``(height, width)`` is kept; then ``pool`` by ``pool`` pixels become one, the last row and column being smaller where
+    the size is no multiple. The recording's first ``duration_us`` microseconds fill the frames; later events are left out.
+    """
+
+    n_steps: int
+    duration_us: int
+    shape: tuple[int, ...]
+    crop: tuple[int, int] | None = None
+    pool: int = 1
+
+    @property
+    def out_shape(self) -> tuple[int, ...]:
+        """Shape of a frame after cropping and pooling."""
+        if len(self.shape) != 3:
+            return self.shape
+        height, width = self.crop or self.shape[1:]
+        return self.shape[0], -(-height // self.pool), -(-width // self.pool)
+
+    def bits(self, time_us: NDArray[np.int64], *place: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the frames of one recording, packed: bit ``step * n_channels + channel`` is set where an event lies there.
+
+        Args:
+            time_us: microseconds from the start of the recording.
+            place: one array an axis of the sensor's shape, in range.
+
+        Raises:
+            DataError: where the crop is larger than the sensor.
+        """
+        inside = (time_us >= 0) & (time_us < self.duration_us)
+        if len(self.shape) == 3:
+            place, within = self._cropped(place)
+            inside &= within
+        step = time_us[inside] * self.n_steps // self.duration_us
+        channel = np.ravel_multi_index(tuple(axis[inside] for axis in place), self.out_shape)
+        n_channels = int(np.prod(self.out_shape))
+        raster = np.zeros(self.n_steps * n_channels, np.uint8)
+        raster[step * n_channels + channel] = 1
+        return np.packbits(raster)
+
+    def _cropped(self, place: tuple[NDArray[np.int64], ...]) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.bool_]]:
+        polarity, y, x = place
+        height, width = self.crop or self.shape[1:]
+        if height > self.shape[1] or width > self.shape[2]:
+            raise DataError(
+                f"data: data.crop asks for {height}x{width} pixels, the sensor has {self.shape[1]}x{self.shape[2]}"
+            )
+        y, x = y - (self.shape[1] - height) // 2, x - (self.shape[2] - width) // 2
+        within: NDArray[np.bool_] = (y >= 0) & (y < height) & (x >= 0) & (x < width)
+        return (polarity, y // self.pool, x // self.pool), within

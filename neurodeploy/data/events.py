@@ -1,0 +1,241 @@
+"""Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts, Braille letters as published.
+
+Every loader reads recordings as times in microseconds and places on the sensor, and bins them at once (``encode.Frame``).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.data.dataset import Frames, checked_labels
+from neurodeploy.data.encode import Frame
+from neurodeploy.data.files import damaged, find_file, find_folder, missing, read_bytes, unpickle_plain
+from neurodeploy.errors import DataError
+
+Recording = tuple[NDArray[np.int64], ...]
+"""Times in microseconds, then one array of places an axis of the sensor's shape."""
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+LETTERS = ("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+
+def load_nmnist(root: Path, frame: Frame) -> tuple[Frames, Frames]:
+    """Return the train and test parts in ``root/NMNIST/{Train,Test}/{0..9}/*.bin``: sensor ``(2, 34, 34)``.
+
+    An event is 5 bytes: x, y, polarity (1 is ON) and 23 bits of time in microseconds (Orchard et al., 2015).
+
+    Raises:
+        DataError: for a missing folder, an empty one, or a damaged file.
+    """
+    folder = find_folder("nmnist", root, "NMNIST")
+    parts = []
+    for part in ("Train", "Test"):
+        files = [(path, label) for label in range(10) for path in sorted((folder / part / str(label)).glob("*.bin"))]
+        parts.append(_binned("nmnist", folder / part, files, read_nmnist, frame, 10))
+    return parts[0], parts[1]
+
+
+def read_nmnist(path: Path) -> Recording:
+    """Return the events of an N-MNIST file: time, polarity, y, x."""
+    data = read_bytes(path)
+    if len(data) % 5:
+        raise damaged(path, f"{len(data)} bytes are no multiple of 5")
+    x, y, high, middle, low = np.frombuffer(data, np.uint8).reshape(-1, 5).T.astype(np.int64)
+    return (high & 127) << 16 | middle << 8 | low, high >> 7, y, x
+
+
+def load_dvs_gesture(root: Path, frame: Frame) -> tuple[Frames, Frames]:
+    """Return both parts in ``root/DVSGesture/ibmGesture{Train,Test}/USER/LABEL.npy``: sensor ``(2, 128, 128)``, 11 classes.
+
+    Raises:
+        DataError: for a missing folder, an empty one, a damaged file, or a label outside 0..10.
+    """
+    folder = find_folder("dvs-gesture", root, "DVSGesture")
+    parts = []
+    for part in ("ibmGestureTrain", "ibmGestureTest"):
+        files = [(path, _gesture(path)) for path in sorted((folder / part).glob("*/*.npy"))]
+        parts.append(_binned("dvs-gesture", folder / part, files, read_gesture, frame, 11))
+    return parts[0], parts[1]
+
+
+def _gesture(path: Path) -> int:
+    if not path.stem.isdecimal():
+        raise damaged(path, "its name is no label")
+    return int(path.stem)
+
+
+def read_gesture(path: Path) -> Recording:
+    """Return the events of a DVS128 Gesture file, an array ``(n, 4)`` of x, y, polarity and time in milliseconds."""
+    columns = _columns(path)
+    return np.rint(columns[3] * 1000).astype(np.int64), *(columns[i].astype(np.int64) for i in (2, 1, 0))
+
+
+def load_cifar10_dvs(root: Path, frame: Frame) -> Frames:
+    """Return the set in ``root/CIFAR10DVS/CLASS/*``, ``.aedat`` (AEDAT 2.0) or ``.npy``: sensor ``(2, 128, 128)``.
+
+    The set has no test part of its own.
+
+    Raises:
+        DataError: for a missing folder, an empty one, or a damaged file; for ``.aedat4`` files that were not converted.
+    """
+    folder = find_folder("cifar10-dvs", root, "CIFAR10DVS", "CIFAR10DVS/CIFAR10DVS")
+    nested = folder / "CIFAR10DVS"
+    folder = nested if nested.is_dir() else folder
+    files: list[tuple[Path, int]] = []
+    for label, name in enumerate(CIFAR10_CLASSES):
+        found = {path.stem: path for ending in ("*.aedat", "*.npy") for path in sorted((folder / name).glob(ending))}
+        files += [(found[stem], label) for stem in sorted(found)]
+    if not files and any(folder.glob("*/*.aedat4")):
+        raise DataError(
+            f"data: {folder} holds .aedat4 files, which are read once they are converted: neurodeploy data get cifar10-dvs"
+        )
+    return _binned("cifar10-dvs", folder, files, read_cifar10_dvs, frame, 10)
+
+
+def read_cifar10_dvs(path: Path) -> Recording:
+    """Return the events of a CIFAR10-DVS file, AEDAT 2.0 or an array ``(n, 4)`` of x, y, polarity, microseconds.
+
+    AEDAT 2.0 (jAER, DVS128): header lines begin with ``#``; an event is a big-endian address and a time, 32 bits each;
+    bits 8 to 14 of the address are y, 1 to 7 x, bit 0 is 1 for OFF. jAER counts both axes from the far corner.
+    """
+    if path.suffix == ".npy":
+        columns = _columns(path)
+        time_us, polarity, y, x = (columns[i].astype(np.int64) for i in (3, 2, 1, 0))
+        return time_us - time_us[:1], polarity, y, x
+    data = read_bytes(path)
+    while data.startswith(b"#"):
+        data = data.partition(b"\n")[2]
+    if len(data) % 8:
+        raise damaged(path, f"{len(data)} bytes after its header are no multiple of 8")
+    address, time_us = np.frombuffer(data, ">u4").reshape(-1, 2).T.astype(np.int64)
+    return time_us - time_us[:1], 1 - (address & 1), 127 - (address >> 8 & 127), 127 - (address >> 1 & 127)
+
+
+def load_shd(root: Path, frame: Frame) -> tuple[Frames, Frames]:
+    """Return both parts in ``root/SHD/shd_{train,test}.h5`` (or ``.h5.gz``): 700 channels, 20 classes.
+
+    Raises:
+        DataError: for a missing or damaged file, a label outside 0..19, or a unit outside 0..699.
+    """
+    folders = [root / "SHD", root / "hsd", root]
+    train, test = (_shd_part(find_file("shd", folders, f"shd_{part}.h5"), frame) for part in ("train", "test"))
+    return train, test
+
+
+def _shd_part(path: Path, frame: Frame) -> Frames:
+    import h5py
+
+    try:
+        with h5py.File(io.BytesIO(read_bytes(path)) if path.suffix == ".gz" else path, "r") as file:
+            labels = np.asarray(file["labels"])
+            times, units = file["spikes/times"], file["spikes/units"]
+            if not len(labels) == len(times) == len(units):
+                raise damaged(path, f"{len(labels)} labels for {len(times)} samples")
+            recordings = ((_to_us(times[i]), np.asarray(units[i], np.int64)) for i in range(len(labels)))
+            return _frames("shd", [path] * len(labels), recordings, checked_labels(labels, 20, path), frame, 20)
+    except (OSError, KeyError) as error:
+        raise damaged(path, error) from error
+
+
+def load_braille(root: Path, frame: Frame) -> tuple[Frames, Frames] | Frames:
+    """Return the Braille letters in ``root/Braille/data_braille_letters_th*``: 24 channels, 27 classes (Space, A to Z).
+
+    Channel ``2 k`` is ON of taxel ``k``, ``2 k + 1`` OFF. Files that end in ``_train`` and ``_test`` are two parts; the file
+    as published has no test part of its own.
+
+    Raises:
+        DataError: where there is no such file, or files of several thresholds, or a damaged one.
+    """
+    folder = find_folder("braille", root, "Braille", "braille")
+    files = sorted(path for path in folder.glob("data_braille_letters_th*") if path.is_file())
+    stems = {path.name.removesuffix("_train").removesuffix("_test") for path in files}
+    if not files:
+        raise missing("braille", "the file data_braille_letters_th10 (or ..._train and ..._test)", [folder])
+    if len(stems) > 1:
+        raise DataError(f"data: {folder} holds several thresholds ({', '.join(sorted(stems))}); keep one of them there")
+    stem = stems.pop()
+    if (folder / stem).is_file():
+        return _braille_part(folder / stem, frame)
+    return tuple(_braille_part(find_file("braille", [folder], f"{stem}_{p}"), frame) for p in ("train", "test"))  # type: ignore[return-value]
+
+
+def _braille_part(path: Path, frame: Frame) -> Frames:
+    samples = unpickle_plain(path)
+    try:
+        fields = [{_text(key): value for key, value in sample.items()} for sample in samples]
+        labels = [LETTERS.index(_text(sample["letter"])) for sample in fields]
+        recordings = [_taxels(sample["events"]) for sample in fields]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, f"no list of letters and events: {error}") from error
+    return _frames("braille", [path] * len(labels), recordings, checked_labels(labels, 27, path), frame, 27)
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _taxels(events: Sequence[Sequence[Sequence[float]]]) -> Recording:
+    """Return times and channels of one letter: 12 taxels with a list of ON and one of OFF times in seconds."""
+    trains = [np.asarray(train, np.float64) for taxel in events for train in taxel]
+    if len(trains) != 24:
+        raise ValueError(f"{len(trains)} spike trains, expected 24")
+    channel = np.repeat(np.arange(24), [len(train) for train in trains])
+    return _to_us(np.concatenate(trains)), channel
+
+
+def _to_us(seconds: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    time_us: NDArray[np.int64] = np.rint(np.asarray(seconds, np.float64) * 1e6).astype(np.int64)
+    return time_us
+
+
+def _columns(path: Path) -> NDArray[np.float64]:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged(path, error) from error
+    if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "fiu":
+        raise damaged(path, f"shape {array.shape} of {array.dtype}, expected (n, 4) numbers: x, y, polarity, time")
+    columns: NDArray[np.float64] = array.T.astype(np.float64)
+    return columns
+
+
+def _binned(
+    name: str,
+    folder: Path,
+    files: Sequence[tuple[Path, int]],
+    read: Callable[[Path], Recording],
+    frame: Frame,
+    n_classes: int,
+) -> Frames:
+    """Return the frames of all files below ``folder``."""
+    if not files:
+        raise missing(name, "recordings: none", [folder])
+    paths = [path for path, _ in files]
+    labels = checked_labels([label for _, label in files], n_classes, folder)
+    return _frames(name, paths, map(read, paths), labels, frame, n_classes)
+
+
+def _frames(
+    name: str,
+    paths: Sequence[Path],
+    recordings: Iterable[Recording],
+    labels: NDArray[np.int32],
+    frame: Frame,
+    n_classes: int,
+) -> Frames:
+    n_bits = frame.n_steps * int(np.prod(frame.out_shape))
+    bits = np.zeros((len(labels), -(-n_bits // 8)), np.uint8)
+    for i, (path, (time_us, *place)) in enumerate(zip(paths, recordings)):
+        for axis, size in zip(place, frame.shape):
+            if axis.size and not 0 <= axis.min() <= axis.max() < size:
+                raise damaged(path, f"an event at {axis.min()} or {axis.max()}, the sensor has 0..{size - 1}")
+        bits[i] = frame.bits(time_us, *place)
+    return Frames(
+        name=name, shape=frame.out_shape, n_steps=frame.n_steps, bits=bits, labels=labels, n_classes=n_classes
+    )
