@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
-from neurodeploy.errors import RecipeError
+from neurodeploy.activity import Events, Samples, load_samples, save_samples
+from neurodeploy.errors import RecipeError, SimulationError
 from neurodeploy.layers import (
     ARCHITECTURES,
     ConvLayer,
@@ -209,3 +209,12 @@ def test_mean_pool_fires_once_for_four_spikes_of_its_window():
     raster = np.zeros((12, 8), bool)
     raster[:, 0] = True  # one of the four neurons of the first window, in every step
     assert np.flatnonzero(pooled(mean_pool(2), raster)[:, 0]).tolist() == [3, 7, 11]
+
+
+def test_shapes_of_the_inputs_are_kept_with_the_samples(tmp_path):
+    events = Events.from_dense(np.zeros((3, 2, 12), bool))
+    samples = Samples(inputs={"input": events}, shapes={"input": (3, 2, 2)})
+    save_samples(samples.take(0, 2), tmp_path / "samples.npz")
+    assert dict(load_samples(tmp_path / "samples.npz").shapes) == {"input": (3, 2, 2)}
+    with pytest.raises(SimulationError, match=r"no input 'input' has the shape \(3, 2, 3\)"):
+        Samples(inputs={"input": events}, shapes={"input": (3, 2, 3)})
