@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 
 from neurodeploy.activity import Samples, save_samples
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data import encode, encoded, load_splits
+from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.network import STATE_LIMIT
 from neurodeploy.recipe import Recipe
@@ -76,7 +77,7 @@ def train(
     _refuse_to_replace(folder, force, resume)
     torch.set_num_threads(recipe.training.threads)
     train_part, validation_part, test_part = load_splits(recipe.data)
-    samples, validation = encode(train_part, recipe.data, "train"), encode(validation_part, recipe.data, "validation")
+    samples, validation = encoded(train_part, recipe.data, "train"), encoded(validation_part, recipe.data, "validation")
     with stop_on_interrupt() as stop:
         if resume:
             training = _resumed(recipe, folder, recipe_text, samples)
@@ -101,7 +102,7 @@ class _Training:
 
     def run_epochs(
         self,
-        validation: Samples,
+        validation: Encoded,
         stop: Callable[[], bool],
         on_epoch: Callable[[EpochMetrics], None] | None,
         board: Board | None,
@@ -184,8 +185,8 @@ def _begun(
     recipe: Recipe,
     folder: Path,
     recipe_text: str,
-    samples: Samples,
-    validation: Samples,
+    samples: Encoded,
+    validation: Encoded,
     test: Samples,
     stop: Callable[[], bool],
 ) -> _Training:
@@ -201,7 +202,7 @@ def _begun(
     return _Training(run, folder, recipe_text, None, 0.0)
 
 
-def _resumed(recipe: Recipe, folder: Path, recipe_text: str, samples: Samples) -> _Training:
+def _resumed(recipe: Recipe, folder: Path, recipe_text: str, samples: Encoded) -> _Training:
     """Take up the run in a folder, forgetting metrics of an epoch that the saved state does not know."""
     run = Run(recipe, samples)
     best, seconds = load_state(folder / STATE_FILE, run, recipe_text=recipe_text)

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 
 from neurodeploy.activity import Samples
+from neurodeploy.data.encoded import Encoded
 from neurodeploy.network import STATE_LIMIT
 from neurodeploy.sparse.methods import AnyRewirer
 from neurodeploy.sparse.pq import pq_index
-from neurodeploy.train.run import Run, to_tensors
+from neurodeploy.train.inputs import to_tensors
+from neurodeploy.train.run import Run
 from neurodeploy.train.slayer import SlayerNetwork
 
 
@@ -63,7 +65,7 @@ class Evaluation:
     n_samples: int
 
 
-def evaluate(run: Run, samples: Samples, batch_size: int = 256) -> Evaluation:
+def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Evaluation:
     """Run a model on samples without training it."""
     spikes, labels = to_tensors(samples)
     loss, n_right, counts = 0.0, 0, {}
@@ -95,7 +97,7 @@ def peak_states(model: SlayerNetwork) -> Iterator[dict[str, float]]:
         model.peak_state = before
 
 
-def measure(run: Run, validation: Samples, loss: float, accuracy: float, seconds: float) -> EpochMetrics:
+def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: float, seconds: float) -> EpochMetrics:
     """Return the metrics of the epoch that has just ended."""
     seen = evaluate(run, validation)
     rewirer = run.rewirer

@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 
 from neurodeploy.activity import Samples
-from neurodeploy.data import INPUT_NAME
+from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError
 from neurodeploy.recipe import Recipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
+from neurodeploy.train.inputs import input_shape, to_tensors
 from neurodeploy.train.losses import (
     check_labels,
     distillation_term,
@@ -38,10 +38,10 @@ class Run:
         TrainingError: where a label has no output neuron, or a setting of the method is out of range.
     """
 
-    def __init__(self, recipe: Recipe, samples: Samples, teacher_logits: torch.Tensor | None = None) -> None:
+    def __init__(self, recipe: Recipe, samples: Samples | Encoded, teacher_logits: torch.Tensor | None = None) -> None:
         self.recipe = recipe
         self.spikes, self.labels = to_tensors(samples)
-        self.input_shape = samples.shapes.get(INPUT_NAME, self.spikes.shape[1:2])
+        self.input_shape = input_shape(samples)
         check_labels(self.labels, recipe.network.layers[-1].neurons)
         self.teacher_logits = teacher_logits
         with torch.random.fork_rng():
@@ -195,12 +195,6 @@ def sparse_settings(recipe: Recipe, n_steps: int) -> Settings:
     given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
     return Settings(end_step=end_step, density=sparse.density or 1.0, seed=recipe.seed, **given)
-
-
-def to_tensors(samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the input spikes as float32 ``(n_samples, n_channels, n_steps)`` and the labels as int64."""
-    raster = samples.inputs[INPUT_NAME].to_dense().astype(np.float32).transpose(0, 2, 1)
-    return torch.from_numpy(raster.copy()), torch.from_numpy(np.array(samples.labels, np.int64))
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:

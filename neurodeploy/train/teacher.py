@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from neurodeploy.activity import Samples
+from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.recipe import Recipe, SparseRecipe
 from neurodeploy.train.measure import evaluate
@@ -41,7 +42,7 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
 
 
 def train_teacher(
-    recipe: Recipe, samples: Samples, validation: Samples, stop: Callable[[], bool] = lambda: False
+    recipe: Recipe, samples: Samples | Encoded, validation: Samples | Encoded, stop: Callable[[], bool] = lambda: False
 ) -> tuple[torch.Tensor, TeacherFacts]:
     """Return a trained teacher's logits for all training samples, ``(n_samples, n_classes)``, and what it is.
 
