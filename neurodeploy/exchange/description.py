@@ -270,9 +270,10 @@ def _bits(described: Mapping[str, Any], kind: str, node: str, n: int | None = No
     packed = described.get(kind, {}).get(node)
     if packed is None:
         return None
-    if n is not None and len(packed) != -(-n // 8):
-        raise ValueError(f"{kind} of {node} holds {len(packed)} bytes for {n} bits")
-    return np.unpackbits(np.asarray(packed, np.uint8), count=n).astype(np.bool_)
+    octets = np.asarray(packed)
+    if octets.dtype != np.uint8 or octets.ndim != 1 or (n is not None and octets.size != -(-n // 8)):
+        raise ValueError(f"{kind} of {node} holds {octets.dtype} {octets.shape}, not bytes for {n} bits")
+    return np.unpackbits(octets, count=n).astype(np.bool_)
 
 
 def _output(plain: Output, entry: dict[str, Any], names: dict[str, str]) -> Output:

@@ -28,6 +28,7 @@ METRICS_FILE = "metrics.jsonl"
 STATE_FILE = "state.safetensors"
 TEACHER_FILE = "teacher.json"
 TEST_FILE = "test.npz"
+RECIPE_FILE = "recipe.toml"
 BOARD_FOLDER = "tensorboard"
 
 
@@ -197,6 +198,7 @@ def _begun(
     for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE):
         (folder / name).unlink(missing_ok=True)
     save_samples(test, folder / TEST_FILE)
+    (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
     if teacher:
         (folder / TEACHER_FILE).write_text(json.dumps(asdict(teacher[1])) + "\n", encoding="utf-8")
     return _Training(run, folder, recipe_text, None, 0.0)

@@ -54,6 +54,11 @@ def test_metrics_hold_one_line_an_epoch_with_exact_mask_densities(run):
     assert lines[-1]["explored"]["hidden1"] > lines[-1]["density"]["hidden1"]
 
 
+def test_the_folder_holds_all_that_later_stages_read(run):
+    assert (run.folder / "recipe.toml").read_text(encoding="utf-8") == TEXT
+    assert load_samples(run.test_samples).n_samples == 450
+
+
 def test_training_learns(run):
     assert run.validation_accuracy > 0.5
 
