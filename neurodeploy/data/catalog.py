@@ -86,7 +86,7 @@ CATALOG: Mapping[str, Entry] = {
         load=lambda root, _recipe: images.load_idx_images("mnist", "MNIST", root),
         library="torchvision",
         fetch=("MNIST", _TRAIN_AND_TEST),
-        md5={  # unpacked, reference/data.md; gzip'd, torchvision 0.18 datasets/mnist.py
+        md5={  # of the unpacked files; those of the git blobs in patrick-kidger/equinox agree
             "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
             "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
             "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
