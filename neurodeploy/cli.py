@@ -26,6 +26,8 @@ app = typer.Typer(
 )
 chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be mapped onto.")
 app.add_typer(chips_app, name="chips")
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
+app.add_typer(data_app, name="data")
 bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
 app.add_typer(bench_app, name="bench")
 
@@ -399,10 +401,7 @@ def bench_simulate(
     from neurodeploy import commands
 
     rows = commands.bench_simulate(rounds=rounds, threads=threads, networks=network or ())
-    if as_json:
-        _print_json(rows)
-    else:
-        _table("|".join(rows[0]), [tuple(_short(v) for v in row.values()) for row in rows])
+    _show_rows(rows, as_json)
 
 
 @bench_app.command("methods", epilog="Example: neurodeploy bench methods --method esl-random --method static --json")
@@ -428,10 +427,7 @@ def bench_methods(
         seeds=whole,
         on_row=lambda r: _say(f"{r['method']} {r['density']} seed {r['seed']}: {r['accuracy']:.4f}"),
     )
-    if as_json:
-        _print_json(rows)
-    else:
-        _table("|".join(rows[0]), [tuple(_short(v) for v in row.values()) for row in rows])
+    _show_rows(rows, as_json)
 
 
 @chips_app.command("list", epilog="Example: neurodeploy chips list --json")
@@ -488,6 +484,41 @@ def chips_new(
     print(commands.new_chip(name, base=base, out=out, force=force))
 
 
+DataRoot = Annotated[
+    Path | None, typer.Option("--root", help="Folder of data sets; by default NEURODEPLOY_DATA or ./data.")
+]
+
+
+@data_app.command("list", epilog="Example: neurodeploy data list --root ~/data")
+def data_list(root: DataRoot = None, as_json: Json = False) -> None:
+    """List the data sets and which of them are there."""
+    from neurodeploy.data.catalog import data_list as listed
+
+    rows = listed(root)
+    shown = ("name", "title", "kind", "classes", "train", "test", "present", "folder")
+    _show_rows(rows if as_json else [{key: row[key] for key in shown} for row in rows], as_json)
+
+
+@data_app.command("verify", epilog="Example: neurodeploy data verify MNIST --root ~/data")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="Name of a data set.")], root: DataRoot = None, as_json: Json = False
+) -> None:
+    """Read a data set whole: counts, classes, and hashes where they are known."""
+    from neurodeploy.data.catalog import data_verify as verified
+
+    _show(verified(name, root), as_json)
+
+
+@data_app.command("get", epilog="Example: neurodeploy data get MNIST --root ~/data")
+def data_get(
+    name: Annotated[str, typer.Argument(help="Name of a data set.")], root: DataRoot = None, as_json: Json = False
+) -> None:
+    """Fetch a data set through torchvision or tonic (extra data) into the folder of data sets."""
+    from neurodeploy.data.catalog import data_get as fetched
+
+    _show(fetched(name, root), as_json)
+
+
 @app.command(epilog="Example: neurodeploy doctor")
 def doctor(as_json: Json = False) -> None:
     """Say which Python, torch and Lava were found and what is broken."""
@@ -541,6 +572,13 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
         print(f"{key.replace('_', ' '):22} {shown}")
 
 
+def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _print_json(rows)
+    else:
+        _table("|".join(rows[0]), [tuple(_short(v) for v in row.values()) for row in rows])
+
+
 def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -548,7 +586,7 @@ def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
     table = Table(*header.split("|"), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 
 def _short(value: Any) -> str:

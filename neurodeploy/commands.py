@@ -28,8 +28,9 @@ from neurodeploy.errors import (
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping import Fit, fit, highest_density, map_network, smallest_chip, traffic
+from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.record import save_mapping
-from neurodeploy.mapping.summary import mapping_summary, summary
+from neurodeploy.mapping.summary import layer_summary, mapping_summary, summary
 from neurodeploy.network import Network
 from neurodeploy.recipe import Recipe, find_recipe, load_recipe, parse_recipe
 from neurodeploy.report import chips_summary
@@ -194,7 +195,13 @@ def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
     return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]
 
 
-def bench_simulate(*, rounds: int = 3, threads: int = 2, networks: Sequence[str] = ()) -> list[dict[str, Any]]:
+def bench_simulate(
+    *,
+    rounds: int = 3,
+    threads: int = 2,
+    networks: Sequence[str] = (),
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
     """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.simulate.bench``).
 
     Args:
@@ -208,7 +215,7 @@ def bench_simulate(*, rounds: int = 3, threads: int = 2, networks: Sequence[str]
     if unknown:
         raise UsageError(f"bench: unknown network '{unknown[0]}'; known: {', '.join(known)}")
     cases = [case for case in CASES if not networks or case.network in networks]
-    return [dict(row) for row in bench(cases=cases, rounds=rounds, threads=threads)]
+    return [dict(row) for row in bench(cases=cases, rounds=rounds, threads=threads, progress=on_row)]
 
 
 def bench_methods(
@@ -520,16 +527,18 @@ def report(
         f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} spikes "
         f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} test samples"
     )
-    costs, right, activity = [], 0.0, None
+    if not chips:
+        raise UsageError("report: name at least one chip")
+    costs: list[Cost] = []
     for name in chips:
         mapping = map_network(network, load_chip(name))
         activity = simulate_network(network, samples, labels=mapping.core_labels())
         right = accuracy(network, activity, samples)
+        if not costs:
+            tell(f"simulate  test accuracy {right:.2%} on {samples.n_samples} samples never used to choose anything")
+        tell(f"map       {name}: {len(mapping.cores)} cores, {_formats(mapping)}")
         costs.append(estimate_cost(network, mapping, activity, with_baselines=True))
         tell(f"estimate  {target_line(costs[-1])}")
-    if activity is None:
-        raise UsageError("report: name at least one chip")
-    tell(f"simulate  test accuracy {right:.2%} on {samples.n_samples} samples never used to choose anything")
     recipe = _run_recipe(run)
     made = make_report(
         title=recipe.name,
@@ -668,6 +677,12 @@ def _write_text(text: str, path: Path) -> None:
 
 def _silent(*_: Any) -> None:
     """Say and show nothing."""
+
+
+def _formats(mapping: ChipMapping) -> str:
+    """Say the synapse format of each layer."""
+    layers = (layer_summary(mapping, name) for name in mapping.sizes)
+    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
 
 
 def _neurobench(network: Network, samples: Samples) -> dict[str, Any]:
