@@ -89,6 +89,13 @@ def test_chips_show_gives_every_number_with_unit_source_and_grade(run_cli):
     assert all(row["unit"] and row["source"] and row["grade"] for row in rows)
 
 
+def test_data_list_says_which_sets_are_there(run_cli, tmp_path):
+    rows = json.loads(run_cli("data", "list", "--root", tmp_path, "--json").stdout)
+    present = {row["name"]: row["present"] for row in rows}
+    assert {"mnist", "nmnist", "shd", "braille"} <= set(present)
+    assert not present["mnist"]
+
+
 def test_map_says_cores_bytes_and_format_of_each_layer(run_cli, files):
     found = json.loads(run_cli("map", files / "small.nir", "--chip", "loihi2", "--json").stdout)
     assert found["fits"] is True
@@ -175,6 +182,8 @@ def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_pat
         (["verify", "small.nir", "samples.npz"], 2, "engine 'slayer' runs a checkpoint, but small.nir is not"),
         (["verify", "small.nir", "--engines", "reference,lava"], 2, "say which samples to run"),
         (["verify", "small.nir", "samples.npz", "--engines", "reference", "--samples", "6"], 2, "at least two engines"),
+        (["data", "verify", "nothing"], 2, "there is no data set 'nothing'; known: digits, mnist"),
+        (["data", "verify", "mnist", "--root", "."], 14, "mnist"),
         (["bench", "simulate", "--network", "9-9"], 2, "unknown network '9-9'; known: 2312-512-512-11"),
         (["export", "small.nir"], 2, "small.nir would replace itself; name another file with --out"),
         (["diff", "small.nir", "nowhere.nir"], 3, "there is no file nowhere.nir"),

@@ -29,7 +29,8 @@ def test_unknown_key_is_named_with_the_known_ones():
 
 
 def test_unknown_key_of_a_layer_is_named():
-    with pytest.raises(RecipeError, match=r"unknown key 'network.layers.0.size'; known keys there: delay, dropout, kind, neuron, neurons"):
+    known = "delay, dropout, kind, neuron, neurons"
+    with pytest.raises(RecipeError, match=rf"unknown key 'network.layers.0.size'; known keys there: {known}"):
         parse_recipe(TEXT.replace("{ neurons = 256 }", "{ size = 256 }", 1), where="mine.toml")
 
 
