@@ -528,8 +528,8 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         _print_json(result)
     else:
-        rows = [("ok" if c["ok"] else "BROKEN", c["what"], c["found"] or "-", c["note"]) for c in result["checks"]]
-        _table("|What|Found|Note", rows)
+        rows = [(c["state"], c["what"], c["found"] or "-", c["note"]) for c in result["checks"]]
+        _table("State|What|Found|Note", rows)
     if not result["ok"]:
         raise typer.Exit(13)
 
@@ -582,10 +582,11 @@ def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 def _table(header: str, rows: list[tuple[Any, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(*header.split("|"), box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(str(cell) for cell in row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -296,9 +296,20 @@ def test_a_lava_worker_that_dies_gives_one_error_and_leaves_nothing(run_cli, fil
 def test_doctor_says_what_it_found(run_cli):
     done = run_cli("doctor", "--json")
     checks = {c["what"]: c for c in json.loads(done.stdout)["checks"]}
-    assert checks["Python"]["ok"]
+    assert checks["Python"]["state"] == "ok"
     assert checks["numpy"]["found"] == np.__version__
-    assert done.returncode == (0 if all(c["ok"] for c in checks.values()) else 13)
+    assert {"torch", "lava-nc", "Lava worker"} <= set(checks)
+    assert done.returncode == (13 if any(c["state"] == "broken" for c in checks.values()) else 0)
+
+
+def test_doctor_names_a_lava_python_that_cannot_import_lava(run_cli, tmp_path):
+    fake = tmp_path / "python3.10"
+    fake.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    fake.chmod(0o755)
+    done = run_cli("doctor", env={**os.environ, "NEURODEPLOY_LAVA_PYTHON": str(fake)})
+    assert done.returncode == 13
+    line = next(line for line in done.stdout.splitlines() if "Lava worker" in line)
+    assert line.startswith("broken")
 
 
 @pytest.mark.train
