@@ -400,7 +400,9 @@ def bench_simulate(
     """The event-driven engine beside Lava and a plain loop: medians, ratios, and whether the spikes are equal."""
     from neurodeploy import commands
 
-    rows = commands.bench_simulate(rounds=rounds, threads=threads, networks=network or ())
+    rows = commands.bench_simulate(
+        rounds=rounds, threads=threads, networks=network or (), on_row=lambda r: _say(_bench_line(r))
+    )
     _show_rows(rows, as_json)
 
 
@@ -570,6 +572,14 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     for key, value in result.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
         print(f"{key.replace('_', ' '):22} {shown}")
+
+
+def _bench_line(row: dict[str, Any]) -> str:
+    ratio = "different spikes" if row["ratio"] is None else f"{row['ratio']:.3g} times as fast"
+    return (
+        f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate, batch {row['batch']}: "
+        f"{row['ms']:.3g} ms a sample, {ratio} as {row['peer']}"
+    )
 
 
 def _show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
