@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
+from neurodeploy.files import replacing
 
 _SAMPLES_FORMAT = "neurodeploy-samples/1"
 _ACTIVITY_FORMAT = "neurodeploy-activity/1"
@@ -94,6 +95,10 @@ class Events:
         raster = np.zeros((self.n_samples, self.n_steps, self.size), np.int32)
         raster[self.sample, self.step, self.neuron] = 1 if self.payload is None else self.payload
         return raster
+
+    def places(self) -> NDArray[np.int64]:
+        """Return the number of each event's place, by sample, step and neuron; rising."""
+        return (self.sample.astype(np.int64) * self.n_steps + self.step) * self.size + self.neuron
 
     def counts(self) -> NDArray[np.int64]:
         """Return the number of events of each neuron in each sample, ``(n_samples, size)``."""
@@ -353,13 +358,8 @@ def _events_from(arrays: dict[str, NDArray[Any]], n: int, path: Path) -> list[Ev
 
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write header and arrays beside ``path`` first, so that an interrupted write leaves nothing half done."""
-    partial = path.with_name(path.name + ".part")
-    try:
-        with partial.open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -29,6 +29,7 @@ from neurodeploy.errors import (
 )
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.record import Cost
+from neurodeploy.files import write_text
 from neurodeploy.mapping import Fit, fit, highest_density, map_network, smallest_chip, traffic
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.record import save_mapping
@@ -186,7 +187,7 @@ def check(
     path = file / NETWORK_FILE if file.is_dir() else file
     report = check_nir(path, fix=fix, dt=dt, force=force)
     if draw is not None:
-        _write_text(draw_nir(path, report), draw)
+        write_text(draw_nir(path, report), draw)
     return report
 
 
@@ -298,7 +299,7 @@ def new_chip(name: str, *, base: str = "loihi2", out: Path | None = None, force:
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
         raise FileError(f"chips: {path} exists; choose another --out, or --force to replace it")
-    _write_text(new_chip_text(name, base), path)
+    write_text(new_chip_text(name, base), path)
     return path
 
 
@@ -683,16 +684,7 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
 
 
 def _write_json(value: Any, path: Path) -> None:
-    _write_text(json.dumps(value, indent=1) + "\n", path)
-
-
-def _write_text(text: str, path: Path) -> None:
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(json.dumps(value, indent=1) + "\n", path)
 
 
 def _silent(*_: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, chip_from_dict
 from neurodeploy.errors import FileError
+from neurodeploy.files import write_text
 
 _FORMAT = "neurodeploy-mapping/1"
 
@@ -161,12 +161,7 @@ def save_mapping(mapping: Mapping, path: Path) -> None:
         **{name: dict(getattr(mapping, name)) for name in _MAPPING_DICTS},
         "cores": [_load_to_dict(load) for load in mapping.cores],
     }
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(json.dumps(data), encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_text(json.dumps(data), path)
 
 
 def load_mapping(path: Path) -> Mapping:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import MissingPackageError
 from neurodeploy.estimate.record import Cost
+from neurodeploy.files import write_text
 from neurodeploy.report.compare import Comparison, Gate, compare_reports, load_gate
 from neurodeploy.report.facts import file_hashes, network_facts, raster_facts, versions
 from neurodeploy.report.record import SCHEMA, checked, load_report
@@ -138,14 +138,5 @@ def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.values():
-        _write(folder / name, text)
+        write_text(text, folder / name)
     return {key: folder / name for key, (name, _) in texts.items()}
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ def extra_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> t
     def noisy(events: Events) -> Events:
         n_places = events.n_samples * events.n_steps * events.size
         extra = np.unique(rng.integers(0, n_places, rng.binomial(n_places, rate)))
-        return _at(events, np.union1d(_places(events), extra))
+        return _at(events, np.union1d(events.places(), extra))
 
     return network, _each_input(samples, noisy)
 
@@ -55,7 +55,7 @@ def hot_pixels(network: Network, samples: Samples, rate: float, rng: Rng) -> tup
     def hot(events: Events) -> Events:
         channels = rng.choice(events.size, round(rate * events.size), replace=False)
         step = np.arange(events.n_samples * events.n_steps, dtype=np.int64)[:, None]
-        return _at(events, np.union1d(_places(events), (step * events.size + channels).ravel()))
+        return _at(events, np.union1d(events.places(), (step * events.size + channels).ravel()))
 
     return network, _each_input(samples, hot)
 
@@ -202,12 +202,7 @@ def _each_input(samples: Samples, change: Callable[[Events], Events]) -> Samples
 
 
 def _kept(events: Events, keep: NDArray[np.bool_]) -> Events:
-    return _at(events, _places(events)[keep])
-
-
-def _places(events: Events) -> NDArray[np.int64]:
-    """Number every event by sample, step and neuron; rising."""
-    return (events.sample.astype(np.int64) * events.n_steps + events.step) * events.size + events.neuron
+    return _at(events, events.places()[keep])
 
 
 def _at(like: Events, places: NDArray[np.int64]) -> Events:

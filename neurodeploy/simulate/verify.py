@@ -127,14 +127,9 @@ def _check_comparable(a: Activity, b: Activity) -> None:
         )
 
 
-def _keys(events: Events) -> NDArray[np.int64]:
-    """Number every place by sample, step and neuron; events come sorted, so the keys rise."""
-    return (events.sample.astype(np.int64) * events.n_steps + events.step) * events.size + events.neuron
-
-
 def _differing(a: Events, b: Events) -> NDArray[np.int64]:
     """Return the places, rising, where only one has an event or the payloads differ."""
-    keys_a, keys_b = _keys(a), _keys(b)
+    keys_a, keys_b = a.places(), b.places()
     alone = np.setxor1d(keys_a, keys_b, assume_unique=True)
     if a.payload is None and b.payload is None:
         return alone
@@ -162,5 +157,5 @@ def _describe(name: str, key: int, first: Activity, other: Activity) -> Differen
 
 
 def _value(events: Events, key: int) -> int:
-    place = np.flatnonzero(_keys(events) == key)
+    place = np.flatnonzero(events.places() == key)
     return int(_payload(events)[place[0]]) if place.size else 0

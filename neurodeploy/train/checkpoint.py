@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from neurodeploy.errors import FileError
+from neurodeploy.files import replacing
 from neurodeploy.recipe import Recipe, parse_recipe
 from neurodeploy.train.slayer import SlayerNetwork, build
 
@@ -53,16 +54,12 @@ def save_checkpoint(
 
 def write_tensors(path: Path, kind: str, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> None:
     """Write a safetensors file of this kind under another name, then rename it."""
-    partial = path.with_name(path.name + ".part")
-    try:
+    with replacing(path) as partial:
         save_file(
             {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
             partial,
             metadata={"format": kind, **header},
         )
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
