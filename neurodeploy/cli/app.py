@@ -1,0 +1,44 @@
+"""The program: its groups of commands, its common options, its exit codes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurodeploy.errors import NeurodeployError
+
+app = typer.Typer(
+    name="neurodeploy",
+    help="Train sparse spiking networks, prove them bit-exact, and size them for a neuromorphic chip.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be mapped onto.")
+app.add_typer(chips_app, name="chips")
+data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
+app.add_typer(data_app, name="data")
+bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace results of an earlier run.")]
+NirFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .nir file, or a run's folder.")]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="An .npz file of samples, a run's folder, or a recipe.")]
+ChipName = Annotated[str, typer.Option("--chip", help="Name of a chip, or a chip file.")]
+NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]
+
+
+def main() -> None:
+    """Run the command line; the entry point of the program ``neurodeploy``."""
+    try:
+        app()
+    except NeurodeployError as error:
+        print(f"neurodeploy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"neurodeploy: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        sys.exit(3)

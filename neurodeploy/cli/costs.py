@@ -1,0 +1,66 @@
+"""Commands on what a network costs: estimate and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurodeploy.cli.app import ChipName, Json, NirFile, NSamples, app
+from neurodeploy.cli.show import print_json
+
+
+@app.command(
+    epilog="Example: neurodeploy estimate runs/digits-mlp --chip loihi2 --data runs/digits-mlp --deadline 10ms"
+)
+def estimate(
+    file: NirFile,
+    chip: ChipName,
+    data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
+    activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
+    samples: NSamples = None,
+    period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
+    from neurodeploy import commands
+    from neurodeploy.report import text_cost
+    from neurodeploy.units import parse_hertz, parse_seconds
+
+    cost = commands.estimate(
+        file,
+        chip=chip,
+        data=data,
+        activity=activity,
+        n_samples=samples,
+        step_period_s=parse_seconds(period, "--period") if period else None,
+        deadline_s=parse_seconds(deadline, "--deadline") if deadline else None,
+        rate_hz=parse_hertz(rate, "--rate") if rate else None,
+    )
+    if as_json:
+        print_json(cost.to_json())
+    else:
+        print(text_cost(cost))
+
+
+@app.command(epilog="Example: neurodeploy compare old/report.json new/report.json --gate gate.toml")
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A.json", help="The report to compare with.")],
+    b: Annotated[Path, typer.Argument(metavar="B.json", help="The report in question.")],
+    gate: Annotated[Path | None, typer.Option(help="TOML file: what may get worse, and by how much.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Two reports side by side as Markdown; with a gate, an exit code for continuous integration."""
+    from neurodeploy import commands
+    from neurodeploy.errors import ReportError
+
+    result = commands.compare_files(a, b, gate=gate)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        print(result.markdown())
+    if not result.ok:
+        raise typer.Exit(ReportError.exit_code)

@@ -1,0 +1,69 @@
+"""Commands on network files: export, check, diff."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurodeploy.cli.app import Force, Json, NirFile, app
+from neurodeploy.cli.show import print_json, show, table
+
+
+@app.command(epilog="Example: neurodeploy export runs/digits-mlp")
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a .net file of lava-dl.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="File to write, .nir or .net; by default RUN/model.nir.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Write a network's integers as a NIR file (or lava-dl's .net), read it back and compare."""
+    from neurodeploy import commands
+
+    show(commands.export(source, out=out, force=force), as_json)
+
+
+@app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
+def check(
+    file: NirFile,
+    fix: Annotated[Path | None, typer.Option(help="Write the repaired graph to this file.")] = None,
+    draw: Annotated[Path | None, typer.Option(help="Write a drawing of the graph to this .svg file.")] = None,
+    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported."""
+    from neurodeploy import commands
+
+    report = commands.check(file, fix=fix, draw=draw, dt=dt, force=force)
+    if as_json:
+        print(report.to_json())
+    else:
+        table("Node|Type|Verdict|Reason|Size", [(n.name, n.type, n.verdict, n.reason, n.size) for n in report.nodes])
+        for repair in report.repairs:
+            print(f"repair: {repair}")
+    if not report.ok:
+        raise typer.Exit(6)
+
+
+@app.command(epilog="Example: neurodeploy diff old.nir new.nir")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A.nir", help="A NIR file.")],
+    b: Annotated[Path, typer.Argument(metavar="B.nir", help="Another one.")],
+    metadata: Annotated[bool, typer.Option(help="Compare metadata too.")] = True,
+    as_json: Json = False,
+) -> None:
+    """What differs between two NIR files, node by node; exit code 12 where anything does."""
+    from neurodeploy import commands
+    from neurodeploy.errors import MismatchError
+
+    found = commands.diff(a, b, metadata=metadata)
+    if as_json:
+        print_json(found)
+    else:
+        table("Where|What", [(d["where"], d["what"]) for d in found])
+    if found:
+        raise typer.Exit(MismatchError.exit_code)

@@ -1,0 +1,126 @@
+"""Commands on chips: where a network lies, whether it fits, and the chips themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurodeploy.cli.app import Force, Json, NirFile, app, chips_app
+from neurodeploy.cli.show import kib, print_json, short, table
+
+
+@app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
+def map_(
+    file: NirFile,
+    chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
+    split: Annotated[
+        str, typer.Option(help="overlap, equal, mtkahypar, compiler or slayer2loihi: how layers are cut.")
+    ] = "overlap",
+    store_zeros: Annotated[
+        bool, typer.Option("--store-zeros", help="Store the zeros of matrices, as Lava's Dense does on Loihi 2.")
+    ] = False,
+    search: Annotated[
+        bool, typer.Option("--search", help="Find the smallest chip that fits; with --chip, the highest density.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Does a network fit a chip, where does it lie, and if not: which limit binds, and what would make it fit."""
+    from neurodeploy import commands
+    from neurodeploy.errors import FitError, UsageError
+
+    if search:
+        _show_search(commands.search(file, chip=chip, split=split), as_json)
+        return
+    if chip is None:
+        raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
+    found, result = commands.map(file, chip=chip, split=split, store_zeros=store_zeros, out=out, force=force)
+    if as_json:
+        print_json(result)
+    elif found.fits:
+        print(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
+        layers = [
+            (la["name"], la["cores"], kib(la["synaptic_bytes"]), la["format"], la["bits_per_synapse"])
+            for la in result["layers"]
+        ]
+        table("Layer|Cores|Synaptic memory|Format|Bits a synapse", [tuple(short(v) for v in row) for row in layers])
+        rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in found.loads]
+        table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
+        print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
+        for note in result["notes"]:
+            print(note)
+    if not found.fits and not as_json:
+        remedies = [f"\n  {r.what}: {r.cores} cores, {kib(r.synaptic_bytes)}" for r in found.remedies]
+        raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
+    if not found.fits:
+        raise typer.Exit(FitError.exit_code)
+
+
+def _show_search(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    found = result.get("smallest_chip", result)
+    if found is None or found.get("share_of_weights", 1.0) is None:
+        print("no known chip fits" if "smallest_chip" in result else "no density fits")
+        return
+    if "share_of_weights" in found:
+        print(f"{found['share_of_weights']:.2%} of the weights fit (the smallest go first)")
+    print(f"{found['chip']}: {found['cores']} cores, {kib(found['synaptic_bytes'])}")
+
+
+@chips_app.command("list", epilog="Example: neurodeploy chips list --json")
+def chips_list(as_json: Json = False) -> None:
+    """List the chips that networks can be mapped onto."""
+    from neurodeploy.chip import chip_names, load_chip
+
+    chips = [load_chip(name).chip for name in chip_names()]
+    if as_json:
+        print_json([{"name": c.name, "title": c.title, "year": c.year} for c in chips])
+    else:
+        table("Name|Chip|Year|Evidence", [(c.name, c.title, c.year, c.evidence) for c in chips])
+
+
+@chips_app.command("show", epilog="Example: neurodeploy chips show loihi2")
+def chips_show(
+    name: Annotated[str, typer.Argument(help="Name of a chip, or a chip file.")], as_json: Json = False
+) -> None:
+    """Show every number of a chip with its unit, source and grade."""
+    from neurodeploy import commands
+
+    rows = commands.chip_rows(name)
+    if as_json:
+        print_json(rows)
+    else:
+        table("Key|Value|Unit|Grade|Source", [tuple(r.values()) for r in rows])
+
+
+@chips_app.command("validate", epilog="Example: neurodeploy chips validate mine.toml")
+def chips_validate(
+    file: Annotated[Path, typer.Argument(help="A chip file.")],
+    as_json: Json = False,
+) -> None:
+    """Check a chip file: every key, unit, source and grade."""
+    from neurodeploy import commands
+
+    rows = commands.chip_rows(str(file))
+    if as_json:
+        print_json({"ok": True, "numbers": len(rows)})
+    else:
+        print(f"{file}: {len(rows)} numbers, each with unit, source and grade")
+
+
+@chips_app.command("new", epilog="Example: neurodeploy chips new mine --base loihi2")
+def chips_new(
+    name: Annotated[str, typer.Argument(help="Name of the new chip.")],
+    base: Annotated[str, typer.Option(help="Chip that it starts from.")] = "loihi2",
+    out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.toml.")] = None,
+    force: Force = False,
+) -> None:
+    """Write a chip file to be filled in."""
+    from neurodeploy import commands
+
+    print(commands.new_chip(name, base=base, out=out, force=force))

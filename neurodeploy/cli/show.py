@@ -1,0 +1,76 @@
+"""What the commands print: tables and JSON on standard output, messages and progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def print_line(line: str) -> None:
+    print(line, flush=True)
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, allow_nan=False))
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    for key, value in result.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else value
+        print(f"{key.replace('_', ' '):22} {shown}")
+
+
+def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print_json(rows)
+    else:
+        table("|".join(rows[0]), [tuple(short(v) for v in row.values()) for row in rows])
+
+
+def table(header: str, rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*header.split("|"), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def short(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def kib(n_bytes: int) -> str:
+    return f"{n_bytes / 1024:.1f} KiB"
+
+
+@contextmanager
+def progress() -> Iterator[Any]:
+    """Give a function ``(text, done, of)`` that moves a progress bar on standard error; silent where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        tasks: dict[str, Any] = {}
+
+        def move(text: str, done: int, of: int) -> None:
+            stage = text.split(":")[0]
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(text, total=of)
+            progress.update(tasks[stage], description=text, completed=done, total=of)
+
+        yield move

@@ -1,0 +1,71 @@
+"""The command that goes the whole path."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.commands.inputs import silent
+from neurodeploy.commands.nir import export
+from neurodeploy.commands.reporting import report
+from neurodeploy.commands.training import train
+from neurodeploy.recipe import load_recipe
+from neurodeploy.report import chips_summary
+
+DEMO_RECIPE = "digits-mlp"
+
+
+def demo(
+    *,
+    out: Path = Path("runs/demo"),
+    force: bool = False,
+    say: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Run the whole path on scikit-learn's digits: train, export, map, simulate on Lava, verify, estimate, report.
+
+    Args:
+        out: folder for everything that is written.
+        force: replace an earlier demo there.
+        say: called with a line for each stage that is done.
+        progress: called with a text and the parts done and to do of the current stage.
+
+    Returns:
+        The figures measured, as plain values, and the paths of the files.
+    """
+    tell, advance = say or silent, progress or silent
+    started = time.perf_counter()
+    epochs = load_recipe(DEMO_RECIPE).training.epochs
+    trained = train(
+        DEMO_RECIPE, out=out, force=force, on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs)
+    )
+    tell(
+        f"train     {DEMO_RECIPE}: {epochs} epochs in {trained['seconds']:.0f} s, best validation accuracy "
+        f"{trained['validation_accuracy']:.2%} in epoch {trained['best_epoch']}"
+    )
+    exported = export(out, force=force)
+    tell(
+        f"export    {exported['path']}: {exported['mask']:,} of {exported['weights']:,} connections kept (density "
+        f"{exported['density']:.4f}), {exported['nonzero']:,} not zero after quantisation "
+        f"({exported['density_nonzero']:.4f})"
+    )
+    made = report(out, command="neurodeploy demo", say=tell, progress=lambda n, of: advance("verify", n, of))
+    seconds = time.perf_counter() - started
+    tell(f"report    {made['files']['report_html']}, and report.json, .txt and .md beside it; {seconds:.0f} s in all")
+    found, proof = made["report"], made["report"]["verification"]
+    return {
+        "test_accuracy": found["accuracy"]["test"],
+        "test_samples": found["accuracy"]["n_samples"],
+        "density": exported["density"],
+        "density_nonzero": exported["density_nonzero"],
+        "connections": {key: exported[key] for key in ("weights", "mask", "nonzero")},
+        "samples_compared": proof["n_samples"],
+        "spikes_compared": proof["spikes_compared"],
+        "spikes_different": proof["spikes_different"],
+        "engines": proof["engines"],
+        "chips": chips_summary(found),
+        "seconds": seconds,
+        "files": {"nir": exported["path"], "checkpoint": trained["checkpoint"], **made["files"]},
+    }

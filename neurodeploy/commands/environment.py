@@ -1,0 +1,80 @@
+"""The command that looks at the installation."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib import import_module, metadata
+from typing import Any
+
+from neurodeploy.errors import LavaError
+
+
+def doctor() -> dict[str, Any]:
+    """Return which Python, torch and Lava were found and what is broken, as plain values.
+
+    The ``state`` of each check is ``ok``, ``missing`` (optional and not installed) or ``broken``; ``ok`` tells whether
+    nothing is broken.
+    """
+    checks = [_python_check(), *(_package_check(package, extra) for package, extra in _PACKAGES.items()), _lava_check()]
+    return {"ok": all(c["state"] != "broken" for c in checks), "checks": checks}
+
+
+def _lava_check() -> dict[str, Any]:
+    """Ask the worker's interpreter to import Lava; one that is named in the environment and cannot is broken."""
+    from neurodeploy.simulate.lava import find_lava_python
+
+    named = "NEURODEPLOY_LAVA_PYTHON" in os.environ
+    check = {"what": "Lava worker", "found": None, "state": "broken" if named else "missing"}
+    try:
+        python = find_lava_python()
+        subprocess.run([python, "-c", "import lava.magma"], check=True, capture_output=True, timeout=60)
+    except LavaError as error:
+        return {**check, "note": str(error)}
+    except (OSError, subprocess.SubprocessError) as error:
+        return {**check, "found": python, "state": "broken", "note": f"cannot import Lava: {error}"}
+    return {**check, "found": python, "state": "ok", "note": ""}
+
+
+_PACKAGES = {
+    "numpy": "",
+    "numba": "",
+    "nir": "",
+    "torch": "train",
+    "lava-dl": "train",
+    "lava-nc": "lava",
+    "scikit-learn": "train",
+    "plotly": "report",
+    "jinja2": "report",
+}
+
+
+_PYTHON_310_ONLY = ("torch", "lava-dl", "lava-nc")
+
+
+def _python_check() -> dict[str, Any]:
+    supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
+    note = "" if supported else "neurodeploy runs on Python 3.10 to 3.13"
+    if supported and sys.version_info[:2] != (3, 10):
+        note = "training needs Python 3.10; everything from the NIR file onwards works here"
+    found = f"{platform.python_version()} ({sys.executable})"
+    return {"what": "Python", "found": found, "state": "ok" if supported else "broken", "note": note}
+
+
+def _package_check(package: str, extra: str) -> dict[str, Any]:
+    """A package is broken where it is installed and does not import, or is missing from the core."""
+    try:
+        version = metadata.version(package)
+    except metadata.PackageNotFoundError:
+        note = f"pip install 'neurodeploy[{extra}]'" if extra else "pip install neurodeploy"
+        if package in _PYTHON_310_ONLY and sys.version_info[:2] != (3, 10):
+            note = f"needs Python 3.10: {note} there"
+        return {"what": package, "found": None, "state": "missing" if extra else "broken", "note": note}
+    module = {"lava-dl": "lava.lib.dl", "lava-nc": "lava.magma", "scikit-learn": "sklearn"}.get(package, package)
+    try:
+        import_module(module)
+    except Exception as error:
+        return {"what": package, "found": version, "state": "broken", "note": f"does not import: {error}"}
+    return {"what": package, "found": version, "state": "ok", "note": ""}

@@ -1,0 +1,81 @@
+"""What the commands read: networks, samples, a run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.activity import Samples, load_samples
+from neurodeploy.errors import DataError
+from neurodeploy.network import Network
+from neurodeploy.recipe import Recipe, load_recipe, parse_recipe
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+NETWORK_FILE = "model.nir"
+RECIPE_FILE = "recipe.toml"
+TEST_FILE = "test.npz"
+
+
+Progress = Callable[[int, int], None]
+
+
+def load_network(path: Path) -> Network:
+    """Return the network in a NIR file, in the ``model.nir`` of a run's folder, or in a ``.net`` file of lava-dl."""
+    if path.suffix == ".net":
+        from neurodeploy.exchange.from_netx import from_netx
+
+        return from_netx(path)
+    from neurodeploy.exchange.from_nir import from_nir
+
+    return from_nir(path / NETWORK_FILE if path.is_dir() else path)
+
+
+def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
+    """Return samples from an ``.npz`` file, a run's folder (its test part), or a recipe (its test part, encoded anew).
+
+    Args:
+        n_samples: only so many, from the first on.
+
+    Raises:
+        DataError: where ``data`` is none of these, or holds fewer samples than asked for.
+    """
+    path = Path(data)
+    if path.is_dir():
+        samples = load_samples(path / TEST_FILE)
+    elif path.suffix == ".npz":
+        samples = load_samples(path)
+    elif path.suffix == ".toml" or not path.exists():
+        samples = _recipe_samples(data)
+    else:
+        raise DataError(f"data: {data} is neither an .npz file of samples, a run's folder nor a recipe")
+    if n_samples is None:
+        return samples
+    if not 1 <= n_samples <= samples.n_samples:
+        raise DataError(f"data: asked for {n_samples} samples, {data} has {samples.n_samples}")
+    return samples.take(0, n_samples)
+
+
+def run_recipe(run: Path) -> Recipe:
+    """Return the recipe that a run's folder was trained with."""
+    return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
+
+
+def checkpoint_network(run: Path) -> tuple[Any, Network]:
+    """Return the model of a run's checkpoint and the network exported from it."""
+    load_checkpoint = import_module("neurodeploy.train.checkpoint").load_checkpoint
+    slayer = import_module("neurodeploy.train.slayer")
+    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
+    return checkpoint.model, slayer.to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)
+
+
+def _recipe_samples(recipe: str | Path) -> Samples:
+    from neurodeploy.data import encode, load_splits
+
+    checked = load_recipe(recipe).data
+    return encode(load_splits(checked)[2], checked, "test")
+
+
+def silent(*_: Any) -> None:
+    """Say and show nothing."""

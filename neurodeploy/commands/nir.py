@@ -1,0 +1,78 @@
+"""Commands on network files: export, check, diff."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neurodeploy.commands.inputs import NETWORK_FILE, checkpoint_network, load_network
+from neurodeploy.errors import FileError, UsageError
+from neurodeploy.files import write_text
+from neurodeploy.report.facts import network_facts
+
+if TYPE_CHECKING:
+    from neurodeploy.exchange.check import CheckReport
+
+
+def export(source: Path, *, out: Path | None = None, force: bool = False) -> dict[str, Any]:
+    """Write a network as a NIR file, or as lava-dl's ``.net`` file where ``out`` ends so.
+
+    The file is read back and compared before the function returns.
+
+    Args:
+        source: a run's folder or checkpoint, a ``.net`` file of lava-dl, or a NIR file.
+        out: file to write; by default ``model.nir`` in the run's folder, or the source with the suffix ``.nir``.
+        force: replace ``out`` if it exists.
+
+    Returns:
+        The path, its size in bytes, the counts of connections, recounted from the file, and the fingerprint.
+    """
+    path = out or (source / NETWORK_FILE if source.is_dir() else source.with_suffix(".nir"))
+    if path == source:
+        raise UsageError(f"export: {source} would replace itself; name another file with --out")
+    trained = source.is_dir() or source.suffix == ".safetensors"
+    network = checkpoint_network(source)[1] if trained else load_network(source)
+    if path.suffix == ".net":
+        from neurodeploy.exchange.to_netx import to_netx
+
+        to_netx(network, path, force=force)
+    else:
+        from neurodeploy.exchange.to_nir import to_nir
+
+        to_nir(network, path, force=force)
+    facts = network_facts(load_network(path))
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        **{key: facts[key] for key in ("weights", "mask", "nonzero", "density", "density_nonzero", "fingerprint")},
+    }
+
+
+def check(
+    file: Path, *, fix: Path | None = None, draw: Path | None = None, dt: float | None = None, force: bool = False
+) -> CheckReport:
+    """Return the verdict on each node of a NIR file; with ``fix``, write the repaired graph there.
+
+    Args:
+        draw: write a drawing of the graph (SVG) there, nodes coloured by verdict.
+        dt: length of a step in seconds, where the file does not say.
+        force: replace ``fix`` and ``draw`` if they exist.
+    """
+    from neurodeploy.exchange.check import check_nir
+    from neurodeploy.exchange.draw import draw_nir
+
+    if draw is not None and draw.exists() and not force:
+        raise FileError(f"check: {draw} exists; choose another --draw, or --force to replace it")
+    path = file / NETWORK_FILE if file.is_dir() else file
+    report = check_nir(path, fix=fix, dt=dt, force=force)
+    if draw is not None:
+        write_text(draw_nir(path, report), draw)
+    return report
+
+
+def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
+    """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
+    from neurodeploy.exchange.diff import diff_nir
+
+    return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]

@@ -1,0 +1,92 @@
+"""Commands on chips: where a network lies, whether it fits, and the chips themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.chip import chip_names, load_chip, new_chip_text
+from neurodeploy.commands.inputs import load_network
+from neurodeploy.errors import FileError
+from neurodeploy.files import write_text
+from neurodeploy.mapping import Fit, fit, highest_density, smallest_chip, traffic
+from neurodeploy.mapping.record import save_mapping
+from neurodeploy.mapping.summary import mapping_summary, summary
+
+
+def map(
+    file: Path,
+    *,
+    chip: str,
+    split: str = "overlap",
+    store_zeros: bool = False,
+    out: Path | None = None,
+    force: bool = False,
+) -> tuple[Fit, dict[str, Any]]:
+    """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
+
+    Args:
+        file: a NIR file, or a run's folder.
+        chip: name of a chip, or a chip file.
+        split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
+        store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
+        out: JSON file to write the mapping to, if it fits.
+        force: replace ``out`` if it exists.
+
+    Returns:
+        The verdict, and the same as plain values (``neurodeploy.mapping.summary``) with the messages between cores.
+    """
+    if out is not None and out.exists() and not force:
+        raise FileError(f"map: {out} exists; choose another --out, or --force to replace it")
+    network = load_network(file)
+    found = fit(network, load_chip(chip), split=split, store_zeros=store_zeros)
+    if found.mapping is None:
+        return found, {**summary(found), "chip": chip}
+    if out is not None:
+        save_mapping(found.mapping, out)
+    flow = traffic(network, found.mapping)
+    return found, {**summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
+
+
+def search(file: Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:
+    """Return the smallest of all known chips that a network fits; with ``chip``, the highest density that fits that one."""
+    network = load_network(file)
+    if chip is None:
+        mapping = smallest_chip(network, chip_names(), split=split)
+        return {"smallest_chip": None} if mapping is None else {"smallest_chip": mapping_summary(mapping)}
+    found = highest_density(network, load_chip(chip), split=split)
+    if found is None:
+        return {"share_of_weights": None}
+    return {"share_of_weights": found[0], **mapping_summary(found[1])}
+
+
+def new_chip(name: str, *, base: str = "loihi2", out: Path | None = None, force: bool = False) -> Path:
+    """Write a chip file that extends a known chip, to be filled in; by default ``NAME.toml`` in this folder."""
+    path = out or Path(f"{name}.toml")
+    if path.exists() and not force:
+        raise FileError(f"chips: {path} exists; choose another --out, or --force to replace it")
+    write_text(new_chip_text(name, base), path)
+    return path
+
+
+def chip_rows(name: str) -> list[dict[str, str]]:
+    """Return every number of a chip with its key, value, unit, grade and source."""
+    return list(_rows("", load_chip(name).model_dump(exclude_none=True)))
+
+
+def _rows(key: str, value: Any) -> Iterator[dict[str, str]]:
+    if isinstance(value, dict) and "grade" in value:
+        band = [value[k] for k in ("low", "nominal", "high") if k in value]
+        shown = (
+            f"{band[0]:g} / {band[1]:g} / {band[2]:g}" if len(set(band)) > 1 else band[0] if band else value["value"]
+        )
+        shown = " ".join(str(v) for v in shown) if isinstance(shown, tuple | list) else str(shown)
+        yield {"key": key, "value": shown, "unit": value["unit"], "grade": value["grade"], "source": value["source"]}
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _rows(f"{key}.{name}".lstrip("."), inner)
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            named = inner.get("name", i) if isinstance(inner, dict) else i
+            yield from _rows(f"{key}[{named}]", inner)

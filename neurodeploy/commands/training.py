@@ -1,0 +1,61 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.recipe import find_recipe, parse_recipe
+
+
+def train(
+    recipe: str | Path,
+    *,
+    out: Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    on_epoch: Callable[[Any], None] | None = None,
+) -> dict[str, Any]:
+    """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
+
+    Args:
+        force: replace the results of an earlier run there.
+        resume: go on with the run there; it ends with the same weights as an unbroken one.
+        tensorboard: write curves for TensorBoard as well.
+        on_epoch: called with the metrics of each epoch.
+
+    Returns:
+        What ``neurodeploy.train.loop.TrainingResult`` holds, as plain values.
+    """
+    text = find_recipe(recipe).read_text(encoding="utf-8")
+    checked = parse_recipe(text, where=str(recipe))
+    loop = import_module("neurodeploy.train.loop")
+    result = loop.train(
+        checked,
+        out or Path("runs") / checked.name,
+        recipe_text=text,
+        force=force,
+        resume=resume,
+        tensorboard=tensorboard,
+        on_epoch=on_epoch,
+    )
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
+
+
+def bench_methods(
+    folder: Path = Path("runs/methods"),
+    *,
+    methods: Sequence[str] = (),
+    densities: Sequence[float] = (0.1, 0.015),
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Train every rewiring method on digits and return one row each; finished rows in ``folder`` are not trained again."""
+    bench = import_module("neurodeploy.train.bench_methods")
+    chosen = {"methods": tuple(methods)} if methods else {}
+    rows = bench.bench_methods(folder, densities=densities, seeds=seeds, on_row=on_row, **chosen)
+    return [dict(row) for row in rows]
