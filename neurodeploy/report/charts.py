@@ -48,7 +48,7 @@ def core_map(memory: Memory) -> go.Figure:
     )
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
-    return _styled(figure, 60 + 26 * rows)
+    return styled(figure, 60 + 26 * rows)
 
 
 def core_place(number: int, memory: Memory) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def memory_by_layer(costs: Sequence[Cost]) -> go.Figure:
     figure.update_xaxes(title="KiB", gridcolor=LINE)
     figure.update_layout(barmode="group", bargap=0.35)
     rows = len(costs) * max(len(cost.memory.layers) for cost in costs)
-    return _styled(figure, 110 + 26 * rows)
+    return styled(figure, 110 + 26 * rows)
 
 
 def energy_by_component(energy: Energy) -> go.Figure:
@@ -119,7 +119,7 @@ def energy_by_component(energy: Energy) -> go.Figure:
     )
     figure.update_xaxes(title=unit, gridcolor=LINE)
     figure.update_yaxes(automargin=True)
-    return _styled(figure, 100 + 30 * len(lines))
+    return styled(figure, 100 + 30 * len(lines))
 
 
 def tornado(energy: Energy) -> go.Figure:
@@ -141,7 +141,7 @@ def tornado(energy: Energy) -> go.Figure:
     figure.update_layout(barmode="overlay", bargap=0.35)
     figure.update_xaxes(title=f"change of the total, {unit}", gridcolor=LINE, zerolinecolor=MUTED)
     figure.update_yaxes(automargin=True)
-    return _styled(figure, 120 + 28 * len(moves))
+    return styled(figure, 120 + 28 * len(moves))
 
 
 def step_times(latency: Latency) -> go.Figure:
@@ -165,7 +165,7 @@ def step_times(latency: Latency) -> go.Figure:
         figure.add_hline(y=latency.step_period_s / scale, line={"color": INK, "width": 1, "dash": "dash"})
     figure.update_xaxes(title="step", gridcolor=LINE)
     figure.update_yaxes(title=unit, gridcolor=LINE, rangemode="tozero")
-    return _styled(figure, 300)
+    return styled(figure, 300)
 
 
 def spike_raster(raster: Raster) -> go.Figure:
@@ -194,10 +194,11 @@ def spike_raster(raster: Raster) -> go.Figure:
     )
     figure.update_yaxes(showgrid=False, zeroline=False)
     figure.update_layout(showlegend=False)
-    return _styled(figure, 420)
+    return styled(figure, 420)
 
 
-def _styled(figure: go.Figure, height: int) -> go.Figure:
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """Return the figure in the look of all pages, ``height`` in pixels."""
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 12, "t": 28, "b": 30},

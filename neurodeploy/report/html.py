@@ -1,4 +1,7 @@
-"""One self-contained page: jinja2 fills ``report.html.j2``, plotly draws, and nothing is fetched from anywhere."""
+"""Self-contained pages: jinja2 fills a template, plotly draws, and nothing is fetched from anywhere.
+
+Every page extends ``page.html.j2`` (its look, and the script that draws the pictures).
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from neurodeploy.report.text import cost_sections, first_difference, headline, s
 from neurodeploy.report.units import band, kib, percent, si
 
 
-def page(report: Report) -> str:
-    """Return the page of a report."""
+def render(template: str, **values: Any) -> str:
+    """Return the page that a template of this folder makes of ``values``, with the drawing script inside."""
     environment = Environment(
         loader=PackageLoader("neurodeploy.report", "."),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -26,9 +29,15 @@ def page(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(band=band, kib=kib, percent=percent, si=si)
+    return environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
+
+
+def page(report: Report) -> str:
+    """Return the page of a report."""
     every = list(sections(report))
     shown = [section for section in every if section.title.startswith("Activity")]
-    return environment.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         report=report,
         headline=headline(report),
         first_difference=first_difference(report),
@@ -36,20 +45,19 @@ def page(report: Report) -> str:
         activity=shown,
         provenance=every[-1],
         targets=[_target(i, cost) for i, cost in enumerate(report.targets)],
-        memory_chart=_drawn("memory", charts.memory_by_layer(report.targets)) if report.targets else None,
-        raster=_drawn("raster", charts.spike_raster(report.raster)) if report.raster else None,
-        plotly=Markup(get_plotlyjs()),
+        memory_chart=drawn("memory", charts.memory_by_layer(report.targets)) if report.targets else None,
+        raster=drawn("raster", charts.spike_raster(report.raster)) if report.raster else None,
     )
 
 
 def _target(index: int, cost: Cost) -> dict[str, Any]:
     """Return what the template shows of one chip."""
-    pictures: dict[str, Markup] = {"map": _drawn(f"map{index}", charts.core_map(cost.memory))}
+    pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))}
     if cost.energy is not None and cost.energy.total_j is not None:
-        pictures["energy"] = _drawn(f"energy{index}", charts.energy_by_component(cost.energy))
-        pictures["tornado"] = _drawn(f"tornado{index}", charts.tornado(cost.energy))
+        pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy))
+        pictures["tornado"] = drawn(f"tornado{index}", charts.tornado(cost.energy))
     if cost.latency is not None:
-        pictures["steps"] = _drawn(f"steps{index}", charts.step_times(cost.latency))
+        pictures["steps"] = drawn(f"steps{index}", charts.step_times(cost.latency))
     return {
         "cost": cost,
         "pictures": pictures,
@@ -58,7 +66,7 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
     }
 
 
-def _drawn(name: str, figure: go.Figure) -> Markup:
+def drawn(name: str, figure: go.Figure) -> Markup:
     """Return the place of a picture and its data; the script at the end of the page draws it once the page is laid out.
 
     The place has its height from the start, so that nothing moves when the picture comes.
