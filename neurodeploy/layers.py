@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.network import DECAY_ONE, DELAY_MAX, Shape
+from neurodeploy.network import DECAY_ONE, DELAY_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Shape
 
 OUTPUT_NAME = "output"
 
@@ -35,6 +35,8 @@ Pair = Annotated[tuple[Count, Count], BeforeValidator(_pair)]
 PairFrom0 = Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_pair)]
 Dropout = Annotated[float, Field(ge=0, lt=1)]
 Delay = Annotated[int, Field(ge=0, le=DELAY_MAX)]
+WeightStep = Literal[1, 2, 4, 8, 16, 32, 64]
+WeightExponent = Annotated[int, Field(ge=WEIGHT_EXPONENT_MIN, le=WEIGHT_EXPONENT_MAX)]
 
 
 class NeuronRecipe(Record):
@@ -62,7 +64,9 @@ class DenseLayer(Record):
 
     ``recurrent`` adds a connection from every neuron to every neuron of the layer, one step long. ``delay`` above 0 gives
     each neuron an axonal delay of 0 to ``delay`` steps that is learned. ``dropout`` is the chance with which a neuron is
-    silent for a whole sample in training; the others count more, so that the mean stays.
+    silent for a whole sample in training; the others count more, so that the mean stays. Weights are whole multiples of
+    ``weight_step`` in -256..255, times ``2**weight_exponent``: 2 is 8 bits and fits the chip's grid for mixed signs, 32 is
+    4 bits.
     """
 
     kind: Literal["dense"] = "dense"
@@ -70,13 +74,21 @@ class DenseLayer(Record):
     recurrent: bool = False
     delay: Delay = 0
     dropout: Dropout = 0.0
+    weight_step: WeightStep = 2
+    weight_exponent: WeightExponent = 0
     neuron: LayerNeuron | None = None
+
+    @model_validator(mode="after")
+    def _recurrent_ones_are_plain(self) -> DenseLayer:
+        if self.recurrent and (self.weight_step, self.weight_exponent) != (2, 0):
+            raise ValueError("'weight_step' and 'weight_exponent' are not for recurrent layers")
+        return self
 
 
 class ConvLayer(Record):
     """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``.
 
-    ``delay`` and ``dropout`` are as for dense layers; the neurons of a channel have their delay in common.
+    Other keys are as for dense layers; the neurons of a channel have their delay in common.
     """
 
     kind: Literal["conv"] = "conv"
@@ -88,6 +100,8 @@ class ConvLayer(Record):
     groups: Count = 1
     delay: Delay = 0
     dropout: Dropout = 0.0
+    weight_step: WeightStep = 2
+    weight_exponent: WeightExponent = 0
     neuron: LayerNeuron | None = None
 
 

@@ -76,19 +76,61 @@ def initial_masks(
     Raises:
         TrainingError: for a density out of range, an unknown distribution, or a layer left without connection.
     """
+    alike = {name: torch.zeros(weight.numel()) for name, weight in weights.items()}
+    return _lowest(weights, alike, _budgets(weights, density, distribution), scope, seed)
+
+
+def kept_masks(
+    weights: Weights,
+    masks: Mapping[str, torch.Tensor],
+    *,
+    density: float | None = None,
+    distribution: str = "erk",
+    scope: Scope = "layer",
+    seed: int = 0,
+) -> Masks:
+    """Return masks with exact counts that keep as much as they can of a trained network.
+
+    Its connections come first, the largest weights before the others; where more are asked for than there are, absent
+    positions are drawn at random (their weights are 0, so that nothing changes).
+
+    Args:
+        weights: trained weights by layer.
+        masks: the connections among them.
+        density: as for ``initial_masks``; None keeps the count of each layer, and with ``scope="layer"`` the very masks.
+        distribution, scope, seed: as for ``initial_masks``.
+
+    Raises:
+        TrainingError: as ``initial_masks``.
+    """
+    if density is None:
+        budgets = {name: int(mask.sum()) for name, mask in masks.items()}
+    else:
+        budgets = _budgets(weights, density, distribution)
+    with torch.no_grad():
+        keys = {n: torch.where(masks[n], -w.abs(), 1.0).flatten().cpu() for n, w in weights.items()}
+    return _lowest(weights, keys, budgets, scope, seed)
+
+
+def _budgets(weights: Weights, density: float, distribution: str) -> dict[str, int]:
     if distribution not in DISTRIBUTIONS:
         raise TrainingError(f"sparse: unknown distribution '{distribution}'; known: {', '.join(DISTRIBUTIONS)}")
-    shapes = {name: tuple(w.shape) for name, w in weights.items()}
-    budgets = DISTRIBUTIONS[distribution](shapes, density)
+    return DISTRIBUTIONS[distribution]({name: tuple(w.shape) for name, w in weights.items()}, density)
+
+
+def _lowest(
+    weights: Weights, keys: Mapping[str, torch.Tensor], budgets: Mapping[str, int], scope: Scope, seed: int
+) -> Masks:
+    """Return masks of the positions with the lowest keys in each group, as many as the budgets give it."""
     generator = torch.Generator().manual_seed(seed)
     masks = {}
     for name, weight in weights.items():
-        group = grouping(shapes[name], scope)
-        counts = _counts(shapes[name], budgets[name], scope, group)
-        order = ranked(torch.zeros(weight.numel()), group, generator)
+        shape = tuple(weight.shape)
+        group = grouping(shape, scope)
+        order = ranked(keys[name], group, generator)
         mask = torch.zeros(weight.numel(), dtype=torch.bool)
-        mask[take(order, group, counts)] = True
-        masks[name] = mask.reshape(weight.shape).to(weight.device)
+        mask[take(order, group, _counts(shape, budgets[name], scope, group))] = True
+        masks[name] = mask.reshape(shape).to(weight.device)
     return masks
 
 

@@ -15,25 +15,24 @@ import numba
 import numpy as np
 import torch
 
-from neurodeploy.network import DECAY_ONE, STATE_SHIFT
+from neurodeploy.network import DECAY_ONE, STATE_SHIFT, Cuba
 
 STATE_SCALE = 4096
 """State units per float unit in slayer (its ``s_scale``)."""
+WEIGHT_SCALE = 64
+"""Weight units per float unit in slayer (its ``w_scale``)."""
 _LANES = 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CubaSettings:
-    """A CUBA neuron: decays 0..4096, ``threshold`` in weight units (below 4096), and its surrogate gradient.
+    """The CUBA neurons of a layer and their surrogate gradient.
 
-    The gradient of a spike is ``scale / (2 tau) * exp(-|v - threshold| / tau)``; ``surrogate_threshold``, ``tau`` and
-    ``scale`` are in slayer's float units.
+    ``neuron``: their integers, one number for all or one a neuron. The gradient of a spike is
+    ``scale / (2 tau) * exp(-|v - threshold| / tau)``; ``tau`` and ``scale`` are in slayer's float units.
     """
 
-    current_decay: int
-    voltage_decay: int
-    threshold: int
-    surrogate_threshold: float
+    neuron: Cuba
     tau: float
     scale: float
 
@@ -43,7 +42,7 @@ def cuba_spikes(drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tens
 
     Args:
         drive: summed weights that arrive, in slayer's float units, float32 ``(batch, ..., steps)``, on the CPU.
-        settings: shared by all neurons.
+        settings: those of the layer's neurons.
 
     Returns:
         Float32 spikes of 0 and 1 in the shape of ``drive``, differentiable; and a float.
@@ -63,7 +62,7 @@ def recurrent_cuba_spikes(
     Args:
         drive: float32 ``(batch, neurons, steps)``.
         recurrent: quantised weights, float32 ``(neurons, neurons)``: to, from.
-        settings: shared by all neurons.
+        settings: shared by all neurons, without bias.
     """
     spikes, peak = _RecurrentCuba.apply(drive, recurrent, settings)
     return spikes, float(peak)
@@ -107,7 +106,7 @@ class _Cuba(torch.autograd.Function):
     def forward(ctx: Any, drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tensor, torch.Tensor]:
         given = drive.detach().contiguous()
         voltage, spikes = torch.empty_like(given), torch.empty_like(given)
-        peak = _respond(*map(_rows, (given, voltage, spikes)), *_constants(settings))
+        peak = _respond(*map(_rows, (given, voltage, spikes)), *_by_neuron(settings.neuron))
         ctx.settings = settings
         ctx.save_for_backward(voltage)
         top = torch.tensor(peak, dtype=torch.float64)
@@ -118,7 +117,8 @@ class _Cuba(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor, _: torch.Tensor) -> tuple[torch.Tensor, None]:
         (voltage,) = ctx.saved_tensors
         back = surrogate(voltage, ctx.settings).mul_(gradient)
-        _leak_back(_rows(back), *(_float_decay(d) for d in (ctx.settings.current_decay, ctx.settings.voltage_decay)))
+        neuron = ctx.settings.neuron
+        _leak_back(_rows(back), *(_float_keep(d) for d in (neuron.current_decay, neuron.voltage_decay)))
         return back, None
 
 
@@ -131,7 +131,10 @@ class _RecurrentCuba(torch.autograd.Function):
         voltage, spikes = torch.empty_like(given), torch.empty_like(given)
         from_to = recurrent.detach().t().contiguous().numpy()
         arrays = (tensor.numpy() for tensor in (given, voltage, spikes))
-        peak = _respond_recurrently(*arrays, from_to, *_constants(settings))
+        keep_u, keep_v, threshold, bias = _by_neuron(settings.neuron)
+        assert max(map(len, (keep_u, keep_v, threshold))) == 1, "recurrent neurons of a layer are alike"
+        assert not bias.any(), "recurrent neurons have no bias"
+        peak = _respond_recurrently(*arrays, from_to, keep_u[0], keep_v[0], threshold[0])
         ctx.settings = settings
         ctx.save_for_backward(voltage, spikes, recurrent)
         top = torch.tensor(peak, dtype=torch.float64)
@@ -152,12 +155,21 @@ class _RecurrentCuba(torch.autograd.Function):
         return back, to @ origin, None
 
 
+def raised_threshold(neuron: Cuba) -> np.ndarray:
+    """Return the threshold in float units, so little higher that ``>=`` does in float32 what ``>`` does on the chip.
+
+    The little is slayer's own (its ``threshold_eps``), or half a state unit where float32 would not hold that one.
+    """
+    level = np.asarray(neuron.threshold) / WEIGHT_SCALE
+    return level + np.where(level < WEIGHT_SCALE, 0.01, 0.5) / STATE_SCALE
+
+
 def surrogate(voltage: torch.Tensor, settings: CubaSettings) -> torch.Tensor:
     """Return the gradient of a spike by the voltage, in slayer's float units."""
-    tau, scale, threshold = (
-        torch.tensor(value, dtype=torch.float32)
-        for value in (settings.tau, settings.scale, settings.surrogate_threshold)
-    )
+    tau, scale = (torch.tensor(value, dtype=torch.float32) for value in (settings.tau, settings.scale))
+    threshold = torch.from_numpy(np.asarray(raised_threshold(settings.neuron), np.float32))
+    if threshold.ndim:
+        threshold = threshold.reshape(voltage.shape[1:-1])[..., None]
     return (voltage - threshold).abs_().neg_().div_(tau).exp_().mul_(scale / 2 / tau)
 
 
@@ -166,19 +178,26 @@ def _rows(tensor: torch.Tensor) -> np.ndarray:
     return tensor.view(-1, tensor.shape[-1]).numpy()
 
 
-def _constants(settings: CubaSettings) -> tuple[float, float, float]:
-    """Return the factors of current and voltage, and the threshold in state units, exact in float64."""
-    keep = (1 - decay / DECAY_ONE for decay in (settings.current_decay, settings.voltage_decay))
-    return (*keep, float(settings.threshold << STATE_SHIFT))  # type: ignore[return-value]
+def _by_neuron(neuron: Cuba) -> tuple[np.ndarray, ...]:
+    """Return the factors of current and voltage, threshold and bias in state units, exact in float64.
+
+    Each has one element, or one a neuron.
+    """
+    current, voltage = (1 - _line(decay) / DECAY_ONE for decay in (neuron.current_decay, neuron.voltage_decay))
+    return current, voltage, _line(neuron.threshold) * 2.0**STATE_SHIFT, _line(neuron.bias)
 
 
-def _float_decay(decay: int) -> np.float32:
-    return np.float32(1 - decay / DECAY_ONE)
+def _line(value: int | np.ndarray) -> np.ndarray:
+    return np.array(value, np.float64).reshape(-1)
+
+
+def _float_keep(decay: int | np.ndarray) -> np.ndarray:
+    return (1 - _line(decay) / DECAY_ONE).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _respond(drive, voltage, spikes, keep_u, keep_v, threshold):  # type: ignore[no-untyped-def]
-    """Fill voltages and spikes ``(neurons, steps)``; return the largest state.
+def _respond(drive, voltage, spikes, keep_u, keep_v, threshold, bias):  # type: ignore[no-untyped-def]
+    """Fill voltages and spikes ``(batch * neurons, steps)``; return the largest state.
 
     States are whole numbers in float64, which holds their products with 12-bit factors exactly below 2**41. A few neurons
     at a time are turned round so that they lie side by side; what then runs in vector registers is three times as fast.
@@ -187,8 +206,14 @@ def _respond(drive, voltage, spikes, keep_u, keep_v, threshold):  # type: ignore
     scale = np.float32(STATE_SCALE)
     held, fired = np.empty((n_steps, _LANES), np.float32), np.empty((n_steps, _LANES), np.float32)
     u, v, top = np.empty(_LANES), np.empty(_LANES), np.zeros(_LANES)
+    keeps_u, keeps_v, level, constant = np.zeros(_LANES), np.zeros(_LANES), np.zeros(_LANES), np.zeros(_LANES)
     for first in range(0, n, _LANES):
         lanes = min(_LANES, n - first)
+        _spread(keeps_u, keep_u, first)
+        _spread(keeps_v, keep_v, first)
+        _spread(level, threshold, first)
+        _spread(constant, bias, first)
+        constant[lanes:] = 0
         for k in range(lanes):
             for t in range(n_steps):
                 held[t, k] = drive[first + k, t]
@@ -197,9 +222,9 @@ def _respond(drive, voltage, spikes, keep_u, keep_v, threshold):  # type: ignore
         v[:] = 0
         for t in range(n_steps):
             for k in range(_LANES):
-                current = np.trunc(u[k] * keep_u) + np.trunc(np.float64(held[t, k] * scale))
-                state = np.trunc(v[k] * keep_v) + np.float64(np.float32(current))
-                fires = state > threshold
+                current = np.trunc(u[k] * keeps_u[k]) + np.trunc(np.float64(held[t, k] * scale))
+                state = np.trunc(v[k] * keeps_v[k]) + np.float64(np.float32(current)) + constant[k]
+                fires = state > level[k]
                 held[t, k] = np.float32(state) / scale
                 fired[t, k] = np.float32(1) if fires else np.float32(0)
                 top[k] = max(top[k], max(abs(current), abs(state)))
@@ -241,15 +266,25 @@ def _respond_recurrently(drive, voltage, spikes, from_to, keep_u, keep_v, thresh
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _leak_back(gradient, keep_u, keep_v):  # type: ignore[no-untyped-def]
-    """Turn gradients of voltages ``(neurons, steps)`` into those of the drive, in place, in float32 as slayer sums them."""
+    """Turn gradients of voltages ``(batch * neurons, steps)`` into those of the drive, in place, float32 as in slayer."""
     n, n_steps = gradient.shape
     u, v = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
+    keeps_u, keeps_v = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
     for first in range(0, n, _LANES):
         lanes = min(_LANES, n - first)
+        _spread(keeps_u, keep_u, first)
+        _spread(keeps_v, keep_v, first)
         u[:] = 0.0
         v[:] = 0.0
         for t in range(n_steps - 1, -1, -1):
             for k in range(lanes):
-                v[k] = keep_v * v[k] + gradient[first + k, t]
-                u[k] = keep_u * u[k] + v[k]
+                v[k] = keeps_v[k] * v[k] + gradient[first + k, t]
+                u[k] = keeps_u[k] * u[k] + v[k]
                 gradient[first + k, t] = u[k]
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+def _spread(lanes, values, first):  # type: ignore[no-untyped-def]
+    """Give each lane the value of its neuron: that of row ``first + lane``, the rows going through the neurons in turn."""
+    for k in range(len(lanes)):
+        lanes[k] = values[(first + k) % len(values)]

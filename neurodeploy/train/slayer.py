@@ -37,7 +37,16 @@ from neurodeploy.network import (
 )
 from neurodeploy.recipe import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
-from neurodeploy.train.fused import CubaSettings, cuba_spikes, recurrent_cuba_spikes, window_sums
+from neurodeploy.train.fused import (
+    STATE_SCALE,
+    WEIGHT_SCALE,
+    CubaSettings,
+    cuba_spikes,
+    raised_threshold,
+    recurrent_cuba_spikes,
+    window_sums,
+)
+from neurodeploy.train.grid import Grid
 
 try:
     # lava-dl prints advice about optional packages when it is imported
@@ -55,9 +64,6 @@ except ImportError as error:
         "train: lava-dl is not installed; it needs Python 3.10: pip install 'neurodeploy[train]'"
     ) from error
 
-WEIGHT_SCALE = 64
-"""Weight units per float unit in slayer (its ``w_scale``)."""
-
 
 class SlayerNetwork(torch.nn.Module):
     """A chain of CUBA blocks. ``forward`` takes and gives spikes as float tensors ``(batch, neurons, steps)``.
@@ -66,6 +72,8 @@ class SlayerNetwork(torch.nn.Module):
         input_shape: ``(n,)`` where the first layer is dense, else ``(channels, height, width)``.
         shapes: the shape of each layer's neurons by name.
         blocks: slayer's blocks by name; ``dropouts`` and ``delays`` act on what some of them send to the next.
+        neurons: the integers of each layer's neurons by name; ``set_neuron`` changes them.
+        grids: which weights each layer may have, by name.
         peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
     """
 
@@ -77,8 +85,11 @@ class SlayerNetwork(torch.nn.Module):
         self.input_shape: Shape = (int(np.prod(input_shape)),) if flat else tuple(input_shape)
         self.shapes = dict(zip(names, layer_shapes(layers, self.input_shape)))
         self.blocks, self.dropouts, self.delays = (torch.nn.ModuleDict() for _ in range(3))
+        self.neurons: dict[str, Cuba] = {}
+        self.grids: dict[str, Grid] = {}
         self.peak_state: dict[str, float] = {}
         self._taken: dict[str, Shape] = {}
+        self._tau_grad: dict[str, float] = {}
         given = self.input_shape
         for name, layer in zip(names, layers):
             self._taken[name] = (int(np.prod(given)),) if isinstance(layer, DenseLayer) else given
@@ -102,9 +113,9 @@ class SlayerNetwork(torch.nn.Module):
         """
         self._forget()
         given = {}
-        for name, block in self.blocks.items():
+        for name in self.blocks:
             arranged = spikes.reshape(len(spikes), *self._taken[name], spikes.shape[-1])
-            spikes = given[name] = self._respond(name, arranged) if fused else block(arranged)
+            spikes = given[name] = self._respond(name, arranged) if fused else self._respond_unfused(name, arranged)
             for after in (self.dropouts, self.delays):
                 spikes = after[name](spikes) if name in after else spikes
         return given
@@ -125,17 +136,44 @@ class SlayerNetwork(torch.nn.Module):
         return found
 
     def quantised_weights(self) -> dict[str, torch.Tensor]:
-        """Return the ``weights`` in chip units as the forward pass uses them: even whole numbers in -256..254, as floats."""
-        quantise = next(iter(self.blocks.values())).neuron.quantize_8bit
-        return {name: quantise(weight, descale=True) for name, weight in self.weights().items()}
+        """Return the ``weights`` in chip units, before the exponent, as the forward pass uses them: whole, as floats."""
+        return {
+            name: self.grids[name.removesuffix(recurrent_name(""))](weight, descale=True)
+            for name, weight in self.weights().items()
+        }
 
     def delay_fractions(self) -> dict[str, torch.nn.Parameter]:
         """Return the learned axonal delays as fractions of their layers' longest ones, by layer name."""
         return {name: axon.fraction for name, axon in self.delays.items()}
 
+    def set_neuron(self, name: str, neuron: Cuba) -> None:
+        """Give a layer other neurons; their parameters may differ, in numbers of the layer's shape.
+
+        slayer has one threshold a layer: where thresholds differ, only the fused neurons compute the layer.
+        """
+        self.neurons[name] = neuron
+        own = self.blocks[name].neuron
+        own._threshold = float(np.mean(neuron.threshold)) / WEIGHT_SCALE
+        own.threshold_eps = float(np.max(raised_threshold(neuron) - np.asarray(neuron.threshold) / WEIGHT_SCALE))
+        own.tau_rho = self._tau_grad[name] * own._threshold
+        for decay in ("current_decay", "voltage_decay"):
+            value = np.asarray(getattr(neuron, decay), np.float32)
+            getattr(own, decay).data = torch.from_numpy(value.reshape(value.shape or (1,)))
+        bias = torch.from_numpy(np.asarray(neuron.bias, np.float32) / np.float32(STATE_SCALE))
+        # slayer's place for a constant: between current and voltage
+        own.norm = _Constant(bias[..., None] if bias.ndim else bias) if np.any(neuron.bias) else None
+
     def _add(self, name: str, layer: AnyLayer, recipe: Recipe) -> None:
-        neuron = _neuron(neuron_of(layer, recipe.network.neuron))
-        self.blocks[name] = _BLOCKS[layer.kind](neuron, self._taken[name], layer, recipe.training.weight_scale)
+        given = neuron_of(layer, recipe.network.neuron)
+        block = _BLOCKS[layer.kind](_neuron(given), self._taken[name], layer, recipe.training.weight_scale)
+        self.blocks[name] = block
+        self.grids[name] = Grid(step=getattr(layer, "weight_step", 2), exponent=getattr(layer, "weight_exponent", 0))
+        if self.grids[name] != Grid():
+            block.synapse.pre_hook_fx = self.grids[name]
+        self._tau_grad[name] = given.tau_grad
+        self.neurons[name] = Cuba(
+            current_decay=given.current_decay, voltage_decay=given.voltage_decay, threshold=given.threshold
+        )
         if getattr(layer, "dropout", 0.0):
             self.dropouts[name] = NeuronDropout(layer.dropout)
         if getattr(layer, "delay", 0):
@@ -144,15 +182,30 @@ class SlayerNetwork(torch.nn.Module):
     def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
         """Return a layer's spikes through the fused neuron."""
         block = self.blocks[name]
+        own = block.neuron
+        tau, scale = own.tau_rho * cuba_neuron.TAU_RHO_MULT, own.scale_rho * cuba_neuron.SCALE_RHO_MULT
+        settings = CubaSettings(neuron=self.neurons[name], tau=tau, scale=scale)
         if isinstance(block, cuba.Recurrent):
             recurrent = block.recurrent_synapse.pre_hook_fx(block.recurrent_synapse.weight).flatten(1)
-            drive = block.input_synapse(spikes)
-            fired, peak = recurrent_cuba_spikes(drive, recurrent, _fused_settings(block.neuron))
+            fired, peak = recurrent_cuba_spikes(block.input_synapse(spikes), recurrent, settings)
+        elif isinstance(block, cuba.Pool):
+            fired, peak = cuba_spikes(_window_sums(block.synapse, spikes), settings)
         else:
-            drive = _window_sums(block.synapse, spikes) if isinstance(block, cuba.Pool) else block.synapse(spikes)
-            fired, peak = cuba_spikes(drive, _fused_settings(block.neuron))
+            fired, peak = cuba_spikes(self.grids[name].whole_sums(block.synapse(spikes)), settings)
         self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
         return fired
+
+    def _respond_unfused(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
+        """Return a layer's spikes through slayer's block."""
+        block = self.blocks[name]
+        if np.ptp(self.neurons[name].threshold):
+            raise TrainingError(
+                f"train: the neurons of layer '{name}' have different thresholds, which slayer's own neurons cannot; compare "
+                "the other engines: --engines reference,event"
+            )
+        if self.grids[name].exponent >= 0:
+            return block(spikes)
+        return block.neuron(self.grids[name].whole_sums(block.synapse(spikes)))
 
     def _forget(self) -> None:
         """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
@@ -194,18 +247,8 @@ def to_network(model: SlayerNetwork, masks: Mapping[str, torch.Tensor], dt: floa
         TrainingError: where a weight outside its mask is not zero (the model was changed behind the rewirer's back).
     """
     populations, projections, source = [], [], INPUT_NAME
-    for depth, (name, block) in enumerate(model.blocks.items(), start=1):
-        device = block.neuron.device_params
-        populations.append(
-            Population(
-                name=name,
-                shape=model.shapes[name],
-                first_step=depth,
-                model=Cuba(
-                    current_decay=device["iDecay"], voltage_decay=device["vDecay"], threshold=int(device["vThMant"])
-                ),
-            )
-        )
+    for depth, name in enumerate(model.blocks, start=1):
+        populations.append(Population(name=name, shape=model.shapes[name], first_step=depth, model=model.neurons[name]))
         projections.extend(_projections(model, source, name, masks))
         source = name
     return Network(
@@ -268,17 +311,16 @@ def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
     }
 
 
-def _fused_settings(neuron: torch.nn.Module) -> CubaSettings:
-    """Return what the fused neuron computes with: the same numbers as the slayer neuron given."""
-    device = neuron.device_params
-    return CubaSettings(
-        current_decay=int(device["iDecay"]),
-        voltage_decay=int(device["vDecay"]),
-        threshold=int(device["vThMant"]),
-        surrogate_threshold=neuron.threshold + neuron.threshold_eps,
-        tau=neuron.tau_rho * cuba_neuron.TAU_RHO_MULT,
-        scale=neuron.scale_rho * cuba_neuron.SCALE_RHO_MULT,
-    )
+class _Constant(torch.nn.Module):
+    """Adds a constant to each current, in slayer's float units ``(*shape, 1)``."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("value", value, persistent=False)
+
+    def forward(self, current: torch.Tensor) -> torch.Tensor:
+        """Return the sum."""
+        return current + self.value
 
 
 def _window_sums(synapse: torch.nn.Module, spikes: torch.Tensor) -> torch.Tensor:
@@ -335,7 +377,8 @@ def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[st
         into = _projection(source, name, Dense(weights=_integers(block.input_synapse)), masks[name], delay)
         recurrent = Dense(weights=_integers(block.recurrent_synapse))
         return [into, _projection(name, name, recurrent, masks[recurrent_name(name)], 0)]
-    return [_projection(source, name, _synapses(block.synapse, taken), masks.get(name), delay)]
+    exponent = model.grids[name].exponent
+    return [_projection(source, name, _synapses(block.synapse, taken), masks.get(name), delay, exponent)]
 
 
 def _synapses(synapse: torch.nn.Module, taken: Shape) -> Synapses:
@@ -370,7 +413,12 @@ def _delay(axon: AxonalDelay, shape: Shape) -> int | np.ndarray:
 
 
 def _projection(
-    source: str, name: str, synapses: Synapses, mask: torch.Tensor | None, delay: int | np.ndarray
+    source: str,
+    name: str,
+    synapses: Synapses,
+    mask: torch.Tensor | None,
+    delay: int | np.ndarray,
+    exponent: int = 0,
 ) -> Projection:
     kept = None
     if mask is not None:
@@ -380,4 +428,12 @@ def _projection(
             raise TrainingError(
                 f"export: layer '{name}' has a non-zero weight outside its mask; call Rewirer.after_step"
             )
-    return Projection(name=f"{source}_to_{name}", source=source, target=name, synapses=synapses, mask=kept, delay=delay)
+    return Projection(
+        name=f"{source}_to_{name}",
+        source=source,
+        target=name,
+        synapses=synapses,
+        weight_exponent=exponent,
+        mask=kept,
+        delay=delay,
+    )

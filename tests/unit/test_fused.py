@@ -8,7 +8,7 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.network import STATE_LIMIT  # noqa: E402
+from neurodeploy.network import STATE_LIMIT, Cuba  # noqa: E402
 from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
 from neurodeploy.train.fused import CubaSettings, cuba_spikes  # noqa: E402
 from neurodeploy.train.slayer import build  # noqa: E402
@@ -87,7 +87,7 @@ def test_any_number_of_samples_and_steps_is_possible(n_samples, n_steps):
         assert all(torch.equal(our_gradients[key], gradient) for key, gradient in their_gradients.items())
 
 
-SETTINGS = CubaSettings(current_decay=4096, voltage_decay=0, threshold=64, surrogate_threshold=1.0, tau=1.0, scale=1.0)
+SETTINGS = CubaSettings(neuron=Cuba(current_decay=4096, voltage_decay=0, threshold=64), tau=1.0, scale=1.0)
 
 
 def test_neuron_fires_above_its_threshold_not_at_it():
