@@ -25,6 +25,9 @@ def map_(
         bool, typer.Option("--search", help="Find the smallest chip that fits; with --chip, the highest density.")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Page (.html) or picture (.svg) of cores, messages and memory to draw.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -37,7 +40,7 @@ def map_(
         return
     if chip is None:
         raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
-    found, result = commands.map(file, chip=chip, split=split, store_zeros=store_zeros, out=out, force=force)
+    found, result = commands.map(file, chip=chip, split=split, store_zeros=store_zeros, out=out, draw=draw, force=force)
     if as_json:
         print_json(result)
     elif found.fits:

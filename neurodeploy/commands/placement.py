@@ -13,6 +13,7 @@ from neurodeploy.files import write_text
 from neurodeploy.mapping import Fit, fit, highest_density, smallest_chip, traffic
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import mapping_summary, summary
+from neurodeploy.report.map_picture import check_picture, draw_mapping
 
 
 def map(
@@ -22,6 +23,7 @@ def map(
     split: str = "overlap",
     store_zeros: bool = False,
     out: Path | None = None,
+    draw: Path | None = None,
     force: bool = False,
 ) -> tuple[Fit, dict[str, Any]]:
     """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
@@ -32,20 +34,26 @@ def map(
         split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
         store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
         out: JSON file to write the mapping to, if it fits.
-        force: replace ``out`` if it exists.
+        draw: page (``.html``) or picture (``.svg``) to draw cores, messages and memory into, if it fits.
+        force: replace ``out`` and ``draw`` if they exist.
 
     Returns:
         The verdict, and the same as plain values (``neurodeploy.mapping.summary``) with the messages between cores.
     """
-    if out is not None and out.exists() and not force:
-        raise FileError(f"map: {out} exists; choose another --out, or --force to replace it")
+    if draw is not None:
+        check_picture(draw)
+    for option, path in (("--out", out), ("--draw", draw)):
+        if path is not None and path.exists() and not force:
+            raise FileError(f"map: {path} exists; choose another {option}, or --force to replace it")
     network = load_network(file)
     found = fit(network, load_chip(chip), split=split, store_zeros=store_zeros)
     if found.mapping is None:
         return found, {**summary(found), "chip": chip}
+    flow = traffic(network, found.mapping)
+    if draw is not None:
+        draw_mapping(found.mapping, flow, draw)
     if out is not None:
         save_mapping(found.mapping, out)
-    flow = traffic(network, found.mapping)
     return found, {**summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
 
 

@@ -1,0 +1,113 @@
+"""Pieces of SVG: text, colours, a picture of numbers as PNG, and pieces put side by side. No package is needed."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from base64 import b64encode
+from collections.abc import Sequence
+from html import escape
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+INK, MUTED, LINE, EMPTY = "#1d2733", "#667085", "#e4e7ec", "#eef0f2"
+RAMP = ("#dcebf3", "#6ea8c6", "#174a68")
+"""Little, half, all: one hue that grows darker, so that it reads without colour too."""
+KINDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#4d4d4d")
+"""Kinds that differ for colour-blind readers too (Okabe and Ito 2008)."""
+STEPS = 64
+"""Shades of ``RAMP`` that are told apart."""
+
+
+class Piece(NamedTuple):
+    """Part of a picture: its size in pixels and its SVG elements."""
+
+    width: float
+    height: float
+    body: str
+
+
+def kind_colour(index: int) -> str:
+    """Return the colour of the kind with a number; it repeats after eight."""
+    return KINDS[index % len(KINDS)]
+
+
+def ramp() -> list[str]:
+    """Return ``STEPS`` colours from little to all, as ``#rrggbb``."""
+    ends = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in RAMP], float)
+    at = np.linspace(0, len(RAMP) - 1, STEPS)
+    mixed = np.stack([np.interp(at, np.arange(len(RAMP)), channel) for channel in ends.T], axis=1)
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(mixed).astype(int).tolist()]
+
+
+def shade(share: float) -> int:
+    """Return the number in ``ramp`` of a share of 0..1."""
+    return min(STEPS - 1, int(share * STEPS))
+
+
+def text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", more: str = "") -> str:
+    """Return a line of text at its foot; ``more`` holds further attributes."""
+    return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" {more}>{escape(words)}</text>'
+
+
+def rect(x: float, y: float, width: float, height: float, fill: str, inside: str = "", more: str = "") -> str:
+    """Return a filled rectangle with elements such as a title inside."""
+    opened = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}"{more}'
+    return f"{opened}>{inside}</rect>" if inside else f"{opened}/>"
+
+
+def title(words: str) -> str:
+    """Return what a browser shows where the pointer rests."""
+    return f"<title>{escape(words)}</title>"
+
+
+def shortened(words: str, longest: int) -> str:
+    """Return words cut to ``longest`` characters, the last of them a sign for what is left out."""
+    return words if len(words) <= longest else words[: longest - 1] + "…"
+
+
+def beside(pieces: Sequence[Piece], width: float, gap: float = 24) -> Piece:
+    """Return pieces from left to right, in rows that are at most ``width`` wide."""
+    body, x, y, row, widest = [], 0.0, 0.0, 0.0, 0.0
+    for piece in pieces:
+        if x and x + piece.width > width:
+            x, y, row = 0.0, y + row + gap, 0.0
+        body.append(f'<g transform="translate({x:g} {y:g})">{piece.body}</g>')
+        widest, row = max(widest, x + piece.width), max(row, piece.height)
+        x += piece.width + gap
+    return Piece(widest, y + row, "\n".join(body))
+
+
+def below(pieces: Sequence[Piece], gap: float = 24) -> Piece:
+    """Return pieces one under the other."""
+    return beside(pieces, 0, gap)
+
+
+def svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: str = "") -> str:
+    """Return a piece as an SVG element of its own, with ``label`` for readers that hear it."""
+    width, height = piece.width + 2 * margin, piece.height + 2 * margin
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin:g} {-margin:g} {width:g} {height:g}" role="img" '
+        f'aria-label="{escape(label)}" font-family="-apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif" '
+        f'fill="{INK}" {attributes}>\n{piece.body}\n</svg>'
+    )
+
+
+def png(shades: NDArray[np.uint8], colours: Sequence[str]) -> str:
+    """Return a picture of one pixel a number, int ``(rows, columns)`` into ``colours``, as a ``data:`` address."""
+    rows, columns = shades.shape
+    lines = np.zeros((rows, columns + 1), np.uint8)
+    lines[:, 1:] = shades
+    palette = bytes.fromhex("".join(colour[1:] for colour in colours))
+    parts = (
+        (b"IHDR", struct.pack(">2I5B", columns, rows, 8, 3, 0, 0, 0)),
+        (b"PLTE", palette),
+        (b"IDAT", zlib.compress(lines.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    data = b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+    )
+    return "data:image/png;base64," + b64encode(b"\x89PNG\r\n\x1a\n" + data).decode()
