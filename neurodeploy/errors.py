@@ -116,6 +116,12 @@ class ReportError(NeurodeployError):
     exit_code = 17
 
 
+class SweepError(NeurodeployError):
+    """A sweep file has an unknown key or a value out of range, or a sweep cannot go on."""
+
+    exit_code = 18
+
+
 INTERRUPTED_EXIT_CODE = 130
 
 

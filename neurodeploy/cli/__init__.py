@@ -9,9 +9,8 @@ from importlib import import_module
 
 from neurodeploy.cli.app import app, main
 
-for _topic in (
-    *("demonstration", "training", "nir", "placement", "running", "costs", "reporting", "datasets", "environment"),
-):
+_TOPICS = "demonstration training nir placement running costs reporting sweeping datasets environment"
+for _topic in _TOPICS.split():
     import_module(f"neurodeploy.cli.{_topic}")
 
 __all__ = ["app", "main"]

@@ -12,6 +12,7 @@ from neurodeploy.commands.nir import check, diff, export
 from neurodeploy.commands.placement import chip_rows, map, new_chip, search
 from neurodeploy.commands.reporting import DEMO_CHIPS, report
 from neurodeploy.commands.running import bench_simulate, faults, simulate, verify
+from neurodeploy.commands.sweeping import sweep
 from neurodeploy.commands.training import bench_methods, train
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "report",
     "search",
     "simulate",
+    "sweep",
     "train",
     "verify",
 ]

@@ -16,7 +16,6 @@ A gate is a TOML file; every key may be absent, and an absent key allows anythin
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -28,11 +27,7 @@ from neurodeploy.estimate.record import Cost
 from neurodeploy.report.record import Report, checked
 from neurodeploy.report.text import Section, as_markdown
 from neurodeploy.report.units import kib, percent, si
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from neurodeploy.toml import TomlError, parse_toml
 
 Figure = Literal["cores", "synaptic_bytes", "energy", "latency", "connections"]
 
@@ -136,10 +131,10 @@ def load_gate(path: Path) -> Gate:
         ReportError: if it cannot be read, or has an unknown key or a value out of range.
     """
     try:
-        return Gate.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
+        return Gate.model_validate(parse_toml(Path(path).read_text(encoding="utf-8")))
     except OSError as error:
         raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (TomlError, UnicodeDecodeError) as error:
         raise ReportError(f"compare: the gate {path} is no TOML file: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -1,0 +1,37 @@
+"""The command that trains, places and prices a whole grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neurodeploy.cli.app import Force, Json, app
+from neurodeploy.cli.show import print_json, progress, table
+
+
+@app.command(epilog="Example: neurodeploy sweep examples/sweep.toml --out runs/sweep")
+def sweep(
+    file: Annotated[Path, typer.Argument(metavar="SWEEP.toml", help="What to vary: method, density, bits, chip, ...")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write; by default runs/NAME.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; by default one a core.")] = None,
+    ray: Annotated[str | None, typer.Option(help="Address of a Ray cluster, or local; needs the extra sweep.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Train, place and price a grid of settings: table, Pareto front and knee, and a page to look at. Resumable."""
+    from neurodeploy import commands
+    from neurodeploy.sweep.results import HEADER
+    from neurodeploy.sweep.results import table as words
+
+    with progress() as bar:
+        results = commands.sweep(file, out=out, jobs=jobs, ray=ray, force=force, progress=bar)
+    if as_json:
+        print_json(results)
+        return
+    table("|".join(HEADER), list(words(results)))
+    for row in results["rows"]:
+        if row["error"]:
+            print(f"{row['method']} {row['density']} {row['chip']}: {row['error'].splitlines()[0]}")
+    print(f"{results['files']['page']} shows them")

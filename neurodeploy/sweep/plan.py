@@ -1,0 +1,199 @@
+"""What a sweep is to do: ``sweep.toml`` as checked records, and the points of its grid in a fixed order."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from neurodeploy.chip import load_chip
+from neurodeploy.errors import ChipError, RecipeError, SweepError
+from neurodeploy.mapping import PLACEMENTS, SPLITS
+from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
+from neurodeploy.toml import TomlError, parse_toml, to_toml
+
+_START_DENSITY = 0.5
+"""Density at which methods begin that lose connections; the grid's density is the one that they end with."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Grid(_Record):
+    """The values of each axis; every combination is a point. An axis that is left out has one value.
+
+    ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
+    ``density``: of all weights at the end of training; methods that take none are trained once.
+    ``weight_bits``: 1 to 8 bits that a stored weight may need, the rest is rounded off after training.
+    ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``neurodeploy map``.
+    """
+
+    method: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
+    density: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (0.1,)
+    seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    weight_bits: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1)] = (8,)
+    chip: Annotated[tuple[str, ...], Field(min_length=1)] = ("loihi2",)
+    split: Annotated[tuple[str, ...], Field(min_length=1)] = ("overlap",)
+    placement: Annotated[tuple[str, ...], Field(min_length=1)] = ("traffic",)
+
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, methods: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
+        for one in methods:
+            name = one if isinstance(one, str) else one.get("method")
+            if name not in METHOD_SETTINGS:
+                raise ValueError(f"unknown method {name!r}; known: {', '.join(METHOD_SETTINGS)}")
+        return methods
+
+    @field_validator("split", "placement")
+    @classmethod
+    def _known_name(cls, names: tuple[str, ...], info: Any) -> tuple[str, ...]:
+        known = SPLITS if info.field_name == "split" else PLACEMENTS
+        for name in names:
+            if name not in known:
+                raise ValueError(f"unknown {info.field_name} '{name}'; known: {', '.join(known)}")
+        return names
+
+
+class Plan(_Record):
+    """A sweep: base recipe, grid, and what changes in the recipe for all points (``changes``, by table).
+
+    ``samples``: how many test samples are run, by default all. ``recipe`` is a name or a path beside the sweep file.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    recipe: str
+    samples: Annotated[int, Field(ge=1)] | None = None
+    grid: Grid
+    changes: dict[str, dict[str, Any]] = {}
+
+
+class Point(_Record):
+    """One point of the grid: its settings, the chip's name or file, and the recipe that trains it (TOML text)."""
+
+    method: str
+    density: float | None
+    seed: int
+    weight_bits: int
+    chip: str
+    split: str
+    placement: str
+    chip_file: str
+    recipe_text: str
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings as the sweep file has them."""
+        return self.model_dump(exclude={"recipe_text", "chip_file"})
+
+
+def load_plan(path: Path) -> tuple[Plan, tuple[Point, ...]]:
+    """Return the plan in a TOML file and its points, with every recipe and chip checked.
+
+    Raises:
+        SweepError: for bad TOML, an unknown key (lists the known ones), an empty axis or a value out of range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SweepError(f"sweep: {path} cannot be read: {error}") from error
+    return parse_plan(text, where=str(path), folder=path.parent)
+
+
+def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, tuple[Point, ...]]:
+    """Return the plan in a TOML text and its points; ``where`` names it in errors, ``folder`` holds its files."""
+    try:
+        plan = Plan.model_validate(parse_toml(text))
+    except TomlError as error:
+        raise SweepError(f"sweep: {where} is not valid TOML: {error}") from error
+    except ValidationError as error:
+        raise SweepError(f"sweep: {where}: {_explained(error)}") from error
+    try:
+        for name in plan.grid.chip:
+            load_chip(_beside(name, folder))
+        return plan, tuple(_points(plan, folder))
+    except ChipError as error:
+        raise SweepError(f"sweep: {where}: key 'grid.chip': {error}") from error
+    except RecipeError as error:
+        raise SweepError(f"sweep: {where}: {error}") from error
+
+
+def _points(plan: Plan, folder: Path) -> Iterator[Point]:
+    grid, recipe = plan.grid, _beside(plan.recipe, folder)
+    base = parse_toml(find_recipe(recipe).read_text(encoding="utf-8"))
+    for table, values in plan.changes.items():
+        base[table] = {**base.get(table, {}), **values}
+    axes = (grid.seed, grid.weight_bits, grid.chip, grid.split, grid.placement)
+    for one in grid.method:
+        wanted = {"method": one} if isinstance(one, str) else one
+        densities = (None,) if wanted["method"] in WITHOUT_DENSITY else grid.density
+        for density, seed, bits, chip, split, placement in itertools.product(densities, *axes):
+            values = point_recipe(base, wanted, density, seed)
+            text = to_toml(values)
+            parse_recipe(text, where=f"recipe of {label(wanted)} at density {density}")
+            yield Point(
+                method=label(wanted),
+                density=density,
+                seed=seed,
+                weight_bits=bits,
+                chip=chip,
+                split=split,
+                placement=placement,
+                chip_file=_beside(chip, folder),
+                recipe_text=text,
+            )
+
+
+def point_recipe(
+    base: Mapping[str, Any], wanted: Mapping[str, Any], density: float | None, seed: int
+) -> dict[str, Any]:
+    """Return the recipe ``base`` with another method, density and seed, as plain values.
+
+    Settings of ``base`` that the method has too stay, except those that choose its rule (growth, ratio). Methods that
+    lose connections (``pq``, ``granet``) begin at density 0.5, or at ``density`` where that is more, and end at ``density``.
+    A table ``distillation`` is for ``rkd`` alone.
+    """
+    settings = METHOD_SETTINGS[wanted["method"]]
+    kept = {key: value for key, value in base.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
+    sparse = {**kept, **wanted}
+    if density is not None:
+        falls = "floor" in settings
+        sparse["density"] = max(_START_DENSITY, density) if falls else density
+        sparse.update({"floor": density} if falls else {})
+    others = {key: value for key, value in base.items() if key != "distillation" or wanted["method"] == "rkd"}
+    return {**others, "seed": seed, "sparse": sparse}
+
+
+def label(wanted: Mapping[str, Any]) -> str:
+    """Return a method with its settings in one word.
+
+    >>> label({"method": "pq", "gamma": 3.0})
+    'pq gamma=3.0'
+    """
+    settings = [f"{key}={value}" for key, value in wanted.items() if key != "method"]
+    return " ".join([str(wanted["method"]), *settings])
+
+
+def _beside(name: str, folder: Path) -> str:
+    """Return the path of a file that lies beside the sweep file, or the name as it is."""
+    beside = folder / name
+    return str(beside) if beside.is_file() else name
+
+
+def _explained(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        record: type[BaseModel] = Grid if first["loc"][0] == "grid" else Plan
+        return f"unknown key '{key}'; known keys there: {', '.join(sorted(record.model_fields))}"
+    if first["type"] == "missing":
+        return f"key '{key}' is missing"
+    if first["type"] == "value_error":
+        return f"key '{key}': {first['ctx']['error']}"
+    if first["type"] == "too_short":
+        return f"key '{key}' is empty; give at least one value, or leave it out"
+    return f"key '{key}' = {first['input']!r}: {first['msg'].lower()}"

@@ -1,0 +1,65 @@
+"""What each stage of a sweep gave, kept under the hash of what it read, so that nothing is done twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from neurodeploy import __version__
+from neurodeploy.files import replacing
+
+FORMAT = 1
+"""Raised when a stage changes what it computes or returns."""
+RESULT_FILE = "result.json"
+
+
+def content_key(stage: str, *parts: Any) -> str:
+    """Return the hash of a stage's name and all that it reads: bytes, records, and plain values."""
+    digest = hashlib.sha256(f"{stage}|{FORMAT}|{__version__}".encode())
+    for part in parts:
+        if isinstance(part, BaseModel):
+            part = part.model_dump(mode="json")
+        raw = part if isinstance(part, bytes) else json.dumps(part, sort_keys=True).encode()
+        digest.update(len(raw).to_bytes(8, "big") + raw)
+    return digest.hexdigest()[:20]
+
+
+class Store:
+    """A folder with one folder a result: its files, and ``result.json``, written last."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, stage: str, key: str) -> Path:
+        """Return the folder of a result, there or not."""
+        return self.folder / f"{stage}-{key}"
+
+    def load(self, stage: str, key: str) -> dict[str, Any] | None:
+        """Return a result with its ``files`` as bytes, None where it is not there whole."""
+        folder = self.path(stage, key)
+        try:
+            result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+            files = {name: (folder / name).read_bytes() for name in result["files"]}
+        except (OSError, ValueError, KeyError):
+            return None
+        return {**result, "files": files}
+
+    def save(self, stage: str, key: str, result: dict[str, Any]) -> None:
+        """Write a result; one that is cut short counts as not there."""
+        folder = self.path(stage, key)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = result.get("files", {})
+        for name, content in files.items():
+            with replacing(folder / name) as partial:
+                partial.write_bytes(content)
+        with replacing(folder / RESULT_FILE) as partial:
+            partial.write_text(json.dumps({**result, "files": sorted(files)}) + "\n", encoding="utf-8")
+
+    def clear(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.folder, ignore_errors=True)
