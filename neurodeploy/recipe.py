@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record
+from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 
@@ -122,6 +122,25 @@ class SparseRecipe(Record):
         return self
 
 
+Amounts = Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]] | None
+
+
+class BudgetRecipe(Record):
+    """Limits of a chip that all connections keep from the first step on (``mapping.budget``).
+
+    ``cores`` is the number of cores of each layer, the others tighten the chip's own limits: ``synapse_words`` and
+    ``input_axons`` of a core, ``destinations``, the cores that one source reaches. Each is one number for all layers, or a
+    table by layer (``hidden1``, ..., ``output``). ``preference`` is that of growth for sources that reach a core already.
+    """
+
+    chip: str
+    cores: Amounts = None
+    synapse_words: Amounts = None
+    input_axons: Amounts = None
+    destinations: Amounts = None
+    preference: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+
+
 class TeacherRecipe(Record):
     """A dense network that is trained first, by the same data and optimiser, and then only answers."""
 
@@ -176,12 +195,31 @@ class Recipe(Record):
     sparse: SparseRecipe
     training: TrainingRecipe
     distillation: DistillationRecipe | None = None
+    budget: BudgetRecipe | None = None
 
     @model_validator(mode="after")
     def _spines_follow_a_chain(self) -> Recipe:
         recurrent = any(isinstance(layer, DenseLayer) and layer.recurrent for layer in self.network.layers)
         if recurrent and self.sparse.method == "sdsnn":
             raise ValueError("method 'sdsnn' prunes neurons by what leads into them, which recurrent layers contradict")
+        return self
+
+    @model_validator(mode="after")
+    def _budget_is_for_dense_layers(self) -> Recipe:
+        if self.budget is None:
+            return self
+        if self.sparse.method in WITHOUT_DENSITY:
+            raise ValueError(f"method '{self.sparse.method}' starts with every connection, which no [budget] limits")
+        names = layer_names(len(self.network.layers))
+        for name, layer in zip(names, self.network.layers):
+            if not isinstance(layer, DenseLayer) or layer.recurrent or layer.delay:
+                dense = "recurrent" if getattr(layer, "recurrent", False) else "delayed"
+                what = dense if isinstance(layer, DenseLayer) else layer.kind
+                raise ValueError(f"a [budget] is for dense layers without delays, but layer '{name}' is {what}")
+        for register in ("cores", "synapse_words", "input_axons", "destinations"):
+            amounts = getattr(self.budget, register)
+            if isinstance(amounts, dict) and (unknown := sorted(set(amounts) - set(names))):
+                raise ValueError(f"budget.{register} names layer '{unknown[0]}'; there are: {', '.join(names)}")
         return self
 
     @model_validator(mode="after")

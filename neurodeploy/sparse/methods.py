@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.ablation import Ablation
-from neurodeploy.sparse.layers import Weights
+from neurodeploy.sparse.fitted import fitted
+from neurodeploy.sparse.layers import Masks, Weights
 from neurodeploy.sparse.masks import Scope, initial_masks, scale_sparse_init
 from neurodeploy.sparse.pq import PqSettings
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
+from neurodeploy.sparse.scores import Reach, preferring
+from neurodeploy.sparse.selection import Constraint
 from neurodeploy.sparse.spines import SpineRewirer, SpineSettings
+
+
+class Budget(Constraint, Protocol):
+    """A constraint that also says how strongly a position's source already reaches its core."""
+
+    reach: Reach
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +46,8 @@ class Settings:
         floor: density that ``granet`` ends at and ``pq`` never falls below.
         ablation: see ``Ablation.threshold``.
         spine_constant, spine_rate: see ``SpineSettings``.
+        budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
+        preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
         seed: of positions, random growth and ties.
     """
 
@@ -58,6 +69,8 @@ class Settings:
     ablation: float = 0.3
     spine_constant: int = 18
     spine_rate: float = 1.0
+    budget: Callable[[Masks], Budget] | None = None
+    preference: float = 0.0
     seed: int = 0
 
 
@@ -244,6 +257,10 @@ def _rewirer(
     masks = initial_masks(
         weights, density=settings.density, distribution=settings.distribution, scope=scope, seed=settings.seed
     )
+    if settings.budget is not None:
+        slots["caps"] = budget = settings.budget(masks)
+        masks = fitted(masks, budget, scope=scope, seed=settings.seed)
+        slots["growth"] = preferring(slots.get("growth", "random"), budget.reach, settings.preference)
     scale_sparse_init(weights, masks)
     if ratio is None:
         ratio = default_ratio if settings.ratio is None else settings.ratio

@@ -14,7 +14,7 @@ from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Weights
 from neurodeploy.sparse.masks import Pool, Scope
 from neurodeploy.sparse.schedules import ConstantPath, CosineRatio, DensityPath, Groups, Ratio
 from neurodeploy.sparse.scores import AVERAGE_DECAY, Growth, Score, drop_score, growth_rule
-from neurodeploy.sparse.selection import Caps, Swap, count_by, ranked
+from neurodeploy.sparse.selection import Constraint, Swap, count_by, ranked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,8 @@ class Rewirer:
         regrow: whether connections may be grown that were dropped in the same rewiring (they then keep their weight).
         min_fan_in: connections that every neuron keeps; those with the highest drop scores.
         allowed: positions by layer that may ever hold a connection; default: all.
-        caps: upper limits on groups of positions over all layers, in the order of ``weights``.
+        caps: limits that hold from the start and after every rewiring, over all layers in the order of ``weights``
+            (``selection.Caps``, ``mapping.budget.ChipBudget``); where they leave no room, drops are undone.
         ablation: removes whole neurons with few salient connections; needs ``scope="neuron"``.
         seed: of random growth and of ties.
 
@@ -94,7 +95,7 @@ class Rewirer:
         regrow: bool = False,
         min_fan_in: int = 0,
         allowed: Masks | None = None,
-        caps: Caps | None = None,
+        caps: Constraint | None = None,
         ablation: Ablation | None = None,
         seed: int = 0,
     ) -> None:
@@ -117,6 +118,8 @@ class Rewirer:
         self._allowed = self._pool.join(allowed or {n: torch.ones_like(m) for n, m in self.masks.items()})
         self._budgets = {name: int(mask.sum()) for name, mask in self.masks.items()}
         self._generator = torch.Generator().manual_seed(seed)
+        if caps is not None:
+            caps.room(self._pool.join(self.masks).numpy())
 
     def before_step(self) -> None:
         """Gather what growth needs of the dense gradients, then zero those of absent connections."""

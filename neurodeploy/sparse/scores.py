@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.layers import SparseLayer
@@ -73,6 +75,37 @@ class Growth:
 
     score: Score
     gathers: Literal["gradient", "average", "sum"] = "gradient"
+
+
+Reach = Callable[[str, NDArray[np.bool_]], NDArray[np.float32]]
+"""Takes a layer's name and mask; says of every position how strongly its source already reaches its core, 0 or more."""
+
+
+def preferring(rule: str | Growth, reach: Reach, strength: float) -> Growth:
+    """Return a growth rule that prefers sources which already reach the core: ``score * (1 + strength * reach)``.
+
+    A spike is sent once to each core that it reaches, so such a connection costs no further message and input axon.
+
+    Args:
+        rule: a name of ``GROWTH`` or a rule of your own, with scores of 0 or more.
+        reach: ``mapping.budget.ChipBudget.reach``, or a function like it.
+        strength: 0 gives the rule itself; at 1 a source that reaches a core as strongly as the mean one counts twice.
+
+    Raises:
+        TrainingError: for an unknown rule, or a strength below 0.
+    """
+    base = growth_rule(rule)
+    if not strength >= 0:
+        raise TrainingError(f"sparse: the preference has strength {strength}, must be 0 or more")
+    if strength == 0:
+        return base
+
+    def score(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
+        plain = base.score(layer, generator)
+        reached = torch.from_numpy(reach(layer.name, layer.mask.cpu().numpy())).to(plain.device)
+        return plain * (1 + strength * reached)
+
+    return Growth(score=score, gathers=base.gathers)
 
 
 DROP: Mapping[str, Score] = {"magnitude": magnitude, "per_sign": per_sign, "taylor": taylor}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 
 def ranked(
@@ -56,15 +59,86 @@ def share_out(wanted: torch.Tensor, total: int, limits: torch.Tensor) -> torch.T
     return counts
 
 
+class Room(Protocol):
+    """What limits leave free; connections only take room. Positions are int64 numbers on the line of all layers."""
+
+    def fits(self, positions: NDArray[np.int64], /) -> NDArray[np.bool_]:
+        """Return which positions could take a connection, each on its own."""
+        ...
+
+    def admit(self, positions: NDArray[np.int64], /) -> NDArray[np.bool_]:
+        """Take connections at these positions, first ones first, as far as all limits allow; return which were taken.
+
+        Where each fits on its own, at least the first is taken.
+        """
+        ...
+
+
+class Constraint(Protocol):
+    """Limits that hold after every rewiring, such as the memory of each core (``mapping.budget``)."""
+
+    def room(self, active: NDArray[np.bool_], /) -> Room:
+        """Return what is left beside the active positions ``(n_positions,)``; refuses ones that break a limit."""
+        ...
+
+
+def admitted(
+    room: Room, candidates: torch.Tensor, group: torch.Tensor, score: torch.Tensor, counts: torch.Tensor
+) -> torch.Tensor:
+    """Return up to ``counts[g]`` candidates of every group ``g`` that the limits allow, those with high scores first.
+
+    Args:
+        room: what the limits leave; it is used up.
+        candidates: positions in an order made by ``ranked``, best first in each group.
+        group, score: of every position on the line, ``(n_positions,)``.
+        counts: int64 ``(n_groups,)``.
+    """
+    taken, left = [candidates[:0]], counts.clone()
+    open_places = torch.zeros(len(group), dtype=torch.bool)
+    while left.any():
+        candidates = candidates[torch.from_numpy(room.fits(candidates.numpy()))]
+        batch = take(candidates, group, left)
+        if not len(batch):
+            break
+        batch = batch[torch.argsort(-score[batch], stable=True)]
+        taken.append(batch[torch.from_numpy(room.admit(batch.numpy()))])
+        left -= count_by(group[taken[-1]], len(left))
+        open_places[candidates] = True
+        open_places[taken[-1]] = False
+        candidates = candidates[open_places[candidates]]
+    return torch.cat(taken)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Caps:
-    """At most ``limits[g]`` connections in every group ``g`` of positions, such as the words of one core.
+    """At most ``limits[g]`` connections in every group ``g`` of positions: the simplest ``Constraint``.
 
     ``group``: group of every position, int64 ``(n_positions,)``; ``limits``: int64 ``(n_groups,)``.
     """
 
     group: torch.Tensor
     limits: torch.Tensor
+
+    def room(self, active: NDArray[np.bool_]) -> _Places:
+        """Return the places left in each group; none where it is over its limit already."""
+        used = count_by(self.group[torch.from_numpy(active)], len(self.limits))
+        return _Places(self.group, (self.limits - used).clamp(min=0))
+
+
+@dataclass(slots=True, eq=False)
+class _Places:
+    group: torch.Tensor
+    left: torch.Tensor
+
+    def fits(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (self.left[self.group[torch.from_numpy(positions)]] > 0).numpy()
+
+    def admit(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        group = self.group[torch.from_numpy(positions)]
+        chosen = torch.zeros(len(positions), dtype=torch.bool)
+        chosen[take(torch.argsort(group, stable=True), group, self.left)] = True
+        self.left = self.left - count_by(group[chosen], len(self.left))
+        return chosen.numpy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -84,7 +158,7 @@ class Swap:
     group: torch.Tensor
     neuron: torch.Tensor
     min_fan_in: torch.Tensor
-    caps: Caps | None = None
+    caps: Constraint | None = None
     regrow: bool = False
 
     def choose(
@@ -102,7 +176,7 @@ class Swap:
         by_grow = ranked(-self.grow, self.group, generator)
         while True:
             drop = take(by_keep, self.group, n_drop)
-            grow = take(self._candidates(by_grow, drop), self.group, n_grow)
+            grow = self._grown(by_grow, drop, n_grow)
             short = n_grow - count_by(self.group[grow], len(n_grow))
             undo = torch.minimum(short, n_drop)
             if not undo.any():
@@ -118,23 +192,14 @@ class Swap:
         droppable[take(best_first, self.neuron, self.min_fan_in)] = False
         return droppable.nonzero().squeeze(1)
 
-    def _candidates(self, by_grow: torch.Tensor, drop: torch.Tensor) -> torch.Tensor:
-        """Return the positions that may grow once ``drop`` is gone, in the order given."""
+    def _grown(self, by_grow: torch.Tensor, drop: torch.Tensor, n_grow: torch.Tensor) -> torch.Tensor:
+        """Return up to ``n_grow`` positions of each group, best first, that may grow once ``drop`` is gone."""
         after = self.active.clone()
         after[drop] = False
         free = self.allowed & ~after
         if not self.regrow:
             free[drop] = False
-        if self.caps is not None:
-            free = self._within_caps(by_grow[free[by_grow]], after)
-        return by_grow[free[by_grow]]
-
-    def _within_caps(self, candidates: torch.Tensor, after: torch.Tensor) -> torch.Tensor:
-        """Return as a mask the candidates with the highest scores that every cap still has room for."""
-        assert self.caps is not None
-        room = (self.caps.limits - count_by(self.caps.group[after], len(self.caps.limits))).clamp(min=0)
-        best_first = candidates[torch.argsort(-self.grow[candidates], stable=True)]
-        best_first = best_first[torch.argsort(self.caps.group[best_first], stable=True)]
-        free = torch.zeros_like(after)
-        free[take(best_first, self.caps.group, room)] = True
-        return free
+        candidates = by_grow[free[by_grow]]
+        if self.caps is None:
+            return take(candidates, self.group, n_grow)
+        return admitted(self.caps.room(after.numpy()), candidates, self.group, self.grow, n_grow)

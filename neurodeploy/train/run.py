@@ -14,6 +14,7 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.recipe import Recipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
+from neurodeploy.train.budget import budget_settings
 from neurodeploy.train.inputs import input_shape, to_tensors
 from neurodeploy.train.losses import (
     check_labels,
@@ -194,6 +195,7 @@ def sparse_settings(recipe: Recipe, n_steps: int) -> Settings:
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
+    given |= budget_settings(recipe)
     return Settings(end_step=end_step, density=sparse.density or 1.0, seed=recipe.seed, **given)
 
 

@@ -37,6 +37,7 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
             "sparse": SparseRecipe(method="dense"),
             "training": recipe.training.model_copy(update={"epochs": teacher.epochs, "restarts": 1}),
             "distillation": None,
+            "budget": None,
         }
     )
 

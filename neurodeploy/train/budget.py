@@ -1,0 +1,38 @@
+"""A recipe's ``[budget]`` table joined to the rewiring engine: the chip's limits as a constraint on the slayer weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from neurodeploy.chip import load_chip
+from neurodeploy.mapping.budget import ChipBudget, chip_budget
+from neurodeploy.recipe import Recipe
+
+
+def budget_settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what ``sparse.methods.Settings`` takes for a recipe's budget; nothing where it has none.
+
+    Raises:
+        ChipError: for an unknown chip. What it cannot hold is refused when training starts.
+    """
+    wanted = recipe.budget
+    if wanted is None:
+        return {}
+    chip = load_chip(wanted.chip)
+
+    def budget(masks: Mapping[str, torch.Tensor]) -> ChipBudget:
+        names = list(masks)
+        return chip_budget(
+            chip,
+            {name: mask.cpu().numpy() for name, mask in masks.items()},
+            cores=wanted.cores,
+            synapse_words=wanted.synapse_words,
+            input_axons=wanted.input_axons,
+            destinations=wanted.destinations,
+            sources=dict(zip(names[1:], names)),
+        )
+
+    return {"budget": budget, "preference": wanted.preference}
