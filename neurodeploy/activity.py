@@ -71,11 +71,13 @@ class Events:
         return int(self.step.size)
 
     @staticmethod
-    def from_dense(raster: ArrayLike) -> Events:
+    def from_dense(raster: ArrayLike, *, graded: bool = False) -> Events:
         """Return the events of a raster of 0 and 1, shape ``(n_samples, n_steps, size)``, bool or integer.
 
+        With ``graded`` any whole number of 32 bits is a payload, and 0 no event.
+
         Raises:
-            SimulationError: for another number of axes, a float type, or a value other than 0 and 1.
+            SimulationError: for another number of axes, a float type, or a value that an event cannot have.
         """
         array = np.asarray(raster)
         if array.ndim != 3:
@@ -84,11 +86,17 @@ class Events:
             )
         if array.dtype.kind not in "iub":
             raise SimulationError(f"simulate: a raster holds 0 and 1 as bool or integers, this one is {array.dtype}")
-        if array.dtype.kind != "b" and array.size and (array.min() < 0 or array.max() > 1):
-            raise SimulationError(f"simulate: a raster holds 0 and 1, this one {array.min()}..{array.max()}")
+        low, high = (-(2**31), 2**31 - 1) if graded else (0, 1)
+        if array.dtype.kind != "b" and array.size and (array.min() < low or array.max() > high):
+            allowed = "32-bit numbers" if graded else "0 and 1"
+            hint = "" if graded else "; pass graded=True where they are payloads"
+            raise SimulationError(f"simulate: a raster holds {allowed}, this one {array.min()}..{array.max()}{hint}")
         sample, step, neuron = (index.astype(np.int32) for index in np.nonzero(array))
         n_samples, n_steps, size = array.shape
-        return Events(size=size, n_steps=n_steps, n_samples=n_samples, sample=sample, step=step, neuron=neuron)
+        payload = array[sample, step, neuron] if graded else None
+        return Events(
+            size=size, n_steps=n_steps, n_samples=n_samples, sample=sample, step=step, neuron=neuron, payload=payload
+        )
 
     def to_dense(self) -> NDArray[np.int32]:
         """Return the raster ``(n_samples, n_steps, size)``, int32: payloads, or 1 for plain spikes."""
@@ -223,12 +231,15 @@ class Activity:
         network: fingerprint of the ``Network`` that ran, or "" for spikes recorded elsewhere.
         n_steps: steps run for each sample (input steps plus the network's depth, unless the caller chose otherwise).
         spikes: events by name, inputs included; a spike's step is the one in which it was sent.
-        states: on request, ``(population, "u" or "v")`` -> int32 ``(n_samples, n_steps, size)`` after each step.
+        states: on request, ``(population, one of its model's states)`` -> int32 ``(n_samples, n_steps, size)`` after
+            each step.
         updated: on request, int64 ``(n_samples, n_steps, n_labels)``: neurons updated per label and step, where a neuron
-            is updated if u or v was not zero before, its summed input in that step is not zero, or its bias is not zero:
-            the neurons whose state could change. Neurons before the first step of their population are not counted.
-        overflow: steps and neurons, by population, in which the current reached ``+-2**23``, that is, left 24 bits, or
-            the sum of a convolution did; both wrap as in Lava.
+            is updated if its state could change: for CUBA neurons where u or v was not zero before, its summed input in
+            that step is not zero, or its bias is not zero. Others: ``simulate/dynamics.py``, ``busy``.
+            Neurons before the first step of their population are not counted.
+        overflow: steps and neurons, by population, in which a state (before it was wrapped or clipped: current, complex
+            state, sigma, activation) reached ``+-2**23``, that is, left 24 bits, or the sum of a convolution did. Empty
+            where the engine does not see it (``lava``).
     """
 
     engine: str

@@ -23,94 +23,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
+from neurodeploy.neurons import DECAY_ONE as DECAY_ONE
+from neurodeploy.neurons import STATE_LIMIT as STATE_LIMIT
+from neurodeploy.neurons import STATE_SHIFT as STATE_SHIFT
+from neurodeploy.neurons import THRESHOLD_MAX as THRESHOLD_MAX
+from neurodeploy.neurons import Cuba as Cuba
+from neurodeploy.neurons import Delta as Delta
+from neurodeploy.neurons import LeakyIntegrator as LeakyIntegrator
+from neurodeploy.neurons import NeuronModel as NeuronModel
+from neurodeploy.neurons import ResonateAndFire as ResonateAndFire
+from neurodeploy.neurons import Sigma as Sigma
+from neurodeploy.neurons import SigmaDelta as SigmaDelta
+from neurodeploy.neurons import SpikingModel as SpikingModel
+from neurodeploy.neurons import frozen, parameter
 
-DECAY_ONE = 4096
-"""The decay that forgets everything in one step; decays are integers in ``0..DECAY_ONE``."""
-STATE_SHIFT = 6
-"""Weights, thresholds and summed inputs are shifted left by this to become state units."""
-STATE_LIMIT = 2**23
-"""Currents and voltages are 24-bit signed integers."""
 WEIGHT_MIN, WEIGHT_MAX = -256, 255
 """Range of a weight before its exponent (8 bits and a sign)."""
-THRESHOLD_MAX = 2**17 - 1
-"""Largest threshold of Lava's LIF process, in weight units."""
 DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
 """Range of the exponent that shifts a projection's sum."""
 
 Shape: TypeAlias = tuple[int, ...]
-
-
-def _frozen(array: object, dtype: type[np.generic], where: str) -> NDArray[Any]:
-    """Return a read-only copy of ``array`` as ``dtype``, refusing values that ``dtype`` would change."""
-    given = np.asarray(array)
-    own = given.astype(dtype) if given.dtype.kind in "iub" else None
-    if own is None or not np.array_equal(own, given):
-        raise NetworkError(f"network: {where} must hold whole numbers that fit {np.dtype(dtype).name}")
-    own.setflags(write=False)
-    return own
-
-
-def _parameter(value: object, low: int, high: int, where: str) -> int | NDArray[np.int32]:
-    """Return one whole number or a read-only int32 array, checked against ``low..high``."""
-    own = _frozen(value, np.int32, where)
-    if own.size and (own.min() < low or own.max() > high):
-        bad = int(own.min()) if own.min() < low else int(own.max())
-        raise NetworkError(f"network: {where} is {bad}, outside {low}..{high}")
-    return int(own) if own.ndim == 0 else own
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Cuba:
-    """Current-based leaky integrate-and-fire neuron; LIF with ``current_decay = 4096``, IF with ``voltage_decay = 0``.
-
-    ``u = tz(u * (4096 - current_decay)) + 64 * a``; ``v = clip(tz(v * (4096 - voltage_decay)) + u + bias)``; a spike and
-    ``v = 0`` where ``v > 64 * threshold``. ``tz`` divides by 4096 towards zero; ``a`` is the sum of arriving weights.
-    Each parameter is one whole number, or an int32 array of the population's shape.
-    """
-
-    kind: ClassVar[str] = "cuba"
-    current_decay: int | NDArray[np.int32]
-    voltage_decay: int | NDArray[np.int32]
-    threshold: int | NDArray[np.int32]
-    bias: int | NDArray[np.int32] = 0
-
-    def __post_init__(self) -> None:
-        _set_parameters(
-            self,
-            current_decay=(0, DECAY_ONE),
-            voltage_decay=(0, DECAY_ONE),
-            threshold=(0, THRESHOLD_MAX),
-            bias=(1 - STATE_LIMIT, STATE_LIMIT - 1),
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LeakyIntegrator:
-    """Read-out neuron: ``Cuba`` without a threshold. It never fires; its voltage is the result."""
-
-    kind: ClassVar[str] = "leaky_integrator"
-    current_decay: int | NDArray[np.int32]
-    voltage_decay: int | NDArray[np.int32]
-    bias: int | NDArray[np.int32] = 0
-
-    def __post_init__(self) -> None:
-        _set_parameters(
-            self,
-            current_decay=(0, DECAY_ONE),
-            voltage_decay=(0, DECAY_ONE),
-            bias=(1 - STATE_LIMIT, STATE_LIMIT - 1),
-        )
-
-
-NeuronModel: TypeAlias = Cuba | LeakyIntegrator
-
-
-def _set_parameters(model: object, **ranges: tuple[int, int]) -> None:
-    """Check and freeze the integer parameters of a neuron model in place (called while it is being made)."""
-    for name, (low, high) in ranges.items():
-        object.__setattr__(model, name, _parameter(getattr(model, name), low, high, name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,11 +58,11 @@ class Population:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _checked_shape(self.shape, f"population '{self.name}'"))
-        for parameter in _parameters(self.model):
-            value = getattr(self.model, parameter)
-            if not isinstance(value, int) and value.shape != self.shape:
+        for name in _fields(self.model):
+            value = getattr(self.model, name)
+            if isinstance(value, np.ndarray) and value.shape != self.shape:
                 raise NetworkError(
-                    f"network: population '{self.name}': {parameter} has shape {value.shape}, the population {self.shape};"
+                    f"network: population '{self.name}': {name} has shape {value.shape}, the population {self.shape};"
                     " give one number, or one per neuron"
                 )
         if self.first_step < 0:
@@ -142,10 +76,14 @@ class Population:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Input:
-    """Place where spikes enter: one binary channel per element of ``shape``, numbered in C order."""
+    """Place where spikes enter: one channel per element of ``shape``, numbered in C order.
+
+    Events of a ``graded`` input carry a whole number, by which they count; those of another are plain spikes.
+    """
 
     name: str
     shape: Shape
+    graded: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "shape", _checked_shape(self.shape, f"input '{self.name}'"))
@@ -194,8 +132,8 @@ class Sparse:
     weights: NDArray[np.int16]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "start", _frozen(self.start, np.int64, "sparse start"))
-        object.__setattr__(self, "target", _frozen(self.target, np.int32, "sparse target"))
+        object.__setattr__(self, "start", frozen(self.start, np.int64, "sparse start"))
+        object.__setattr__(self, "target", frozen(self.target, np.int32, "sparse target"))
         object.__setattr__(self, "weights", _checked_weights(self.weights, 1))
         start, target = self.start, self.target
         n = self.weights.size
@@ -301,6 +239,7 @@ class Projection:
             (axonal) or one per weight of a ``Dense`` (synaptic), 0..62.
         mask: connections that training keeps, bool, shape of the weights, or None where they are the non-zero ones.
             A kept connection may have quantised to weight 0.
+        component: of a resonator's complex state, which the projection drives; complex weights are one projection each.
     """
 
     name: str
@@ -310,22 +249,25 @@ class Projection:
     weight_exponent: int = 0
     delay: int | NDArray[np.int32] = 0
     mask: NDArray[np.bool_] | None = None
+    component: Literal["real", "imag"] = "real"
 
     def __post_init__(self) -> None:
         where = f"projection '{self.name}'"
         low, high = WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX
         object.__setattr__(
-            self, "weight_exponent", _parameter(self.weight_exponent, low, high, f"{where}: weight_exponent")
+            self, "weight_exponent", parameter(self.weight_exponent, low, high, f"{where}: weight_exponent")
         )
         if not isinstance(self.weight_exponent, int):
             raise NetworkError(f"network: {where}: weight_exponent must be one whole number, it is an array")
-        object.__setattr__(self, "delay", _parameter(self.delay, 0, DELAY_MAX, f"{where}: delay"))
+        object.__setattr__(self, "delay", parameter(self.delay, 0, DELAY_MAX, f"{where}: delay"))
+        if self.component not in ("real", "imag"):
+            raise NetworkError(f"network: {where}: component is '{self.component}'; known: real, imag")
         if self.mask is None:
             return
         weights = getattr(self.synapses, "weights", None)
         if weights is None or np.shape(self.mask) != weights.shape:
             raise NetworkError(f"network: {where}: mask has shape {np.shape(self.mask)}, not that of the weights")
-        object.__setattr__(self, "mask", _frozen(self.mask, np.bool_, f"{where}: mask"))
+        object.__setattr__(self, "mask", frozen(self.mask, np.bool_, f"{where}: mask"))
         if np.any(weights[~self.mask]):
             raise NetworkError(f"network: {where}: a weight outside the mask is not zero")
 
@@ -378,6 +320,12 @@ class Network:
         """Shape by name, inputs first."""
         return {node.name: node.shape for node in self._nodes}
 
+    @cached_property
+    def graded(self) -> frozenset[str]:
+        """Names of the inputs and populations whose events carry a whole number."""
+        inputs = {i.name for i in self.inputs if i.graded}
+        return frozenset(inputs | {p.name for p in self.populations if p.model.graded})
+
     def population(self, name: str) -> Population:
         """Return the population called ``name``."""
         return next(p for p in self.populations if p.name == name)
@@ -398,6 +346,36 @@ class Network:
         for part in _content(self):
             digest.update(part)
         return digest.hexdigest()
+
+
+def spiking_model(population: Population, stage: str) -> SpikingModel:
+    """Return the model of a population of ``Cuba`` or ``LeakyIntegrator`` neurons.
+
+    Raises:
+        NetworkError: for any other, in the name of the ``stage`` that does not know it.
+    """
+    if isinstance(population.model, Cuba | LeakyIntegrator):
+        return population.model
+    raise NetworkError(
+        f"{stage}: population '{population.name}' has {population.model.kind.replace('_', '-')} neurons; {stage} knows CUBA "
+        "neurons and leaky integrators only. Such a network can be simulated and verified"
+    )
+
+
+def require_spiking(network: Network, stage: str) -> None:
+    """Refuse a network with neurons other than ``Cuba`` and ``LeakyIntegrator``, or with graded input.
+
+    Raises:
+        NetworkError: for the first one, in the name of the ``stage`` that does not know it.
+    """
+    for population in network.populations:
+        spiking_model(population, stage)
+    for i in network.inputs:
+        if i.graded:
+            raise NetworkError(
+                f"{stage}: input '{i.name}' is graded; {stage} knows binary spikes only. Such a network can be simulated "
+                "and verified"
+            )
 
 
 def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> dict[str, int]:
@@ -466,7 +444,7 @@ def _short(value: object) -> str:
     return str(array) if array.size <= 4 else f"array {array.shape} of sum {array.sum()}"
 
 
-def _parameters(record: NeuronModel | Synapses) -> list[str]:
+def _fields(record: NeuronModel | Synapses) -> list[str]:
     return [f.name for f in fields(record)]
 
 
@@ -474,16 +452,16 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
     """Give every value of a network with a name for it, in a fixed order."""
     yield "dt", network.dt
     for i in network.inputs:
-        yield f"input '{i.name}'", i.shape
+        yield f"input '{i.name}'{' graded' * i.graded}", i.shape
     for p in network.populations:
         yield f"population '{p.name}'", p.shape
         yield f"population '{p.name}' model {p.model.kind}", p.first_step
-        for parameter in _parameters(p.model):
-            yield f"population '{p.name}' {parameter}", getattr(p.model, parameter)
+        for name in _fields(p.model):
+            yield f"population '{p.name}' {name}", getattr(p.model, name)
     for q in network.projections:
-        where = f"projection '{q.name}' {q.source} -> {q.target} {q.synapses.kind}"
-        for parameter in _parameters(q.synapses):
-            yield f"{where} {parameter}", getattr(q.synapses, parameter)
+        where = f"projection '{q.name}' {q.source} -> {q.target} {q.synapses.kind}{' imag' * (q.component == 'imag')}"
+        for name in _fields(q.synapses):
+            yield f"{where} {name}", getattr(q.synapses, name)
         yield f"{where} weight_exponent", q.weight_exponent
         yield f"{where} delay", q.delay
         yield f"{where} mask", np.asarray([] if q.mask is None else q.mask)
@@ -508,7 +486,7 @@ def _checked_shape(shape: Shape, where: str) -> Shape:
 
 
 def _checked_weights(weights: object, ndim: int) -> NDArray[np.int16]:
-    own = _frozen(weights, np.int16, "weights")
+    own = frozen(weights, np.int16, "weights")
     if own.ndim != ndim:
         raise NetworkError(f"network: weights have {own.ndim} axes, need {ndim}")
     if own.size and (own.min() < WEIGHT_MIN or own.max() > WEIGHT_MAX):
@@ -531,20 +509,24 @@ def _check_network(network: Network) -> None:
         raise NetworkError("network: needs at least one input, one population and one output")
     if not (np.isfinite(network.dt) and network.dt > 0):
         raise NetworkError(f"network: dt is {network.dt}, must be a positive number of seconds")
-    targets = {p.name for p in network.populations}
+    models = {p.name: p.model for p in network.populations}
     for projection in network.projections:
-        _check_projection(projection, network.sizes, targets)
+        _check_projection(projection, network.sizes, models)
     for output in network.outputs:
-        if output.population not in targets:
+        if output.population not in models:
             raise NetworkError(f"network: output '{output.name}' reads '{output.population}', which is no population")
 
 
-def _check_projection(projection: Projection, sizes: dict[str, int], targets: set[str]) -> None:
+def _check_projection(projection: Projection, sizes: dict[str, int], models: dict[str, NeuronModel]) -> None:
     where = f"network: projection '{projection.name}'"
     if projection.source not in sizes:
         raise NetworkError(f"{where} comes from '{projection.source}', which is neither input nor population")
-    if projection.target not in targets:
+    if projection.target not in models:
         raise NetworkError(f"{where} goes to '{projection.target}', which is no population")
+    if projection.component == "imag" and not isinstance(models[projection.target], ResonateAndFire):
+        raise NetworkError(
+            f"{where} drives the imaginary state of '{projection.target}', which has none: only resonate-and-fire has"
+        )
     n_target, n_source = synapse_shape(projection.synapses)
     if (n_target, n_source) != (sizes[projection.target], sizes[projection.source]):
         raise NetworkError(

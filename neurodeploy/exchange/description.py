@@ -22,13 +22,14 @@ from neurodeploy.network import (
     Dense,
     Input,
     Network,
-    NeuronModel,
     Output,
     Pool,
     Population,
     Projection,
     Sparse,
+    SpikingModel,
     Synapses,
+    spiking_model,
     synapse_shape,
 )
 
@@ -133,7 +134,7 @@ def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Pr
 
 
 def _population_text(population: Population, node: str) -> dict[str, Any]:
-    model = population.model
+    model = spiking_model(population, "export")
     return {
         "name": population.name,
         "node": node,
@@ -146,17 +147,18 @@ def _population_text(population: Population, node: str) -> dict[str, Any]:
 def _population(plain: Population, entry: dict[str, Any]) -> Population:
     shape = tuple(entry["shape"])
     values = {}
-    for name in _parameter_names(plain.model):
-        value = getattr(plain.model, name)
+    own = spiking_model(plain, "import")
+    for name in _parameter_names(own):
+        value = getattr(own, name)
         wanted = name in entry["arrays"]
         if not wanted and not isinstance(value, int):
             raise ValueError(f"{name} of {entry['node']} is no longer one number")
         values[name] = np.broadcast_to(value, plain.shape).reshape(shape) if wanted else value
-    model = type(plain.model)(**values)
+    model = type(own)(**values)
     return Population(name=entry["name"], shape=shape, model=model, first_step=int(entry["first_step"]))
 
 
-def _parameter_names(model: NeuronModel) -> list[str]:
+def _parameter_names(model: SpikingModel) -> list[str]:
     names = ["current_decay", "voltage_decay", "bias", "threshold"]
     return [name for name in names if hasattr(model, name)]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, NeuronModel, Shape
+from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Shape, SpikingModel
 
 Floats: TypeAlias = NDArray[np.float64]
 Discretization: TypeAlias = Literal["euler", "exponential"]
@@ -66,7 +66,7 @@ class FloatNeuron:
         return self.bias.shape
 
 
-def neuron_fields(model: NeuronModel, shape: Shape, dt: float, discretization: Discretization) -> dict[str, Floats]:
+def neuron_fields(model: SpikingModel, shape: Shape, dt: float, discretization: Discretization) -> dict[str, Floats]:
     """Return the fields of the CubaLIF or CubaLI node that does in steps of ``dt`` exactly what ``model`` does.
 
     Raises:
@@ -265,7 +265,7 @@ def _step(tau: Floats, gain: Floats, discretization: Discretization) -> Floats:
         return np.asarray(-tau * np.log1p(-1 / gain))
 
 
-def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> NeuronModel:
+def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> SpikingModel:
     """Return the integer neuron; a parameter that is the same for all neurons becomes one number."""
     values: dict[str, Any] = {name: _collapsed(value) for name, value in integers.items()}
     return LeakyIntegrator(**values) if neuron.threshold is None else Cuba(**values)

@@ -27,6 +27,8 @@ from neurodeploy.network import (
     Pool,
     Population,
     Projection,
+    require_spiking,
+    spiking_model,
 )
 
 
@@ -53,6 +55,7 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
     path = Path(path)
     if path.exists() and not force:
         raise FileError(f"netx: {path} exists; choose another name or pass force (--force)")
+    require_spiking(network, "netx")
     layers = [_input(network), *(layer for step in _chain(network) for layer in _layers(step, network))]
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -179,7 +182,9 @@ def _neuron(population: Population) -> dict[str, Any]:
 def _per_channel(step: _Step, shape: tuple[int, ...]) -> dict[str, Any]:
     """Return bias and delay, one a channel."""
     fields: dict[str, Any] = {}
-    bias = np.broadcast_to(np.asarray(step.population.model.bias, np.int64), step.population.shape).reshape(shape)
+    bias = np.broadcast_to(
+        np.asarray(spiking_model(step.population, "netx").bias, np.int64), step.population.shape
+    ).reshape(shape)
     if np.any(bias % (1 << BIAS_SHIFT)):
         raise NetworkError(
             f"netx: population '{step.population.name}' has a bias that is no multiple of {1 << BIAS_SHIFT} state units"

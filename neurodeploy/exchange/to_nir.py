@@ -22,7 +22,18 @@ from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.lowering import depth_of, recurrent_pairs
 from neurodeploy.exchange.neurons import UNIT, Discretization, neuron_fields
 from neurodeploy.exchange.objects import nir_graph, write_nir
-from neurodeploy.network import Conv, Cuba, Network, Pool, Population, Projection, Shape, difference
+from neurodeploy.network import (
+    Conv,
+    Cuba,
+    Network,
+    Pool,
+    Population,
+    Projection,
+    Shape,
+    difference,
+    require_spiking,
+    spiking_model,
+)
 
 if TYPE_CHECKING:
     import nir
@@ -55,11 +66,13 @@ def to_nir(
 
     Raises:
         NirError: for what plain NIR cannot hold.
+        NetworkError: for resonate-and-fire and sigma-delta neurons and graded inputs, for which NIR has no node.
         FileError: if the file exists or cannot be written.
         MismatchError: if the file does not give the network back.
     """
     if weights not in ("float32", "float16"):
         raise NirError(f"export: weights='{weights}' is not possible; choose float32 or float16")
+    require_spiking(network, "export")
     shapes = _nir_shapes(network)
     names = _node_names(network)
     nodes, edges = _nodes(network, shapes, names, weights, discretization)
@@ -109,9 +122,10 @@ def _nodes(
 def _neuron(population: Population, shape: Shape, dt: float, discretization: Discretization) -> Any:
     import nir
 
-    own = neuron_fields(population.model, population.shape, dt, discretization)
+    model = spiking_model(population, "export")
+    own = neuron_fields(model, population.shape, dt, discretization)
     own = {name: value.reshape(shape) for name, value in own.items()}
-    return nir.CubaLIF(**own) if isinstance(population.model, Cuba) else nir.CubaLI(**own)
+    return nir.CubaLIF(**own) if isinstance(model, Cuba) else nir.CubaLI(**own)
 
 
 def _chains(

@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.synapses import Matrix, matrix_of
-from neurodeploy.network import Dense, Network, NeuronModel, Output, Population, Projection, Sparse, Synapses
+from neurodeploy.network import (
+    Dense,
+    Network,
+    Output,
+    Population,
+    Projection,
+    Sparse,
+    SpikingModel,
+    Synapses,
+    spiking_model,
+)
 
 
 def per_core(network: Network, mapping: Mapping) -> Network:
@@ -39,11 +49,11 @@ def per_core(network: Network, mapping: Mapping) -> Network:
 
 
 def _part(population: Population, name: str, held: NDArray[np.int32]) -> Population:
-    model = _model_of(population.model, held)
+    model = _model_of(spiking_model(population, "map"), held)
     return Population(name=name, shape=(held.size,), model=model, first_step=population.first_step)
 
 
-def _model_of(model: NeuronModel, held: NDArray[np.int32]) -> NeuronModel:
+def _model_of(model: SpikingModel, held: NDArray[np.int32]) -> SpikingModel:
     values: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(model)}
     own = {name: value if isinstance(value, int) else value.ravel()[held] for name, value in values.items()}
     return type(model)(**own)

@@ -23,12 +23,14 @@ from neurodeploy.network import (
     Conv,
     Cuba,
     Dense,
+    LeakyIntegrator,
     Network,
-    NeuronModel,
     Pool,
+    Population,
     Projection,
     Sparse,
     Synapses,
+    spiking_model,
 )
 from neurodeploy.simulate.reference import synaptic_sum
 from neurodeploy.simulate.verify import Difference
@@ -121,6 +123,11 @@ def diagnose(network: Network, first: Activity, other: Activity, difference: Dif
             voltage=0,
             threshold=None,
         )
+    population = network.population(name)
+    if not isinstance(population.model, Cuba | LeakyIntegrator) or any(
+        p.source in network.graded for p in network.into(name)
+    ):
+        return _unexplained(population, other)
     rasters = {run.engine: _raster(run, name, sample) for run in (first, other)}
     lawful = {
         run.engine: np.array_equal(_defined(network, run, name, sample).spikes, rasters[run.engine])
@@ -131,7 +138,7 @@ def diagnose(network: Network, first: Activity, other: Activity, difference: Dif
     defined = _defined(network, first, name, sample)
     at = (difference.step, difference.neuron)
     arriving = tuple(_arriving(network, first, name, sample, *at))
-    model = network.population(name).model
+    model = population.model
     threshold = _one(model.threshold, difference.neuron) << STATE_SHIFT if isinstance(model, Cuba) else None
     return Diagnosis(
         cause=cause,
@@ -145,6 +152,20 @@ def diagnose(network: Network, first: Activity, other: Activity, difference: Dif
     )
 
 
+def _unexplained(population: Population, other: Activity) -> Diagnosis:
+    kind = population.model.kind.replace("_", "-")
+    return Diagnosis(
+        cause="unknown",
+        why=f"no rules are known for {kind} neurons or graded input; probe {', '.join(population.model.states)} on both",
+        departs=other.engine,
+        arriving=(),
+        summed_input=0,
+        current=0,
+        voltage=0,
+        threshold=None,
+    )
+
+
 def _cause(network: Network, run: Activity, name: str, sample: int, raster: NDArray[np.bool_]) -> tuple[Cause, str]:
     """Return the first explanation under which the population gives exactly the raster of the run."""
     if not raster.any():
@@ -152,9 +173,9 @@ def _cause(network: Network, run: Activity, name: str, sample: int, raster: NDAr
     population = network.population(name)
     given = _input(network.into(name), network, run, name, sample)
     for cause, why, rule in RULES:
-        if np.array_equal(_replay(population.model, given, population.first_step, rule).spikes, raster):
+        if np.array_equal(_replay(population, given, rule).spikes, raster):
             return cause, why
-    lawful = _replay(population.model, given, population.first_step, DEFINITION).spikes
+    lawful = _replay(population, given, DEFINITION).spikes
     for shift in _SHIFTS:
         if np.array_equal(_shifted(lawful, shift), raster):
             steps = "step" if abs(shift) == 1 else "steps"
@@ -164,7 +185,7 @@ def _cause(network: Network, run: Activity, name: str, sample: int, raster: NDAr
             return "order of axes", f"its neurons are numbered with the axes in the order {axes}"
     for cause, why, into in _changed_projections(network, network.into(name)):
         changed = _input(into, network, run, name, sample)
-        if np.array_equal(_replay(population.model, changed, population.first_step, DEFINITION).spikes, raster):
+        if np.array_equal(_replay(population, changed, DEFINITION).spikes, raster):
             return cause, why
     return "unknown", "no single known rule gives its spikes; probe the states of this population on both engines"
 
@@ -229,18 +250,18 @@ def _with_weights(projection: Projection, cut: Any) -> Projection:
 def _defined(network: Network, run: Activity, name: str, sample: int) -> _Replay:
     population = network.population(name)
     given = _input(network.into(name), network, run, name, sample)
-    return _replay(population.model, given, population.first_step, DEFINITION)
+    return _replay(population, given, DEFINITION)
 
 
-def _replay(model: NeuronModel, given: NDArray[np.int64], first_step: int, rule: Rule) -> _Replay:
+def _replay(population: Population, given: NDArray[np.int64], rule: Rule) -> _Replay:
     """Run one population from its summed input, ``(n_steps, size)``, under a rule."""
-    exact = rule.rounding != "none"
+    model, exact = spiking_model(population, "verify"), rule.rounding != "none"
     u = v = np.zeros(given.shape[1], np.int64 if exact else np.float64)
     spikes = np.zeros(given.shape, np.bool_)
     current, voltage = np.zeros(given.shape, u.dtype), np.zeros(given.shape, u.dtype)
     bias = np.ravel(model.bias).astype(np.int64)
     limit = np.ravel(model.threshold).astype(np.int64) << STATE_SHIFT if isinstance(model, Cuba) else None
-    for t in range(first_step, len(given)):
+    for t in range(population.first_step, len(given)):
         u = _decayed(u, model.current_decay, rule) + (given[t] << STATE_SHIFT)
         if rule.wrap_current:
             u = np.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, np.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Events, Samples, join_samples, window
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network
+from neurodeploy.simulate.dynamics import OVERFLOWS
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = Mapping[str, IntArray]
@@ -24,20 +25,24 @@ def check_run(
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
     labels: Labels | None = None,
+    on_overflow: str = "report",
 ) -> int:
     """Return the number of steps to run: ``n_steps``, or the steps of the samples plus the depth of the network.
 
     Raises:
-        SimulationError: if the samples do not belong to the inputs of the network, or a probe, a label or the number of
-            steps is not possible.
+        SimulationError: if the samples do not belong to the inputs of the network, or a probe, a label, the number of
+            steps or what to do on overflow is not possible.
     """
+    if on_overflow not in OVERFLOWS:
+        raise SimulationError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
     _check_inputs(network, samples)
-    names = [population.name for population in network.populations]
+    names = {population.name: population.model.states for population in network.populations}
     for population, state in probe:
-        if population not in names or state not in ("u", "v"):
+        if state not in names.get(population, ()):
+            known = ", ".join(f"{name}: {' '.join(states)}" for name, states in names.items())
             raise SimulationError(
-                f"simulate: probe ('{population}', '{state}') is not possible; give a population ({', '.join(names)}) "
-                "and 'u' or 'v'"
+                f"simulate: probe ('{population}', '{state}') is not possible; give a population and one of its states "
+                f"({known})"
             )
     for name, label in (labels or {}).items():
         _check_labels(name, np.asarray(label), network.sizes[name] if name in names else None)
@@ -58,7 +63,7 @@ def n_labels(labels: Labels) -> int:
 
 
 def check_overflow(engine: str, overflow: Mapping[str, int]) -> None:
-    """Refuse a run in which a current left 24 bits.
+    """Refuse a run in which a state left 24 bits.
 
     Raises:
         SimulationError: naming the populations and how often.
@@ -67,8 +72,8 @@ def check_overflow(engine: str, overflow: Mapping[str, int]) -> None:
     if found:
         where = ", ".join(f"'{name}' ({n} times)" for name, n in found.items())
         raise SimulationError(
-            f"simulate: the current left 24 bits (+-2**23) in {where}, engine '{engine}'; lower the weights or the "
-            "weight exponents, raise the current decay, or allow it with on_overflow='report'"
+            f"simulate: a state left 24 bits (+-2**23) in {where}, engine '{engine}'; lower the weights or the weight "
+            "exponents, raise the decay, or allow it with on_overflow='report'"
         )
 
 
@@ -101,8 +106,11 @@ def _check_inputs(network: Network, samples: Samples) -> None:
         events = samples.inputs[name]
         if events.size != size:
             raise SimulationError(f"simulate: input '{name}' has {size} channels, its events are for {events.size}")
-        if events.payload is not None and np.any(events.payload != 1):
-            raise SimulationError(f"simulate: input '{name}' has graded events; this engine takes plain spikes only")
+        if name not in network.graded and events.payload is not None and np.any(events.payload != 1):
+            raise SimulationError(
+                f"simulate: the events for input '{name}' carry numbers, but it takes plain spikes; make it "
+                "Input(graded=True)"
+            )
 
 
 def _check_labels(name: str, label: IntArray, size: int | None) -> None:

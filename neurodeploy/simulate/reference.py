@@ -1,7 +1,7 @@
 """The definition: what a ``Network`` does, in plain numpy integers, exactly as Lava's fixed-point models compute.
 
-Source: lava-nc 0.10.0, ``proc/lif/models.py`` (``PyLifModelBitAcc``), ``proc/dense/models.py``, ``proc/conv/models.py``,
-tag ``fixed_pt``. Weights act as they are stored; Lava itself would cut odd weights of a matrix of mixed signs to even ones.
+Source: lava-nc 0.10.0, ``proc/dense/models.py``, ``proc/conv/models.py``, tag ``fixed_pt``; the neurons stand in
+``dynamics.py``. Weights act as they are stored; Lava itself would cut odd weights of a matrix of mixed signs to even ones.
 
 All samples of a chunk run side by side: states have the shape ``(n_samples, n_neurons)``.
 """
@@ -10,27 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.activity import Activity, Events, Samples
-from neurodeploy.network import (
-    DECAY_ONE,
-    STATE_LIMIT,
-    STATE_SHIFT,
-    Conv,
-    Cuba,
-    Dense,
-    Network,
-    NeuronModel,
-    Pool,
-    Population,
-    Projection,
-    Sparse,
-    Synapses,
-)
+from neurodeploy.network import STATE_LIMIT, Conv, Dense, Network, Pool, Projection, Sparse, SpikingModel, Synapses
+from neurodeploy.simulate.dynamics import Ints, Overflow, States, busy, step
 from neurodeploy.simulate.inputs import (
     Labels,
     Progress,
@@ -51,28 +38,29 @@ def run_reference(
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
     labels: Labels | None = None,
-    on_overflow: Literal["report", "error"] = "report",
+    on_overflow: Overflow = "report",
     progress: Progress | None = None,
 ) -> Activity:
     """Return what the network does with the samples, each of which starts from state 0.
 
     Args:
         n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
-        probe: pairs of a population and ``"u"`` or ``"v"`` whose state after each step is kept.
+        probe: pairs of a population and one of its model's ``states`` that is kept after each step.
         labels: one whole number from 0 on for each neuron of some populations; gives ``Activity.updated``.
-        on_overflow: a current that leaves 24 bits wraps once, as in Lava, and is counted; ``"error"`` refuses it.
+        on_overflow: a state that leaves 24 bits is counted and does what it does in Lava: the current wraps once.
+            ``"error"`` refuses it; ``"wrap"`` wraps sums until they fit; ``"clip"`` stops them at ``+-(2**23 - 1)``.
         progress: called with the samples done and the samples of the run.
 
     Raises:
         SimulationError: if the samples, probes or labels do not fit the network, or on overflow if so chosen.
     """
-    steps = check_run(network, samples, n_steps, probe, labels)
+    steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
     wires = {p.name: [wire for q in network.into(p.name) for wire in _wires(q)] for p in network.populations}
     chunk = max(1, _CHUNK_BYTES // (steps * sum(network.sizes.values())))
     parts = []
     for first in range(0, samples.n_samples, chunk):
         part = samples.take(first, min(first + chunk, samples.n_samples))
-        parts.append(_run_chunk(network, wires, part, steps, probe, labels))
+        parts.append(_run_chunk(network, wires, part, steps, probe, labels, on_overflow))
         if on_overflow == "error":
             check_overflow("reference", parts[-1].overflow)
         if progress is not None:
@@ -81,30 +69,24 @@ def run_reference(
 
 
 def cuba_step(
-    model: NeuronModel, u: NDArray[np.int32], v: NDArray[np.int32], a: NDArray[np.int32]
-) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return current, voltage, who fired and whose current left 24 bits, after one step with the summed input ``a``.
+    model: SpikingModel, u: Ints, v: Ints, a: Ints
+) -> tuple[Ints, Ints, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return current, voltage, who fired and whose current left 24 bits, after one step with the summed input ``a``."""
+    done = step(model, (u, v), a, np.zeros_like(a))
+    u, v = done.states
+    return u, v, done.sent, done.overflow
 
-    The last axis of ``u``, ``v`` and ``a`` (int32) counts the neurons. All sums are 32-bit integers, as in Lava. The
-    current is folded back once: above ``2**23`` by ``-2**24``, at ``-2**23`` and below by ``+2**24``; it overflows where
-    Lava leaves the chip's 24 bits, which is ``|u| >= 2**23`` before the fold. The voltage is clipped to ``+-(2**23 - 1)``.
+
+def synaptic_sum(synapses: Synapses, sent: NDArray[Any]) -> Ints:
+    """Return what the messages ``sent`` bring to each target: the sum of the weights times the messages, int32.
+
+    ``sent`` has the shape ``(n_samples, n_source)``: bool for spikes, int32 for graded messages, whose sums wrap at 32 bits.
     """
-    wide = _decayed(u, model.current_decay) + (a.astype(np.int64) << STATE_SHIFT)
-    overflow = np.abs(wide) >= STATE_LIMIT
-    u = wide.astype(np.int32)
-    u = np.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, np.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u))
-    v = _decayed(v, model.voltage_decay).astype(np.int32) + u + np.ravel(model.bias).astype(np.int32)
-    v = np.clip(v, 1 - STATE_LIMIT, STATE_LIMIT - 1)
-    if not isinstance(model, Cuba):
-        return u, v, np.zeros(v.shape, np.bool_), overflow
-    fired = v > np.ravel(model.threshold) << STATE_SHIFT
-    return u, np.where(fired, 0, v).astype(np.int32), fired, overflow
-
-
-def synaptic_sum(synapses: Synapses, sent: NDArray[np.bool_]) -> NDArray[np.int32]:
-    """Return the sum of the weights that the spikes ``sent`` (bool, ``(n_samples, n_source)``) bring to each target."""
     if isinstance(synapses, Dense):
-        return np.stack([synapses.weights[:, row].sum(axis=1, dtype=np.int32) for row in sent])
+        if sent.dtype == np.bool_:
+            return np.stack([synapses.weights[:, row].sum(axis=1, dtype=np.int32) for row in sent])
+        total: Ints = sent.astype(np.int32) @ synapses.weights.T.astype(np.int32)
+        return total
     if isinstance(synapses, Sparse):
         return np.stack([_sparse_sum(synapses, row) for row in sent])
     return _conv_sum(synapses.as_conv() if isinstance(synapses, Pool) else synapses, sent)
@@ -122,10 +104,9 @@ class _Wire:
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """Current and voltage of a population, int32 ``(n_samples, size)``, and how often its current left 24 bits."""
+    """The states of a population, int32 ``(n_samples, size)`` each, and how often one left 24 bits."""
 
-    u: NDArray[np.int32]
-    v: NDArray[np.int32]
+    states: States
     overflow: int = 0
 
 
@@ -149,61 +130,65 @@ def _run_chunk(
     steps: int,
     probe: Sequence[tuple[str, str]],
     labels: Labels | None,
+    on_overflow: Overflow,
 ) -> Activity:
     n = samples.n_samples
     inputs = input_events(network, samples, steps)
-    sent = {name: events.to_dense().astype(np.bool_) for name, events in inputs.items()}
-    sent.update({p.name: np.zeros((n, steps, p.size), np.bool_) for p in network.populations})
+    sent = _rasters(network, inputs, (n, steps))
     state = {
-        p.name: _State(np.zeros((n, p.size), np.int32), np.zeros((n, p.size), np.int32)) for p in network.populations
+        p.name: _State(tuple(np.zeros((n, p.size), np.int32) for _ in p.model.states)) for p in network.populations
     }
     probed = {(name, which): np.zeros((n, steps, network.sizes[name]), np.int32) for name, which in probe}
     updated = None if labels is None else np.zeros((n, steps, n_labels(labels)), np.int64)
     for t in range(steps):
         for population in network.populations:
-            name, now = population.name, state[population.name]
+            name, now, model = population.name, state[population.name], population.model
             if t >= population.first_step:
-                a, wrapped = _arriving(wires[name], sent, t, now.u.shape)
+                real, imag, wrapped = _arriving(wires[name], sent, t, now.states[0].shape, on_overflow)
                 if updated is not None and labels is not None and name in labels:
-                    _count(updated[:, t], _changing(population, now, a), np.asarray(labels[name]))
-                now.u, now.v, sent[name][:, t], overflow = cuba_step(population.model, now.u, now.v, a)
-                now.overflow += int(np.count_nonzero(overflow | wrapped))
+                    changing = busy(model, now.states) | (real != 0) | (imag != 0)
+                    _count(updated[:, t], changing, np.asarray(labels[name]))
+                done = step(model, now.states, real, imag, on_overflow=on_overflow)
+                now.states, sent[name][:, t] = done.states, done.sent
+                now.overflow += int(np.count_nonzero(done.overflow | wrapped))
         for name, which in probe:
-            probed[name, which][:, t] = state[name].u if which == "u" else state[name].v
+            probed[name, which][:, t] = state[name].states[network.population(name).model.states.index(which)]
     return Activity(
         engine="reference",
         network=network.fingerprint,
         n_steps=steps,
-        spikes={**inputs, **{p.name: Events.from_dense(sent[p.name]) for p in network.populations}},
+        spikes=inputs | {p.name: Events.from_dense(sent[p.name], graded=p.model.graded) for p in network.populations},
         states=probed,
         updated=updated,
         overflow={name: now.overflow for name, now in state.items()},
     )
 
 
+def _rasters(network: Network, inputs: dict[str, Events], span: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Return ``(n_samples, n_steps, size)`` for what each input and population sends: bool, or int32 where graded."""
+    kinds = {name: np.int32 if name in network.graded else np.bool_ for name in network.sizes}
+    sent: dict[str, NDArray[Any]] = {name: events.to_dense().astype(kinds[name]) for name, events in inputs.items()}
+    return sent | {p.name: np.zeros((*span, p.size), kinds[p.name]) for p in network.populations}
+
+
 def _arriving(
-    wires: list[_Wire], sent: dict[str, NDArray[np.bool_]], t: int, shape: tuple[int, ...]
-) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Return the input of step ``t``: the shifted sums of all wires, and which sums of a convolution were wrapped."""
-    a, wrapped = np.zeros(shape, np.int32), np.zeros(shape, np.bool_)
+    wires: list[_Wire], sent: dict[str, NDArray[Any]], t: int, shape: tuple[int, ...], on_overflow: Overflow
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Return the inputs of step ``t``, real and imaginary: the shifted sums of all wires; and which sums left 24 bits."""
+    real, imag, wrapped = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.bool_)
     for wire in wires:
         sent_at = t - 1 - wire.delay
         if sent_at < 0:
             continue
-        spikes = sent[wire.projection.source][:, sent_at]
-        part = synaptic_sum(wire.synapses, spikes if wire.sources is None else spikes & wire.sources)
+        messages = sent[wire.projection.source][:, sent_at]
+        part = synaptic_sum(wire.synapses, messages if wire.sources is None else messages * wire.sources)
         part = _shifted(part, wire.projection.weight_exponent)
         if isinstance(wire.synapses, Conv | Pool):
-            whole, part = part, _wrapped_24(part)
+            whole, part = part, conv_24(part, on_overflow)
             wrapped |= whole != part
-        a += part
-    return a, wrapped
-
-
-def _changing(population: Population, now: _State, a: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Return which neurons are not at rest in this step: state, input or bias not zero."""
-    at_rest: NDArray[np.bool_] = (now.u == 0) & (now.v == 0) & (a == 0) & (np.ravel(population.model.bias) == 0)
-    return ~at_rest
+        total = real if wire.projection.component == "real" else imag
+        total += part
+    return real, imag, wrapped
 
 
 def _count(updated: NDArray[np.int64], changing: NDArray[np.bool_], label: NDArray[np.int64]) -> None:
@@ -211,32 +196,27 @@ def _count(updated: NDArray[np.int64], changing: NDArray[np.bool_], label: NDArr
         updated[sample] += np.bincount(label[row], minlength=updated.shape[-1])
 
 
-def _decayed(state: NDArray[np.int32], decay: int | NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return ``state * (4096 - decay) / 4096``, rounded towards zero."""
-    product = state.astype(np.int64) * (DECAY_ONE - np.ravel(decay).astype(np.int64))
-    size: NDArray[np.int64] = np.abs(product) >> 12
-    return np.sign(product) * size
-
-
-def _shifted(total: NDArray[np.int32], exponent: int | NDArray[np.int32]) -> NDArray[np.int32]:
+def _shifted(total: Ints, exponent: int) -> Ints:
     """Return the sum times ``2**exponent``; a negative exponent rounds the sum down."""
     return total << exponent if exponent >= 0 else total >> -exponent
 
 
-def _wrapped_24(total: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the sum as Lava's Conv gives it: modulo ``2**24``, from ``-2**23`` on."""
+def conv_24(total: Ints, on_overflow: Overflow) -> Ints:
+    """Return the sum as Lava's Conv gives it, modulo ``2**24`` from ``-2**23`` on; or clipped, where that is wanted."""
+    if on_overflow == "clip":
+        return np.clip(total, 1 - STATE_LIMIT, STATE_LIMIT - 1)
     return (total + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
-def _sparse_sum(synapses: Sparse, sent: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _sparse_sum(synapses: Sparse, sent: NDArray[Any]) -> Ints:
     total = np.zeros(synapses.n_target, np.int32)
     for source in np.flatnonzero(sent):
         own = slice(synapses.start[source], synapses.start[source + 1])
-        total[synapses.target[own]] += synapses.weights[own]
+        total[synapses.target[own]] += synapses.weights[own] * np.int32(sent[source])
     return total
 
 
-def _conv_sum(conv: Conv, sent: NDArray[np.bool_]) -> NDArray[np.int32]:
+def _conv_sum(conv: Conv, sent: NDArray[Any]) -> Ints:
     """Cross-correlate, tap by tap: torch's ``conv2d`` with groups."""
     n, groups = len(sent), conv.groups
     c_out, height, width = conv.output_shape

@@ -44,9 +44,7 @@ def _other_engine(network: Network, lawful: Activity, raster: np.ndarray) -> Act
 def _under(network: Network, lawful: Activity, rule: Rule) -> Activity:
     population = network.population("a")
     rasters = [
-        _replay(
-            population.model, _input(network.into("a"), network, lawful, "a", s), population.first_step, rule
-        ).spikes
+        _replay(population, _input(network.into("a"), network, lawful, "a", s), rule).spikes
         for s in range(lawful.n_samples)
     ]
     return _other_engine(network, lawful, np.stack(rasters))

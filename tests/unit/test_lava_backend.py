@@ -369,8 +369,8 @@ class TestRefusals:
     def test_a_bias_is_mantissa_times_power_of_two(self, bias):
         given = samples(1, 5, 2)
         record = make_job(layers(even((3, 2)), bias=bias), given, 5)["populations"][0]
-        assert (record["bias_mant"] << record["bias_exp"] == bias).all()
-        assert (np.abs(record["bias_mant"] + 0.5) < 2**15).all()
+        assert (record["arguments"]["bias_mant"] << record["arguments"]["bias_exp"] == bias).all()
+        assert (np.abs(record["arguments"]["bias_mant"] + 0.5) < 2**15).all()
 
 
 class TestPython:

@@ -355,7 +355,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"probe": [("in", "v")]}, r"probe \('in', 'v'\) is not possible; give a population \(out\)"),
+            (
+                {"probe": [("in", "v")]},
+                r"probe \('in', 'v'\) is not possible; give a population and one of its states \(out: u v\)",
+            ),
             ({"probe": [("out", "w")]}, r"probe \('out', 'w'\) is not possible"),
             ({"labels": {"in": np.zeros(1, int)}}, "labels are given for 'in', which is no population"),
             ({"labels": {"out": np.zeros(2, int)}}, r"labels of 'out' must be 1 whole numbers from 0 on.*\(2,\)"),
@@ -378,9 +381,9 @@ class TestRefusals:
         with pytest.raises(SimulationError, match="input 'in' has 1 channels, its events are for 2"):
             run_reference(net, samples([1, 0]))
 
-    def test_graded_input(self):
+    def test_numbers_for_an_input_of_plain_spikes(self):
         graded = Events(size=1, n_steps=1, n_samples=1, sample=[0], step=[0], neuron=[0], payload=[2])
-        with pytest.raises(SimulationError, match="input 'in' has graded events"):
+        with pytest.raises(SimulationError, match=r"events for input 'in' carry numbers.*Input\(graded=True\)"):
             run_reference(network(Dense(weights=[[2]])), Samples(inputs={"in": graded}))
 
     def test_no_samples(self):

@@ -17,11 +17,18 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network
-from neurodeploy.simulate.inputs import Progress, check_run, input_events
-from neurodeploy.simulate.lava.plan import Record, make_job
+from neurodeploy.simulate.dynamics import Ints, Overflow, States, step
+from neurodeploy.simulate.inputs import Progress, check_overflow, check_run, input_events
+from neurodeploy.simulate.lava.neurons import Record
+from neurodeploy.simulate.lava.plan import make_job
 
 _MODELS = {
     "LIF": ("lava.proc.lif.models", "PyLifModelBitAcc"),
+    "RF": ("lava.proc.rf.models", "PyRFModelFixed"),
+    "RF_IZ": ("lava.proc.rf_iz.models", "PyRF_IZModelFixed"),
+    "Sigma": ("lava.proc.sdn.models", "PySigmaModelFixed"),
+    "Delta": ("lava.proc.sdn.models", "PyDeltaModelFixed"),
+    "SigmaDelta": ("lava.proc.sdn.models", "PySigmaDeltaModelFixed"),
     "Dense": ("lava.proc.dense.models", "PyDenseModelBitAcc"),
     "DelayDense": ("lava.proc.dense.models", "PyDelayDenseModelBitAcc"),
     "Sparse": ("lava.proc.sparse.models", "PySparseModelBitAcc"),
@@ -36,42 +43,62 @@ def run_lava_in_process(
     *,
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
+    on_overflow: Overflow = "report",
     progress: Progress | None = None,
 ) -> Activity:
     """Return what the network does with the samples, as Lava's process models compute it; see ``run_lava``.
+
+    Lava itself notices no overflow: it is counted from Lava's states before each step and what Lava's synapses sent.
 
     Importing Lava, which the first call does, sets multiprocessing's start method of this process to fork.
 
     Raises:
         SimulationError: if the samples or probes do not fit the network.
-        LavaError: if this Python has no Lava, or Lava cannot express the network.
+        LavaError: if this Python has no Lava, or Lava cannot express the network or what to do on overflow.
     """
-    steps = check_run(network, samples, n_steps, probe)
+    steps = check_run(network, samples, n_steps, probe, on_overflow=on_overflow)
+    if on_overflow in ("wrap", "clip"):
+        raise LavaError(
+            f"lava: on_overflow '{on_overflow}' is not what Lava computes: its current wraps once, its voltage is clipped; "
+            "use engine reference or event"
+        )
     models = _Models(make_job(network, samples, steps))
     inputs = input_events(network, samples, steps)
-    spikes = {p.name: np.zeros((samples.n_samples, steps, p.size), np.bool_) for p in network.populations}
-    states = {
-        (name, which): np.zeros((samples.n_samples, steps, network.sizes[name]), np.int32) for name, which in probe
-    }
+    span = (samples.n_samples, steps)
+    sent = {p.name: np.zeros((*span, p.size), np.int32) for p in network.populations}
+    states = {(name, which): np.zeros((*span, network.sizes[name]), np.int32) for name, which in probe}
+    overflow = dict.fromkeys(sent, 0)
     for sample in range(samples.n_samples):
         models.reset()
-        sent = {name: events.take(sample, sample + 1).to_dense()[0] for name, events in inputs.items()}
-        for step in range(steps):
-            fired = models.step(step, {name: raster[step] for name, raster in sent.items()})
-            for name, row in fired.items():
-                spikes[name][sample, step] = row
+        rasters = {name: events.take(sample, sample + 1).to_dense()[0] for name, events in inputs.items()}
+        for t in range(steps):
+            before = {name: models.states(name) for name in sent}
+            messages, wrapped = models.step(t, {name: raster[t] for name, raster in rasters.items()})
+            for name, row in messages.items():
+                sent[name][sample, t] = row
+                overflow[name] += _overflows(network, models, name, before[name], wrapped[name])
             for name, which in probe:
-                if step >= network.population(name).first_step:
-                    states[name, which][sample, step] = getattr(models.neurons[name], which)
+                if t >= network.population(name).first_step:
+                    states[name, which][sample, t] = getattr(models.neurons[name], which)
         if progress is not None:
             progress(sample + 1, samples.n_samples)
+    if on_overflow == "error":
+        check_overflow("lava-in-process", overflow)
     return Activity(
         engine="lava-in-process",
         network=network.fingerprint,
         n_steps=steps,
-        spikes={**inputs, **{name: Events.from_dense(raster) for name, raster in spikes.items()}},
+        spikes=inputs | {p.name: Events.from_dense(sent[p.name], graded=p.model.graded) for p in network.populations},
         states=states,
+        overflow=overflow,
     )
+
+
+def _overflows(network: Network, models: _Models, name: str, before: States, wrapped: NDArray[np.bool_]) -> int:
+    """Return how many neurons left 24 bits in this step: from Lava's states before it and what Lava's synapses sent."""
+    real, imag = models.arriving(name)
+    done = step(network.population(name).model, before, real, imag)
+    return int(np.count_nonzero(done.overflow | wrapped))
 
 
 class _Port:
@@ -94,46 +121,89 @@ class _Models:
         build = _lava("neurodeploy.simulate.lava.worker.build")
         self.populations: list[Record] = job["populations"]
         self.projections: list[Record] = job["projections"]
-        self.neurons = {p["name"]: _model(build.neurons(p), "LIF") for p in self.populations}
+        self.neurons = {p["name"]: _model(build.neurons(p), p["process"]) for p in self.populations}
         self.synapses = [_model(build.synapses(p), p["process"]) for p in self.projections]
-        for model in self.neurons.values():
-            model.a_in, model.s_out = _Port(), _Port()
-        for model in self.synapses:
+        for record in self.populations:
+            for port in (*_ports(record), "s_out"):
+                setattr(self.neurons[record["name"]], port, _Port())
+        for record, model in zip(self.projections, self.synapses):
             model.s_in, model.a_out = _Port(), _Port()
+            if record["process"] == "Conv":
+                _watch_wrapping(model)
 
     def reset(self) -> None:
         """Set every state to 0."""
-        for model in self.neurons.values():
-            model.u[:], model.v[:] = 0, 0
+        for record in self.populations:
+            for state in record["states"]:
+                setattr(self.neurons[record["name"]], state, np.zeros(record["size"], np.int32))
         for record, model in zip(self.projections, self.synapses):
             buffer = _buffer_name(record)
             setattr(model, buffer, np.zeros_like(getattr(model, buffer)))
+            model.wrapped = np.zeros(0, np.bool_)
 
-    def step(self, step: int, inputs: dict[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int32]]:
-        """Run one step and return who fired, by population.
+    def states(self, name: str) -> States:
+        """Return copies of the states of a population."""
+        record = next(p for p in self.populations if p["name"] == name)
+        return tuple(np.array(getattr(self.neurons[name], state), np.int32) for state in record["states"])
+
+    def arriving(self, name: str) -> tuple[Ints, Ints]:
+        """Return what a population received in the last step, real and imaginary."""
+        real, imag = (getattr(self.neurons[name], port, None) for port in ("a_real_in", "a_imag_in"))
+        if real is None or imag is None:
+            only: Ints = self.neurons[name].a_in.value
+            return only, np.zeros_like(only)
+        return real.value, imag.value
+
+    def step(self, step: int, inputs: dict[str, Ints]) -> tuple[dict[str, Ints], dict[str, NDArray[np.bool_]]]:
+        """Run one step; return what was sent, and which sums of convolutions had wrapped, by population.
 
         A synapse model sends, within its step, the sum that it kept from the step before; the neurons need that sum
-        before their spikes can reach the synapses, so it is read first.
+        before their messages can reach the synapses, so it is read first.
         """
         arriving = [_kept(record, model) for record, model in zip(self.projections, self.synapses)]
-        fired = {}
+        wrapped = self._wrapped()
+        sent = {}
         for record in self.populations:
             if step >= record["first_step"]:
-                parts = [a for p, a in zip(self.projections, arriving) if p["target"] == record["name"]]
-                fired[record["name"]] = self._fire(record, parts)
-        spikes = {p["name"]: np.zeros(p["size"], np.int32) for p in self.populations} | inputs | fired
+                sent[record["name"]] = self._run_neurons(record, arriving)
+        messages = {p["name"]: np.zeros(p["size"], np.int32) for p in self.populations} | inputs | sent
         for record, model, kept in zip(self.projections, self.synapses, arriving):
-            model.s_in.value = _turned(record, spikes[record["source"]])
+            model.s_in.value = _turned(record, messages[record["source"]])
             model.run_spk()
             assert np.array_equal(_turned_back(record, model.a_out.value), kept), "a synapse sent something else"
-        return fired
+        return sent, wrapped
 
-    def _fire(self, record: Record, parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    def _run_neurons(self, record: Record, arriving: list[Ints]) -> Ints:
         model = self.neurons[record["name"]]
-        model.a_in.value = np.sum([np.zeros(record["size"], np.int32), *parts], axis=0, dtype=np.int32)
+        for port in _ports(record):
+            own = [a for p, a in zip(self.projections, arriving) if (p["target"], p["port"]) == (record["name"], port)]
+            getattr(model, port).value = np.sum([np.zeros(record["size"], np.int32), *own], axis=0, dtype=np.int32)
         model.run_spk()
-        fired: NDArray[np.int32] = model.s_out.value
-        return fired
+        sent: Ints = model.s_out.value
+        return sent
+
+    def _wrapped(self) -> dict[str, NDArray[np.bool_]]:
+        found = {p["name"]: np.zeros(p["size"], np.bool_) for p in self.populations}
+        for record, model in zip(self.projections, self.synapses):
+            if model.wrapped.size:
+                found[record["target"]] |= _turned_back(record, model.wrapped) != 0
+        return found
+
+
+def _ports(record: Record) -> tuple[str, ...]:
+    return ("a_real_in", "a_imag_in") if record["process"].startswith("RF") else ("a_in",)
+
+
+def _watch_wrapping(model: Any) -> None:
+    """Let a Conv model note which sums it wraps to 24 bits; it sends them in the next step."""
+    wrap = model.clamp_precision
+
+    def noted(sums: NDArray[Any]) -> NDArray[Any]:
+        kept: NDArray[Any] = wrap(sums)
+        model.wrapped = kept != sums
+        return kept
+
+    model.clamp_precision = noted
 
 
 def _lava(module: str) -> Any:

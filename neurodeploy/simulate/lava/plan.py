@@ -6,7 +6,7 @@ A job is plain numbers, strings, lists and arrays, so that the worker needs neit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +16,27 @@ from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import (
     STATE_LIMIT,
-    THRESHOLD_MAX,
     Conv,
     Cuba,
     Dense,
+    LeakyIntegrator,
     Network,
     Pool,
     Population,
     Projection,
+    ResonateAndFire,
+    Sigma,
     Sparse,
     synapse_shape,
 )
+from neurodeploy.simulate.lava.neurons import Record, process_record
 
-Record: TypeAlias = dict[str, Any]
-
-_BIAS_MANTISSA_BITS = 15
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
 """A bias under which no voltage can rise: it keeps a population silent until its first step."""
+_MESSAGE_BITS = 24
+"""Lava multiplies by the message where this is above 0, and cuts nothing off."""
+_NEVER = 2**31 - 1
+"""A threshold that no state reaches."""
 _CONV_PARAMETER_MAX = 127
 """Lava's Conv keeps kernel size, stride, padding, dilation and groups as int8."""
 
@@ -48,7 +52,7 @@ def make_job(network: Network, samples: Samples, n_steps: int, probe: Sequence[t
         "n_samples": samples.n_samples,
         "inputs": [_input(i.name, i.size, samples.inputs[i.name], n_steps) for i in _used_inputs(network)],
         "populations": [_population(p, network, n_steps) for p in network.populations],
-        "projections": [_projection(p) for p in network.projections] + _ties(network),
+        "projections": [_projection(p, network) for p in network.projections] + _ties(network),
         "probe": [list(pair) for pair in probe],
     }
 
@@ -62,29 +66,35 @@ def _input(name: str, size: int, events: Events, n_steps: int) -> Record:
     """All samples in one row of steps; events beyond the steps of a run are cut off."""
     inside = events.step < n_steps
     time = events.sample[inside].astype(np.int64) * n_steps + events.step[inside]
-    return {"name": name, "size": size, "time": time, "neuron": events.neuron[inside]}
+    payload = np.ones(len(events), np.int32) if events.payload is None else events.payload
+    return {"name": name, "size": size, "time": time, "neuron": events.neuron[inside], "payload": payload[inside]}
 
 
 def _population(population: Population, network: Network, n_steps: int) -> Record:
-    model = population.model
-    mantissa, exponent = _bias(population)
     record: Record = {
         "name": population.name,
         "size": population.size,
         "first_step": population.first_step,
-        "du": _flat(model.current_decay) - 1,
-        "dv": _flat(model.voltage_decay),
-        # a voltage is below 2**23 = (THRESHOLD_MAX + 1) << 6, so this threshold is never passed
-        "vth": _flat(model.threshold) if isinstance(model, Cuba) else THRESHOLD_MAX + 1,
-        "bias_mant": mantissa,
-        "bias_exp": exponent,
+        "states": list(population.model.states),
+        **process_record(population),
     }
     if forgets_by_itself(network, n_steps):
         return record | {"reset_interval": n_steps, "reset_offset": population.first_step + 1}
     early = _earliest_arrival(population, network) < population.first_step
-    if population.first_step > 0 and (early or np.any(mantissa)):
-        record["held"] = dict(_HELD)
+    if population.first_step > 0 and (early or np.any(getattr(population.model, "bias", 0))):
+        record["held"] = _held(population)
     return record
+
+
+def _held(population: Population) -> Record:
+    """Return values under which a population sends nothing, until its first step."""
+    model = population.model
+    if isinstance(model, Sigma):
+        raise LavaError(
+            f"lava: population '{population.name}': something arrives before its first step {population.first_step}, and "
+            "Lava's Sigma sends whatever it has summed up; give it an earlier first step"
+        )
+    return dict(_HELD) if isinstance(model, Cuba | LeakyIntegrator) else {"vth": _NEVER}
 
 
 def forgets_by_itself(network: Network, n_steps: int) -> bool:
@@ -92,7 +102,10 @@ def forgets_by_itself(network: Network, n_steps: int) -> bool:
 
     It sets a population to 0 as its first step of the next sample begins. That is enough where every spike of the sample
     before arrives earlier than that: the target's first step lies behind the source's by the longest delay and one more.
+    Lava has no such process for other neurons.
     """
+    if not all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations):
+        return False
     first = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
     reached = all(first[p.target] > first[p.source] + p.max_delay for p in network.projections)
     return reached and network.depth < n_steps
@@ -107,41 +120,37 @@ def _earliest_arrival(population: Population, network: Network) -> int:
     )
 
 
-def _bias(population: Population) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Split a bias in state units into a 16-bit mantissa and an exponent for each neuron."""
-    bias = np.broadcast_to(np.ravel(population.model.bias), (population.size,)).astype(np.int32)
-    magnitude = np.where(bias < 0, -bias - 1, bias)
-    bits = np.where(magnitude > 0, np.floor(np.log2(np.maximum(magnitude, 1))) + 1, 0).astype(np.int32)
-    exponent = np.maximum(bits - _BIAS_MANTISSA_BITS, 0).astype(np.int32)
-    mantissa = bias >> exponent
-    lost = np.flatnonzero(mantissa << exponent != bias)
-    if lost.size:
-        neuron = int(lost[0])
-        raise LavaError(
-            f"lava: population '{population.name}': bias {bias[neuron]} of neuron {neuron} needs more than 16 bits; Lava "
-            f"takes a 16-bit mantissa and an exponent. Round it to a multiple of {1 << int(exponent[neuron])}"
-        )
-    return mantissa, exponent
+def _projection(projection: Projection, network: Network) -> Record:
+    record = {
+        "name": projection.name,
+        "source": projection.source,
+        "target": projection.target,
+        "port": _port(projection, network),
+        **_synapses(projection),
+    }
+    graded = _MESSAGE_BITS if projection.source in network.graded else 0
+    record["arguments"] |= {"num_message_bits": graded}
+    return record
 
 
-def _flat(value: int | NDArray[np.int32]) -> Any:
-    return value if isinstance(value, int) else np.ravel(value)
+def _port(projection: Projection, network: Network) -> str:
+    complex_state = isinstance(network.population(projection.target).model, ResonateAndFire)
+    return f"a_{projection.component}_in" if complex_state else "a_in"
 
 
-def _projection(projection: Projection) -> Record:
+def _synapses(projection: Projection) -> Record:
     synapses = projection.synapses.as_conv() if isinstance(projection.synapses, Pool) else projection.synapses
-    record: Record = {"name": projection.name, "source": projection.source, "target": projection.target}
     if isinstance(synapses, Conv):
         if _is_lava_conv(synapses, projection):
-            return record | {
+            return {
                 "process": "Conv",
                 "source_shape": list(synapses.input_shape),
                 "arguments": _conv_arguments(synapses, projection.weight_exponent),
             }
-        return record | _sparse_record(projection, _unrolled(synapses, projection))
+        return _sparse_record(projection, _unrolled(synapses, projection))
     if isinstance(synapses, Sparse):
-        return record | _sparse_record(projection, _by_target(synapses))
-    return record | _dense_record(projection, synapses)
+        return _sparse_record(projection, _by_target(synapses))
+    return _dense_record(projection, synapses)
 
 
 def _sign_mode(weights: NDArray[Any], projection: Projection) -> str:
@@ -275,7 +284,8 @@ def _ties(network: Network) -> list[Record]:
         if find(population.name) != find(first.name):
             part[find(population.name)] = find(first.name)
             empty = csr_matrix((population.size, first.size), dtype=np.int32)
-            record = {"name": f"tie {population.name}", "source": first.name, "target": population.name}
+            port = "a_real_in" if isinstance(population.model, ResonateAndFire) else "a_in"
+            record = {"name": f"tie {population.name}", "source": first.name, "target": population.name, "port": port}
             arguments = {"weights": _parts(empty), "sign_mode": "MIXED", "weight_exp": 0}
             ties.append(record | {"process": "Sparse", "arguments": arguments})
     return ties

@@ -38,7 +38,7 @@ def run_lava(
 
     Args:
         n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
-        probe: pairs of a population and ``"u"`` or ``"v"`` whose state after each step is kept.
+        probe: pairs of a population and one of its model's ``states`` that is kept after each step.
         timeout_s: time limit of the whole run in seconds; by default ``time_limit`` of the predicted time.
         python: interpreter with lava-nc for the worker; by default ``find_lava_python()``.
         progress: called with the samples done and the samples of the run.
@@ -109,7 +109,7 @@ def _is_here() -> bool:
 def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> Events:
     """Return the events of a population; what it did before its first step belongs to the sample before."""
     n_samples, n_steps = span
-    rows = np.fromfile(path, np.int64).reshape(-1, 2)
+    rows = np.fromfile(path, np.int64).reshape(-1, 3)
     sample, step = np.divmod(rows[:, 0], n_steps)
     own = step >= population.first_step
     return Events(
@@ -119,6 +119,7 @@ def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> E
         sample=sample[own].astype(np.int32),
         step=step[own].astype(np.int32),
         neuron=rows[own, 1].astype(np.int32),
+        payload=rows[own, 2].astype(np.int32) if population.model.graded else None,
     )
 
 

@@ -7,25 +7,50 @@ import numpy as np
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import DelayDense, Dense
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.rf.process import RF
+from lava.proc.rf_iz.process import RF_IZ
+from lava.proc.sdn.process import ActivationMode, Delta, Sigma, SigmaDelta
 from lava.proc.sparse.process import DelaySparse, Sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
 
+NEURONS = {
+    "LIF": LIF,
+    "LIFReset": LIFReset,
+    "RF": RF,
+    "RF_IZ": RF_IZ,
+    "Sigma": Sigma,
+    "Delta": Delta,
+    "SigmaDelta": SigmaDelta,
+}
 SYNAPSES = {"Dense": Dense, "Sparse": Sparse, "Conv": Conv, "DelayDense": DelayDense, "DelaySparse": DelaySparse}
 
 
 def neurons(record):
-    """Return the LIF process of one population record."""
-    names = ("du", "dv", "vth", "bias_mant", "bias_exp")
-    return LIF(shape=(record["size"],), name=record["name"], **{name: record[name] for name in names})
+    """Return the process of one population record, with the variables that Lava would compute from floats overwritten."""
+    kind = NEURONS[record["process"]]
+    named = {} if kind is Sigma or kind is Delta else {"name": record["name"]}
+    arguments = {name: _argument(name, value) for name, value in record["arguments"].items()}
+    process = kind(shape=(record["size"],), **named, **arguments)
+    for name, value in record["variables"].items():
+        variable = getattr(process, name)
+        variable.init = np.asarray(value, np.int32)
+        variable.shape = np.broadcast_shapes(variable.shape, variable.init.shape)
+    return process
 
 
 def runtime_neurons(record):
     """Return the process with which the runtime starts: with reset, or held down until its first step, or plain."""
-    if "reset_interval" not in record:
-        return neurons(record | record.get("held", {}))
-    names = ("du", "dv", "vth", "bias_mant", "bias_exp", "reset_interval", "reset_offset")
-    return LIFReset(shape=(record["size"],), name=record["name"], **{name: record[name] for name in names})
+    if "reset_interval" in record:
+        reset = {name: record[name] for name in ("reset_interval", "reset_offset")}
+        return neurons(record | {"process": "LIFReset", "arguments": record["arguments"] | reset})
+    held = record.get("held", {})
+    changed = {key: _changed(record[key], held) for key in ("arguments", "variables")}
+    return neurons(record | changed)
+
+
+def _changed(values, held):
+    return {name: held.get(name, value) for name, value in values.items()}
 
 
 def synapses(record):
@@ -53,6 +78,8 @@ def connect(record, spikes, process, target):
 def _argument(name, value):
     if name == "sign_mode":
         return SignMode[value]
+    if name == "act_mode":
+        return ActivationMode[value]
     if isinstance(value, dict):
         parts = tuple(np.asarray(value[part]) for part in ("data", "indices", "indptr"))
         return csr_matrix(parts, shape=tuple(value["shape"]))

@@ -41,19 +41,15 @@ class Net:
     def _start(self, name):
         """Let a population that was held go, from state 0."""
         process, record = self.neurons[name], self.records[name]
-        for variable in (process.u, process.v):
-            _fill(variable, 0)
-        _fill(process.bias_mant, record["bias_mant"])
-        _fill(process.bias_exp, record["bias_exp"])
+        _clear(process, record)
+        for variable in record["held"]:
+            _fill(getattr(process, variable), (record["arguments"] | record["variables"])[variable])
 
     def _reset(self):
         for name, process in self.neurons.items():
-            held = self.records[name].get("held")
-            if held:
-                _fill(process.bias_mant, held["bias_mant"])
-                _fill(process.bias_exp, held["bias_exp"])
-            _fill(process.u, 0)
-            _fill(process.v, 0)
+            for variable, value in self.records[name].get("held", {}).items():
+                _fill(getattr(process, variable), value)
+            _clear(process, self.records[name])
         for process in self.synapses:
             _fill(buffers(process), 0)
 
@@ -64,10 +60,11 @@ def build_network(job, folder):
     n_steps = job["n_steps"] * job["n_samples"]
     spikes = {name: process.s_out for name, process in net.neurons.items()}
     for record in job["inputs"]:
-        source = EventSource(size=record["size"], time=record["time"], neuron=record["neuron"], n_steps=n_steps)
+        own = {name: record[name] for name in ("size", "time", "neuron", "payload")}
+        source = EventSource(**own, n_steps=n_steps)
         spikes[record["name"]] = source.s_out
     for record, process in zip(job["projections"], net.synapses):
-        connect(record, spikes[record["source"]], process, net.neurons[record["target"]].a_in)
+        connect(record, spikes[record["source"]], process, getattr(net.neurons[record["target"]], record["port"]))
     for i, (name, process) in enumerate(net.neurons.items()):
         path = os.path.join(folder, f"spikes{i}.bin")
         process.s_out.connect(EventSink(size=net.records[name]["size"], path=path, n_steps=n_steps).a_in)
@@ -76,6 +73,11 @@ def build_network(job, folder):
         recorder = StateRecorder(var=variable, path=os.path.join(folder, f"state{i}.bin"), n_steps=n_steps)
         recorder.state.connect_var(variable)
     return net
+
+
+def _clear(process, record):
+    for state in record["states"]:
+        _fill(getattr(process, state), 0)
 
 
 def _fill(variable, value):

@@ -17,10 +17,10 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class EventSource(AbstractProcess):
-    """Sends a spike on channel ``neuron[i]`` in step ``time[i]``; ``time`` rises and lies below ``n_steps``."""
+    """Sends ``payload[i]`` on channel ``neuron[i]`` in step ``time[i]``; ``time`` rises and lies below ``n_steps``."""
 
-    def __init__(self, *, size, time, neuron, n_steps):
-        super().__init__(size=size, time=time, neuron=neuron, n_steps=n_steps)
+    def __init__(self, *, size, time, neuron, payload, n_steps):
+        super().__init__(size=size, time=time, neuron=neuron, payload=payload, n_steps=n_steps)
         self.s_out = OutPort(shape=(size,))
 
 
@@ -32,17 +32,18 @@ class PyEventSource(PyLoihiProcessModel):
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.size, self.neuron = proc_params["size"], proc_params["neuron"]
+        self.size, self.neuron, self.payload = (proc_params[name] for name in ("size", "neuron", "payload"))
         self.first = np.searchsorted(proc_params["time"], np.arange(proc_params["n_steps"] + 1))
 
     def run_spk(self):
         spikes = np.zeros(self.size, np.int32)
-        spikes[self.neuron[self.first[self.time_step - 1] : self.first[self.time_step]]] = 1
+        now = slice(self.first[self.time_step - 1], self.first[self.time_step])
+        spikes[self.neuron[now]] = self.payload[now]
         self.s_out.send(spikes)
 
 
 class EventSink(AbstractProcess):
-    """Appends a row of two int64, step and neuron, to the file ``path`` for each spike."""
+    """Appends a row of three int64, step, neuron and payload, to the file ``path`` for each message that is not 0."""
 
     def __init__(self, *, size, path, n_steps):
         super().__init__(size=size, path=path, n_steps=n_steps)
@@ -61,10 +62,11 @@ class PyEventSink(PyLoihiProcessModel):
         self.file = open(proc_params["path"], "wb")  # noqa: SIM115 (open as long as the process)
 
     def run_spk(self):
-        neuron = np.flatnonzero(self.a_in.recv())
+        messages = self.a_in.recv()
+        neuron = np.flatnonzero(messages)
         if neuron.size:
-            rows = np.empty((neuron.size, 2), np.int64)
-            rows[:, 0], rows[:, 1] = self.time_step - 1, neuron
+            rows = np.empty((neuron.size, 3), np.int64)
+            rows[:, 0], rows[:, 1], rows[:, 2] = self.time_step - 1, neuron, messages[neuron]
             self.file.write(rows.tobytes())
         if self.time_step == self.n_steps:
             self.file.flush()

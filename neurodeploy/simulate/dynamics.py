@@ -1,0 +1,189 @@
+"""One step of each neuron model, in numpy integers, exactly as Lava's fixed-point process models compute it.
+
+States are int32 arrays whose last axis counts neurons. ``at`` picks some of the neurons (their numbers), of which alone
+the states and inputs are given; without it they are all. Source: lava-nc 0.10.0, ``proc/{lif,rf,rf_iz,sdn}/models.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.network import (
+    DECAY_ONE,
+    STATE_LIMIT,
+    STATE_SHIFT,
+    Cuba,
+    Delta,
+    LeakyIntegrator,
+    NeuronModel,
+    ResonateAndFire,
+    Sigma,
+    SigmaDelta,
+    SpikingModel,
+)
+
+Ints: TypeAlias = NDArray[np.int32]
+States: TypeAlias = tuple[Ints, ...]
+At: TypeAlias = NDArray[np.int64] | None
+Overflow: TypeAlias = Literal["report", "error", "wrap", "clip"]
+
+OVERFLOWS: tuple[Overflow, ...] = ("report", "error", "wrap", "clip")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """What a step gives: the states (in the order of ``model.states``), what is sent, and whose state left 24 bits.
+
+    ``sent`` is bool for spikes and int32 for graded messages.
+    """
+
+    states: States
+    sent: NDArray[Any]
+    overflow: NDArray[np.bool_]
+
+
+def step(
+    model: NeuronModel, states: States, real: Ints, imag: Ints, *, at: At = None, on_overflow: Overflow = "report"
+) -> Step:
+    """Return one step with the summed inputs ``real`` and, for resonators, ``imag`` (int32).
+
+    ``on_overflow`` says what becomes of a summing state (the current, ``sigma``) that leaves 24 bits; see ``bounded``.
+    """
+    if isinstance(model, Cuba | LeakyIntegrator):
+        return _cuba(model, states, real, at, on_overflow)
+    if isinstance(model, ResonateAndFire):
+        return _resonate(model, states, real, imag, at)
+    if isinstance(model, Sigma):
+        return _sigma(states, real, on_overflow)
+    if isinstance(model, Delta):
+        return _delta(model, states, real, at)
+    return _sigma_delta(model, states, real, at, on_overflow)
+
+
+def busy(model: NeuronModel, states: States, *, at: At = None) -> NDArray[np.bool_]:
+    """Return whose state can change, or who sends, in a step in which nothing arrives.
+
+    A residue alone stays as it is, because it lies below the threshold, unless errors add up.
+    """
+    if isinstance(model, Delta | SigmaDelta):
+        changed = states[0] != 0 if isinstance(model, Delta) else states[1] != _activated(model, states[0], at)
+        residue = states[model.states.index("residue")]
+        return _flags(changed | (residue != 0)) if model.cumulative else _flags(changed)
+    moving = np.any([state != 0 for state in states], axis=0)
+    biased = isinstance(model, Cuba | LeakyIntegrator) and _own(model.bias, at) != 0
+    return _flags(moving | biased)
+
+
+def bounded(wide: NDArray[Any], on_overflow: Overflow) -> NDArray[Any]:
+    """Return a current in 24 bits.
+
+    By default it is folded back once, as in Lava: above ``2**23`` by ``-2**24``, at ``-2**23`` and below by ``+2**24``, so
+    that ``2**23`` stays and what lies beyond ``3 * 2**23`` remains outside. ``wrap`` folds until it lies in
+    ``1 - 2**23..2**23``; ``clip`` stops at ``+-(2**23 - 1)``.
+    """
+    if on_overflow == "wrap":
+        return (wide + (STATE_LIMIT - 1)) % (2 * STATE_LIMIT) - (STATE_LIMIT - 1)
+    if on_overflow == "clip":
+        return np.clip(wide, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+    wide = wide.astype(np.int32)
+    lowered = np.where(wide > STATE_LIMIT, wide - 2 * STATE_LIMIT, wide)
+    return np.where(wide <= -STATE_LIMIT, wide + 2 * STATE_LIMIT, lowered)
+
+
+def _cuba(model: SpikingModel, states: States, real: Ints, at: At, on_overflow: Overflow) -> Step:
+    u, v = states
+    wide = _decayed(u, _own(model.current_decay, at)) + (real.astype(np.int64) << STATE_SHIFT)
+    overflow = np.abs(wide) >= STATE_LIMIT
+    u = bounded(wide, on_overflow).astype(np.int32)
+    v = _decayed(v, _own(model.voltage_decay, at)).astype(np.int32) + u + _own(model.bias, at)
+    v = np.clip(v, 1 - STATE_LIMIT, STATE_LIMIT - 1)
+    if isinstance(model, LeakyIntegrator):
+        return Step((u, v), np.zeros(v.shape, np.bool_), overflow)
+    fired = v > _own(model.threshold, at) << STATE_SHIFT
+    return Step((u, np.where(fired, 0, v).astype(np.int32)), fired, overflow)
+
+
+def _resonate(model: ResonateAndFire, states: States, real: Ints, imag: Ints, at: At) -> Step:
+    """Lava clips both states to 24 bits, whatever is wanted elsewhere."""
+    sine, cosine, threshold = (_own(p, at) for p in (model.sin_decay, model.cos_decay, model.threshold))
+    x, y = (state.astype(np.int64) for state in states)
+    wide_x = _shrunk(cosine * x) - _shrunk(sine * y) + (real << model.state_exponent)
+    wide_y = _shrunk(sine * x) + _shrunk(cosine * y) + (imag << model.state_exponent)
+    overflow = (np.abs(wide_x) >= STATE_LIMIT) | (np.abs(wide_y) >= STATE_LIMIT)
+    new_x, new_y = (np.clip(wide, 1 - STATE_LIMIT, STATE_LIMIT - 1) for wide in (wide_x, wide_y))
+    if model.reset:
+        fired = new_y >= threshold
+        new_x, new_y = np.where(fired, 0, new_x), np.where(fired, threshold - 1, new_y)
+    else:
+        fired = (new_x >= threshold) & (new_y >= 0) & (y < 0)
+    return Step((new_x.astype(np.int32), new_y.astype(np.int32)), fired, overflow)
+
+
+def _sigma(states: States, real: Ints, on_overflow: Overflow) -> Step:
+    sigma, overflow = _summed(states[0], real, on_overflow)
+    return Step((sigma,), sigma, overflow)
+
+
+def _delta(model: Delta, states: States, real: Ints, at: At) -> Step:
+    act, residue, error = states
+    new = real << (model.spike_exponent + model.state_exponent)
+    sent, residue, error = _encoded(model, new - act + residue, error, at)
+    return Step((new, residue, error), sent, np.abs(new.astype(np.int64)) >= STATE_LIMIT)
+
+
+def _sigma_delta(model: SigmaDelta, states: States, real: Ints, at: At, on_overflow: Overflow) -> Step:
+    sigma, act, residue, error = states
+    sigma, overflow = _summed(sigma, real, on_overflow)
+    new = _activated(model, sigma, at)
+    sent, residue, error = _encoded(model, new - act + residue, error, at)
+    return Step((sigma, new, residue, error), sent, overflow | (np.abs(new.astype(np.int64)) >= STATE_LIMIT))
+
+
+def _summed(sigma: Ints, a: Ints, on_overflow: Overflow) -> tuple[Ints, NDArray[np.bool_]]:
+    """Return the new sum; Lava keeps it in 32 bits and never folds it to 24, so only what is asked for changes it."""
+    wide = sigma.astype(np.int64) + a
+    overflow = np.abs(wide) >= STATE_LIMIT
+    if on_overflow in ("wrap", "clip"):
+        wide = bounded(wide, on_overflow)
+    return wide.astype(np.int32), overflow
+
+
+def _activated(model: SigmaDelta, sigma: Ints, at: At) -> Ints:
+    new = sigma + _own(model.bias, at)
+    return np.maximum(new, np.int32(0)) if model.activation == "relu" else new
+
+
+def _encoded(model: Delta | SigmaDelta, delta: Ints, error: Ints, at: At) -> tuple[Ints, Ints, Ints]:
+    """Return what is sent of the change ``delta``, the residue, and the error since the last message."""
+    error = error + delta if model.cumulative else error
+    compared = error if model.cumulative else delta
+    sent = np.where(np.abs(compared) >= _own(model.threshold, at), delta, np.int32(0))
+    if model.cumulative:
+        error = np.where(np.abs(sent) > 0, np.int32(0), error)
+    return sent >> model.state_exponent, delta - sent, error
+
+
+def _flags(given: object) -> NDArray[np.bool_]:
+    return np.asarray(given, np.bool_)
+
+
+def _own(parameter: int | Ints, at: At) -> Ints | np.int32:
+    """Return a parameter of the picked neurons."""
+    if isinstance(parameter, int):
+        return np.int32(parameter)
+    return np.ravel(parameter) if at is None else np.ravel(parameter)[at]
+
+
+def _decayed(state: Ints, decay: Ints | np.int32) -> NDArray[np.int64]:
+    """Return ``state * (4096 - decay) / 4096``, rounded towards zero."""
+    return _shrunk(state.astype(np.int64) * (DECAY_ONE - np.int64(1) * decay))
+
+
+def _shrunk(product: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``product / 4096``, rounded towards zero."""
+    size: NDArray[np.int64] = np.abs(product) >> 12
+    return np.sign(product) * size
