@@ -11,12 +11,12 @@ from typing import Literal
 
 from neurodeploy.errors import MismatchError, NirError
 from neurodeploy.exchange.description import NO_CHANGE
-from neurodeploy.exchange.from_nir import Choices, connections_into, from_nir, network_of, step_of
+from neurodeploy.exchange.from_nir import Choices, connections_into, from_nir, network_of
 from neurodeploy.exchange.graph import Graph, load_graph
 from neurodeploy.exchange.lowering import Connection
 from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, float_neuron
 from neurodeploy.exchange.objects import nir_objects, write_nir
-from neurodeploy.exchange.prepare import SUPPORTED_KINDS, check_edges, prepared
+from neurodeploy.exchange.prepare import SUPPORTED_KINDS, check_edges, prepared, step_of
 from neurodeploy.exchange.repair import Repair, repaired
 from neurodeploy.network import Network, difference
 

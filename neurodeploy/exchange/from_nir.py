@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,20 +20,19 @@ from neurodeploy.exchange.neurons import (
     SPIKING_KINDS,
     Discretization,
     FloatNeuron,
-    find_dt,
+    Floats,
     float_neuron,
-    needs_dt,
 )
-from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, read_neuron
-from neurodeploy.exchange.quantize import integers
+from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, read_neuron, step_of
+from neurodeploy.exchange.quantize import Grid, Integers, integers
 from neurodeploy.exchange.repair import Repair, node_shape, repaired
 from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output, Population, Projection, Shape
 
 if TYPE_CHECKING:
     import nir
 
-DEFAULT_DT = 1e-3
-"""Length of a step in seconds where nothing in the graph depends on it."""
+    from neurodeploy.activity import Samples
+    from neurodeploy.exchange.calibrate import Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,7 @@ class _Parts:
     inputs: tuple[str, ...]
     connections: tuple[Connection, ...]
     clock: Clock
+    witness: Witness | None = None
     ledger: list[Approximation] = field(default_factory=list)
 
 
@@ -65,6 +66,7 @@ def from_nir(
     reset: Literal["zero", "subtract"] = "zero",
     weight_bits: int = 8,
     strict: bool = True,
+    data: Samples | None = None,
 ) -> Network:
     """Return the network of a NIR file or graph in integers.
 
@@ -78,8 +80,12 @@ def from_nir(
         reset: what a spike does to the voltage; NIR says "set to v_reset", and so do Loihi-style cores.
         weight_bits: bits for weights that have to be rounded, 2 to 8.
         strict: refuse what changes more than rounding does; if False, approximate it and list it in the ledger.
+        data: samples on which the scale of each population with rounded weights is chosen (``calibrate.py``) and the size
+            of each approximation is measured; 4 million states of neurons are looked at, taken evenly from more. Weights
+            that lie on the grid are not touched.
 
     Raises:
+        DataError: if the data do not fit the inputs of the graph.
         FileError: if the file is missing or damaged.
         NirError: for what cannot be taken over, with node, field, value and remedy.
     """
@@ -97,18 +103,24 @@ def from_nir(
         weight_bits=weight_bits,
         strict=strict,
     )
-    plain = network_of(flat, choices, repairs)
+    plain = network_of(flat, choices, repairs, data)
     described = description_of(graph)
     return restore(plain, described) if described else plain
 
 
-def network_of(graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = ()) -> Network:
+def network_of(
+    graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = (), data: Samples | None = None
+) -> Network:
     """Return the network that a flat graph says, without our metadata.
 
     Raises:
         NirError: for what cannot be taken over.
     """
     parts = _taken_apart(prepared(graph), choices)
+    if data is not None:
+        from neurodeploy.exchange.calibrate import observe
+
+        parts = replace(parts, witness=observe(graph, data, choices.dt, choices.discretization))
     parts.ledger.extend(Approximation(where=r.node or "graph", what=r.what, size=NO_CHANGE) for r in repairs)
     depth = parts.clock.depth
     neurons = sorted((n for n in parts.shapes if n not in parts.inputs and n in depth), key=lambda n: (depth[n], n))
@@ -125,34 +137,6 @@ def network_of(graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = ())
         dt=choices.dt,
         ledger=tuple(parts.ledger),
     )
-
-
-def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> float:
-    """Return the length of a step: the caller's, that of our metadata, or what the neurons tell.
-
-    Raises:
-        NirError: where nobody tells it, or the metadata says that the time constants are meant otherwise.
-    """
-    described = description_of(graph)
-    recorded = described.get("discretization")
-    if isinstance(recorded, str) and recorded != discretization:
-        raise NirError(
-            f"nir: {graph.origin} was written in the {recorded} form, but is read as {discretization}; "
-            f"pass discretization='{recorded}'"
-        )
-    if dt is not None and not (np.isfinite(dt) and dt > 0):
-        raise NirError(f"nir: dt is {dt}, must be a positive number of seconds")
-    given = _positive(described.get("dt")) if dt is None else dt
-    if given is None:
-        return find_dt(graph, discretization) if needs_dt(graph) else DEFAULT_DT
-    return float(given)
-
-
-def _positive(value: object) -> float | None:
-    """Return a recorded length of a step, or None where it is none."""
-    if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
-        return None
-    return float(value) if np.isfinite(value) and value > 0 else None
 
 
 def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
@@ -210,12 +194,13 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     """Return the integer population of a neuron node and the projections into it."""
     own = [(i, c) for i, c in enumerate(parts.connections) if c.target == name]
     node = parts.graph.nodes[name]
-    neuron = _with_currents(float_neuron(node, choices.dt, choices.discretization), own, parts.ledger)
+    plain = float_neuron(node, choices.dt, choices.discretization)
+    neuron, currents = _with_currents(plain, own)
+    delays = [_delay(parts, i, choices.strict) for i, _ in own]
     parts.ledger.extend(_readings(node, neuron))
-    whole = integers(name, neuron, [c.weights for _, c in own], choices.weight_bits)
-    parts.ledger.extend(whole.rounded)
+    whole = _in_integers(parts, name, choices, plain, neuron, own, delays, currents)
     projections = []
-    for (i, c), (weights, exponent) in zip(own, whole.weights):
+    for (_, c), (weights, exponent), delay in zip(own, whole.weights, delays):
         if c.unrolled:
             what = (
                 f"{c.unrolled} multiplied into one matrix" if c.unrolled != "identity" else "identity synapses inserted"
@@ -228,12 +213,45 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
                 target=name,
                 synapses=c.synapses(weights),
                 weight_exponent=exponent,
-                delay=_delay(parts, i, choices.strict),
+                delay=delay,
             )
         )
     shape = parts.shapes[name]
     population = Population(name=name, shape=shape[-3:], model=whole.model, first_step=parts.clock.start[name])
     return population, projections
+
+
+def _in_integers(
+    parts: _Parts,
+    name: str,
+    choices: Choices,
+    plain: FloatNeuron,
+    neuron: FloatNeuron,
+    own: Sequence[tuple[int, Connection]],
+    delays: Sequence[int | NDArray[np.int32]],
+    currents: list[Approximation],
+) -> Integers:
+    """Return a population in integers, its scale chosen on the data where there are any, and fill the ledger."""
+    weights = [c.weights for _, c in own]
+    if parts.witness is None:
+        whole = integers(name, neuron, weights, choices.weight_bits)
+        parts.ledger.extend((*currents, *whole.rounded))
+        return whole
+    from neurodeploy.exchange.calibrate import choose, effect, trial_of
+
+    start = parts.clock.start
+    lags = [np.asarray(d, np.int64) + 1 + start[c.source] - start[name] for d, (_, c) in zip(delays, own)]
+    trial = trial_of(parts.witness, name, [c for _, c in own], lags, plain, neuron)
+
+    def chosen(gain: Floats, default: Grid) -> Grid:
+        grid, entry = choose(trial, gain, default, choices.weight_bits)
+        parts.ledger.append(entry)
+        return grid
+
+    whole = integers(name, neuron, weights, choices.weight_bits, choose=chosen, measure=partial(effect, trial))
+    parts.ledger.extend(replace(e, size=e.size + effect(trial, "constant", None)) for e in currents)
+    parts.ledger.extend(whole.rounded)
+    return whole
 
 
 def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
@@ -252,31 +270,36 @@ def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
         )
 
 
-def _with_currents(neuron: FloatNeuron, own: list[tuple[int, Connection]], ledger: list[Approximation]) -> FloatNeuron:
-    """Return the neuron with the constant currents of its Affine and Conv nodes in its bias.
+def _with_currents(
+    neuron: FloatNeuron, own: Sequence[tuple[int, Connection]]
+) -> tuple[FloatNeuron, list[Approximation]]:
+    """Return the neuron with the constant currents of its Affine and Conv nodes in its bias, and what that changes.
 
-    A constant current ``c`` through the current filter settles at ``c/a``; where ``a`` is 1 it is there at once, else it
-    grows in over the first steps of a sample while the chip's bias is there from the first (nir.md 4.4).
+    A constant current ``c`` through the current filter is ``c/a (1 - (1 - a)**(t + 1))`` in step ``t``; where ``a`` is 1 it
+    is there at once, else it grows in while the chip's bias, ``c/a``, is there from the first step (nir.md 4.4).
     """
+    changes = []
     for _, c in own:
         if c.bias is None:
             continue
-        slow = neuron.current_factor < 1 - 1e-9
         if np.any(neuron.current_factor == 0):
             raise NirError(
                 f"nir: node '{c.name}': bias into '{c.target}', whose current never decays, grows without "
                 "limit; give the current a decay, or move the bias to v_leak"
             )
         neuron = replace(neuron, bias=neuron.bias + c.bias.reshape(neuron.shape) * neuron.gain / neuron.current_factor)
-        if np.any(slow):
-            ledger.append(
+        factor = float(neuron.current_factor.min())
+        if factor < 1 - 1e-9:
+            settled = int(np.ceil(np.log(0.01) / np.log1p(-factor)))
+            changes.append(
                 Approximation(
                     where=c.name,
                     what="constant current taken as a bias of the voltage",
-                    size=f"differs during about the first {np.max(1 / neuron.current_factor):.0f} steps of a sample",
+                    size=f"differs during about the first {1 / factor:.0f} steps of a sample: {1 / factor:.3g} times too "
+                    f"strong in the first one, less than 1 % after {settled}",
                 )
             )
-    return neuron
+    return neuron, changes
 
 
 def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:

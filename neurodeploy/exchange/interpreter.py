@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.from_nir import step_of
 from neurodeploy.exchange.graph import Graph, Node, load_graph
 from neurodeploy.exchange.lowering import depth_of, find_paths, recurrent_pairs
 from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron
 from neurodeploy.exchange.ops import apply, delay_steps, output_shape
-from neurodeploy.exchange.prepare import check_edges, check_graph, prepared
+from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, step_of
 from neurodeploy.exchange.repair import node_shape, repaired
 from neurodeploy.network import Shape
 

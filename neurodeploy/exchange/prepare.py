@@ -7,11 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from neurodeploy.errors import NirError
+from neurodeploy.exchange.description import description_of
 from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.exchange.neurons import LI_THRESHOLD, NEURON_KINDS, READ_OUT
+from neurodeploy.exchange.neurons import LI_THRESHOLD, NEURON_KINDS, READ_OUT, Discretization, find_dt, needs_dt
 from neurodeploy.exchange.ops import STATELESS_KINDS
 from neurodeploy.exchange.repair import node_shape
 
+DEFAULT_DT = 1e-3
+"""Length of a step in seconds where nothing in the graph depends on it."""
 SUPPORTED_KINDS = (
     "Input",
     "Output",
@@ -57,6 +60,34 @@ def check_edges(graph: Graph) -> None:
                 + (f"out of Output '{a}'" if graph.nodes[a].kind == "Output" else f"into Input '{b}'")
                 + "; connect the neuron before or after it"
             )
+
+
+def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> float:
+    """Return the length of a step: the caller's, that of our metadata, or what the neurons tell.
+
+    Raises:
+        NirError: where nobody tells it, or the metadata says that the time constants are meant otherwise.
+    """
+    described = description_of(graph)
+    recorded = described.get("discretization")
+    if isinstance(recorded, str) and recorded != discretization:
+        raise NirError(
+            f"nir: {graph.origin} was written in the {recorded} form, but is read as {discretization}; "
+            f"pass discretization='{recorded}'"
+        )
+    if dt is not None and not (np.isfinite(dt) and dt > 0):
+        raise NirError(f"nir: dt is {dt}, must be a positive number of seconds")
+    given = _positive(described.get("dt")) if dt is None else dt
+    if given is None:
+        return find_dt(graph, discretization) if needs_dt(graph) else DEFAULT_DT
+    return float(given)
+
+
+def _positive(value: object) -> float | None:
+    """Return a recorded length of a step, or None where it is none."""
+    if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
+        return None
+    return float(value) if np.isfinite(value) and value > 0 else None
 
 
 def prepared(graph: Graph) -> Graph:

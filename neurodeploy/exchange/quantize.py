@@ -3,14 +3,17 @@
 A population with all its incoming weights has one free unit of its own: weights, threshold and bias may be multiplied by
 one number without a change of any spike. Where weights and threshold are whole in the unit of nir.md 4.5 (one NIR unit is
 64 weight units) that unit is used. Where only threshold or bias are not, a power of two makes them finer and leaves the
-weights as they are. Otherwise it is the largest unit that keeps weights and threshold in range.
+weights as they are. Otherwise it is the largest unit that keeps weights and threshold in range, or, where data is given,
+the one that ``calibrate.py`` chooses on it.
+
+Large arrays are taken in blocks, so that no second copy of a file's weights is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +36,22 @@ _WHOLE = 1e-6
 """Relative distance from a whole number that counts as rounding of the file's floats."""
 _WHOLE_DECAY = 2e-3
 """Distance of a decay (0..4096) from a whole number that counts as rounding of the file's floats."""
+_BLOCK = 2**18
+TOP = 254
+"""Largest weight on the chip's grid for mixed signs."""
+
+Weights: TypeAlias = NDArray[np.floating[Any]]
+Measure: TypeAlias = Callable[[str, Any], str]
+"""Called with what is rounded (``current_decay``, ..., or ``weights``) and its new value in NIR units; gives the effect of
+this rounding alone on data, in words to append, or nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """``64 * scale`` weight units to one NIR unit; the weights of each given array are multiples of ``2**exponents[i]``."""
+
+    scale: float
+    exponents: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +63,15 @@ class Integers:
     rounded: tuple[Approximation, ...]
 
 
-def integers(where: str, neuron: FloatNeuron, weights: Sequence[Floats], weight_bits: int) -> Integers:
+def integers(
+    where: str,
+    neuron: FloatNeuron,
+    weights: Sequence[Weights],
+    weight_bits: int,
+    *,
+    choose: Callable[[Floats, Grid], Grid] | None = None,
+    measure: Measure | None = None,
+) -> Integers:
     """Return the population in integers.
 
     Args:
@@ -52,29 +79,27 @@ def integers(where: str, neuron: FloatNeuron, weights: Sequence[Floats], weight_
         neuron: one step of the neurons.
         weights: all weights that arrive, in NIR units, any shapes; a neuron's gain is folded into its threshold.
         weight_bits: 2 to 8 bits besides the sign for weights that do not lie on the grid.
+        choose: gives the grid for weights that do not lie on one, from the gains and the grid that is taken without it.
+        measure: gives the effect of each rounding on data.
 
     Raises:
         NirError: for a gain, threshold or bias that the chip cannot hold.
     """
-    gain = _checked_gain(where, neuron)
-    grids = [on_grid(w * UNIT) for w in weights]
+    gain = checked_gain(where, neuron)
+    said: Measure = measure or (lambda *_: "")
+    grids = [on_grid(w, UNIT) for w in weights]
     scale, rounded = 1.0, []
     if any(g is None for g in grids):
-        scale = _scale(where, neuron, gain, weights, weight_bits)
-        grids = [_rounded(w * UNIT * scale, weight_bits) for w in weights]
+        grid = Grid(scale=_scale(where, neuron, gain, weights, weight_bits), exponents=(0,) * len(weights))
+        grid = grid if choose is None else choose(gain, grid)
+        scale, grids = grid.scale, list(on_chosen(weights, grid, weight_bits))
         _check_not_silent(where, weights, grids)
-        rounded += list(_weight_changes(where, weights, grids, scale))
+        rounded += list(_weight_changes(where, weights, grids, scale, said))
     elif not _whole_levels(neuron, gain):
         scale, grids = _finer(neuron, gain, weights)
-    values = {
-        "current_decay": np.rint(DECAY_ONE * neuron.current_factor),
-        "voltage_decay": np.rint(DECAY_ONE * neuron.voltage_factor),
-        "bias": np.rint(STATE_UNIT * scale * neuron.bias / gain),
-    }
-    if neuron.threshold is not None:
-        values["threshold"] = np.rint(UNIT * scale * neuron.threshold / gain)
+    values = levels(neuron, gain, scale)
     _check_ranges(where, values)
-    rounded += list(_level_changes(where, neuron, gain, scale, values))
+    rounded += list(_level_changes(where, neuron, gain, scale, values, said))
     return Integers(
         model=model_of(neuron, {name: value.astype(np.int64) for name, value in values.items()}),
         weights=tuple(g for g in grids if g is not None),
@@ -82,24 +107,77 @@ def integers(where: str, neuron: FloatNeuron, weights: Sequence[Floats], weight_
     )
 
 
-def on_grid(units: Floats) -> tuple[NDArray[np.int16], int] | None:
-    """Return whole weights and the exponent that give ``units`` exactly, or None. Exponent 0 is preferred.
+def levels(neuron: FloatNeuron, gain: Floats, scale: float) -> dict[str, Floats]:
+    """Return decays, bias and threshold of a neuron in whole numbers (float64)."""
+    return {name: np.rint(value) for name, value in _exact_levels(neuron, gain, scale).items()}
+
+
+def _exact_levels(neuron: FloatNeuron, gain: Floats, scale: float) -> dict[str, Floats]:
+    exact = {
+        "current_decay": DECAY_ONE * neuron.current_factor,
+        "voltage_decay": DECAY_ONE * neuron.voltage_factor,
+        "bias": STATE_UNIT * scale * neuron.bias / gain,
+    }
+    return exact if neuron.threshold is None else exact | {"threshold": UNIT * scale * neuron.threshold / gain}
+
+
+def on_chosen(weights: Sequence[Weights], grid: Grid, weight_bits: int) -> Iterator[tuple[NDArray[np.int16], int]]:
+    """Give the weights on a grid for mixed signs (even, -256..254; coarser for fewer bits), clipped at its ends."""
+    step = 2 ** (9 - weight_bits)
+    for w, exponent in zip(weights, grid.exponents):
+        factor = UNIT * grid.scale / 2.0**exponent
+        whole = np.empty(w.shape, np.int16)
+        for block, out in _blocks(w, whole):
+            out[...] = np.clip(np.rint(block * (factor / step)) * step, -256, 256 - step)
+        yield whole, exponent
+
+
+def _blocks(weights: Weights, *others: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
+    """Give pieces of an array as float64, with the same pieces of others of its shape."""
+    flat = [a.reshape(-1) for a in (weights, *others)]
+    for first in range(0, flat[0].size, _BLOCK):
+        own, *rest = (a[first : first + _BLOCK] for a in flat)
+        yield own.astype(np.float64), *rest
+
+
+def largest_of(weights: Sequence[Weights]) -> float:
+    """Return the largest size of any weight; 0 where there is none."""
+    return max((max(float(w.max(initial=0)), -float(w.min(initial=0))) for w in weights), default=0.0)
+
+
+def on_grid(weights: Weights, unit: float = 1.0) -> tuple[NDArray[np.int16], int] | None:
+    """Return whole numbers and the exponent that give ``weights * unit`` exactly, or None. Exponent 0 is preferred.
+
+    ``unit`` is a power of two.
 
     >>> on_grid(np.array([0.5, 3.0]))
     (array([1, 6], dtype=int16), -1)
     """
-    largest = max(float(units.max(initial=0.0)), -float(units.min(initial=0.0)))
+    low, high = float(weights.min(initial=0)) * unit, float(weights.max(initial=0)) * unit
     for exponent in (0, *range(-1, WEIGHT_EXPONENT_MIN - 1, -1), *range(1, WEIGHT_EXPONENT_MAX + 1)):
-        if largest > 256 * 2.0**exponent:
-            continue
-        shifted = np.ldexp(units, -exponent)
-        whole = np.rint(shifted)
-        if np.array_equal(shifted, whole) and whole.max(initial=0) <= WEIGHT_MAX and whole.min(initial=0) >= WEIGHT_MIN:
-            return whole.astype(np.int16), exponent
+        factor = unit / 2.0**exponent
+        if low / 2.0**exponent >= WEIGHT_MIN and high / 2.0**exponent <= WEIGHT_MAX and _all_whole(weights, factor):
+            whole = np.empty(weights.shape, np.int16)
+            for block, out in _blocks(weights, whole):
+                out[...] = block * factor
+            return whole, exponent
     return None
 
 
-def _checked_gain(where: str, neuron: FloatNeuron) -> Floats:
+def _all_whole(weights: Weights, factor: float) -> bool:
+    for (block,) in _blocks(weights):
+        shifted = block * factor
+        if not np.array_equal(shifted, np.rint(shifted)):
+            return False
+    return True
+
+
+def checked_gain(where: str, neuron: FloatNeuron) -> Floats:
+    """Return the gains of the neurons, 1 where they differ from 1 by rounding only.
+
+    Raises:
+        NirError: for a gain that is not positive, or a threshold below the reset value.
+    """
     gain = neuron.gain
     if np.any(gain <= 0):
         raise NirError(
@@ -123,13 +201,13 @@ def _whole_levels(neuron: FloatNeuron, gain: Floats) -> bool:
     return all(bool(np.all(np.abs(x - np.rint(x)) <= _WHOLE * np.maximum(1, np.abs(x)))) for x in levels)
 
 
-def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Floats], weight_bits: int) -> float:
+def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Weights], weight_bits: int) -> float:
     """Return the largest factor on the unit that keeps every weight in ``weight_bits`` and the threshold in its range."""
     if not 2 <= weight_bits <= 8:
         raise NirError(f"nir: weight_bits is {weight_bits}, must be 2 to 8")
-    largest = max((float(np.max(np.abs(w), initial=0.0)) for w in weights), default=0.0)
-    limits = [] if largest == 0 else [254 / (largest * UNIT)]
-    limits.append(_level_limit(neuron, gain))
+    largest = largest_of(weights)
+    limits = [] if largest == 0 else [TOP / (largest * UNIT)]
+    limits.append(level_limit(neuron, gain))
     scale = min(limits)
     scale = scale if np.isfinite(scale) else 1.0
     if neuron.threshold is not None and np.any((neuron.threshold > 0) & (UNIT * scale * neuron.threshold / gain < 0.5)):
@@ -141,13 +219,7 @@ def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Floa
     return scale
 
 
-def _rounded(units: Floats, weight_bits: int) -> tuple[NDArray[np.int16], int]:
-    """Return weights on the chip's grid for mixed signs (even, -256..254), coarser for fewer bits."""
-    step = 2 ** (9 - weight_bits)
-    return np.clip(np.rint(units / step) * step, -256, 256 - step).astype(np.int16), 0
-
-
-def _level_limit(neuron: FloatNeuron, gain: Floats) -> float:
+def level_limit(neuron: FloatNeuron, gain: Floats) -> float:
     """Return the factor on the unit that takes the largest threshold or bias to an eighth of its range.
 
     The rest is headroom: voltages far below the threshold must not reach the limit of 24 bits either.
@@ -161,21 +233,21 @@ def _level_limit(neuron: FloatNeuron, gain: Floats) -> float:
 
 
 def _finer(
-    neuron: FloatNeuron, gain: Floats, weights: Sequence[Floats]
+    neuron: FloatNeuron, gain: Floats, weights: Sequence[Weights]
 ) -> tuple[float, list[tuple[NDArray[np.int16], int] | None]]:
     """Return the largest power of two, up to 128, under which the weights stay exact and the levels in range."""
     for power in range(7, 0, -1):
         scale = 2.0**power
-        grids = [on_grid(w * UNIT * scale) for w in weights]
-        if scale <= _level_limit(neuron, gain) and all(g is not None for g in grids):
+        grids = [on_grid(w, UNIT * scale) for w in weights]
+        if scale <= level_limit(neuron, gain) and all(g is not None for g in grids):
             return scale, grids
-    return 1.0, [on_grid(w * UNIT) for w in weights]
+    return 1.0, [on_grid(w, UNIT) for w in weights]
 
 
 def _check_not_silent(
-    where: str, weights: Sequence[Floats], grids: Sequence[tuple[NDArray[np.int16], int] | None]
+    where: str, weights: Sequence[Weights], grids: Sequence[tuple[NDArray[np.int16], int] | None]
 ) -> None:
-    largest = max((float(np.max(np.abs(w), initial=0.0)) for w in weights), default=0.0)
+    largest = largest_of(weights)
     if largest > 0 and not any(np.any(g[0]) for g in grids if g is not None):
         raise NirError(
             f"nir: node '{where}': beside its threshold or bias all weights (at most {largest:g}) round to 0; is dt right? "
@@ -184,18 +256,26 @@ def _check_not_silent(
 
 
 def _weight_changes(
-    where: str, weights: Sequence[Floats], grids: Sequence[tuple[NDArray[np.int16], int] | None], scale: float
+    where: str,
+    weights: Sequence[Weights],
+    grids: Sequence[tuple[NDArray[np.int16], int] | None],
+    scale: float,
+    measure: Measure,
 ) -> Iterator[Approximation]:
-    for given, grid in zip(weights, grids):
+    for i, (given, grid) in enumerate(zip(weights, grids)):
         if grid is None or not given.size:
             continue
-        kept = grid[0].astype(np.float64) * 2.0 ** grid[1] / (UNIT * scale)
-        change, largest = float(np.max(np.abs(kept - given))), float(np.max(np.abs(given)))
-        lost = int(np.count_nonzero((given != 0) & (kept == 0)))
+        unit = 2.0 ** grid[1] / (UNIT * scale)
+        change, lost = 0.0, 0
+        for block, whole in _blocks(given, grid[0]):
+            change = max(change, float(np.max(np.abs(whole * unit - block))))
+            lost += int(np.count_nonzero((block != 0) & (whole == 0)))
+        kept = f" in multiples of {2 ** grid[1]}" if grid[1] else ""
         yield Approximation(
             where=where,
-            what=f"{given.size} weights rounded to the chip's grid, {64 * scale:.6g} weight units to one NIR unit",
-            size=f"at most {change:.3g} of a largest weight of {largest:.3g}; {lost} became 0",
+            what=f"{given.size} weights rounded to the chip's grid, {64 * scale:.6g} weight units to one NIR unit{kept}",
+            size=f"at most {change:.3g} of a largest weight of {largest_of([given]):.3g}; {lost} became 0"
+            + measure("weights", (i, grid[0], unit)),
         )
 
 
@@ -211,22 +291,17 @@ def _check_ranges(where: str, values: dict[str, Any]) -> None:
 
 
 def _level_changes(
-    where: str, neuron: FloatNeuron, gain: Floats, scale: float, values: dict[str, Any]
+    where: str, neuron: FloatNeuron, gain: Floats, scale: float, values: dict[str, Any], measure: Measure
 ) -> Iterator[Approximation]:
-    exact = {
-        "current_decay": DECAY_ONE * neuron.current_factor,
-        "voltage_decay": DECAY_ONE * neuron.voltage_factor,
-        "bias": STATE_UNIT * scale * neuron.bias / gain,
-    }
-    if neuron.threshold is not None:
-        exact["threshold"] = UNIT * scale * neuron.threshold / gain
-    for name, given in exact.items():
+    for name, given in _exact_levels(neuron, gain, scale).items():
         change = np.abs(values[name] - given)
         tolerance = _WHOLE_DECAY if name.endswith("decay") else _WHOLE * np.maximum(1, np.abs(given))
         if np.any(change > tolerance):
             at = int(np.argmax(change))
+            unit = {"bias": gain / (STATE_UNIT * scale), "threshold": gain / (UNIT * scale)}.get(name, 1 / DECAY_ONE)
             yield Approximation(
                 where=where,
                 what=f"{name} rounded to a whole number",
-                size=f"at most {change.flat[at]:.3g}, at {given.flat[at]:.6g} -> {values[name].flat[at]:.0f}",
+                size=f"at most {change.flat[at]:.3g}, at {given.flat[at]:.6g} -> {values[name].flat[at]:.0f}"
+                + measure(name, values[name] * unit),
             )

@@ -1,0 +1,328 @@
+"""The grid of a population chosen on data, and the size of each approximation measured on it.
+
+The witness is the float interpreter (``interpreter.py``). Each population is judged alone: it is fed with the spikes that
+the floats send, and its spikes and voltages are held against those of the floats. So a change in one layer is not mixed
+with those before it, and populations can be judged in any order. The best grid is the one under which fewest spikes differ,
+then the one whose voltages lie closest; for a read-out only the voltages count. The search is a fixed list of grids, so it
+ends, and the same data give the same grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Samples
+from neurodeploy.errors import DataError
+from neurodeploy.exchange.graph import Graph
+from neurodeploy.exchange.interpreter import interpret
+from neurodeploy.exchange.lowering import Connection
+from neurodeploy.exchange.neurons import NEURON_KINDS, STATE_UNIT, UNIT, Discretization, FloatNeuron, Floats
+from neurodeploy.exchange.ops import window_sum
+from neurodeploy.exchange.quantize import TOP, Grid, Weights, largest_of, level_limit, levels, on_chosen
+from neurodeploy.exchange.repair import node_shape
+from neurodeploy.network import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, WEIGHT_EXPONENT_MAX, Approximation
+
+Run: TypeAlias = tuple[NDArray[np.bool_], Floats]
+"""Spikes and voltages (before the reset), ``(samples, steps, size)``."""
+MAX_STATES = 2**22
+"""Neurons times steps times samples that are looked at, inputs included; more samples are left out evenly."""
+_FINENESS = 2**0.25
+"""Ratio of one scale that is tried to the one before it."""
+_CLIPPED = 4.0
+"""How far beyond the grid the largest weight of a projection may lie: it is then clipped to the grid's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Witness:
+    """What the floats do with the data: spikes (bool) and voltages by node, inputs included, ``(samples, steps, size)``."""
+
+    name: str
+    spikes: Mapping[str, NDArray[np.bool_]]
+    voltages: Mapping[str, Floats]
+
+
+def observe(graph: Graph, data: Samples, dt: float, discretization: Discretization) -> Witness:
+    """Return what the floats of a flat graph do with the data, or with evenly chosen samples where there are many.
+
+    Raises:
+        DataError: where the data do not fit the inputs of the graph.
+    """
+    rasters = _rasters(graph, data)
+    run = interpret(graph, rasters, dt=dt, discretization=discretization)
+    n_samples, n_steps = next(iter(rasters.values())).shape[:2]
+    part = "" if n_samples == data.n_samples else f" of {data.n_samples}"
+    flat = {name: s.reshape(n_samples, n_steps, -1) for name, s in (*rasters.items(), *run.spikes.items())}
+    return Witness(
+        name=f"{data.name or 'the data'} ({n_samples}{part} samples of {n_steps} steps)",
+        spikes=flat,
+        voltages={name: v.reshape(n_samples, n_steps, -1) for name, v in run.voltages.items()},
+    )
+
+
+def _rasters(graph: Graph, data: Samples) -> dict[str, NDArray[np.bool_]]:
+    """Return the inputs of the graph as rasters ``(samples, steps, size)``; a single input takes data of any name."""
+    sizes = {n.name: int(np.prod(node_shape(n))) for n in graph.nodes.values() if n.kind == "Input"}
+    given = dict(data.inputs)
+    if len(sizes) == len(given) == 1:
+        given = dict(zip(sizes, given.values()))
+    wrong = [name for name in sizes if name not in given or given[name].size != sizes[name]]
+    if wrong or len(sizes) != len(given):
+        have = ", ".join(f"'{name}' of {events.size}" for name, events in data.inputs.items())
+        want = ", ".join(f"'{name}' of {size}" for name, size in sizes.items())
+        raise DataError(f"nir: the data hold the inputs {have}, but the graph has {want}; give data of the same inputs")
+    if not data.n_samples or not data.n_steps:
+        raise DataError(
+            f"nir: the data hold {data.n_samples} samples of {data.n_steps} steps; give at least one of each"
+        )
+    states = data.n_steps * sum(
+        int(np.prod(node_shape(n))) for n in graph.nodes.values() if n.kind in ("Input", *NEURON_KINDS)
+    )
+    n = int(np.clip(MAX_STATES // max(states, 1), 1, data.n_samples))
+    chosen = np.linspace(0, data.n_samples - 1, n).round().astype(int)
+    return {
+        name: np.concatenate([events.take(i, i + 1).to_dense() != 0 for i in chosen.tolist()])
+        for name, events in given.items()
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trial:
+    """One population on the data: what arrives, what the floats make of it, and the neuron before anything is rounded.
+
+    Args:
+        connections: what leads to it; ``lags`` says how many steps after it was sent a spike arrives, per connection,
+            int64 as ``Connection.delay``.
+        neuron: the float neuron, its constant currents in its bias.
+        constant: the constant current itself, ``(size,)``; ``bias`` the neuron's bias without it.
+        arriving: summed input without the constant, ``(samples, steps, size)``.
+    """
+
+    where: str
+    witness: Witness
+    connections: Sequence[Connection]
+    lags: Sequence[NDArray[np.int64]]
+    neuron: FloatNeuron
+    bias: Floats
+    constant: Floats
+    arriving: Floats
+
+    def sums(self, i: int, weights: Weights) -> Floats:
+        """Return what connection ``i`` brings with other weights, ``(samples, steps, size)``."""
+        c, lag = self.connections[i], self.lags[i]
+        sent = self.witness.spikes[c.source]
+        total = np.zeros((*sent.shape[:2], self.neuron.bias.size))
+        for n in np.unique(lag):
+            if lag.ndim == 2:
+                own, part = sent, np.where(lag == n, weights, 0)
+            else:
+                own, part = (sent if np.all(lag == n) else sent & (lag == n)), weights
+            if n < sent.shape[1]:
+                total[:, n:] += _sum(c, part, own[:, : sent.shape[1] - n])
+        return total
+
+    @property
+    def scored(self) -> NDArray[np.bool_]:
+        """Spikes of the floats."""
+        return self.witness.spikes[self.where]
+
+
+def trial_of(
+    witness: Witness,
+    where: str,
+    connections: Sequence[Connection],
+    lags: Sequence[NDArray[np.int64]],
+    plain: FloatNeuron,
+    neuron: FloatNeuron,
+) -> Trial:
+    """Return the trial of a population: ``plain`` has the bias of the node alone, ``neuron`` that with constant currents."""
+    constant = sum((c.bias for c in connections if c.bias is not None), np.zeros(plain.bias.size))
+    empty = Trial(
+        where=where,
+        witness=witness,
+        connections=connections,
+        lags=lags,
+        neuron=neuron,
+        bias=plain.bias,
+        constant=constant,
+        arriving=np.zeros((1, 1, 1)),
+    )
+    shape = witness.voltages[where].shape
+    arriving = sum((empty.sums(i, c.weights) for i, c in enumerate(connections)), np.zeros(shape))
+    return replace(empty, arriving=arriving)
+
+
+def _sum(c: Connection, weights: Weights, sent: NDArray[np.bool_]) -> Floats:
+    """Return the sums that spikes ``(samples, steps, n_source)`` bring, ``(samples, steps, n_target)``."""
+    span = sent.shape[:2]
+    if c.form is None:
+        from scipy.sparse import csr_array
+
+        flat = csr_array(sent.reshape(-1, sent.shape[2]), dtype=np.float64)
+        return np.asarray(flat @ weights.T.astype(np.float64)).reshape(*span, -1)
+    form = replace(c.form, kernel=np.broadcast_to(weights, c.form.kernel.shape).astype(np.float64))
+    image = sent.reshape(-1, *form.input_shape).astype(np.float64)
+    return window_sum(form, image).reshape(*span, -1)
+
+
+def float_run(neuron: FloatNeuron, arriving: Floats) -> Run:
+    """Return spikes and voltages (before the reset) of a float neuron, ``(samples, steps, size)``."""
+    n_samples, n_steps, size = arriving.shape
+    current, voltage = np.zeros((n_samples, size)), np.zeros((n_samples, size))
+    spikes, voltages = np.zeros(arriving.shape, np.bool_), np.zeros(arriving.shape)
+    flat = {name: np.ravel(getattr(neuron, name)) for name in _FACTORS}
+    threshold = np.inf if neuron.threshold is None else np.ravel(neuron.threshold)
+    for t in range(n_steps):
+        current = (1 - flat["current_factor"]) * current + flat["current_gain"] * arriving[:, t]
+        voltage = (1 - flat["voltage_factor"]) * voltage + flat["voltage_gain"] * current + flat["bias"]
+        voltages[:, t] = voltage
+        spikes[:, t] = voltage > threshold
+        voltage = np.where(spikes[:, t], 0.0, voltage)
+    return spikes, voltages
+
+
+_FACTORS = ("current_factor", "voltage_factor", "current_gain", "voltage_gain", "bias")
+
+
+def integer_run(values: Mapping[str, Floats], arriving: Floats) -> tuple[NDArray[np.bool_], Floats, bool]:
+    """Return spikes, voltages (before the reset) and whether a state came near its 24 bits, of a neuron in integers.
+
+    The arithmetic of ``network.Cuba``; all numbers stay below 2**53, so that float64 holds them exactly.
+
+    Args:
+        values: ``levels`` of the neuron.
+        arriving: summed integer weights, whole numbers, ``(samples, steps, size)``.
+    """
+    kept_u, kept_v = (DECAY_ONE - np.ravel(values[name]) for name in ("current_decay", "voltage_decay"))
+    threshold = np.ravel(values["threshold"]) * 2**STATE_SHIFT if "threshold" in values else np.inf
+    bias = np.ravel(values["bias"])
+    u, v = np.zeros(arriving[:, 0].shape), np.zeros(arriving[:, 0].shape)
+    spikes, voltages = np.zeros(arriving.shape, np.bool_), np.zeros(arriving.shape)
+    largest = 0.0
+    for t in range(arriving.shape[1]):
+        u = np.trunc(u * kept_u / DECAY_ONE) + arriving[:, t] * 2**STATE_SHIFT
+        v = np.trunc(v * kept_v / DECAY_ONE) + u + bias
+        largest = max(largest, float(np.abs(u).max(initial=0)), float(np.abs(v).max(initial=0)))
+        voltages[:, t] = v
+        spikes[:, t] = v > threshold
+        v = np.where(spikes[:, t], 0.0, v)
+    return spikes, voltages, largest > STATE_LIMIT / 2
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Score:
+    """How far integers are from the floats: spikes that differ, then root mean square of the voltage's difference."""
+
+    spikes: int
+    voltage: float
+
+
+def score(trial: Trial, gain: Floats, grid: Grid, weight_bits: int) -> Score | None:
+    """Return how far a population on a grid is from the floats, None where its states come near 24 bits."""
+    values = levels(trial.neuron, gain, grid.scale)
+    threshold = trial.neuron.threshold
+    if threshold is not None and np.any((threshold > 0) & (values["threshold"] < 1)):
+        return None
+    arriving = np.zeros(trial.arriving.shape)
+    whole = on_chosen([c.weights for c in trial.connections], grid, weight_bits)
+    for i, (weights, exponent) in enumerate(whole):
+        arriving += trial.sums(i, weights.astype(np.float64)) * 2.0**exponent
+    spikes, voltages, near = integer_run(values, arriving)
+    if near:
+        return None
+    ours = spikes, voltages * (np.ravel(gain) / (STATE_UNIT * grid.scale))
+    return _compared((trial.scored, trial.witness.voltages[trial.where]), ours)
+
+
+def _compared(theirs: Run, ours: Run) -> Score:
+    off = float(np.sqrt(np.mean((ours[1] - theirs[1]) ** 2)))
+    return Score(int(np.count_nonzero(ours[0] != theirs[0])), off)
+
+
+def choose(trial: Trial, gain: Floats, default: Grid, weight_bits: int) -> tuple[Grid, Approximation]:
+    """Return the grid with the best score, never one worse than ``default``, and an entry for the ledger."""
+    best, first = default, score(trial, gain, default, weight_bits)
+    lowest, tried = first, 1
+    for grid in grids(trial, gain, default):
+        found, tried = score(trial, gain, grid, weight_bits), tried + 1
+        if found is not None and (lowest is None or found < lowest):
+            best, lowest = grid, found
+    what = (
+        f"scale chosen on {trial.witness.name}: {64 * best.scale:.6g} weight units to one NIR unit, of {tried} that with "
+        "the fewest spikes, then the least voltage beside the floats'"
+    )
+    return best, Approximation(where=trial.where, what=what, size=_size(trial, lowest, first))
+
+
+def _size(trial: Trial, lowest: Score | None, first: Score | None) -> str:
+    if lowest is None:
+        return "not measured: states come near 24 bits under every scale"
+    unit = "" if trial.neuron.threshold is None else " of the threshold"
+    share = lowest.voltage / (1.0 if trial.neuron.threshold is None else float(np.mean(trial.neuron.threshold)) or 1.0)
+    voltage = f"the voltage by {share:.3g}{unit} (root mean square)"
+    if trial.neuron.threshold is None:
+        return f"fed with the floats' spikes, {voltage}"
+    before = (
+        ""
+        if first is None or first.spikes == lowest.spikes
+        else f" ({first.spikes} with the largest weight at the end)"
+    )
+    return f"fed with the floats' spikes, {_differing(lowest, trial)}{before}, {voltage}"
+
+
+def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
+    """Give the grids that are tried: scales in a geometric row, and for each the exponents that clip least or once more.
+
+    A projection with larger weights than another one gets an exponent of its own, so that both use the whole grid.
+    """
+    largest = np.array([largest_of([c.weights]) * UNIT for c in trial.connections])
+    used = largest[largest > 0]
+    if not used.size:
+        return
+    low = default.scale / _FINENESS
+    high = min(_CLIPPED * TOP / float(used.min()), TOP * 2.0**WEIGHT_EXPONENT_MAX / float(used.max()))
+    high = min(high, level_limit(trial.neuron, gain))
+    for k in range(int(np.floor(np.log(max(high / low, 1.0)) / np.log(_FINENESS))) + 1):
+        scale = low * _FINENESS**k
+        needed = np.ceil(np.log2(np.maximum(scale * largest, 1e-300) / TOP)).clip(0, WEIGHT_EXPONENT_MAX).astype(int)
+        needed[np.argmin(np.where(largest > 0, needed, WEIGHT_EXPONENT_MAX + 1))] = 0
+        yield Grid(scale=scale, exponents=tuple(needed.tolist()))
+        for i in np.nonzero(needed)[0]:
+            yield Grid(scale=scale, exponents=tuple((needed - (np.arange(needed.size) == i)).tolist()))
+
+
+def effect(trial: Trial, what: str, value: Any) -> str:
+    """Return in words what one approximation alone changes on the data, to be appended to its size in the ledger.
+
+    Args:
+        what: ``weights`` with ``(connection, whole weights, unit)``, ``constant``, or a level of the neuron: its new
+            value in NIR units (decays as a fraction).
+    """
+    arriving, neuron = trial.arriving + trial.constant, replace(trial.neuron, bias=trial.bias)
+    theirs = trial.scored, trial.witness.voltages[trial.where]
+    if what == "weights":
+        i, whole, unit = value
+        arriving = arriving + trial.sums(i, whole * unit - trial.connections[i].weights)
+    elif what in ("constant", "bias"):
+        arriving, neuron = trial.arriving, trial.neuron
+        if what == "bias":  # beside the unrounded bias, so that the constant current in it does not count
+            theirs = float_run(neuron, arriving)
+            neuron = replace(neuron, bias=np.asarray(value))
+    else:
+        name = {"current_decay": "current_factor", "voltage_decay": "voltage_factor"}.get(what, what)
+        neuron = replace(neuron, **{name: np.asarray(value)})
+    return f"; on the data, by this alone, {_alone(_compared(theirs, float_run(neuron, arriving)), trial)}"
+
+
+def _alone(found: Score, trial: Trial) -> str:
+    if trial.neuron.threshold is None:
+        return f"the voltage differs by {found.voltage:.3g} (root mean square)"
+    return _differing(found, trial)
+
+
+def _differing(found: Score, trial: Trial) -> str:
+    return f"the spike differs in {found.spikes} of {trial.scored.size} neuron steps"
