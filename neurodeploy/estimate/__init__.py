@@ -35,8 +35,9 @@ def estimate(
 
     Args:
         network: the network.
-        mapping: where it lies.
-        activity: what a run of it did, from any simulator; without it memory and limits only.
+        mapping: where it lies, from ``map_network`` or by hand (``neurodeploy.mapping.manual.manual_mapping``).
+        activity: what a run of it did, from any simulator or recorded elsewhere (``Activity.network`` is then ""); without
+            it memory and limits only.
         step_period_s: real time: each step takes at least this long; gives static energy and a verdict for it.
         deadline_s: time allowed for a sample, for a verdict on the slowest one.
         rate_hz: samples a second that must be done one after the other, for a verdict on the mean one.
@@ -164,6 +165,8 @@ def _finite(factor: float | None) -> float | None:
 
 def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]:
     notes = []
+    if not activity.network:
+        notes.append("The spikes were recorded elsewhere: that they are of this network was only checked by its sizes.")
     if activity.updated is None:
         notes.append(
             "Updated neurons were not counted by the simulator (labels=mapping.core_labels()): nominal and high take every "

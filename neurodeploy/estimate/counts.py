@@ -77,7 +77,7 @@ def count(network: Network, mapping: Mapping, activity: Activity) -> Iterator[Co
 
 
 def check_belongs(network: Network, mapping: Mapping, activity: Activity | None) -> None:
-    """Refuse a mapping or an activity of another network.
+    """Refuse a mapping or an activity of another network; of spikes recorded elsewhere only the sizes can be checked.
 
     Raises:
         EstimateError: naming what does not belong.
@@ -89,11 +89,10 @@ def check_belongs(network: Network, mapping: Mapping, activity: Activity | None)
         )
     if activity is None:
         return
-    if activity.network != network.fingerprint:
-        origin = f"network {activity.network[:12]}" if activity.network else "no known network"
+    if activity.network not in ("", network.fingerprint):
         raise EstimateError(
-            f"estimate: the activity ('{activity.engine}') is of {origin}, not of this one ({network.fingerprint[:12]}); "
-            "simulate this network again"
+            f"estimate: the activity ('{activity.engine}') is of network {activity.network[:12]}, not of this one "
+            f"({network.fingerprint[:12]}); simulate this network again"
         )
     for name, size in network.sizes.items():
         if name not in activity.spikes or activity.spikes[name].size != size:

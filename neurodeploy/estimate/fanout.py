@@ -83,6 +83,20 @@ def _fan_out(name: str, network: Network, mapping: Mapping, labels: dict[str, ND
     return FanOut(name, own, cores, reads, reached, effective, ew, ns, crossings)
 
 
+def stored_reads(
+    projection: Projection, mapping: Mapping, labels: NDArray[np.int32], cores: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the synapses that a spike of each source neuron reads on each core, int64 ``(n_source, n_cores)``.
+
+    Args:
+        projection, mapping: the synapses and where they lie.
+        labels: index into ``mapping.cores`` of each neuron of the projection's target.
+        cores: the indices wanted, rising.
+    """
+    matrix = matrix_of(projection, zeros=isinstance(projection.synapses, Conv | Pool))
+    return _reads(projection, matrix, mapping, labels, cores)
+
+
 def _nonzero(matrix: Matrix) -> Matrix:
     kept = matrix.weight != 0
     return replace(matrix, source=matrix.source[kept], target=matrix.target[kept], weight=matrix.weight[kept])

@@ -1,49 +1,56 @@
 """A mapped network as an architecture and a network for SANA-FE 2.2.9, so that anybody can check our counts and prices.
 
-SANA-FE (SLAM-Lab/SANA-FE) is an independent simulator; run it as a program of its own, with the timing model ``simple``::
-
-    arch = sanafe.load_arch("arch.yaml")
-    chip = sanafe.SpikingChip(arch)
-    chip.load(sanafe.load_net("net.yaml", arch))
-    chip.sim(timesteps=N, timing_model="simple")
+SANA-FE (SLAM-Lab/SANA-FE, GPL, ``pip install sanafe==2.2.9``) is an independent simulator; it is never imported here. The
+folder that ``write_sanafe`` makes holds ``arch.yaml``, ``net.yaml``, ``expected.json`` with what it has to give, and
+``run.py``, which runs it and compares (``python FOLDER/run.py``).
 
 Two ways to write neurons. ``dynamics``: SANA-FE computes the spikes itself, where its neuron computes the same integers
-(no current state, and a voltage that decays not at all or at once). ``replay``: every neuron sends the recorded spikes; the
-updates of neurons that do not fire are then missing in SANA-FE's energy, and weights are written as 0.
+(no current state, a voltage that decays not at all or at once, no delays, no stored zeros). ``replay``: every neuron sends
+the recorded spikes, and weights are written as 0; the updates of neurons that do not fire are then missing in SANA-FE.
+``expected.json`` counts updates as SANA-FE does in that mode, so that everything in it has to be equal.
 
 Inputs of the host lie on a tile of their own behind the last column of the mesh, with prices of 0. SANA-FE still charges the
-hops of their messages (``host_hops``), which the host's messages do not have here.
+hops of their messages (``host_hops``), which the host's messages do not have here; ``expected.json`` includes them.
 """
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events
-from neurodeploy.chip import Quantity
-from neurodeploy.errors import EstimateError
+from neurodeploy.activity import Activity
+from neurodeploy.errors import EstimateError, FileError
+from neurodeploy.estimate import estimate
 from neurodeploy.estimate.counts import check_belongs
-from neurodeploy.estimate.fanout import fan_outs
+from neurodeploy.estimate.fanout import FanOut, fan_outs
+from neurodeploy.estimate.sanafe_yaml import Mode, architecture, host_inputs, network_text
+from neurodeploy.files import replacing
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.synapses import matrix_of
-from neurodeploy.network import DECAY_ONE, Cuba, Network, Population, Projection
+from neurodeploy.network import DECAY_ONE, Cuba, Network, Population
 
-Mode = Literal["dynamics", "replay"]
-HOST = "host"
+RUN_FILE = Path(__file__).with_name("sanafe_run.py")
+FILE_NAMES = ("arch.yaml", "net.yaml", "expected.json", "run.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanafeFiles:
-    """The two YAML texts, how neurons were written, and the hops that SANA-FE charges for messages of the host.
+    """The two YAML texts, how neurons were written, and what SANA-FE has to give for them.
 
-    ``host_hops``: hops east-west and north-south of all the sample's messages from the host's tile.
+    Args:
+        arch, net: texts of ``arch.yaml`` and ``net.yaml``.
+        mode: ``dynamics`` or ``replay``.
+        n_steps: steps to run.
+        host_hops: hops east-west and north-south of all the sample's messages from the host's tile.
+        expected: what its ``sim`` returns, under its own names (``spikes`` are synaptic events): ``timesteps_executed``,
+            ``spikes``, ``packets_sent``, ``neurons_updated``, ``neurons_fired``, ``hops``, ``energy`` (joules, total),
+            ``sim_time`` (seconds, timing model ``simple``), and ``step_s``, the time of each step.
     """
 
     arch: str
@@ -51,256 +58,162 @@ class SanafeFiles:
     mode: Mode
     n_steps: int
     host_hops: tuple[int, int]
+    expected: dict[str, Any]
 
 
 def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, sample: int = 0) -> SanafeFiles:
-    """Return what SANA-FE needs to run one sample of an activity.
+    """Return what SANA-FE needs to run one sample of an activity, and what it then has to say.
 
     Raises:
-        EstimateError: where SANA-FE cannot describe the mapping: several chips, no mesh, delays, relay neurons, stored
-            zeros, a core with projections into one population in different formats, or a missing price.
+        EstimateError: where SANA-FE cannot describe the mapping: several chips, no mesh, a core with projections into one
+            population in different formats, or a missing price; or where there is no such sample.
     """
     check_belongs(network, mapping, activity)
-    _check(network, mapping)
-    mode: Mode = "dynamics" if _exact(network) else "replay"
+    _check(mapping, activity, sample)
+    fans = fan_outs(network, mapping)
+    mode: Mode = "dynamics" if _exact(network, fans) else "replay"
+    one = _one_sample(activity, sample)
+    hops = _host_hops(network, mapping, one, fans)
     return SanafeFiles(
-        arch="\n".join(_arch(network, mapping, mode)) + "\n",
-        net="\n".join(_net(network, mapping, activity, sample, mode)) + "\n",
+        arch="\n".join(architecture(network, mapping, mode)) + "\n",
+        net="\n".join(network_text(network, mapping, one, mode)) + "\n",
         mode=mode,
         n_steps=activity.n_steps,
-        host_hops=_host_hops(network, mapping, activity, sample),
+        host_hops=hops,
+        expected=_expected(network, mapping, one, mode, hops),
     )
 
 
 def write_sanafe(
-    network: Network, mapping: Mapping, activity: Activity, folder: Path, *, sample: int = 0
+    network: Network, mapping: Mapping, activity: Activity, folder: Path, *, sample: int = 0, force: bool = False
 ) -> SanafeFiles:
-    """Write ``arch.yaml`` and ``net.yaml`` into a folder; both are made before the first is written."""
+    """Write ``arch.yaml``, ``net.yaml``, ``expected.json`` and ``run.py`` into a folder, all or none.
+
+    Raises:
+        EstimateError: as ``sanafe_files``.
+        FileError: where one of them exists and ``force`` is not set.
+    """
+    older = [name for name in FILE_NAMES if (folder / name).exists()]
+    if older and not force:
+        raise FileError(f"estimate: {folder / older[0]} exists; choose another folder, or --force to replace it")
     files = sanafe_files(network, mapping, activity, sample=sample)
+    expected = {"sample": sample, "mode": files.mode, "timing_model": "simple", **files.expected}
+    texts = (files.arch, files.net, json.dumps(expected, indent=1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("arch.yaml", files.arch), ("net.yaml", files.net)):
-        partial = folder / f"{name}.part"
-        try:
-            partial.write_text(text, encoding="utf-8")
-            os.replace(partial, folder / name)
-        finally:
-            partial.unlink(missing_ok=True)
+    with ExitStack() as stack:
+        for name, text in zip(FILE_NAMES, texts):
+            stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return files
 
 
-def _check(network: Network, mapping: Mapping) -> None:
+def _check(mapping: Mapping, activity: Activity, sample: int) -> None:
     reason = None
     if mapping.n_chips > 1:
-        reason = f"the mapping takes {mapping.n_chips} chips, SANA-FE describes one"
+        reason = f"the mapping takes {mapping.n_chips} chips, SANA-FE describes one; choose another chip or network"
     elif mapping.n_tiles is None:
-        reason = f"chip '{mapping.chip.name}' has no mesh (cores.mesh, cores.per_tile)"
+        reason = f"chip '{mapping.chip.name}' has no mesh (cores.mesh, cores.per_tile); choose another chip"
     elif mapping.chip.latency is None or mapping.chip.latency.model != "messages":
-        reason = f"chip '{mapping.chip.name}' has no times of the model 'messages'"
-    elif any(name in mapping.sizes for name in (i.name for i in network.inputs)):
-        reason = "the mapping has relay neurons for inputs, which this export does not write"
-    elif any(mapping.chip.format(fmt).stores_zeros for fmt in _formats(mapping)):
-        reason = "a core stores zeros (format dense or shared kernels), which SANA-FE would take for input"
-    elif any(p.max_delay for p in network.projections):
-        reason = "the network has delays, which this export does not write"
+        reason = f"chip '{mapping.chip.name}' has no times of the model 'messages'; choose another chip"
+    elif not 0 <= sample < activity.n_samples:
+        reason = f"sample {sample} is not one of the {activity.n_samples} of the activity; choose one of them"
     if reason is not None:
-        raise EstimateError(f"estimate: no export to SANA-FE: {reason}; choose another chip or network")
+        raise EstimateError(f"estimate: no export to SANA-FE: {reason}")
 
 
-def _exact(network: Network) -> bool:
+def _exact(network: Network, fans: list[FanOut]) -> bool:
     """Whether SANA-FE's neurons compute the same integers: no current state, whole decays, no bias, no rounded sums."""
-    models = [p.model for p in network.populations]
-    return all(p.weight_exponent >= 0 for p in network.projections) and all(
+    if any(p.max_delay or p.weight_exponent < 0 for p in network.projections):
+        return False
+    if any(sum(int(r.sum()) for r in fan.reads.values()) != int(fan.effective.sum()) for fan in fans):
+        return False  # a stored zero would be an input to SANA-FE
+    return all(
         isinstance(m, Cuba)
         and all(isinstance(v, int) for v in (m.current_decay, m.voltage_decay, m.threshold, m.bias))
         and (m.current_decay, m.bias) == (DECAY_ONE, 0)
         and m.voltage_decay in (0, DECAY_ONE)
-        for m in models
+        for m in (p.model for p in network.populations)
     )
 
 
-def _names(network: Network) -> dict[str, str]:
-    """Return a name that SANA-FE can read for every population and input."""
-    return {name: f"g{i}_{re.sub('[^A-Za-z0-9]', '_', name)}" for i, name in enumerate(network.sizes)}
-
-
-def _nominal(quantity: Quantity | None, key: str, mapping: Mapping) -> float:
-    if quantity is None:
-        raise EstimateError(f"estimate: no export to SANA-FE: {key} is not in {mapping.chip.source_file}")
-    return quantity.si[1]
-
-
-def _formats(mapping: Mapping) -> list[str]:
-    return sorted({fmt for load in mapping.cores for fmt in load.formats.values()})
-
-
-def _arch(network: Network, mapping: Mapping, mode: Mode) -> Iterator[str]:
-    """Give the lines of the architecture: the chip's tiles, and one column of tiles more for the host."""
-    chip, latency = mapping.chip, mapping.chip.latency
-    mesh, per_tile = chip.cores.mesh, chip.cores.per_tile
-    assert latency is not None
-    assert mesh is not None
-    assert per_tile is not None
-    width, height = mesh.value[0], mesh.value[1]
-    # The host's tile counts as a tile in use, so the table of barriers is shifted by one.
-    barrier = ", ".join(f"{row.tiles + 1}: {row.time.si[1]!r}" for row in latency.barrier)
-    hops = {key: _nominal(getattr(chip.energy, key), f"energy.{key}", mapping) for key in ("hop_ew", "hop_ns")}
-    times = {key: _nominal(getattr(latency, key), f"latency.{key}", mapping) for key in ("hop_ew", "hop_ns")}
-    yield "architecture:"
-    yield f"  name: {chip.name}"
-    yield f"  attributes: {{topology: mesh, width: {width + 1}, height: {height}, link_buffer_size: 16,"
-    yield f"    sync_model: table, latency_sync: {{{barrier}}}}}"
-    yield "  tile:"
-    for name, first, last in (("tile", 0, width * height - 1), (HOST, width * height, (width + 1) * height - 1)):
-        yield f"    - name: {name}[{first}..{last}]"
-        sides = [
-            (side, key) for key, pair in (("hop_ew", "east west"), ("hop_ns", "north south")) for side in pair.split()
-        ]
-        prices = ", ".join(
-            f"energy_{side}_hop: {hops[key]!r}, latency_{side}_hop: {times[key]!r}" for side, key in sides
-        )
-        yield f"      attributes: {{{prices}}}"
-        yield "      core:"
-        yield f"        - name: {name}_core[0..{per_tile.value - 1}]"
-        yield from _core(network, mapping, mode, priced=name != HOST)
-
-
-def _core(network: Network, mapping: Mapping, mode: Mode, *, priced: bool) -> Iterator[str]:
-    """Give the units of a core: one synapse unit a format, the neurons, and axons; the host's have prices of 0."""
-    energy, latency = mapping.chip.energy, mapping.chip.latency
-    assert latency is not None
-
-    def pair(kind: str, price: Quantity | None, time: Quantity | None, key: str) -> str:
-        values = (_nominal(price, f"energy.{key}", mapping), _nominal(time, f"latency.{key}", mapping))
-        joules, seconds = values if priced else (0.0, 0.0)
-        return f"energy_{kind}: {joules!r}, latency_{kind}: {seconds!r}"
-
-    neuron = ", ".join(
-        pair(kind, getattr(energy, key), getattr(latency, key), key)
-        for kind, key in (
-            ("access_neuron", "neuron_access"),
-            ("update_neuron", "neuron_update"),
-            ("spike_out", "spike_out"),
-        )
+def _one_sample(activity: Activity, sample: int) -> Activity:
+    return replace(
+        activity,
+        spikes={name: events.take(sample, sample + 1) for name, events in activity.spikes.items()},
+        updated=None,
+        states={},
     )
-    arrival = _nominal(latency.message_in, "latency.message_in", mapping) if priced else 0.0
-    yield "          attributes: {buffer_position: soma, buffer_inside_unit: false, max_neurons_supported: 1048576}"
-    yield "          axon_in:"
-    yield "            - name: axons_in"
-    yield f"              attributes: {{energy_message_in: 0.0, latency_message_in: {arrival!r}}}"
-    yield "          synapse:"
-    for fmt in _formats(mapping):
-        yield f"            - name: {fmt}"
-        prices = pair("process_spike", energy.synop.get(fmt), latency.synop.get(fmt), f"synop.{fmt}")
-        yield f"              attributes: {{model: current_based, {prices}}}"
-    yield "          dendrite:"
-    yield "            - name: sums"
-    yield "              attributes: {model: accumulator, energy_update: 0.0, latency_update: 0.0}"
-    yield "          soma:"
-    yield "            - name: lif"
-    yield f"              attributes: {{model: leaky_integrate_fire, {neuron}}}"
-    if not priced or mode == "replay":
-        most = max(sum(i.size for i in load.neurons.values()) for load in mapping.cores)
-        count = most if priced else sum(i.size for i in network.inputs)
-        yield f"            - name: replay[0..{count - 1}]"
-        yield f"              attributes: {{model: input, {neuron}}}"
-    yield "          axon_out:"
-    yield "            - name: axons_out"
-    message = pair("message_out", energy.message_out, latency.message_out, "message_out")
-    yield f"              attributes: {{{message}}}"
 
 
-def _net(network: Network, mapping: Mapping, activity: Activity, sample: int, mode: Mode) -> Iterator[str]:
-    """Give the lines of the network: groups of neurons, edges, and the core of each neuron."""
-    names = _names(network)
-    yield "network:"
-    yield "  name: exported"
-    yield "  groups:"
-    for name, size in network.sizes.items():
-        yield f"    - name: {names[name]}"
-        yield "      attributes: []"
-        yield "      neurons:"
-        recorded = name not in {p.name for p in network.populations} or mode == "replay"
-        if recorded:
-            yield from _recorded(activity.spikes[name].take(sample, sample + 1))
-        else:
-            yield from _computed(network.population(name), size)
-    yield "  edges:"
-    for p in network.projections:
-        yield from _edges(p, names, mode)
-    yield "mappings:"
-    yield from _places(network, mapping, names, mode)
+def _expected(network: Network, mapping: Mapping, one: Activity, mode: Mode, hops: tuple[int, int]) -> dict[str, Any]:
+    """Return what SANA-FE counts and charges, from our estimate with updates counted by its rule."""
+    cost = estimate(network, mapping, replace(one, updated=_updated(network, mapping, one, mode)))
+    counts, latency = cost.counts, cost.latency
+    assert cost.energy is not None
+    assert cost.energy.total_j is not None
+    assert latency is not None
+    host = sum(len(one.spikes[name]) for name in host_inputs(network, mapping))
+    prices = (mapping.chip.energy.hop_ew, mapping.chip.energy.hop_ns)
+    of_host = sum(n * price.si[1] for n, price in zip(hops, prices) if price is not None)
+    return {
+        "timesteps_executed": one.n_steps,
+        "spikes": sum(n for name, n in counts.items() if name.startswith("synop.")),
+        "packets_sent": counts["message_in"],
+        "neurons_updated": counts["neuron_update"] + host,
+        "neurons_fired": counts["spike_out"] + host,
+        "hops": counts["hop_ew"] + counts["hop_ns"] + sum(hops),
+        "energy": cost.energy.total_j.nominal + of_host,
+        "sim_time": latency.sample_s.mean.nominal,
+        "step_s": list(latency.trace.step_s),
+    }
 
 
-def _recorded(events: Events) -> Iterator[str]:
-    raster = events.to_dense()[0]
-    for neuron in range(events.size):
-        train = ", ".join(map(str, (raster[:, neuron] != 0).astype(int)))
-        yield f"        - {neuron}: [log_spikes: true, soma: {{spikes: [{train}]}}]"
+def _updated(network: Network, mapping: Mapping, one: Activity, mode: Mode) -> NDArray[np.int64]:
+    """Return the neurons that SANA-FE updates on each core, int64 ``(1, n_steps, n_cores)``; relays come on top.
+
+    Replayed neurons are updated when they fire; computed ones when their voltage was not 0 or a spike arrives.
+    """
+    total = np.zeros((1, one.n_steps, len(mapping.cores)), np.int64)
+    labels = mapping.core_labels()
+    for population in network.populations:
+        name = population.name
+        raster = one.spikes[name].to_dense()[0] != 0
+        updated = raster if mode == "replay" else _changing(network, population, one, raster)
+        step, neuron = np.nonzero(updated)
+        np.add.at(total[0], (step, labels[name][neuron]), 1)
+    return total
 
 
-def _computed(population: Population, size: int) -> Iterator[str]:
+def _changing(network: Network, population: Population, one: Activity, fired: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which neurons without current and with whole decays have a voltage or an input, ``(n_steps, size)``."""
+    arriving = np.zeros(fired.shape, np.int64)
+    reached = np.zeros(fired.shape, np.int64)
+    for p in network.into(population.name):
+        matrix, sent = matrix_of(p), one.spikes[p.source].to_dense()[0][:-1].astype(np.int64)
+        weight = np.zeros((matrix.n_source, matrix.n_target), np.int64)
+        weight[matrix.source, matrix.target] = matrix.weight
+        arriving[1:] += (sent @ weight) << p.weight_exponent
+        reached[1:] += sent @ (weight != 0)
     model = population.model
     assert isinstance(model, Cuba)
-    assert isinstance(model.voltage_decay, int)
-    leak = 1.0 - model.voltage_decay / DECAY_ONE
-    neuron = f"[log_spikes: true, soma: {{threshold: {model.threshold}, leak_decay: {leak}, reset_mode: hard}}]"
-    for i in range(size):
-        yield f"        - {i}: {neuron}"
+    charged = np.zeros(fired.shape, np.bool_)
+    voltage = np.zeros(fired.shape[1], np.int64)
+    for t in range(len(fired)):
+        charged[t] = voltage != 0
+        voltage = np.where(fired[t], 0, arriving[t] + (voltage if model.voltage_decay == 0 else 0))
+    return charged | (reached > 0)
 
 
-def _edges(projection: Projection, names: dict[str, str], mode: Mode) -> Iterator[str]:
-    """Give one line a stored synapse."""
-    matrix = matrix_of(projection)
-    source, target = names[projection.source], names[projection.target]
-    scale = 0 if mode == "replay" else 1 << projection.weight_exponent
-    for j, i, w in zip(matrix.source.tolist(), matrix.target.tolist(), (matrix.weight.astype(int) * scale).tolist()):
-        yield f"    - {source}.{j} -> {target}.{i}: [weight: {w}]"
-
-
-def _places(network: Network, mapping: Mapping, names: dict[str, str], mode: Mode) -> Iterator[str]:
-    assert mapping.chip.cores.per_tile is not None
-    fallback = _formats(mapping)[0]
-    for load in mapping.cores:
-        at = f"{load.tile}.{load.core % mapping.chip.cores.per_tile.value}"
-        seat = 0
-        for name, neurons in load.neurons.items():
-            formats = {load.formats[p.name] for p in network.into(name) if p.name in load.formats}
-            if len(formats) > 1:
-                raise EstimateError(
-                    f"estimate: no export to SANA-FE: core {load.core} stores the synapses into '{name}' in the formats "
-                    f"{', '.join(sorted(formats))}; SANA-FE has one for each neuron"
-                )
-            synapse = formats.pop() if formats else fallback
-            for i in neurons.tolist():
-                soma = f"'replay[{seat}]'" if mode == "replay" else "lif"
-                yield f"  - {names[name]}.{i}: [core: {at}, soma: {soma}, synapse: {synapse}, dendrite: sums]"
-                seat += 1
-    seat, host = 0, _host_tile(mapping)
-    for name in (i.name for i in network.inputs):
-        for i in range(network.sizes[name]):
-            yield f'  - {names[name]}.{i}: [core: {host}.0, soma: "replay[{seat}]", synapse: {fallback}, dendrite: sums]'
-            seat += 1
-
-
-def _host_tile(mapping: Mapping) -> int:
-    mesh = mapping.chip.cores.mesh
+def _host_hops(network: Network, mapping: Mapping, one: Activity, fans: list[FanOut]) -> tuple[int, int]:
+    mesh, inputs = mapping.chip.cores.mesh, host_inputs(network, mapping)
     assert mesh is not None
-    return mesh.value[0] * mesh.value[1]
-
-
-def _host_hops(network: Network, mapping: Mapping, activity: Activity, sample: int) -> tuple[int, int]:
-    mesh = mapping.chip.cores.mesh
-    assert mesh is not None
-    inputs = {i.name for i in network.inputs}
     total = np.zeros(2, np.int64)
-    for fan in fan_outs(network, mapping):
+    for fan in fans:
         if fan.source in inputs:
-            sent = np.bincount(activity.spikes[fan.source].take(sample, sample + 1).neuron, minlength=len(fan.reached))
+            sent = np.bincount(one.spikes[fan.source].neuron, minlength=len(fan.reached))
             messages = sent @ fan.reached
             loads = [mapping.cores[c] for c in fan.cores]
-            total += [
-                int(messages @ np.array([_distance(load, mesh.value[0], axis) for load in loads])) for axis in (0, 1)
-            ]
+            for axis in (0, 1):
+                total[axis] += int(messages @ np.array([_distance(load, mesh.value[0], axis) for load in loads], int))
     return int(total[0]), int(total[1])
 
 

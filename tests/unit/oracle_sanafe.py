@@ -1,4 +1,4 @@
-"""Run by test_estimate_sanafe.py in a Python that has sanafe: one exported network, in the timing model ``simple``."""
+"""Run by test_estimate_sanafe.py in a Python that has sanafe: the spikes that it computes for one exported network."""
 
 import json
 import sys

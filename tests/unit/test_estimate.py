@@ -416,6 +416,17 @@ class TestBelonging:
         with pytest.raises(EstimateError, match=r"the activity \('reference'\) is of network .* simulate this network"):
             estimate(network, mapping, small_activity(small_network("leaky")))
 
+    def test_spikes_recorded_elsewhere_are_taken_with_a_note_and_checked_by_size(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        elsewhere = replace(activity, network="")
+        cost = estimate(network, mapping, elsewhere)
+        assert cost.energy == estimate(*loihi1).energy
+        assert any("recorded elsewhere" in note for note in cost.notes)
+        assert not any("recorded elsewhere" in note for note in estimate(*loihi1).notes)
+        short = {**activity.spikes, "out": activity.spikes["hidden"]}
+        with pytest.raises(EstimateError, match="'out' has 2 neurons, the activity holds 4; simulate again"):
+            estimate(network, mapping, replace(elsewhere, spikes=short))
+
     def test_a_mapping_of_another_network_is_refused(self, loihi1) -> None:
         network, _, activity = loihi1
         other = small_mapping(small_network("leaky"), load_chip("loihi1"))

@@ -1,0 +1,169 @@
+"""A mapping made by hand: the core of every neuron is given, and what the cores then hold is counted.
+
+For placements that come from elsewhere (another tool, a paper, a measured chip), so that ``estimate`` can price recorded
+spikes on them. Nothing is chosen and no limit is enforced here; a limit that is passed becomes a note of the mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnlyDict
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.errors import UsageError
+from neurodeploy.mapping.cut import Cut, lists_on, sum_by
+from neurodeploy.mapping.formats import LIST_RULES, Ints, packed_words, words
+from neurodeploy.mapping.place import spot
+from neurodeploy.mapping.record import CoreLoad, Mapping
+from neurodeploy.mapping.shared import kernel_memory, list_memory
+from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of
+from neurodeploy.network import Network, Projection
+
+
+def manual_mapping(
+    network: Network,
+    chip: Chip,
+    cores: ReadOnlyDict[str, ArrayLike],
+    *,
+    formats: str | ReadOnlyDict[str, str],
+    weight_bits: int = 8,
+) -> Mapping:
+    """Return the mapping in which every neuron lies on the core that is given for it.
+
+    Args:
+        network: what is mapped. Only where its weights are not 0 matters here, not how large they are: give 1 where the
+            real weights do not fit in its integers.
+        chip: the target; its prices are those of the estimate.
+        cores: population -> core of each neuron, whole numbers ``(size,)`` from 0, counted chip by chip; tiles and places
+            follow from the number (``neurodeploy.mapping.place.spot``). An input that is named too gets neurons that pass
+            on what the host hands them; else the host injects its spikes at their destinations.
+        formats: synapse format of every projection, or of each by name; a name in the chip file. What a spike reads
+            follows from it: ``packed`` (rule ``slayer2loihi``) reads the synapses that are there and nothing else, at
+            the prices of dense lists; ``dense`` also the zeros that fill its gaps.
+        weight_bits: stored bits of a weight.
+
+    Raises:
+        UsageError: for an unknown population or format, a missing population, a wrong number of neurons, or a core that
+            the target does not have.
+    """
+    labels = {name: _checked(network, chip, name, given) for name, given in cores.items()}
+    absent = [p.name for p in network.populations if p.name not in labels]
+    if absent:
+        raise UsageError(f"map: no cores for population '{absent[0]}'; give the core of each of its neurons")
+    chosen = {p.name: _format(chip, p, formats) for p in network.projections}
+    numbers = np.unique(np.concatenate(list(labels.values())))
+    uses = [_use(p, chosen[p.name], chip, labels[p.target], weight_bits) for p in network.projections]
+    loads = tuple(_load(int(number), chip, labels, uses) for number in numbers)
+    return Mapping(
+        chip=chip,
+        network=network.fingerprint,
+        sizes={name: size for name, size in network.sizes.items() if name in labels},
+        sources={p.name: p.source for p in network.projections},
+        targets={p.name: p.target for p in network.projections},
+        cores=loads,
+        limits=chip.cores.limits,
+        split="by hand",
+        inputs="relay" if any(i.name in labels for i in network.inputs) else "host",
+        notes=tuple(_over(loads, chip)),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Use:
+    """What a projection takes on the cores ``numbers`` (rising) that hold its target; arrays ``(n_cores,)``."""
+
+    projection: str
+    fmt: str
+    weight_bits: int
+    numbers: NDArray[np.int64]
+    words: Ints
+    stored: Ints
+    axons: Ints
+
+
+def _checked(network: Network, chip: Chip, name: str, given: ArrayLike) -> NDArray[np.int64]:
+    if name not in network.sizes:
+        raise UsageError(
+            f"map: cores for '{name}', which is neither population nor input; known: {', '.join(network.sizes)}"
+        )
+    labels = np.asarray(given)
+    if labels.shape != (network.sizes[name],) or labels.dtype.kind not in "iu":
+        raise UsageError(
+            f"map: cores of '{name}' are {labels.dtype} of shape {labels.shape}; give {network.sizes[name]} whole numbers"
+        )
+    if labels.min() < 0 or labels.max() >= chip.n_cores:
+        bad = int(labels.min() if labels.min() < 0 else labels.max())
+        raise UsageError(f"map: '{name}' lies on core {bad}, but chip '{chip.name}' has cores 0 to {chip.n_cores - 1}")
+    return labels.astype(np.int64)
+
+
+def _format(chip: Chip, projection: Projection, formats: str | ReadOnlyDict[str, str]) -> SynapseFormat:
+    name = formats if isinstance(formats, str) else formats.get(projection.name)
+    shares = conv_of(projection) is not None
+    found = [f for f in chip.synapse_format if f.name == name and (f.connection == "list" or shares)]
+    if not found:
+        known = [f.name for f in chip.synapse_format if f.connection == "list" or shares]
+        raise UsageError(
+            f"map: format '{name}' of projection '{projection.name}' is none of chip '{chip.name}' for it; known: "
+            f"{', '.join(known)}"
+        )
+    return found[0]
+
+
+def _use(projection: Projection, fmt: SynapseFormat, chip: Chip, labels: NDArray[np.int64], bits: int) -> _Use:
+    numbers, part = np.unique(labels, return_inverse=True)
+    cut, width = Cut(part.astype(np.int32), numbers.size), bits + delay_bits(projection, chip)
+    word_bits = chip.cores.word_bits.value if chip.cores.word_bits else 8
+    on, conv = lists_on(matrix_of(projection), cut), conv_of(projection)
+    axons = np.bincount(on.part, minlength=cut.n_parts)
+    if fmt.connection == "shared":
+        assert conv is not None
+        if fmt.rule == "lava-conv":
+            taken, stored = kernel_memory(conv, cut, width, fmt, word_bits)
+            axons = np.ones(cut.n_parts, np.int64)
+        else:
+            taken, stored, axons = list_memory(conv, on, cut.n_parts, width, fmt, word_bits)
+    else:
+        layout = LIST_RULES[fmt.rule](on.lists, width, fmt)
+        stored = sum_by(on.part, layout.stored, cut.n_parts)
+        packed = fmt.rule == "slayer2loihi"
+        per_list = words(fmt, layout.bits, word_bits)
+        taken = packed_words(stored, width, word_bits) if packed else sum_by(on.part, per_list, cut.n_parts)
+    return _Use(projection.name, fmt.name, bits, numbers, taken, stored, axons)
+
+
+def _load(number: int, chip: Chip, labels: ReadOnlyDict[str, NDArray[np.int64]], uses: list[_Use]) -> CoreLoad:
+    place = spot(chip, number)
+    neurons = {name: np.flatnonzero(at == number).astype(np.int32) for name, at in labels.items() if number in at}
+    here = {u: int(np.searchsorted(u.numbers, number)) for u in uses if number in u.numbers}
+    used = {
+        "neurons": sum(own.size for own in neurons.values()),
+        "input_axons": sum(int(u.axons[i]) for u, i in here.items()),
+        "synapse_words": sum(int(u.words[i]) for u, i in here.items()),
+    }
+    return CoreLoad(
+        **{name: getattr(place, name) for name in ("chip", "core", "tile", "x", "y")},
+        neurons=neurons,
+        words={u.projection: int(u.words[i]) for u, i in here.items()},
+        formats={u.projection: u.fmt for u in here},
+        weight_bits={u.projection: u.weight_bits for u in here},
+        stored={u.projection: int(u.stored[i]) for u, i in here.items()},
+        used={name: amount for name, amount in used.items() if name in chip.cores.limits},
+    )
+
+
+def _over(loads: tuple[CoreLoad, ...], chip: Chip) -> list[str]:
+    """Say which limits the given placement passes, by register."""
+    notes = []
+    for name, limit in chip.cores.limits.items():
+        full = [load for load in loads if load.used.get(name, 0) > limit]
+        if full:
+            most = max(full, key=lambda load: load.used[name])
+            notes.append(
+                f"the mapping by hand passes a limit: {most.used[name]:,} {name.replace('_', ' ')} on core {most.core} of "
+                f"chip {most.chip}, where {limit:,} fit (cores over it: {len(full)})"
+            )
+    return notes
