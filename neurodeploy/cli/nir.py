@@ -7,23 +7,60 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, NirFile, app
-from neurodeploy.cli.show import print_json, show, table
+from neurodeploy.cli.app import Force, Json, NirFile, NSamples, app
+from neurodeploy.cli.show import print_json, progress, show, table
 
 
-@app.command(epilog="Example: neurodeploy export runs/digits-mlp")
+@app.command(
+    epilog="Examples: neurodeploy export runs/digits-mlp\n\n"
+    "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir"
+)
 def export(
     source: Annotated[
-        Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a .net file of lava-dl.")
+        Path,
+        typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, a NIR file, or a .net file of lava-dl."),
     ],
     out: Annotated[Path | None, typer.Option(help="File to write, .nir or .net; by default RUN/model.nir.")] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales.")
+    ] = None,
+    samples: NSamples = None,
+    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
+    weight_bits: Annotated[
+        int, typer.Option("--weight-bits", min=2, max=8, help="Bits for weights that have to be rounded.")
+    ] = 8,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network's integers as a NIR file (or lava-dl's .net), read it back and compare."""
+    """Write a network's integers as a NIR file (or lava-dl's .net), read it back and compare.
+
+    A NIR file in floats becomes one in integers. With --data the scale of each layer is chosen on samples, each
+    approximation is measured on them, and the whole network is held against its floats.
+    """
     from neurodeploy import commands
 
-    show(commands.export(source, out=out, force=force), as_json)
+    with progress() as bar:
+        result = commands.export(
+            source,
+            out=out,
+            data=data,
+            n_samples=samples,
+            dt=dt,
+            weight_bits=weight_bits,
+            force=force,
+            progress=lambda n, of: bar("integers beside floats", n, of),
+        )
+    if as_json:
+        print_json(result)
+        return
+    ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
+    show(result, as_json=False)
+    if ledger:
+        table("Where|Approximation|Size", [(e["where"], e["what"], e["size"]) for e in ledger])
+    if beside is not None:
+        differing = beside.pop("differing")
+        show({k: v for k, v in beside.items() if k != "neuron_steps"}, as_json=False)
+        table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
 
 
 @app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")

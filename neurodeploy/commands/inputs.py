@@ -21,15 +21,19 @@ TEST_FILE = "test.npz"
 Progress = Callable[[int, int], None]
 
 
-def load_network(path: Path) -> Network:
-    """Return the network in a NIR file, in the ``model.nir`` of a run's folder, or in a ``.net`` file of lava-dl."""
+def load_network(path: Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8) -> Network:
+    """Return the network in a NIR file, in the ``model.nir`` of a run's folder, or in a ``.net`` file of lava-dl.
+
+    Args:
+        data, dt, weight_bits: for NIR files in floats, as in ``from_nir``.
+    """
     if path.suffix == ".net":
         from neurodeploy.exchange.from_netx import from_netx
 
         return from_netx(path)
     from neurodeploy.exchange.from_nir import from_nir
 
-    return from_nir(path / NETWORK_FILE if path.is_dir() else path)
+    return from_nir(path / NETWORK_FILE if path.is_dir() else path, data=data, dt=dt, weight_bits=weight_bits)
 
 
 def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:

@@ -222,7 +222,10 @@ def find_dt(graph: Graph, discretization: Discretization) -> float:
             found += [(float(1 / n), f"node '{node.name}': 1/r = {1 / n:.6g}") for n in (r.min(), r.max())]
             telling = True
     if not telling:
-        raise NirError(f"nir: {graph.origin} does not tell the length of a step (no gain differs from 1); pass dt=")
+        raise NirError(
+            f"nir: {graph.origin} does not tell the length of a step (no gain differs from 1); pass dt=, or write "
+            "the integers once: neurodeploy export FILE --dt SECONDS --out NEW.nir"
+        )
     low, high = min(found), max(found)
     if high[0] > low[0] * (1 + _SAME_DT):
         raise NirError(f"nir: the length of a step is contradictory: {low[1]} but {high[1]}; pass dt=")

@@ -1,0 +1,94 @@
+"""A network in integers held against the floats that it came from, on data: the whole network, not one layer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity, Samples
+from neurodeploy.exchange.interpreter import Interpretation, interpret
+from neurodeploy.network import Network
+from neurodeploy.simulate import simulate
+from neurodeploy.simulate.decode import decode
+
+_CHUNK = 64
+
+
+def beside_floats(
+    path: Path, network: Network, samples: Samples, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any] | None:
+    """Return how a network does beside the NIR file that it was made from, or None where its names are not the file's.
+
+    Returns:
+        ``samples``; ``same_class``, the share of samples of which both give the same class (None with several outputs);
+        ``accuracy_floats`` and ``accuracy`` where there are labels; ``differing``: by population the share of neuron
+        steps in which the spike differs, with the total number of each.
+    """
+    if samples.inputs.keys() != {i.name for i in network.inputs}:
+        samples = _renamed(samples, network)
+    ours, theirs = [], []
+    differing = dict.fromkeys((p.name for p in network.populations), 0)
+    for first in range(0, samples.n_samples, _CHUNK):
+        part = samples.take(first, min(first + _CHUNK, samples.n_samples))
+        rasters = {name: events.to_dense() for name, events in part.inputs.items()}
+        run = interpret(path, rasters, dt=network.dt)
+        if not differing.keys() <= run.spikes.keys():
+            return None
+        voltages = [(o.population, "v") for o in network.outputs if o.decoding == "last_voltage"]
+        activity = simulate(network, part, engine="event", probe=voltages)
+        for name in differing:
+            differing[name] += _differing(network, activity, run, name)
+        if len(network.outputs) == 1:
+            ours.append(decode(network, activity))
+            theirs.append(_classes(network, run))
+        if progress is not None:
+            progress(first + part.n_samples, samples.n_samples)
+    return _facts(network, samples, differing, ours, theirs)
+
+
+def _renamed(samples: Samples, network: Network) -> Samples:
+    """A single input takes samples of any name, as in ``from_nir``."""
+    (events,), (given,) = samples.inputs.values(), network.inputs
+    return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name)
+
+
+def _differing(network: Network, activity: Activity, run: Interpretation, name: str) -> int:
+    """Return the neuron steps in which the spike differs, on the clock of the floats, which layers do not delay."""
+    theirs = run.spikes[name].reshape(*run.spikes[name].shape[:2], -1)
+    first = network.population(name).first_step
+    ours = activity.spikes[name].to_dense()[:, first : first + theirs.shape[1]]
+    return int(np.count_nonzero((ours != 0) != theirs[:, : ours.shape[1]]))
+
+
+def _classes(network: Network, run: Interpretation) -> NDArray[np.int64]:
+    (output,) = network.outputs
+    if output.decoding == "last_voltage":
+        values = run.voltages[output.population][:, -1]
+    else:
+        values = run.spikes[output.population].sum(axis=1)
+    best: NDArray[np.int64] = np.argmax(values.reshape(len(values), -1), axis=1)
+    return best
+
+
+def _facts(
+    network: Network,
+    samples: Samples,
+    differing: dict[str, int],
+    ours: list[NDArray[np.int64]],
+    theirs: list[NDArray[np.int64]],
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {"samples": samples.n_samples, "same_class": None}
+    if ours:
+        integers, floats = np.concatenate(ours), np.concatenate(theirs)
+        facts["same_class"] = float(np.mean(integers == floats))
+        if samples.labels is not None:
+            facts["accuracy_floats"] = float(np.mean(floats == samples.labels))
+            facts["accuracy"] = float(np.mean(integers == samples.labels))
+    steps = samples.n_samples * samples.n_steps
+    facts["differing"] = {name: n / (steps * network.sizes[name]) for name, n in differing.items()}
+    facts["neuron_steps"] = {name: steps * network.sizes[name] for name in differing}
+    return facts
