@@ -37,6 +37,7 @@ def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
     """
     found: list[Repair] = []
     steps: tuple[Callable[[Graph, list[Repair]], Graph], ...] = (
+        _named,
         _flattened,
         _resolved_edges,
         _single_edges,
@@ -60,6 +61,26 @@ def node_shape(node: Node) -> Shape:
     if sizes.astype(np.float64).prod() > 2**31:
         raise NirError(f"{where}, over 2**31 elements")
     return tuple(int(n) for n in sizes)
+
+
+def _named(graph: Graph, found: list[Repair]) -> Graph:
+    """Point edges with a name that is no node to the only node without an edge, where one name begins with the other.
+
+    The nested graphs of the NIR paper's repository name their neuron so: the node is ``lif1``, its edges say ``lif``.
+    """
+    inner = {n.name: _named(n.graph, found) for n in graph.nodes.values() if n.graph is not None}
+    nodes = {n.name: replace(n, graph=inner[n.name]) if n.name in inner else n for n in graph.nodes.values()}
+    graph = replace(graph, nodes=nodes)
+    ends = {_resolved(graph, end) for edge in graph.edges for end in edge}
+    unknown, alone = sorted(ends - nodes.keys()), sorted(nodes.keys() - ends)
+    if len(unknown) != 1 or len(alone) != 1:
+        return graph
+    (wrong,), (right,) = unknown, alone
+    if not wrong or not (right.startswith(wrong) or wrong.startswith(right)):
+        return graph
+    found.append(Repair(node=right, what=f"edges that name '{wrong}', which is no node, read as '{right}'"))
+    edges = (tuple(right if end == wrong else end for end in edge) for edge in graph.edges)
+    return replace(graph, edges=tuple((a, b) for a, b in edges))
 
 
 def _flattened(graph: Graph, found: list[Repair]) -> Graph:

@@ -70,6 +70,25 @@ class TestRepairs:
         assert len(from_nir(given).projections) == 1
         assert "edge w -> lif.input read as w -> lif" in repairs(given)
 
+    def test_edges_that_misspell_the_only_node_without_edges_are_read_as_that_node(self):
+        """So the nested Braille graphs of the NIR paper's repository: the node is ``lif1``, the edges say ``lif``."""
+        inner = graph(2, ("lif1", lif(2)), ("lin", linear(2, 2)), out=2)
+        inner.edges[:] = [("input", "lif"), ("lif", "lin"), ("lin", "lif"), ("lif", "output")]
+        given = graph(3, ("w", linear(2, 3)), ("lif1", inner), out=2)
+        network = from_nir(given)
+        assert {(p.source, p.target) for p in network.projections} == {("input", "lif1.lif1"), ("lif1.lif1",) * 2}
+        assert "lif1: edges that name 'lif', which is no node, read as 'lif1'" in repairs(given)
+
+    @pytest.mark.parametrize("extra", ["lif2", "other"])
+    def test_edge_that_could_mean_two_nodes_or_none_is_refused(self, extra):
+        given = graph(3, ("w", linear(2, 3)), ("lif1", lif(2)), out=2)
+        given.edges[:] = [("input", "w"), ("w", "lif"), ("lif", "output")]
+        given.nodes[extra] = given.nodes["lif1"]
+        if extra == "other":
+            del given.nodes["lif1"]
+        with pytest.raises(NirError, match="names 'lif', which is no node"):
+            from_nir(given)
+
     def test_edge_that_stands_twice_counts_once(self):
         given = graph(3, ("w", linear(2, 3)), ("lif", lif(2)), out=2)
         given.edges.append(("w", "lif"))
