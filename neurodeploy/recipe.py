@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from neurodeploy.errors import RecipeError
+from neurodeploy.errors import RecipeError, UsageError
 from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
+from neurodeploy.network import DECAY_ONE
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 
@@ -68,6 +70,13 @@ class DataRecipe(Record):
         return self
 
 
+_REPLACED = {
+    "layers": [{"neurons": 1}],
+    "neuron": {"threshold": 64, "current_decay": DECAY_ONE, "voltage_decay": DECAY_ONE, "tau_grad": 0.01},
+}
+"""Stands where a recipe leaves out what its ``start`` file says."""
+
+
 class NetworkRecipe(Record):
     """Layers from first hidden to output (``layers.py``); ``dt`` is the length of a step in seconds.
 
@@ -79,10 +88,24 @@ class NetworkRecipe(Record):
     neuron: NeuronRecipe
 
 
+class StartRecipe(Record):
+    """A network to go on from: any feed-forward chain of CUBA neurons in a NIR file.
+
+    Its layers, decays, thresholds, biases, weights and connections take the place of those in ``[network]``, of which
+    only ``tau_grad`` and ``scale_grad`` count then. ``dt`` is the length of a step in seconds, for files that do not tell;
+    ``weight_bits`` are those that weights have from the first step on (8: the chip's grid for mixed signs).
+    """
+
+    file: Annotated[str, Field(min_length=1)]
+    dt: Annotated[float, Field(gt=0)] | None = None
+    weight_bits: Annotated[int, Field(ge=3, le=8)] = 8
+
+
 class SparseRecipe(Record):
     """Rewiring: the method, how many connections there are, how often and by what rule they move (``sparse.methods``).
 
-    ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. ``end_fraction`` is the part of
+    ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. A run that starts from a network
+    keeps its largest weights up to that density, or without one all its connections. ``end_fraction`` is the part of
     training in which connections move. Every other key belongs to some methods only (``sparse/options.py``).
     """
 
@@ -113,12 +136,8 @@ class SparseRecipe(Record):
             raise ValueError(
                 f"'{foreign[0]}' is no setting of method '{self.method}', which has: {', '.join(sorted(known))}"
             )
-        if (self.density is None) != (self.method in WITHOUT_DENSITY):
-            raise ValueError(
-                f"method '{self.method}' starts with every connection; leave 'density' out"
-                if self.density is not None
-                else f"method '{self.method}' needs a 'density'"
-            )
+        if self.density is not None and self.method in WITHOUT_DENSITY:
+            raise ValueError(f"method '{self.method}' starts with every connection; leave 'density' out")
         return self
 
 
@@ -166,8 +185,10 @@ class TrainingRecipe(Record):
     """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
 
     ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
-    towards ``tet_target`` besides. ``operations_penalty`` is the price of one synaptic operation a connection and sample.
-    ``restarts`` is the number of cosines that the learning rate goes through.
+    towards ``tet_target`` besides. ``operations_penalty`` is the price of one synaptic operation a connection and sample,
+    ``spikes_penalty`` that of one spike a hidden neuron and sample. ``restarts`` is the number of cosines that the learning
+    rate goes through. A batch is computed in ``parts``, whose gradients are added: less memory, and the very weights that as
+    many processes get under ``torchrun``.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -181,12 +202,14 @@ class TrainingRecipe(Record):
     tet_weight: Annotated[float, Field(ge=0, lt=1)] = 0.0
     tet_target: float = 1.0
     operations_penalty: Annotated[float, Field(ge=0)] = 0.0
+    spikes_penalty: Annotated[float, Field(ge=0)] = 0.0
     restarts: Annotated[int, Field(ge=1)] = 1
+    parts: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 
 
 class Recipe(Record):
-    """One training run: data, network, rewiring, optimiser, seed."""
+    """One training run: data, network (or one to start from), rewiring, optimiser, seed."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: int = 0
@@ -196,6 +219,25 @@ class Recipe(Record):
     training: TrainingRecipe
     distillation: DistillationRecipe | None = None
     budget: BudgetRecipe | None = None
+    start: StartRecipe | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _network_may_come_from_a_file(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not values.get("start"):
+            return values
+        if values.get("budget"):
+            raise ValueError("a [budget] is for networks that begin sparse, not for one to start from")
+        if values.get("distillation") and "neuron" not in values.get("network", {}):
+            raise ValueError("a teacher needs 'network.neuron' besides the file in 'start'")
+        return {**values, "network": {**_REPLACED, **values.get("network", {})}}
+
+    @model_validator(mode="after")
+    def _has_a_density(self) -> Recipe:
+        method = self.sparse.method
+        if self.sparse.density is None and self.start is None and method not in WITHOUT_DENSITY:
+            raise ValueError(f"sparse: method '{method}' needs a 'density'")
+        return self
 
     @model_validator(mode="after")
     def _spines_follow_a_chain(self) -> Recipe:
@@ -263,14 +305,42 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
         raise RecipeError(f"recipe: {path} cannot be read: {error}") from error
 
 
+def starting_from(
+    text: str, file: Path | None, *, weight_bits: int | None = None, dt: float | None = None, where: str
+) -> str:
+    """Return a recipe's text with a ``start`` table for ``file`` in its first line; without one, the text itself.
+
+    Raises:
+        UsageError: where only ``weight_bits`` or ``dt`` is given.
+        RecipeError: where the recipe has such a table already, or is no TOML.
+    """
+    if file is None:
+        if weight_bits is not None or dt is not None:
+            raise UsageError("train: --weight-bits and --dt say how the network of --from is read; name that, too")
+        return text
+    if "start" in _toml(text, where):
+        raise RecipeError(
+            f"recipe: {where} names a network to start from itself; leave --from out, or take out 'start'"
+        )
+    table = {"file": str(file), "weight_bits": weight_bits, "dt": dt}
+    # a JSON string or number is one of TOML as well
+    line = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)
+    return f"start = {{ {line} }}\n{text}"
+
+
 def parse_recipe(text: str, where: str) -> Recipe:
     """Return the recipe in ``text`` (TOML); ``where`` names its origin in errors."""
     try:
-        return Recipe.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error
+        return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
         raise RecipeError(f"recipe: {where}: {_explain(error)}") from error
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error
 
 
 def _explain(error: ValidationError) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,32 +12,71 @@ import typer
 
 from neurodeploy.cli.app import Force, Json, app, bench_app
 from neurodeploy.cli.show import progress, say, show, show_rows
+from neurodeploy.errors import NeurodeployError
 
 
-@app.command(epilog="Example: neurodeploy train digits-mlp --out runs/digits-mlp")
+@app.command(
+    epilog="Examples: neurodeploy train digits-mlp --out runs/digits-mlp\n\n"
+    "neurodeploy train digits-mlp --from trained-elsewhere.nir\n\n"
+    "torchrun --nproc_per_node 2 -m neurodeploy train mnist-mlp"
+)
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe file, or the name of a shipped recipe.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default runs/NAME.")] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="FILE.nir", help="Go on from this network: its layers, weights and connections."
+        ),
+    ] = None,
+    weight_bits: Annotated[
+        int | None, typer.Option("--weight-bits", min=3, max=8, help="Bits that its weights have from now on.")
+    ] = None,
+    dt: Annotated[float | None, typer.Option("--dt", help="Its step in seconds, where the file does not tell.")] = None,
     force: Force = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard as well.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network that is sparse from the first step, and keep its best checkpoint."""
-    from neurodeploy import commands
-    from neurodeploy.recipe import load_recipe
+    """Train a network that is sparse from the first step, and keep its best checkpoint.
 
-    epochs = load_recipe(recipe).training.epochs
-    with progress() as bar:
+    With --from a network that was trained anywhere goes on from its own integers, pruned to the recipe's density first
+    where that is lower. Under torchrun the processes share each batch.
+    """
+    from neurodeploy import commands
+    from neurodeploy.commands.training import training_recipe
+
+    with _leader_speaks(), progress() as bar:
+        epochs = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)[1].training.epochs
         result = commands.train(
             recipe,
+            start=start,
+            weight_bits=weight_bits,
+            dt=dt,
             out=out,
             force=force,
             resume=resume,
             tensorboard=tensorboard,
             on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs),
         )
-    show(result, as_json)
+    if _leads():
+        show(result, as_json)
+
+
+def _leads() -> bool:
+    """Whether this process is the only one, or the first of those that torchrun started."""
+    return int(os.environ.get("RANK", 0)) == 0
+
+
+@contextmanager
+def _leader_speaks() -> Iterator[None]:
+    """Let one process print an error that all of them meet; the others end with its code in silence."""
+    try:
+        yield
+    except NeurodeployError as error:
+        if _leads():
+            raise
+        raise typer.Exit(error.exit_code) from error
 
 
 @bench_app.command("methods", epilog="Example: neurodeploy bench methods --method esl-random --method static --json")

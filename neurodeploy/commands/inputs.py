@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.activity import Samples, load_samples
-from neurodeploy.errors import DataError
+from neurodeploy.errors import DataError, NirError
 from neurodeploy.network import Network
-from neurodeploy.recipe import Recipe, load_recipe, parse_recipe
+from neurodeploy.recipe import Recipe, StartRecipe, load_recipe, parse_recipe
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 NETWORK_FILE = "model.nir"
@@ -34,6 +34,20 @@ def load_network(path: Path, *, data: Samples | None = None, dt: float | None = 
     from neurodeploy.exchange.from_nir import from_nir
 
     return from_nir(path / NETWORK_FILE if path.is_dir() else path, data=data, dt=dt, weight_bits=weight_bits)
+
+
+def load_start(start: StartRecipe) -> Network:
+    """Return the network that a training goes on from; weights of a NIR file in floats are rounded to ``weight_bits``.
+
+    Raises:
+        NirError: as ``from_nir``; where the file does not tell the length of a step, the message says how to give it.
+    """
+    try:
+        return load_network(Path(start.file), dt=start.dt, weight_bits=start.weight_bits)
+    except NirError as error:
+        if start.dt is None and "pass dt=" in str(error):
+            raise NirError(f"{error}; here: --dt SECONDS, or start.dt in the recipe") from error
+        raise
 
 
 def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:

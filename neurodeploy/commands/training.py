@@ -8,12 +8,30 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.commands.inputs import load_start
+from neurodeploy.recipe import Recipe, find_recipe, parse_recipe, starting_from
+
+
+def training_recipe(
+    recipe: str | Path, *, start: Path | None = None, weight_bits: int | None = None, dt: float | None = None
+) -> tuple[str, Recipe]:
+    """Return the text and the records of a recipe, with a network to start from put in where one is given.
+
+    Raises:
+        RecipeError: for a bad recipe, or one that names a network to start from itself.
+        UsageError: for ``weight_bits`` or ``dt`` without ``start``.
+    """
+    text = find_recipe(recipe).read_text(encoding="utf-8")
+    text = starting_from(text, start, weight_bits=weight_bits, dt=dt, where=str(recipe))
+    return text, parse_recipe(text, where=str(recipe))
 
 
 def train(
     recipe: str | Path,
     *,
+    start: Path | None = None,
+    weight_bits: int | None = None,
+    dt: float | None = None,
     out: Path | None = None,
     force: bool = False,
     resume: bool = False,
@@ -23,6 +41,9 @@ def train(
     """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
 
     Args:
+        start: a network to go on from: a NIR file or a run's folder; as the recipe's ``[start]`` table.
+        weight_bits: bits of its weights from the first step on, 3 to 8.
+        dt: length of a step in seconds, for files that do not tell.
         force: replace the results of an earlier run there.
         resume: go on with the run there; it ends with the same weights as an unbroken one.
         tensorboard: write curves for TensorBoard as well.
@@ -31,13 +52,14 @@ def train(
     Returns:
         What ``neurodeploy.train.loop.TrainingResult`` holds, as plain values.
     """
-    text = find_recipe(recipe).read_text(encoding="utf-8")
-    checked = parse_recipe(text, where=str(recipe))
+    text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
+    network = load_start(checked.start) if checked.start else None
     loop = import_module("neurodeploy.train.loop")
     result = loop.train(
         checked,
         out or Path("runs") / checked.name,
         recipe_text=text,
+        start=network,
         force=force,
         resume=resume,
         tensorboard=tensorboard,

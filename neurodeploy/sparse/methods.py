@@ -12,7 +12,7 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.ablation import Ablation
 from neurodeploy.sparse.fitted import fitted
 from neurodeploy.sparse.layers import Masks, Weights
-from neurodeploy.sparse.masks import Scope, initial_masks, scale_sparse_init
+from neurodeploy.sparse.masks import Scope, initial_masks, kept_masks, scale_sparse_init
 from neurodeploy.sparse.pq import PqSettings
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
@@ -48,6 +48,8 @@ class Settings:
         spine_constant, spine_rate: see ``SpineSettings``.
         budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
         preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
+        start: connections of a trained network to go on from, whose weights are then kept as they are (``kept_masks``);
+            with ``distribution="start"`` each layer keeps their number.
         seed: of positions, random growth and ties.
     """
 
@@ -71,6 +73,7 @@ class Settings:
     spine_rate: float = 1.0
     budget: Callable[[Masks], Budget] | None = None
     preference: float = 0.0
+    start: Masks | None = None
     seed: int = 0
 
 
@@ -254,14 +257,13 @@ def _rewirer(
     scope: Scope = "layer",
     **slots: Any,
 ) -> Rewirer:
-    masks = initial_masks(
-        weights, density=settings.density, distribution=settings.distribution, scope=scope, seed=settings.seed
-    )
+    masks = _first_masks(weights, settings, scope)
     if settings.budget is not None:
         slots["caps"] = budget = settings.budget(masks)
         masks = fitted(masks, budget, scope=scope, seed=settings.seed)
         slots["growth"] = preferring(slots.get("growth", "random"), budget.reach, settings.preference)
-    scale_sparse_init(weights, masks)
+    if settings.start is None:
+        scale_sparse_init(weights, masks)
     if ratio is None:
         ratio = default_ratio if settings.ratio is None else settings.ratio
     return Rewirer(
@@ -275,3 +277,11 @@ def _rewirer(
         seed=settings.seed,
         **slots,
     )
+
+
+def _first_masks(weights: Weights, settings: Settings, scope: Scope) -> Masks:
+    how: dict[str, Any] = {"distribution": settings.distribution, "scope": scope, "seed": settings.seed}
+    if settings.start is None:
+        return initial_masks(weights, density=settings.density, **how)
+    density = None if settings.distribution == "start" else settings.density
+    return kept_masks(weights, settings.start, density=density, **how)

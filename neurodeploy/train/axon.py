@@ -59,23 +59,23 @@ def _shifted(spikes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
 
 
 class NeuronDropout(torch.nn.Module):
-    """Silences neurons for whole samples in training, with a random state of its own that is saved with the model.
+    """Silences neurons for whole samples in training. Which ones follows from its own ``seed`` and ``turn`` alone.
 
     As slayer's ``neuron.Dropout``: all steps of a neuron are dropped together, what stays is divided by ``1 - chance``.
+    ``turn`` is to be set to another whole number for every pass (``SlayerNetwork.set_turn``), so that nothing but the number
+    of steps done decides the draws, in whichever process they are made.
     """
 
     def __init__(self, chance: float) -> None:
         super().__init__()
         self.chance = chance
-        seed = int(torch.randint(2**31, ()))
-        self.register_buffer("random_state", torch.Generator().manual_seed(seed).get_state())
+        self.turn = 0
+        self.register_buffer("seed", torch.randint(2**31, ()))
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the spikes of the neurons that stay, ``(batch, ..., steps)``; in evaluation, all unchanged."""
         if not self.training:
             return spikes
-        random = torch.Generator()
-        random.set_state(self.random_state.cpu())
+        random = torch.Generator().manual_seed((int(self.seed) << 31) + self.turn)
         stays = torch.rand(spikes.shape[:-1], generator=random) >= self.chance
-        self.random_state.copy_(random.get_state())
         return spikes * (stays / (1 - self.chance)).to(spikes)[..., None]

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from neurodeploy.errors import FileError
 from neurodeploy.files import replacing
-from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.network import Cuba
+from neurodeploy.recipe import NetworkRecipe, Recipe, parse_recipe
 from neurodeploy.train.slayer import SlayerNetwork, build
 
 _FORMAT = "neurodeploy-checkpoint/1"
+_PARAMETERS = ("current_decay", "voltage_decay", "threshold", "bias")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,8 +41,12 @@ def save_checkpoint(
     recipe_text: str,
     epoch: int,
     validation_accuracy: float,
+    network: NetworkRecipe | None = None,
 ) -> None:
-    """Write the weights inside their masks, and the masks; the file is complete or not there."""
+    """Write the weights inside their masks, and the masks; the file is complete or not there.
+
+    ``network``: the layers, where they came from a file that the recipe names; the neurons' integers are written then, too.
+    """
     weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
     tensors = {f"weight/{name}": weight for name, weight in weights.items()}
     tensors.update({f"mask/{name}": mask.to(torch.uint8) for name, mask in masks.items()})
@@ -49,17 +57,29 @@ def save_checkpoint(
         "epoch": str(epoch),
         "validation_accuracy": repr(validation_accuracy),
     }
+    if network is not None:
+        header["network"] = network.model_dump_json()
+        tensors.update(_neuron_tensors(model))
     write_tensors(path, _FORMAT, tensors, header)
 
 
 def write_tensors(path: Path, kind: str, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str]) -> None:
-    """Write a safetensors file of this kind under another name, then rename it."""
+    """Write a safetensors file of this kind, complete or not at all; equal contents give equal bytes."""
+    own = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
+    made = _in_order(save(own, metadata={"format": kind, **header}))
     with replacing(path) as partial:
-        save_file(
-            {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()},
-            partial,
-            metadata={"format": kind, **header},
-        )
+        partial.write_bytes(made)
+
+
+def _in_order(made: bytes) -> bytes:
+    """Sort the header of a safetensors file, whose metadata the library writes in an order that changes from run to run.
+
+    The format: length of the header (8 bytes, little-endian), header (JSON, padded with spaces to 8 bytes), tensors.
+    """
+    end = 8 + int.from_bytes(made[:8], "little")
+    header = json.dumps(json.loads(made[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + made[end:]
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
@@ -85,8 +105,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise FileError(f"checkpoint: there is no file {path}; train first: neurodeploy train RECIPE --out FOLDER")
     tensors, header = read_tensors(path, _FORMAT)
     recipe = parse_recipe(header["recipe"], where=f"{path} (its header)")
+    if "network" in header:
+        network = NetworkRecipe.model_validate_json(header["network"])
+        recipe = recipe.model_copy(update={"network": network})
     with torch.random.fork_rng():
         model = build(recipe, tuple(int(size) for size in header["inputs"].split("x")))
+    if "network" in header:
+        for name in model.blocks:
+            model.set_neuron(name, _neuron(tensors, name, path))
     masks = {}
     for name, weight in model.weights().items():
         masks[name] = _tensor(tensors, f"mask/{name}", weight, path).to(torch.bool)
@@ -102,6 +128,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
         epoch=int(header["epoch"]),
         validation_accuracy=float(header["validation_accuracy"]),
     )
+
+
+def _neuron_tensors(model: SlayerNetwork) -> dict[str, torch.Tensor]:
+    return {
+        f"neuron/{name}/{parameter}": torch.from_numpy(np.array(getattr(neuron, parameter), np.int32))
+        for name, neuron in model.neurons.items()
+        for parameter in _PARAMETERS
+    }
+
+
+def _neuron(tensors: Mapping[str, torch.Tensor], name: str, path: Path) -> Cuba:
+    if missing := [p for p in _PARAMETERS if f"neuron/{name}/{p}" not in tensors]:
+        raise FileError(f"checkpoint: {path} lacks 'neuron/{name}/{missing[0]}'; train again")
+    return Cuba(**{p: tensors[f"neuron/{name}/{p}"].numpy() for p in _PARAMETERS})
 
 
 def _tensor(tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, path: Path) -> torch.Tensor:

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from neurodeploy.activity import Samples, save_samples
-from neurodeploy.data import encode, encoded, load_splits
+from neurodeploy.activity import save_samples
+from neurodeploy.data import AnyPart, encode, encoded, load_splits
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
-from neurodeploy.network import STATE_LIMIT
-from neurodeploy.recipe import Recipe
+from neurodeploy.files import write_text
+from neurodeploy.network import STATE_LIMIT, Network
+from neurodeploy.recipe import Recipe, SparseRecipe
 from neurodeploy.train.board import Board
 from neurodeploy.train.checkpoint import save_checkpoint
-from neurodeploy.train.measure import EpochMetrics, measure
+from neurodeploy.train.imported import as_chain, with_layers_of
+from neurodeploy.train.measure import EpochMetrics, evaluate, measure
+from neurodeploy.train.parallel import World, joined
 from neurodeploy.train.run import Run
-from neurodeploy.train.state import Best, load_state, save_state, stop_on_interrupt
+from neurodeploy.train.state import Best, load_state, save_state, shared_best, stop_on_interrupt
 from neurodeploy.train.teacher import train_teacher
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 STATE_FILE = "state.safetensors"
 TEACHER_FILE = "teacher.json"
+START_FILE = "start.json"
 TEST_FILE = "test.npz"
 RECIPE_FILE = "recipe.toml"
 BOARD_FOLDER = "tensorboard"
@@ -34,7 +39,11 @@ BOARD_FOLDER = "tensorboard"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What training left in ``folder``; accuracies are those of the best epoch, chosen on the validation part alone."""
+    """What training left in ``folder``; accuracies are those of the best epoch, chosen on the validation part alone.
+
+    Where training went on from a network, ``imported_accuracy`` is that of its integers on the validation part, and
+    ``start_accuracy`` that of what the recipe's density left of it, before the first step.
+    """
 
     folder: Path
     checkpoint: Path
@@ -43,6 +52,8 @@ class TrainingResult:
     epochs: int
     validation_accuracy: float
     seconds: float
+    imported_accuracy: float | None = None
+    start_accuracy: float | None = None
 
 
 def train(
@@ -50,6 +61,7 @@ def train(
     folder: Path,
     *,
     recipe_text: str,
+    start: Network | None = None,
     force: bool = False,
     resume: bool = False,
     tensorboard: bool = False,
@@ -59,12 +71,14 @@ def train(
 
     An epoch counts once the number of connections is final and while all states fit 24 bits. The whole state is saved
     after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test part of the
-    data is encoded and written for later stages; nothing here looks at it.
+    data is encoded and written for later stages; nothing here looks at it. Under ``torchrun`` every process calls this;
+    one of them writes and calls ``on_epoch``.
 
     Args:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
         folder: where to write; made if absent.
         recipe_text: the recipe's TOML text, kept in the checkpoint.
+        start: the network in the file that ``recipe.start`` names.
         force: replace the results of an earlier run in ``folder``.
         resume: go on with the run in ``folder``.
         tensorboard: write curves below ``folder/tensorboard`` as well.
@@ -72,33 +86,62 @@ def train(
 
     Raises:
         FileError: where ``folder`` already holds a run and neither ``force`` nor ``resume`` is set, or none to resume.
-        TrainingError: where the loss is not finite, the saved state belongs to another recipe, or states left 24 bits.
+        TrainingError: where the loss is not finite, the saved state belongs to another recipe, states left 24 bits, or
+            ``start`` is no chain of layers that can be trained on.
         TrainingInterruptedError: after Ctrl-C, when the state is saved.
     """
-    _refuse_to_replace(folder, force, resume)
+    chain = None
+    if start is not None:
+        chain = as_chain(start, recipe.start.weight_bits if recipe.start else 8)
+        recipe = with_layers_of(recipe, chain)
     torch.set_num_threads(recipe.training.threads)
-    train_part, validation_part, test_part = load_splits(recipe.data)
-    samples, validation = encoded(train_part, recipe.data, "train"), encoded(validation_part, recipe.data, "validation")
-    with stop_on_interrupt() as stop:
-        if resume:
-            training = _resumed(recipe, folder, recipe_text, samples)
-        else:
-            test = encode(test_part, recipe.data, "test")
-            training = _begun(recipe, folder, recipe_text, samples, validation, test, stop)
-        board = Board(folder / BOARD_FOLDER) if tensorboard else None
-        try:
-            training.run_epochs(validation, stop, on_epoch, board)
-        finally:
-            if board:
-                board.close()
-    return training.result()
+    with joined() as world:
+        _refuse_to_replace(folder, force, resume)
+        train_part, validation_part, test_part = load_splits(recipe.data)
+        samples, validation = (
+            encoded(train_part, recipe.data, "train"),
+            encoded(validation_part, recipe.data, "validation"),
+        )
+        world.wait()
+        job = _Job(recipe=recipe, recipe_text=recipe_text, samples=samples, chain=chain, world=world, folder=folder)
+        with stop_on_interrupt(world) as stop:
+            training = _resumed(job) if resume else _begun(job, validation, test_part, stop)
+            with _board(folder, tensorboard and world.leads) as board:
+                training.run_epochs(validation, stop, on_epoch, board)
+        return training.result()
+
+
+@contextmanager
+def _board(folder: Path, wanted: bool) -> Iterator[Board | None]:
+    board = Board(folder / BOARD_FOLDER) if wanted else None
+    try:
+        yield board
+    finally:
+        if board:
+            board.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Job:
+    """What is to be trained, from what, by whom, and where it is written."""
+
+    recipe: Recipe
+    recipe_text: str
+    samples: Encoded
+    chain: Network | None
+    world: World
+    folder: Path
+
+    def run(self, teacher_logits: torch.Tensor | None = None) -> Run:
+        """Return the run at its beginning."""
+        return Run(self.recipe, self.samples, teacher_logits, chain=self.chain, world=self.world)
 
 
 class _Training:
     """A run in its folder: what it has written, its best epoch, the time it took."""
 
-    def __init__(self, run: Run, folder: Path, recipe_text: str, best: Best | None, seconds: float) -> None:
-        self.run, self.folder, self.recipe_text, self.best = run, folder, recipe_text, best
+    def __init__(self, job: _Job, run: Run, best: Best | None, seconds: float) -> None:
+        self.run, self.folder, self.recipe_text, self.best = run, job.folder, job.recipe_text, best
         self._started = time.perf_counter() - seconds
 
     def run_epochs(
@@ -112,17 +155,18 @@ class _Training:
         epochs = self.run.recipe.training.epochs
         while self.run.epochs_done < epochs:
             result = self.run.epoch(stop)
-            if result is not None:
-                metrics = measure(self.run, validation, *result, self.seconds)
-                self._keep(metrics)
-                if board:
-                    board.write(metrics)
-                if on_epoch:
-                    on_epoch(metrics)
-            save_state(
-                self.folder / STATE_FILE, self.run, recipe_text=self.recipe_text, best=self.best, seconds=self.seconds
-            )
-            if stop() and self.run.epochs_done < epochs:
+            if self.run.world.leads:
+                if result is not None:
+                    self._write(measure(self.run, validation, *result, self.seconds), on_epoch, board)
+                save_state(
+                    self.folder / STATE_FILE,
+                    self.run,
+                    recipe_text=self.recipe_text,
+                    best=self.best,
+                    seconds=self.seconds,
+                )
+            self.best = shared_best(self.best, self.run.world)
+            if self.run.world.any(stop)() and self.run.epochs_done < epochs:
                 raise TrainingInterruptedError(
                     f"train: interrupted in epoch {self.run.epochs_done + 1} of {epochs}; the state is saved in "
                     f"{self.folder / STATE_FILE}. To go on: the same command with --resume"
@@ -145,12 +189,22 @@ class _Training:
             epochs=self.run.recipe.training.epochs,
             validation_accuracy=best.validation_accuracy,
             seconds=self.seconds,
+            **_start_facts(self.folder),
         )
 
     @property
     def seconds(self) -> float:
         """Seconds spent, those before a resumption included."""
         return time.perf_counter() - self._started
+
+    def _write(
+        self, metrics: EpochMetrics, on_epoch: Callable[[EpochMetrics], None] | None, board: Board | None
+    ) -> None:
+        self._keep(metrics)
+        if board:
+            board.write(metrics)
+        if on_epoch:
+            on_epoch(metrics)
 
     def _keep(self, metrics: EpochMetrics) -> None:
         with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as log:
@@ -171,6 +225,7 @@ class _Training:
                 recipe_text=self.recipe_text,
                 epoch=metrics.epoch,
                 validation_accuracy=metrics.validation_accuracy,
+                network=self.run.recipe.network if self.run.recipe.start else None,
             )
 
 
@@ -182,35 +237,52 @@ def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:
             )
 
 
-def _begun(
-    recipe: Recipe,
-    folder: Path,
-    recipe_text: str,
-    samples: Encoded,
-    validation: Encoded,
-    test: Samples,
-    stop: Callable[[], bool],
-) -> _Training:
+def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], bool]) -> _Training:
     """Clear the folder of an earlier run and begin a new one, with its teacher if it has one."""
-    teacher = train_teacher(recipe, samples, validation, stop) if recipe.distillation else None
-    run = Run(recipe, samples, teacher[0] if teacher else None)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE):
-        (folder / name).unlink(missing_ok=True)
-    save_samples(test, folder / TEST_FILE)
-    (folder / RECIPE_FILE).write_text(recipe_text, encoding="utf-8")
-    if teacher:
-        (folder / TEACHER_FILE).write_text(json.dumps(asdict(teacher[1])) + "\n", encoding="utf-8")
-    return _Training(run, folder, recipe_text, None, 0.0)
+    taught = train_teacher(job.recipe, job.samples, validation, stop, job.world) if job.recipe.distillation else None
+    run = job.run(taught[0] if taught else None)
+    if job.world.leads:
+        folder = job.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE, START_FILE):
+            (folder / name).unlink(missing_ok=True)
+        save_samples(encode(test, job.recipe.data, "test"), folder / TEST_FILE)
+        write_text(job.recipe_text, folder / RECIPE_FILE)
+        if taught:
+            write_text(json.dumps(asdict(taught[1])) + "\n", folder / TEACHER_FILE)
+        if job.chain is not None:
+            write_text(json.dumps(_start(job, run, validation)) + "\n", folder / START_FILE)
+    return _Training(job, run, None, 0.0)
 
 
-def _resumed(recipe: Recipe, folder: Path, recipe_text: str, samples: Encoded) -> _Training:
+def _start(job: _Job, run: Run, validation: Encoded) -> dict[str, object]:
+    """Return what ``start.json`` holds: the network a run goes on from, and how good it is before the first step."""
+    assert job.recipe.start is not None
+    assert job.chain is not None
+    whole = job.recipe.model_copy(update={"sparse": SparseRecipe(method="dense"), "distillation": None})
+    return {
+        "file": job.recipe.start.file,
+        "fingerprint": job.chain.fingerprint,
+        "imported_accuracy": evaluate(Run(whole, job.samples, chain=job.chain), validation).accuracy,
+        "start_accuracy": evaluate(run, validation).accuracy,
+    }
+
+
+def _resumed(job: _Job) -> _Training:
     """Take up the run in a folder, forgetting metrics of an epoch that the saved state does not know."""
-    run = Run(recipe, samples)
-    best, seconds = load_state(folder / STATE_FILE, run, recipe_text=recipe_text)
-    log = folder / METRICS_FILE
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    partial = log.with_name(log.name + ".part")
-    partial.write_text("".join(line + "\n" for line in lines[: run.epochs_done]), encoding="utf-8")
-    partial.replace(log)
-    return _Training(run, folder, recipe_text, best, seconds)
+    run = job.run()
+    best, seconds = load_state(job.folder / STATE_FILE, run, recipe_text=job.recipe_text)
+    job.world.wait()
+    if job.world.leads:
+        log = job.folder / METRICS_FILE
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        write_text("".join(line + "\n" for line in lines[: run.epochs_done]), log)
+    return _Training(job, run, best, seconds)
+
+
+def _start_facts(folder: Path) -> dict[str, float]:
+    path = folder / START_FILE
+    if not path.exists():
+        return {}
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    return {name: float(facts[name]) for name in ("imported_accuracy", "start_accuracy")}

@@ -98,9 +98,23 @@ def operations_per_connection(layers: Mapping[str, torch.Tensor], masks: Mapping
     return operations / max(connections, 1)
 
 
+def spikes_per_neuron(layers: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Return the mean number of spikes that a hidden neuron sends in a sample; its gradient flows through the spikes.
+
+    Args:
+        layers: spikes of each layer in order, ``(n_samples, n_channels, ..., n_steps)``; the last is the output.
+    """
+    hidden = list(layers.values())[:-1]
+    n_neurons = sum(layer[0, ..., 0].numel() for layer in hidden)
+    total = sum((layer.sum() / len(layer) for layer in hidden), torch.zeros(()))
+    return total / max(n_neurons, 1)
+
+
 def check_labels(labels: torch.Tensor, n_classes: int) -> None:
-    """Refuse labels that the output layer has no neuron for; raises ``TrainingError``."""
-    if len(labels) and (int(labels.min()) < 0 or int(labels.max()) >= n_classes):
+    """Refuse labels that the output layer has no neuron for, and a part without samples; raises ``TrainingError``."""
+    if not len(labels):
+        raise TrainingError("train: there is no sample to train on; is the data folder empty?")
+    if int(labels.min()) < 0 or int(labels.max()) >= n_classes:
         bad = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
         raise TrainingError(
             f"train: label {bad} has no output neuron: the last layer has {n_classes} (labels 0..{n_classes - 1}); "

@@ -11,19 +11,23 @@ import torch
 from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError
+from neurodeploy.network import Network
 from neurodeploy.recipe import Recipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
 from neurodeploy.train.budget import budget_settings
+from neurodeploy.train.imported import check_fits, install
 from neurodeploy.train.inputs import input_shape, to_tensors
 from neurodeploy.train.losses import (
     check_labels,
     distillation_term,
     distillation_weight,
     operations_per_connection,
+    spikes_per_neuron,
     tet_loss,
     weighed,
 )
+from neurodeploy.train.parallel import ALONE, World
 from neurodeploy.train.slayer import build
 
 
@@ -34,26 +38,43 @@ class Run:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
         samples: the training part.
         teacher_logits: a teacher's answers to all of ``samples``, ``(n_samples, n_classes)``, where the recipe distils.
+        chain: the network to go on from (``imported.as_chain``), whose layers ``recipe`` then has.
+        world: the processes that train together; each computes its parts of every batch.
 
     Raises:
-        TrainingError: where a label has no output neuron, or a setting of the method is out of range.
+        TrainingError: where there are no samples, a label has no output neuron, the samples do not fit the chain, or a
+            setting of the method is out of range.
     """
 
-    def __init__(self, recipe: Recipe, samples: Samples | Encoded, teacher_logits: torch.Tensor | None = None) -> None:
-        self.recipe = recipe
+    def __init__(
+        self,
+        recipe: Recipe,
+        samples: Samples | Encoded,
+        teacher_logits: torch.Tensor | None = None,
+        *,
+        chain: Network | None = None,
+        world: World = ALONE,
+    ) -> None:
+        self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
         self.input_shape = input_shape(samples)
         check_labels(self.labels, recipe.network.layers[-1].neurons)
         self.teacher_logits = teacher_logits
+        self.n_parts = n_parts(recipe, world)
+        if chain is not None:
+            check_fits(chain, self.input_shape, recipe.data.name)
+            self.input_shape = chain.inputs[0].shape
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.model = build(recipe, self.input_shape)
+        kept = None if chain is None else install(self.model, chain)
+        self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
-        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
         self.rewirer = start(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
@@ -65,12 +86,13 @@ class Run:
         """Train on every sample once, or on what is left of an epoch that was interrupted.
 
         Args:
-            stop: asked after every batch; True ends the epoch there.
+            stop: asked after every batch; True, in any process, ends the epoch there.
 
         Returns:
             Mean loss and accuracy over the epoch, or None where ``stop`` ended it.
         """
         self.model.train()
+        stop = self.world.any(stop)
         self._order_at_start = self._order.get_state()
         batches = torch.randperm(len(self.spikes), generator=self._order).split(self.recipe.training.batch_size)
         for index in batches[self._position :]:
@@ -173,30 +195,69 @@ class Run:
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
 
     def _step(self, index: torch.Tensor) -> None:
-        layers = self.model.layers(self.spikes[index])
-        output = list(layers.values())[-1]
-        loss = self.loss(output, index)
-        if price := self.recipe.training.operations_penalty:
-            loss = loss + price * operations_per_connection(layers, self.rewirer.masks)
-        if not torch.isfinite(loss):
-            raise TrainingError(f"train: the loss became {loss.item()}; lower training.learning_rate")
+        """Take a step with the gradient of a batch, summed over its parts."""
         self.optimizer.zero_grad()
-        loss.backward()
+        loss_sum, n_right = 0.0, 0
+        for number, part in self.world.own(index.tensor_split(self.n_parts)):
+            self.model.set_turn(self.rewirer.step * self.n_parts + number)
+            loss, right = self._backward(part, len(part) / len(index))
+            loss_sum, n_right = loss_sum + loss, n_right + right
+        self.world.add_gradients(self.model.parameters())
+        loss_sum, n_right = self.world.total(loss_sum, n_right)
+        if not math.isfinite(loss_sum):
+            raise TrainingError(f"train: the loss became {loss_sum}; lower training.learning_rate")
         self.rewirer.before_step()
         self.optimizer.step()
         self.rewirer.after_step()
         self.schedule.step()
-        self._loss_sum += loss.item() * len(index)
-        self._n_right += int((self.logits(output).argmax(1) == self.labels[index]).sum())
+        self._loss_sum += loss_sum
+        self._n_right += int(n_right)
+
+    def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
+        """Add the gradient of ``share`` times the loss; return the sum of the loss over samples, and how many were right."""
+        layers = self.model.layers(self.spikes[index])
+        output = list(layers.values())[-1]
+        loss = self.loss(output, index) + self._penalties(layers)
+        (loss * share).backward()
+        n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
+        return loss.item() * len(index), n_right
+
+    def _penalties(self, layers: Mapping[str, torch.Tensor]) -> torch.Tensor | float:
+        training, total = self.recipe.training, 0.0
+        if price := training.operations_penalty:
+            total = total + price * operations_per_connection(layers, self.rewirer.masks)
+        if price := training.spikes_penalty:
+            total = total + price * spikes_per_neuron(layers)
+        return total
 
 
-def sparse_settings(recipe: Recipe, n_steps: int) -> Settings:
-    """Return the method's settings for a training of ``n_steps`` optimiser steps."""
+def n_parts(recipe: Recipe, world: World) -> int:
+    """Return the number of parts of a batch: ``training.parts``, or one for each process.
+
+    Raises:
+        TrainingError: where the recipe asks for another number than there are processes.
+    """
+    asked = recipe.training.parts
+    if world.size > 1 and asked not in (1, world.size):
+        raise TrainingError(
+            f"train: training.parts is {asked}, but {world.size} processes train; start {asked} processes, or set it to 1"
+        )
+    return max(asked, world.size)
+
+
+def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> Settings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept`` are masks to go on from."""
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
     given |= budget_settings(recipe)
-    return Settings(end_step=end_step, density=sparse.density or 1.0, seed=recipe.seed, **given)
+    density = sparse.density or 1.0
+    if kept is not None:
+        given["start"] = dict(kept)
+        if sparse.density is None and kept:
+            density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
+            given["distribution"] = "start"
+    return Settings(end_step=end_step, density=density, seed=recipe.seed, **given)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:

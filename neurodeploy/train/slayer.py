@@ -146,6 +146,11 @@ class SlayerNetwork(torch.nn.Module):
         """Return the learned axonal delays as fractions of their layers' longest ones, by layer name."""
         return {name: axon.fraction for name, axon in self.delays.items()}
 
+    def set_turn(self, turn: int) -> None:
+        """Let every dropout draw anew in the next pass: a whole number from 0 on, another one for each."""
+        for dropout in self.dropouts.values():
+            dropout.turn = turn
+
     def set_neuron(self, name: str, neuron: Cuba) -> None:
         """Give a layer other neurons; their parameters may differ, in numbers of the layer's shape.
 
@@ -159,7 +164,7 @@ class SlayerNetwork(torch.nn.Module):
         for decay in ("current_decay", "voltage_decay"):
             value = np.asarray(getattr(neuron, decay), np.float32)
             getattr(own, decay).data = torch.from_numpy(value.reshape(value.shape or (1,)))
-        bias = torch.from_numpy(np.asarray(neuron.bias, np.float32) / np.float32(STATE_SCALE))
+        bias = torch.from_numpy(np.asarray(neuron.bias, np.float32)) / STATE_SCALE
         # slayer's place for a constant: between current and voltage
         own.norm = _Constant(bias[..., None] if bias.ndim else bias) if np.any(neuron.bias) else None
 
@@ -200,7 +205,7 @@ class SlayerNetwork(torch.nn.Module):
         block = self.blocks[name]
         if np.ptp(self.neurons[name].threshold):
             raise TrainingError(
-                f"train: the neurons of layer '{name}' have different thresholds, which slayer's own neurons cannot; compare "
+                f"train: the neurons of layer '{name}' have different thresholds, which slayer cannot compute; compare "
                 "the other engines: --engines reference,event"
             )
         if self.grids[name].exponent >= 0:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.train.checkpoint import read_tensors, write_tensors
+from neurodeploy.train.parallel import ALONE, World
 from neurodeploy.train.run import Run
 
 _FORMAT = "neurodeploy-training-state/1"
@@ -36,7 +37,8 @@ def save_state(path: Path, run: Run, *, recipe_text: str, best: Best | None, sec
     """Write the whole state of a run; the file is complete or as it was before."""
     tensors, values = run.state_dict()
     values.update({"best": _fields(best), "seconds": seconds})
-    write_tensors(path, _FORMAT, tensors, {"recipe": recipe_text, "values": json.dumps(values)})
+    header = {"recipe": recipe_text, "start": run.start_fingerprint, "values": json.dumps(values)}
+    write_tensors(path, _FORMAT, tensors, header)
 
 
 def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, float]:
@@ -44,7 +46,7 @@ def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, 
 
     Raises:
         FileError: where there is no state, or it is damaged.
-        TrainingError: where it was saved under another recipe.
+        TrainingError: where it was saved under another recipe, or went on from another network.
     """
     if not path.is_file():
         raise FileError(f"train: there is nothing to resume: {path} does not exist; train without --resume")
@@ -53,16 +55,42 @@ def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, 
         raise TrainingError(
             f"train: {path} belongs to another version of the recipe; take that one, or begin anew with --force"
         )
+    if header.get("start", "") != run.start_fingerprint:
+        raise TrainingError(
+            f"train: {path} went on from another network than the file now holds; bring that file back, or begin anew with "
+            "--force"
+        )
     values = json.loads(header["values"])
     run.load_state_dict(tensors, values)
     return Best(**values["best"]) if values["best"] else None, float(values["seconds"])
 
 
+def shared_best(best: Best | None, world: World) -> Best | None:
+    """Return the leading process's best epoch, in every process."""
+    if world.size == 1:
+        return best
+    own = (
+        [float(getattr(best, name)) for name in Best.__slots__] if world.leads and best else [0.0] * len(Best.__slots__)
+    )
+    *values, known = world.total(*own, float(world.leads and best is not None))
+    if not known:
+        return None
+    settled, in_range, accuracy, minus_loss, epoch = values
+    return Best(
+        settled=bool(settled),
+        in_range=bool(in_range),
+        validation_accuracy=accuracy,
+        minus_loss=minus_loss,
+        epoch=int(epoch),
+    )
+
+
 @contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
+def stop_on_interrupt(world: World = ALONE) -> Iterator[Callable[[], bool]]:
     """Give a function that says whether Ctrl-C was pressed (or the process asked to end) inside the block.
 
-    A second Ctrl-C interrupts at once. Outside the main thread, where signals cannot be caught, it is always False.
+    A second Ctrl-C interrupts at once, but not under ``torchrun``, which passes on what the terminal has sent already.
+    Outside the main thread, where signals cannot be caught, it is always False.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -70,7 +98,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         return
 
     def remember(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        if asked.is_set():
+        if asked.is_set() and world.size == 1:
             raise KeyboardInterrupt
         asked.set()
 

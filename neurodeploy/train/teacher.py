@@ -12,6 +12,7 @@ from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.recipe import Recipe, SparseRecipe
 from neurodeploy.train.measure import evaluate
+from neurodeploy.train.parallel import ALONE, World
 from neurodeploy.train.run import Run
 from neurodeploy.train.slayer import build
 
@@ -38,12 +39,17 @@ def teacher_recipe(recipe: Recipe) -> Recipe:
             "training": recipe.training.model_copy(update={"epochs": teacher.epochs, "restarts": 1}),
             "distillation": None,
             "budget": None,
+            "start": None,
         }
     )
 
 
 def train_teacher(
-    recipe: Recipe, samples: Samples | Encoded, validation: Samples | Encoded, stop: Callable[[], bool] = lambda: False
+    recipe: Recipe,
+    samples: Samples | Encoded,
+    validation: Samples | Encoded,
+    stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
 ) -> tuple[torch.Tensor, TeacherFacts]:
     """Return a trained teacher's logits for all training samples, ``(n_samples, n_classes)``, and what it is.
 
@@ -53,13 +59,14 @@ def train_teacher(
         recipe: the student's, with a ``[distillation]`` table.
         samples, validation: the student's data.
         stop: asked after every batch; True gives up.
+        world: the processes that train together.
 
     Raises:
         TrainingInterruptedError: where ``stop`` ended it.
         TrainingError: where the teacher's size contradicts the direction, or it has another number of classes.
     """
     assert recipe.distillation is not None
-    run = Run(teacher_recipe(recipe), samples)
+    run = Run(teacher_recipe(recipe), samples, world=world)
     with torch.random.fork_rng():
         student = _n_weights(build(recipe, run.input_shape))
     teacher, direction = _n_weights(run.model), recipe.distillation.direction

@@ -1,0 +1,85 @@
+"""Data-parallel training under ``torchrun``: every process computes a part of each batch and takes the same step.
+
+``torchrun --nproc_per_node 2 -m neurodeploy train RECIPE`` starts the processes (ranks); they exchange sums over gloo.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes that train one network together: ``size`` of them, this one is number ``rank`` (0 leads)."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes and prints."""
+        return self.rank == 0
+
+    def own(self, parts: Sequence[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Give the parts of a batch that this process computes, with their numbers; empty ones are left out."""
+        for number, part in enumerate(parts):
+            if number % self.size == self.rank and len(part):
+                yield number, part
+
+    def add_gradients(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Replace every gradient by the sum over all processes."""
+        if self.size == 1:
+            return
+        learned = [p for p in parameters if p.requires_grad]
+        for p in learned:
+            if p.grad is None:
+                p.grad = torch.zeros_like(p)
+        line = torch.cat([p.grad.flatten() for p in learned])  # type: ignore[union-attr]
+        dist.all_reduce(line)
+        for p, total in zip(learned, line.split([p.numel() for p in learned])):
+            p.grad.copy_(total.view_as(p))  # type: ignore[union-attr]
+
+    def total(self, *values: float) -> list[float]:
+        """Return the sums over all processes, in float64."""
+        if self.size == 1:
+            return list(values)
+        line = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(line)
+        return list(line.tolist())
+
+    def any(self, ask: Callable[[], bool]) -> Callable[[], bool]:
+        """Return a question that all processes answer alike: whether ``ask`` is true in one of them."""
+        return lambda: bool(self.total(float(ask()))[0])
+
+    def wait(self) -> None:
+        """Go on when all processes have come here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+ALONE = World()
+
+
+def world_size() -> int:
+    """Return the number of processes that ``torchrun`` started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", 1))
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """Join the processes that ``torchrun`` started, and leave them at the end; without it, be alone."""
+    size = world_size()
+    if size == 1:
+        yield ALONE
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield World(dist.get_rank(), size)
+    finally:
+        dist.destroy_process_group()
