@@ -129,6 +129,18 @@ def verify(
 def prove(
     source: Path, data: str | Path | None, engines: Sequence[str], n_samples: int | None, progress: Progress | None
 ) -> dict[str, Any]:
+    check_engines(source, data, engines)
+    network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
+    runs = [run_engine(engine, source, network, samples, progress) for engine in engines]
+    return make_proof(network, samples, runs, compare(runs))
+
+
+def check_engines(source: Path, data: str | Path | None, engines: Sequence[str]) -> None:
+    """Refuse what cannot be compared before anything runs.
+
+    Raises:
+        UsageError: for an unknown engine, ``slayer`` without a run's folder, or a file without data.
+    """
     unknown = [e for e in engines if e != "slayer" and e not in ENGINES]
     if unknown:
         raise UsageError(f"verify: unknown engine '{unknown[0]}'; known: slayer, {', '.join(ENGINES)}")
@@ -139,9 +151,6 @@ def prove(
         )
     if data is None and not source.is_dir():
         raise UsageError(f"verify: {source} is a file; say which samples to run: neurodeploy verify FILE DATA")
-    network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
-    runs = [_run_engine(engine, source, network, samples, progress) for engine in engines]
-    return make_proof(network, samples, runs, compare(runs))
 
 
 def faults(
@@ -189,7 +198,8 @@ def bench_simulate(
     return [dict(row) for row in bench(cases=cases, rounds=rounds, threads=threads, progress=on_row)]
 
 
-def _run_engine(engine: str, run: Path, network: Network, samples: Samples, progress: Progress | None) -> Activity:
+def run_engine(engine: str, run: Path, network: Network, samples: Samples, progress: Progress | None) -> Activity:
+    """Return what one engine does with the samples; ``slayer`` runs the checkpoint of the run's folder."""
     if engine != "slayer":
         return simulate_network(network, samples, engine=engine, progress=progress)
     model, trained = checkpoint_network(run)
