@@ -149,7 +149,8 @@ class BudgetRecipe(Record):
 
     ``cores`` is the number of cores of each layer, the others tighten the chip's own limits: ``synapse_words`` and
     ``input_axons`` of a core, ``destinations``, the cores that one source reaches. Each is one number for all layers, or a
-    table by layer (``hidden1``, ..., ``output``). ``preference`` is that of growth for sources that reach a core already.
+    table by layer (``hidden1``, ..., ``output``). ``preference`` is that of growth for sources that reach a core already;
+    with ``whole_lists`` a rewiring drops all that a source has on a core together, so that another source may reach it.
     """
 
     chip: str
@@ -158,6 +159,7 @@ class BudgetRecipe(Record):
     input_axons: Amounts = None
     destinations: Amounts = None
     preference: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    whole_lists: bool = False
 
 
 class TeacherRecipe(Record):

@@ -92,13 +92,18 @@ class ChipBudget:
                 raise self._excess(meter, amount)
         return BudgetRoom(self, count, words, [meter.limit - amount for meter, amount in zip(self.meters, used)])
 
+    def lists(self, name: str) -> Ints:
+        """Return the list of every position of a layer, numbered from 0, int64 ``(n_positions,)`` in C order."""
+        layer = self._layer(name)
+        own = self.list_of[layer.first_position : layer.first_position + layer.n_positions]
+        return own.astype(np.int64) - layer.first_list
+
     def reach(self, name: str, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return, for every position of a layer, how many connections its source has on its core, by the mean of all.
 
         0 where the source has none there, 1 where it has as many as the mean source; of the mask's shape.
         """
-        layer = self._layer(name)
-        lists = self.list_of[layer.first_position : layer.first_position + layer.n_positions] - layer.first_list
+        layer, lists = self._layer(name), self.lists(name)
         n_lists = layer.cut.n_parts * layer.n_sources
         count = np.bincount(lists[mask.ravel()], minlength=n_lists).reshape(layer.cut.n_parts, -1)
         share = count / np.maximum(count.mean(axis=1, keepdims=True), 1 / layer.n_sources)

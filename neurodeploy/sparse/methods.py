@@ -16,15 +16,16 @@ from neurodeploy.sparse.masks import Scope, initial_masks, kept_masks, scale_spa
 from neurodeploy.sparse.pq import PqSettings
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
-from neurodeploy.sparse.scores import Reach, preferring
+from neurodeploy.sparse.scores import Lists, Reach, by_list, preferring
 from neurodeploy.sparse.selection import Constraint
 from neurodeploy.sparse.spines import SpineRewirer, SpineSettings
 
 
 class Budget(Constraint, Protocol):
-    """A constraint that also says how strongly a position's source already reaches its core."""
+    """A constraint that also says what shares a list, and how strongly a position's source already reaches its core."""
 
     reach: Reach
+    lists: Lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Settings:
         spine_constant, spine_rate: see ``SpineSettings``.
         budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
         preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
+        whole_lists: drop all that a source has on a core of the budget together, by ``taylor`` (``scores.by_list``).
         start: connections of a trained network to go on from, whose weights are then kept as they are (``kept_masks``);
             with ``distribution="start"`` each layer keeps their number.
         seed: of positions, random growth and ties.
@@ -73,6 +75,7 @@ class Settings:
     spine_rate: float = 1.0
     budget: Callable[[Masks], Budget] | None = None
     preference: float = 0.0
+    whole_lists: bool = False
     start: Masks | None = None
     seed: int = 0
 
@@ -262,6 +265,8 @@ def _rewirer(
         slots["caps"] = budget = settings.budget(masks)
         masks = fitted(masks, budget, scope=scope, seed=settings.seed)
         slots["growth"] = preferring(slots.get("growth", "random"), budget.reach, settings.preference)
+        if settings.whole_lists:
+            slots["drop"] = by_list("taylor", budget.lists)
     if settings.start is None:
         scale_sparse_init(weights, masks)
     if ratio is None:

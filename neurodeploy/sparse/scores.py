@@ -108,6 +108,34 @@ def preferring(rule: str | Growth, reach: Reach, strength: float) -> Growth:
     return Growth(score=score, gathers=base.gathers)
 
 
+Lists = Callable[[str], NDArray[np.int64]]
+"""Takes a layer's name; gives the list of every position, numbered from 0, ``(n_positions,)`` in C order."""
+
+
+def by_list(rule: str | Score, lists: Lists) -> Score:
+    """Return a drop score that keeps or drops all connections of a list together: the mean score of those that exist.
+
+    What a source has on a core is one list. Single connections leave it behind, so that the axon stays taken and no other
+    source can reach the core; a whole list gives its axon back.
+
+    Args:
+        rule: a name of ``DROP`` or a score of your own.
+        lists: ``mapping.budget.ChipBudget.lists``, or a function like it.
+    """
+    base = drop_score(rule)
+
+    def score(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
+        plain = base(layer, generator).flatten().double().cpu()
+        list_of, active = torch.from_numpy(lists(layer.name)), layer.mask.flatten().cpu()
+        total = torch.zeros(int(list_of.max()) + 1, dtype=torch.float64)
+        count = torch.bincount(list_of[active], minlength=len(total))
+        total.index_add_(0, list_of[active], plain[active])
+        mean = total / count.clamp(min=1)
+        return mean[list_of].reshape(layer.mask.shape)
+
+    return score
+
+
 DROP: Mapping[str, Score] = {"magnitude": magnitude, "per_sign": per_sign, "taylor": taylor}
 
 GROWTH: Mapping[str, Growth] = {

@@ -35,4 +35,4 @@ def budget_settings(recipe: Recipe) -> dict[str, Any]:
             sources=dict(zip(names[1:], names)),
         )
 
-    return {"budget": budget, "preference": wanted.preference}
+    return {"budget": budget, "preference": wanted.preference, "whole_lists": wanted.whole_lists}
