@@ -70,7 +70,7 @@ def train(
     """Train a recipe and keep the epoch with the best validation accuracy (ties: the lower loss).
 
     An epoch counts once the number of connections is final and while all states fit 24 bits. The whole state is saved
-    after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test part of the
+    at the start, after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test part of the
     data is encoded and written for later stages; nothing here looks at it. Under ``torchrun`` every process calls this;
     one of them writes and calls ``on_epoch``.
 
@@ -158,19 +158,18 @@ class _Training:
             if self.run.world.leads:
                 if result is not None:
                     self._write(measure(self.run, validation, *result, self.seconds), on_epoch, board)
-                save_state(
-                    self.folder / STATE_FILE,
-                    self.run,
-                    recipe_text=self.recipe_text,
-                    best=self.best,
-                    seconds=self.seconds,
-                )
+                self.save()
             self.best = shared_best(self.best, self.run.world)
             if self.run.world.any(stop)() and self.run.epochs_done < epochs:
                 raise TrainingInterruptedError(
                     f"train: interrupted in epoch {self.run.epochs_done + 1} of {epochs}; the state is saved in "
                     f"{self.folder / STATE_FILE}. To go on: the same command with --resume"
                 )
+
+    def save(self) -> None:
+        """Write the whole state, from which a run goes on however it ended."""
+        path = self.folder / STATE_FILE
+        save_state(path, self.run, recipe_text=self.recipe_text, best=self.best, seconds=self.seconds)
 
     def result(self) -> TrainingResult:
         """Return what the run came to; raises ``TrainingError`` where its best epoch left the range of states."""
@@ -241,6 +240,7 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
     """Clear the folder of an earlier run and begin a new one, with its teacher if it has one."""
     taught = train_teacher(job.recipe, job.samples, validation, stop, job.world) if job.recipe.distillation else None
     run = job.run(taught[0] if taught else None)
+    training = _Training(job, run, None, 0.0)
     if job.world.leads:
         folder = job.folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -252,7 +252,8 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
             write_text(json.dumps(asdict(taught[1])) + "\n", folder / TEACHER_FILE)
         if job.chain is not None:
             write_text(json.dumps(_start(job, run, validation)) + "\n", folder / START_FILE)
-    return _Training(job, run, None, 0.0)
+        training.save()
+    return training
 
 
 def _start(job: _Job, run: Run, validation: Encoded) -> dict[str, object]:
