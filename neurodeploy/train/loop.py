@@ -70,9 +70,9 @@ def train(
     """Train a recipe and keep the epoch with the best validation accuracy (ties: the lower loss).
 
     An epoch counts once the number of connections is final and while all states fit 24 bits. The whole state is saved
-    at the start, after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test part of the
-    data is encoded and written for later stages; nothing here looks at it. Under ``torchrun`` every process calls this;
-    one of them writes and calls ``on_epoch``.
+    at the start, after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test
+    part of the data is encoded and written for later stages; nothing here looks at it. Under ``torchrun`` every process
+    calls this; one of them writes and calls ``on_epoch``.
 
     Args:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
