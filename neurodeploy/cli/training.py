@@ -79,18 +79,38 @@ def _leader_speaks() -> Iterator[None]:
         raise typer.Exit(error.exit_code) from error
 
 
-@bench_app.command("methods", epilog="Example: neurodeploy bench methods --method esl-random --method static --json")
+@bench_app.command(
+    "methods",
+    epilog="Example: neurodeploy bench methods --recipe mnist-mlp --data-root data --method dense --method esl-random "
+    "--densities 0.1 --seeds 0,1,2 --jobs 2 --json",
+)
 def bench_methods(
     out: Annotated[Path, typer.Option(help="Folder for rows and runs; finished rows are kept.")] = Path("runs/methods"),
+    recipe: Annotated[
+        str, typer.Option(help="A recipe file, or the name of a shipped recipe: data, network and optimiser.")
+    ] = "digits-bench",
+    data_root: Annotated[Path | None, typer.Option(help="Folder with the data sets.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
     densities: Annotated[str, typer.Option(help="Densities, as in 0.1,0.015.")] = "0.1,0.015",
     seeds: Annotated[str, typer.Option(help="Seeds, as in 0,1,2,3.")] = "0,1,2,3",
+    jobs: Annotated[int, typer.Option(min=1, help="Rows trained at the same time, one process each.")] = 1,
+    table: Annotated[
+        Path | None, typer.Option(help="Train nothing; write all rows in the folder as a page with pictures here.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train every rewiring method on digits: accuracy of the exported integers, densities, seconds."""
+    """Train rewiring methods on one recipe: accuracy of the exported integers, densities, operations, cores, seconds."""
     from neurodeploy import commands
+    from neurodeploy.commands.training import methods_table
     from neurodeploy.errors import UsageError
 
+    if table is not None:
+        written = methods_table(out, table)
+        verdicts = written.pop("verdicts")
+        show({**written, "verdicts": verdicts} if as_json else written, as_json)
+        if not as_json:
+            show_rows(verdicts, as_json)
+        return
     try:
         numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
     except ValueError as error:
@@ -100,9 +120,29 @@ def bench_methods(
         methods=method or (),
         densities=numbers,
         seeds=whole,
-        on_row=lambda r: say(f"{r['method']} {r['density']} seed {r['seed']}: {r['accuracy']:.4f}"),
+        recipe=recipe,
+        data_root=data_root,
+        jobs=jobs,
+        on_row=lambda r: say(f"{r['recipe']} {r['method']} {r['density']} seed {r['seed']}: {r['accuracy']:.4f}"),
     )
-    show_rows(rows, as_json)
+    shown = rows if as_json else [{key: row[key] for key in _SHOWN} for row in rows]
+    show_rows(shown, as_json)
+
+
+_SHOWN = (
+    "data",
+    "method",
+    "density",
+    "seed",
+    "accuracy",
+    "parameter_density",
+    "nonzero_density",
+    "synaptic_operations_per_sample",
+    "cores_loihi2",
+    "kib_loihi2",
+    "seconds",
+)
+"""What of a row the table on a terminal has room for."""
 
 
 def _epoch_line(metrics: Any) -> str:

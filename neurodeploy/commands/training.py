@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.commands.inputs import load_start
+from neurodeploy.errors import FileError
 from neurodeploy.recipe import Recipe, find_recipe, parse_recipe, starting_from
 
 
@@ -74,10 +75,58 @@ def bench_methods(
     methods: Sequence[str] = (),
     densities: Sequence[float] = (0.1, 0.015),
     seeds: Sequence[int] = (0, 1, 2, 3),
+    recipe: str | Path = "digits-bench",
+    data_root: Path | None = None,
+    jobs: int = 1,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train every rewiring method on digits and return one row each; finished rows in ``folder`` are not trained again."""
+    """Train rewiring methods on a recipe and return one row each; finished rows in ``folder`` are not trained again.
+
+    Args:
+        folder: rows and runs are kept here, one folder each (``neurodeploy.train.bench_methods``).
+        methods: names of rows, by default all.
+        densities: of all weights; methods that start dense and lose connections by their own rule have no use for them.
+        seeds: one row each.
+        recipe: a file, or the name of a shipped recipe: the data, the network and the optimiser of all rows.
+        data_root: folder with the data sets.
+        jobs: rows trained at the same time.
+        on_row: called with each row as soon as it is there.
+
+    Returns:
+        The rows, without the answers to single samples (``correct``), which stand in the files.
+    """
     bench = import_module("neurodeploy.train.bench_methods")
     chosen = {"methods": tuple(methods)} if methods else {}
-    rows = bench.bench_methods(folder, densities=densities, seeds=seeds, on_row=on_row, **chosen)
-    return [dict(row) for row in rows]
+    rows = bench.bench_methods(
+        folder,
+        densities=densities,
+        seeds=seeds,
+        recipe=recipe,
+        data_root=data_root,
+        jobs=jobs,
+        on_row=on_row,
+        **chosen,
+    )
+    return [{key: value for key, value in row.items() if key != "correct"} for row in rows]
+
+
+def methods_table(folder: Path, path: Path) -> dict[str, Any]:
+    """Write the page with the results of all rows in ``folder``, of whatever recipes, and its pictures; train nothing.
+
+    Returns:
+        ``page`` and ``rows`` (their number), and ``verdicts``: claim, recipe, what was measured, seeds, and whether each bar
+        is met (None: no rows yet).
+
+    Raises:
+        FileError: where ``folder`` holds no rows, a row is damaged, or the folder of ``path`` does not exist.
+    """
+    collected = import_module("neurodeploy.train.evidence")
+    rows, metrics = collected.collect(folder)
+    if not path.parent.is_dir():
+        raise FileError(f"bench: {path.parent} is no folder; make it, or give --table another place")
+    import_module("neurodeploy.train.evidence_page").write_page(rows, metrics, path)
+    verdicts = [
+        {"claim": v.bar.claim, "recipe": v.bar.recipe, "measured": v.measured, "seeds": v.seeds, "met": v.met}
+        for v in collected.judge(rows)
+    ]
+    return {"page": str(path), "rows": len(rows), "verdicts": verdicts}

@@ -1,8 +1,9 @@
-"""The bench of the methods: rows, their cache, their recipes and their summary."""
+"""The bench of the methods: rows, their cache, their recipes, and running them side by side. Statistics: test_evidence."""
 
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -11,34 +12,58 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe, tomllib  # noqa: E402
-from neurodeploy.train.bench_methods import (  # noqa: E402
-    DIGITS,
-    VARIANTS,
-    bench_methods,
-    summarise,
-    to_toml,
-    variant_recipe,
-)
+from typer.testing import CliRunner  # noqa: E402
 
-BASE = tomllib.loads(find_recipe("digits-mlp").read_text(encoding="utf-8"))
+from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
+from neurodeploy.cli import app  # noqa: E402
+from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
+from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
+from neurodeploy.recipe import find_recipe, parse_recipe, tomllib  # noqa: E402
+from neurodeploy.train import bench_row  # noqa: E402
+from neurodeploy.train.bench_methods import bench_methods  # noqa: E402
+from neurodeploy.train.bench_row import densities, operations  # noqa: E402
+from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
+from neurodeploy.train.evidence import correct_of, summarise  # noqa: E402
+from neurodeploy.train.slayer import to_network  # noqa: E402
+from neurodeploy.train.variants import VARIANTS, to_toml, variant_recipe  # noqa: E402
+
 SMALL = {
     "data": {"n_steps": 4},
     "network": {"layers": [{"neurons": 16}, {"neurons": 10}]},
     "training": {"epochs": 6, "batch_size": 128, "learning_rate": 1e-2},
     "sparse": {"every_steps": 3},
 }
+TINY = {**SMALL, "training": {"epochs": 2, "batch_size": 256, "learning_rate": 1e-2}}
 
 
+@pytest.mark.parametrize("recipe", ["digits-bench", "mnist-mlp", "mnist-conv", "nmnist-conv"])
 @pytest.mark.parametrize("method", VARIANTS)
-def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method):
+def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method, recipe):
+    base = tomllib.loads(find_recipe(recipe).read_text(encoding="utf-8"))
     density = None if VARIANTS[method]["method"] in ("dense", "sdsnn") else 0.05
-    values = variant_recipe(BASE, method, density, 3)
+    values = variant_recipe(base, method, density, 3)
     assert tomllib.loads(to_toml(values)) == values
-    recipe = parse_recipe(to_toml(values), "bench")
-    assert recipe.seed == 3
-    assert (recipe.distillation is not None) == (method in ("rkd", "rkd-normal"))
+    checked = parse_recipe(to_toml(values), "bench")
+    assert checked.seed == 3
+    assert (checked.distillation is not None) == (method in ("rkd", "rkd-normal"))
+
+
+def test_the_weaker_teacher_has_a_quarter_of_neurons_and_channels_the_stronger_twice_as_many():
+    layers = [
+        {"kind": "conv", "channels": 8, "kernel": 3},
+        {"kind": "pool", "kernel": 2},
+        {"neurons": 64},
+        {"neurons": 10},
+    ]
+    base = {"training": {"epochs": 8}, "network": {"layers": layers}, "sparse": {"every_steps": 5}}
+    sizes = {
+        method: [
+            layer.get("channels", layer.get("neurons"))
+            for layer in variant_recipe(base, method, 0.1, 0)["distillation"]["teacher"]["layers"]
+        ]
+        for method in ("rkd", "rkd-normal")
+    }
+    assert sizes == {"rkd": [2, None, 16, 10], "rkd-normal": [16, None, 128, 10]}
 
 
 def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
@@ -53,58 +78,190 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
     assert rows[0]["parameter_density"] == round(0.2 * total) / total
     for row in rows:
         assert row["nonzero_density"] <= row["parameter_density"] == row["connection_density"]
-        assert row["synaptic_operations_per_sample"] > 0
+        assert row["synaptic_operations_per_sample"] > row["spikes_per_sample"] > 0
+        assert row["cores_loihi1"] == row["cores_loihi2"] == 2
+        assert 0 < row["kib_loihi1"] < 128
         assert 0.05 < row["accuracy"] <= 1
+        assert correct_of(row).mean() == row["accuracy"]
+        assert row["n_test"] == 450
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")}
     assert bench_methods(tmp_path, **arguments) == rows
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")} == before
     assert all(json.dumps(row) for row in rows)
 
 
-def test_t52_operations_are_those_of_a_loop_over_all_spikes():
-    from neurodeploy.activity import Activity, Events
-    from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-    from neurodeploy.train.bench_methods import _operations
+def test_all_rows_of_the_first_seed_come_first_and_are_given_by_method(tmp_path):
+    arguments = {"methods": ("static", "dense"), "densities": (0.2,), "seeds": (3, 1), "changes": TINY}
+    order = []
+    rows = bench_methods(tmp_path, **arguments, on_row=lambda row: order.append((row["seed"], row["method"])))
+    assert order == [(3, "static"), (3, "dense"), (1, "static"), (1, "dense")]
+    assert [(row["method"], row["seed"]) for row in rows] == [("static", 3), ("static", 1), ("dense", 3), ("dense", 1)]
 
-    weights = np.array([[2, 0, 4], [0, 0, 6]], np.int16)
+
+def test_two_processes_give_the_rows_of_one(tmp_path):
+    arguments = {"methods": ("static", "dense"), "densities": (0.2,), "seeds": (0,), "changes": TINY}
+    alone, together = bench_methods(tmp_path / "one", **arguments), bench_methods(tmp_path / "two", **arguments, jobs=2)
+    assert [_without_time(row) for row in together] == [_without_time(row) for row in alone]
+
+
+def test_a_row_that_was_interrupted_goes_on_and_ends_as_an_unbroken_one(tmp_path, monkeypatch):
+    arguments = {"methods": ("esl-random",), "densities": (0.2,), "seeds": (0,), "changes": SMALL}
+    trained = bench_row.train
+    with monkeypatch.context() as patch:
+        press = {"on_epoch": lambda metrics: signal.raise_signal(signal.SIGINT) if metrics.epoch == 2 else None}
+        patch.setattr(bench_row, "train", lambda *args, **options: trained(*args, **options, **press))
+        with pytest.raises(TrainingInterruptedError, match="To go on: the same command"):
+            bench_methods(tmp_path / "broken", **arguments)
+    (metrics,) = (tmp_path / "broken").glob("*/metrics.jsonl")
+    assert len(metrics.read_text(encoding="utf-8").splitlines()) == 2
+    assert not list((tmp_path / "broken").glob("*/row.json"))
+    unbroken = bench_methods(tmp_path / "unbroken", **arguments)
+    assert [_without_time(row) for row in bench_methods(tmp_path / "broken", **arguments)] == [
+        _without_time(row) for row in unbroken
+    ]
+
+
+def _without_time(row):
+    return {key: value for key, value in row.items() if key != "seconds"}
+
+
+def test_answers_kept_in_a_row_are_those_of_the_reference_simulator(tmp_path):
+    from neurodeploy.simulate import simulate
+    from neurodeploy.simulate.decode import decode
+
+    (row,) = bench_methods(tmp_path, methods=("dense",), seeds=(0,), changes=TINY)
+    (folder,) = tmp_path.iterdir()
+    kept, samples = load_checkpoint(folder / "checkpoint.safetensors"), load_samples(folder / "test.npz")
+    network = to_network(kept.model, kept.masks, 1e-3)
+    found = decode(network, simulate(network, samples, engine="reference")) == samples.labels
+    assert np.array_equal(correct_of(row), found)
+
+
+def test_the_folder_with_the_data_is_no_part_of_a_row(tmp_path):
+    arguments = {"methods": ("dense",), "seeds": (0,), "changes": TINY}
+    rows = bench_methods(tmp_path / "rows", **arguments)
+    assert bench_methods(tmp_path / "rows", **arguments, data_root=tmp_path / "elsewhere") == rows
+    assert len(list((tmp_path / "rows").iterdir())) == 1
+
+
+def test_t52_operations_are_those_of_a_loop_over_all_spikes():
+    """For a matrix and for kernels laid out over their positions; and densities by the same loop."""
+    rng = np.random.default_rng(0)
+    kernels = rng.integers(-1, 2, (2, 1, 2, 2), dtype=np.int16) * 2
+    conv = Conv(weights=kernels, input_shape=(1, 3, 4), stride=(1, 2), padding=(1, 0))
+    n_hidden = int(np.prod(conv.output_shape))
+    weights = rng.integers(-1, 2, (3, n_hidden), dtype=np.int16) * 2
     neuron = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
     network = Network(
-        inputs=(Input(name="input", shape=(3,)),),
-        populations=(Population(name="output", shape=(2,), model=neuron),),
-        projections=(Projection(name="p", source="input", target="output", synapses=Dense(weights=weights)),),
+        inputs=(Input(name="input", shape=(1, 3, 4)),),
+        populations=(
+            Population(name="hidden", shape=conv.output_shape, model=neuron),
+            Population(name="output", shape=(3,), model=neuron),
+        ),
+        projections=(
+            Projection(name="a", source="input", target="hidden", synapses=conv, mask=kernels != 0),
+            Projection(name="b", source="hidden", target="output", synapses=Dense(weights=weights)),
+        ),
         outputs=(Output(name="class", population="output", decoding="count"),),
         dt=1e-3,
     )
-    raster = np.random.default_rng(0).random((4, 5, 3)) < 0.5
-    spikes = {"input": Events.from_dense(raster), "output": Events.from_dense(np.zeros((4, 5, 2), bool))}
-    activity = Activity(engine="test", network=network.fingerprint, n_steps=5, spikes=spikes)
-    reads = sum(np.count_nonzero(weights[:, j]) for _, _, j in zip(*raster.nonzero()))
-    assert _operations(network, activity) == reads > 0
+    rasters = {
+        name: rng.random((4, 5, size)) < 0.5 for name, size in (("input", 12), ("hidden", n_hidden), ("output", 3))
+    }
+    activity = Activity(
+        engine="test",
+        network=network.fingerprint,
+        n_steps=5,
+        spikes={name: Events.from_dense(raster) for name, raster in rasters.items()},
+    )
+    fan_out, possible = np.zeros(12, int), 0
+    for channel, y, x in np.ndindex(*conv.output_shape):
+        for ky, kx in np.ndindex(2, 2):
+            at_y, at_x = y + ky - 1, 2 * x + kx
+            if 0 <= at_y < 3 and 0 <= at_x < 4:
+                possible += 1
+                fan_out[at_y * 4 + at_x] += kernels[channel, 0, ky, kx] != 0
+    reads = sum(fan_out[i] for _, _, i in zip(*rasters["input"].nonzero()))
+    reads += sum(np.count_nonzero(weights[:, j]) for _, _, j in zip(*rasters["hidden"].nonzero()))
+    assert operations(network, activity) == reads > 0
+    kept = np.count_nonzero(kernels) + np.count_nonzero(weights)
+    found = densities(network)
+    assert found["parameter_density"] == found["nonzero_density"] == kept / (kernels.size + weights.size)
+    assert found["connection_density"] == (fan_out.sum() + np.count_nonzero(weights)) / (possible + weights.size)
 
 
-def test_gains_are_paired_by_seed():
-    rows = [
-        {"method": "static", "density": 0.1, "seed": 0, "accuracy": 0.90},
-        {"method": "static", "density": 0.1, "seed": 1, "accuracy": 0.80},
-        {"method": "esl", "density": 0.1, "seed": 1, "accuracy": 0.85},
-        {"method": "dense", "density": None, "seed": 0, "accuracy": 0.99},
+def test_a_kept_connection_of_weight_zero_counts_as_kept_but_not_as_nonzero():
+    weights = np.array([[2, 0, 0, 4]], np.int16)
+    mask = np.array([[True, True, False, True]])
+    neuron = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
+    network = Network(
+        inputs=(Input(name="input", shape=(4,)),),
+        populations=(Population(name="output", shape=(1,), model=neuron),),
+        projections=(
+            Projection(name="p", source="input", target="output", synapses=Dense(weights=weights), mask=mask),
+        ),
+        outputs=(Output(name="class", population="output", decoding="count"),),
+        dt=1e-3,
+    )
+    assert densities(network) == {"parameter_density": 0.75, "connection_density": 0.75, "nonzero_density": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"methods": ("magic",)}, TrainingError, "bench: unknown method 'magic'; known: dense, static, set"),
+        ({"seeds": ()}, TrainingError, "name at least one method and one seed"),
+        ({"jobs": 0}, TrainingError, "jobs is 0, must be at least 1"),
+        ({"densities": (1.5,)}, RecipeError, "density"),
+        ({"recipe": "nothing"}, RecipeError, "there is no file nothing"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, options, error, message):
+    with pytest.raises(error, match=message):
+        bench_methods(tmp_path / "rows", **{"methods": ("dense", "static"), "seeds": (0,), **options})
+    assert not (tmp_path / "rows").exists()
+
+
+def test_a_damaged_row_is_named_and_not_trained_over(tmp_path):
+    arguments = {"methods": ("dense",), "seeds": (0,), "changes": TINY}
+    bench_methods(tmp_path, **arguments)
+    (kept,) = tmp_path.glob("*/row.json")
+    kept.write_text("{", encoding="utf-8")
+    with pytest.raises(FileError, match=r"row.json holds no row .* remove it, and its row is made again"):
+        bench_methods(tmp_path, **arguments)
+
+
+def test_bench_methods_on_the_command_line_gives_rows_and_then_a_page(tmp_path):
+    recipe = tmp_path / "tiny.toml"
+    values = tomllib.loads(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "tiny"}
+    for table, changed in TINY.items():
+        values[table] = {**values[table], **changed}
+    recipe.write_text(to_toml(values), encoding="utf-8")
+    rows, page = tmp_path / "rows", tmp_path / "page.md"
+    command = ["bench", "methods", "--out", str(rows)]
+    chosen = ["--recipe", str(recipe), "--method", "dense", "--method", "static", "--densities", "0.2", "--seeds", "0"]
+    done = CliRunner().invoke(app, [*command, *chosen, "--json"])
+    assert done.exit_code == 0, done.output
+    made = json.loads(done.stdout[done.stdout.index("[") :])
+    assert [(row["data"], row["recipe"], row["method"], row["seed"]) for row in made] == [
+        ("digits", "tiny", "dense", 0),
+        ("digits", "tiny", "static", 0),
     ]
-    static, esl, dense = summarise(rows)
-    assert static["accuracy_mean"] == pytest.approx(85)
-    assert static["accuracy_sd"] == pytest.approx(7.0710678)
-    assert esl["gain_over_static"] == pytest.approx(5)
-    assert (esl["accuracy_sd"], dense["gain_over_static"]) == (None, None)
-
-
-def test_unknown_method_is_refused(tmp_path):
-    with pytest.raises(TrainingError, match="bench: unknown method 'magic'; known: dense, static, set"):
-        bench_methods(tmp_path, methods=("magic",))
+    assert "correct" not in made[0]
+    written = CliRunner().invoke(app, [*command, "--table", str(page), "--json"])
+    assert written.exit_code == 0, written.output
+    assert json.loads(written.stdout)["rows"] == 2
+    text = page.read_text(encoding="utf-8")
+    assert f"| `static` | 20 % | 1 | {100 * made[1]['accuracy']:.2f} |" in text
+    pictures = {path.name for path in tmp_path.glob("*.svg")}
+    assert pictures == {"tiny-accuracy.svg", "tiny-explored.svg"}
+    assert all(name in text for name in pictures)
 
 
 @pytest.mark.slow
 def test_t14_rewiring_beats_a_static_graph_by_two_points_at_one_and_a_half_percent(tmp_path):
     methods = ("static", "esl-random", "esl-gradient", "set", "rigl", "esl-momentum")
-    rows = bench_methods(tmp_path, methods=methods, densities=(0.015,), seeds=(0, 1, 2, 3), changes=DIGITS)
+    rows = bench_methods(tmp_path, methods=methods, densities=(0.015,), seeds=(0, 1, 2, 3))
     gains = {row["method"]: row["gain_over_static"] for row in summarise(rows)}
     assert min(gains[method] for method in methods[1:]) >= 2.0, gains
 
@@ -116,14 +273,14 @@ def test_t12_rewiring_explores_what_its_growth_rule_promises(tmp_path):
     The notes ask 0.35 of RigL on a network with batch normalisation and SGD; here it was 0.316 (0.320 without sparing the
     newest connections), so the bound is lower.
     """
-    changes = {**DIGITS, "data": {"n_steps": 4}, "training": {**DIGITS["training"], "epochs": 60}}
+    changes = {"data": {"n_steps": 4}, "training": {"epochs": 60}}
     rows = bench_methods(
         tmp_path, methods=("set", "rigl", "esl-momentum"), densities=(0.1,), seeds=(0,), changes=changes
     )
     sizes = {"hidden1": 64 * 256, "hidden2": 256 * 256, "output": 256 * 10}
     explored = {}
     for row in rows:
-        (metrics,) = tmp_path.glob(f"{row['method']}-0.1-0-*/metrics.jsonl")
+        (metrics,) = tmp_path.glob(f"digits-bench-{row['method']}-0.1-0-*/metrics.jsonl")
         last = json.loads(metrics.read_text(encoding="utf-8").splitlines()[-1])["explored"]
         explored[row["method"]] = sum(last[name] * size for name, size in sizes.items()) / sum(sizes.values())
     assert explored["set"] >= 0.5

@@ -1,0 +1,158 @@
+"""One row of the bench: a recipe is trained, exported, simulated and mapped; what came out is kept in its folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurodeploy.activity import Activity, load_samples
+from neurodeploy.chip import load_chip
+from neurodeploy.errors import FitError
+from neurodeploy.files import write_text
+from neurodeploy.mapping import map_network
+from neurodeploy.mapping.synapses import matrix_of
+from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
+from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.simulate import simulate
+from neurodeploy.simulate.decode import decode
+from neurodeploy.train.checkpoint import load_checkpoint
+from neurodeploy.train.evidence import read_row
+from neurodeploy.train.loop import METRICS_FILE, STATE_FILE, TEACHER_FILE, TrainingResult, train
+from neurodeploy.train.slayer import to_network
+
+Row = dict[str, Any]
+
+ROW_FILE = "row.json"
+CHIPS = ("loihi1", "loihi2")
+"""Chips whose cores and memory a row states."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A row to be: its recipe's TOML text, the names it goes by, its folder, and the folder with the data sets."""
+
+    text: str
+    method: str
+    density: float | None
+    seed: int
+    folder: Path
+    data_root: Path | None = None
+
+
+def run_task(task: Task) -> Row:
+    """Return the row of a task: the one kept in its folder, or else train it, going on where an earlier run stopped.
+
+    ``accuracy`` is that of the integer network on the test part, computed by the event engine; the best epoch is chosen on
+    the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class was found:
+    ``numpy.packbits`` of the answers as hexadecimal digits.
+
+    Raises:
+        FileError: for a row file that is no JSON.
+        TrainingError, DataError, TrainingInterruptedError: as ``train``.
+    """
+    kept = task.folder / ROW_FILE
+    if kept.exists():
+        return read_row(kept)
+    recipe = parse_recipe(task.text, where=f"bench {task.method}")
+    if task.data_root is not None:
+        recipe = recipe.model_copy(
+            update={"data": recipe.data.model_copy(update={"root": str(task.data_root)})}
+        )  # not in the text: rows of one recipe are alike wherever the data lie
+    result = train(recipe, task.folder, recipe_text=task.text, resume=(task.folder / STATE_FILE).exists(), force=True)
+    row = _row(task, recipe, result)
+    write_text(json.dumps(row) + "\n", kept)
+    return row
+
+
+def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
+    checkpoint = load_checkpoint(result.checkpoint)
+    network = to_network(checkpoint.model, checkpoint.masks, recipe.network.dt)
+    samples = load_samples(result.test_samples)
+    assert samples.labels is not None, "the test part has labels"
+    activity = simulate(network, samples)
+    correct = decode(network, activity) == samples.labels
+    metrics = [json.loads(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+    best = metrics[result.best_epoch - 1]
+    return {
+        "data": recipe.data.name,
+        "recipe": recipe.name,
+        "method": task.method,
+        "density": task.density,
+        "seed": task.seed,
+        "accuracy": float(np.mean(correct)),
+        "validation_accuracy": result.validation_accuracy,
+        **densities(network),
+        "synaptic_operations_per_sample": operations(network, activity) / samples.n_samples,
+        "spikes_per_sample": sum(len(activity.spikes[p.name]) for p in network.populations) / samples.n_samples,
+        **_chips(network),
+        "explored": best["explored"],
+        "silent": best["silent"],
+        "settings": recipe.sparse.model_dump(exclude_unset=True),
+        "teacher_accuracy": _teacher_accuracy(task.folder / TEACHER_FILE),
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        "n_steps": recipe.data.n_steps,
+        "seconds": result.seconds,
+        "n_test": samples.n_samples,
+        "correct": np.packbits(correct).tobytes().hex(),
+    }
+
+
+def densities(network: Network) -> Row:
+    """Return the three densities, recounted from the network; pools have no weights of their own and are left out.
+
+    ``parameter_density`` is the part of the weights that training keeps, ``nonzero_density`` the part that quantisation
+    leaves, ``connection_density`` the part of the connections with every kernel laid out over all its positions.
+    """
+    weighted = [p for p in network.projections if not isinstance(p.synapses, Pool)]
+    total = sum(n_parameters(p) for p in weighted)
+    return {
+        "parameter_density": sum(n_masked(p) for p in weighted) / total,
+        "connection_density": sum(_connections(p, kept=True) for p in weighted)
+        / sum(_connections(p, kept=False) for p in weighted),
+        "nonzero_density": sum(n_nonzero(p) for p in weighted) / total,
+    }
+
+
+def operations(network: Network, activity: Activity) -> int:
+    """Return the synapses read in all samples together: the non-zero fan-out of every spike, pools included."""
+    total = 0
+    for projection in network.projections:
+        matrix = matrix_of(projection)
+        fan_out = np.bincount(matrix.source, minlength=matrix.n_source)
+        events = activity.spikes[projection.source]
+        total += int(fan_out @ np.bincount(events.neuron, minlength=events.size))
+    return total
+
+
+def _connections(projection: Projection, *, kept: bool) -> int:
+    """Return the number of connections of a layer, every kernel at every position: those kept, or all possible ones."""
+    synapses = projection.synapses
+    assert isinstance(synapses, Dense | Conv), "training makes dense and convolutional layers"
+    mask = synapses.weights != 0 if projection.mask is None else projection.mask
+    chosen = mask if kept else np.ones_like(mask)
+    ones = replace(projection, mask=None, synapses=replace(synapses, weights=chosen.astype(np.int16)))
+    return matrix_of(ones).source.size
+
+
+def _chips(network: Network) -> Row:
+    """Return cores and synaptic KiB by chip; None where the network does not fit."""
+    found: Row = {}
+    for name in CHIPS:
+        try:
+            mapping = map_network(network, load_chip(name))
+        except FitError:
+            found.update({f"cores_{name}": None, f"kib_{name}": None})
+            continue
+        found.update({f"cores_{name}": len(mapping.cores), f"kib_{name}": mapping.synaptic_bytes / 1024})
+    return found
+
+
+def _teacher_accuracy(path: Path) -> float | None:
+    if not path.exists():
+        return None
+    return float(json.loads(path.read_text(encoding="utf-8"))["validation_accuracy"])

@@ -1,0 +1,193 @@
+"""The rows of the bench as one page of Markdown with pictures: ``models/README.md`` is written by this and never by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.files import write_text
+from neurodeploy.train.evidence import Loss, Row, grouped, judge, paired_loss, summarise
+from neurodeploy.train.evidence_plots import plot_accuracy, plot_explored
+
+COMPARISONS: tuple[tuple[str, str, str], ...] = (
+    ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),
+    ("pq", "pq-cosine", "the PQ ratio against a cosine from 0.31 to 0"),
+    ("rkd", "rkd-none", "a weaker teacher against none"),
+    ("rkd", "rkd-smoothing", "a weaker teacher against label smoothing 0.1"),
+    ("rkd", "rkd-normal", "a weaker teacher against a stronger one"),
+    ("esl-random", "static", "rewiring at random against a graph that stays"),
+    ("esl-gradient", "static", "rewiring by gradient against a graph that stays"),
+)
+"""Methods that differ in one mechanism: what is gained by the first over the second, and what that shows."""
+
+PAPERS: tuple[tuple[str, str, str, str], ...] = (
+    ("esl", "DVS-CIFAR10, VGGSNN", "10 % density", "loses 0.28 points to dense (arXiv 2306.03693, abstract)"),
+    ("pq", "DVS-CIFAR10, VGGSNN", "30 % of the weights", "gains 0.08 points on its own baseline (arXiv 2502.13572)"),
+    ("sdsnn", "MNIST", "49.83 % removed", "99.51 %, gains 0.05 points on dense (arXiv 2211.12219, abstract)"),
+    ("rkd", "CIFAR100, DVS-Gesture", "not known", "figures not found (arXiv 2304.09500, abstract only)"),
+)
+"""Method, data, density and result as its authors give them; the networks are larger than ours and the data others."""
+
+_COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("method", lambda g: f"`{g['method']}`"),
+    ("density asked", lambda g: "-" if g["density"] is None else f"{100 * g['density']:g} %"),
+    ("seeds", lambda g: str(g["seeds"])),
+    ("accuracy", lambda g: _spread(g["accuracy_mean"], g["accuracy_sd"])),
+    ("loss to dense [95 %]", lambda g: _loss(g["loss_to_dense"])),
+    ("weights kept", lambda g: _percent(g["parameter_density"])),
+    ("connections kept", lambda g: _percent(g["connection_density"])),
+    ("non-zero weights", lambda g: _percent(g["nonzero_density"])),
+    ("synaptic operations", lambda g: _thousands(g["synaptic_operations_per_sample"])),
+    ("spikes", lambda g: _thousands(g["spikes_per_sample"])),
+    ("cores L1 / L2", lambda g: _pair(g, "cores")),
+    ("KiB L1 / L2", lambda g: _pair(g, "kib")),
+    ("training s", lambda g: f"{g['seconds']:.0f}"),
+)
+
+
+def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
+    """Write the page to ``path`` and its pictures (SVG) beside it.
+
+    Args:
+        rows: of any recipes.
+        metrics: the epochs' metrics of one run by recipe and method, for the picture of the topology.
+        path: of the page; its folder must exist.
+    """
+    pictures = []
+    for recipe in dict.fromkeys(row["recipe"] for row in rows):
+        own = [row for row in rows if row["recipe"] == recipe]
+        accuracy, explored = (path.parent / f"{recipe}-{what}.svg" for what in ("accuracy", "explored"))
+        plot_accuracy(summarise(own), recipe, accuracy)
+        pictures.append(f"![Accuracy over density, {recipe}]({accuracy.name})")
+        runs = {method: epochs for (name, method), epochs in metrics.items() if name == recipe}
+        if plot_explored(runs, recipe, explored):
+            pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
+    write_text(page(rows, pictures), path)
+
+
+def page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
+    """Return the page as Markdown; ``pictures`` are its lines with images."""
+    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
+    parts = [_HEAD, "## What was to be shown\n", _bars(rows)]
+    for recipe in recipes:
+        parts += [f"## {recipe}\n", *_recipe(recipe, [row for row in rows if row["recipe"] == recipe])]
+    parts += ["## What single mechanisms do\n", _comparisons(rows), "## The papers' own figures\n", _papers()]
+    if pictures:
+        parts += ["## Pictures\n", "\n\n".join(pictures) + "\n"]
+    return "\n".join(parts)
+
+
+_HEAD = """# What the recipes reach
+
+Written by `neurodeploy bench methods --table models/README.md` from the rows that `neurodeploy bench methods` trained; not
+edited by hand. Accuracy is that of the exported integers, run by the event engine on the test part of the data; the epoch
+was chosen on the validation part. Spreads are standard deviations over seeds (other weights, masks and order of samples).
+Losses are in points of accuracy, against the dense network of the same seeds; their intervals are 95 % percentile
+bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
+L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory. Training seconds were taken while two rows were trained at once
+on a machine with other work, so they compare nothing.
+"""
+
+
+def _bars(rows: Sequence[Row]) -> str:
+    said = {None: "not measured", True: "met", False: "**missed**"}
+    lines = [
+        (
+            v.bar.claim,
+            f"`{v.bar.recipe}`",
+            v.measured,
+            str(v.seeds),
+            said[v.met] + (", one seed" if v.seeds == 1 else ""),
+        )
+        for v in judge(rows)
+    ]
+    return _table(("claim", "recipe", "measured", "seeds", "verdict"), lines)
+
+
+def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
+    first = rows[0]
+    facts = (
+        f"Data `{first['data']}`, {first['n_test']} test samples, {first['n_steps']} steps, {first['epochs']} epochs."
+        f"{_settings(rows)}\n"
+    )
+    table = _table([name for name, _ in _COLUMNS], [[show(group) for _, show in _COLUMNS] for group in summarise(rows)])
+    return [facts, "```\n" + "\n".join(_commands(recipe, rows)) + "\n```\n", table]
+
+
+def _commands(recipe: str, rows: Sequence[Row]) -> Iterator[str]:
+    """Give the commands that train the rows: methods with the same densities and seeds share one."""
+    asked: dict[str, tuple[set[float], set[int]]] = {}
+    for row in rows:
+        densities, seeds = asked.setdefault(row["method"], (set(), set()))
+        densities.update(() if row["density"] is None else (row["density"],))
+        seeds.add(row["seed"])
+    alike: dict[tuple[str, str], list[str]] = {}
+    for method, (densities, seeds) in asked.items():
+        key = ",".join(f"{d:g}" for d in sorted(densities)), ",".join(str(seed) for seed in sorted(seeds))
+        alike.setdefault(key, []).append(f"--method {method}")
+    for (densities_asked, seeds_asked), methods in alike.items():
+        at = f" --densities {densities_asked}" if densities_asked else ""
+        yield f"neurodeploy bench methods --recipe {recipe} --seeds {seeds_asked}{at} {' '.join(methods)} --jobs 2"
+
+
+def _settings(rows: Sequence[Row]) -> str:
+    """Say what of a method was not its default: the settings that a reader needs to repeat or to judge it."""
+    said = []
+    for method in ("pq", "sdsnn"):
+        found = next((row["settings"] for row in rows if row["method"] == method), None)
+        if found:
+            shown = {key: value for key, value in found.items() if key in _TOLD}
+            said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + ".")
+    return (" " + " ".join(said)) if said else ""
+
+
+_TOLD = ("density", "floor", "gamma", "iterations", "spine_constant", "spine_rate")
+
+
+def _comparisons(rows: Sequence[Row]) -> str:
+    groups = grouped(rows)
+    lines = []
+    for recipe, method, density in groups:
+        for first, second, what in COMPARISONS:
+            other = groups.get((recipe, second, density))
+            if method != first or other is None:
+                continue
+            gain = paired_loss(other, groups[recipe, method, density])
+            if gain:
+                seeds = ", ".join(f"{value:+.2f}" for value in gain.by_seed)
+                at = "-" if density is None else f"{100 * density:g} %"
+                lines.append((f"`{recipe}`", at, f"`{first}` - `{second}`", what, _loss(gain), seeds))
+    if not lines:
+        return "No rows yet.\n"
+    return _table(("recipe", "density", "pair", "what it shows", "gain in points [95 %]", "by seed"), lines)
+
+
+def _papers() -> str:
+    return _table(("method", "data and network", "density", "result"), [(f"`{m}`", *rest) for m, *rest in PAPERS])
+
+
+def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+
+
+def _spread(mean: float, sd: float | None) -> str:
+    return f"{mean:.2f}" if sd is None else f"{mean:.2f} ± {sd:.2f}"
+
+
+def _loss(loss: Loss | None) -> str:
+    return "-" if loss is None else f"{loss.points:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}]"
+
+
+def _percent(part: float | None) -> str:
+    return "-" if part is None else f"{100 * part:.2f} %"
+
+
+def _thousands(count: float) -> str:
+    return f"{count:,.0f}"
+
+
+def _pair(group: Mapping[str, Any], what: str) -> str:
+    shown = (group[f"{what}_loihi1"], group[f"{what}_loihi2"])
+    return " / ".join("does not fit" if value is None else f"{value:.4g}" for value in shown)

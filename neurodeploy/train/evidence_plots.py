@@ -1,0 +1,88 @@
+"""Pictures of the bench: accuracy over density, and how much of the possible topology each method has tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.files import replacing
+
+_STYLE = {"svg.hashsalt": "neurodeploy", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+"""Looks, and names inside the file that stay from one drawing to the next."""
+
+
+def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
+    """Draw mean accuracy over the density that was measured, with the spread over seeds, as SVG."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+        axes = figure.subplots()
+        methods = list(dict.fromkeys(group["method"] for group in summary))
+        for place, method in enumerate(methods):
+            groups = sorted((g for g in summary if g["method"] == method), key=lambda g: g["parameter_density"])
+            axes.errorbar(
+                [100 * g["parameter_density"] for g in groups],
+                [g["accuracy_mean"] for g in groups],
+                yerr=[g["accuracy_sd"] or 0.0 for g in groups],
+                marker=_MARKERS[place % len(_MARKERS)],
+                color=f"C{place % 10}",
+                markersize=5,
+                linewidth=1,
+                capsize=2,
+                label=method,
+            )
+        axes.set(xscale="log", xlabel="weights kept (%)", ylabel="test accuracy (%)", title=title)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.grid(alpha=0.25)
+        figure.legend(loc="outside right upper", frameon=False)
+        _save(figure, path)
+
+
+def plot_explored(runs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, path: Path) -> bool:
+    """Draw, one panel a layer, the part of all possible connections that have existed so far over the epochs, as SVG.
+
+    Args:
+        runs: the lines of ``metrics.jsonl`` by method.
+        title: of the whole picture.
+        path: of the file; nothing is written where no run is given.
+
+    Returns:
+        Whether there was anything to draw.
+    """
+    if not runs:
+        return False
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    layers = list(next(iter(runs.values()))[0]["explored"])
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(max(3.4 * len(layers) + 1.4, 5.5), 3.2), layout="constrained")
+        panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
+        for layer, axes in zip(layers, panels):
+            for place, (method, epochs) in enumerate(runs.items()):
+                axes.plot(
+                    [e["epoch"] for e in epochs],
+                    [100 * e["explored"][layer] for e in epochs],
+                    color=f"C{place % 10}",
+                    linestyle=_LINES[place // 10 % len(_LINES)],
+                    label=method if axes is panels[0] else None,
+                )
+            axes.set(title=layer, xlabel="epoch", ylim=(0, 103))
+            axes.grid(alpha=0.25)
+        panels[0].set_ylabel("connections that have existed (%)")
+        figure.suptitle(title)
+        figure.legend(loc="outside right upper", frameon=False)
+        _save(figure, path)
+    return True
+
+
+_MARKERS = "osD^v<>PX*hpd"
+_LINES = ("-", "--", ":")
+
+
+def _save(figure: Any, path: Path) -> None:
+    with replacing(path) as partial:
+        figure.savefig(partial, format="svg", metadata={"Date": None, "Creator": None})

@@ -1,0 +1,101 @@
+"""The rows of the bench by name: each turns one recipe into another method, the rest staying as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from neurodeploy.sparse.options import METHOD_SETTINGS
+
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "dense": {"method": "dense"},
+    "static": {"method": "static"},
+    "set": {"method": "set"},
+    "rigl": {"method": "rigl"},
+    "granet": {"method": "granet"},
+    "srigl": {"method": "srigl"},
+    "esl-random": {"method": "esl", "growth": "random"},
+    "esl-gradient": {"method": "esl", "growth": "gradient"},
+    "esl-unseen": {"method": "esl", "growth": "unseen"},
+    "esl-momentum": {"method": "esl", "growth": "momentum"},
+    "pq": {"method": "pq", "gamma": 3.0},
+    "pq-neuron": {"method": "pq", "gamma": 3.0, "scope": "neuron"},
+    "pq-fixed": {"method": "pq", "gamma": 3.0, "schedule": "fixed"},
+    "pq-cosine": {"method": "pq", "gamma": 3.0, "schedule": "cosine"},
+    "sdsnn": {"method": "sdsnn", "spine_rate": 1.6},
+    "rkd": {"method": "rkd"},
+    "rkd-none": {"method": "esl", "growth": "gradient"},
+    "rkd-smoothing": {"method": "esl", "growth": "gradient"},
+    "rkd-normal": {"method": "rkd"},
+}
+"""Rows of the table by name; those of ``rkd`` share a loss without label smoothing, except ``rkd-smoothing``."""
+
+START_DENSITY = 0.5
+"""Density at which the methods begin that lose connections (``pq`` and ``granet``)."""
+
+_SPINE_MEMORY = 18 / 600
+"""Part of all epochs that a spine remembers in SD-SNN's released script."""
+
+
+def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, seed: int) -> dict[str, Any]:
+    """Return the recipe of one row as plain values.
+
+    Args:
+        base: the recipe that gives data, network, optimiser, and how often connections move.
+        method: a name of ``VARIANTS``.
+        density: of all weights, above 0, at most 1; where ``pq`` and ``granet`` end. None for methods without one.
+        seed: of weights, masks, rewiring and sample order.
+    """
+    wanted = dict(VARIANTS[method])
+    settings = METHOD_SETTINGS[wanted["method"]]
+    kept = {key: value for key, value in base["sparse"].items() if key in settings - {"growth", "ratio"}}
+    sparse = {**kept, **wanted}
+    if density is not None:
+        falls = wanted["method"] in ("pq", "granet")
+        sparse["density"] = max(START_DENSITY, density) if falls else density
+        sparse.update({"floor": density} if falls else {})
+    recipe = {**base, "seed": seed, "sparse": sparse}
+    if wanted["method"] == "sdsnn":
+        # pruning needs 2 C + 1 epochs before it starts
+        sparse["spine_constant"] = max(round(base["training"]["epochs"] * _SPINE_MEMORY), 1)
+    if method.startswith("rkd"):
+        smoothing = 0.1 if method == "rkd-smoothing" else 0.0
+        recipe["training"] = {**base["training"], "label_smoothing": smoothing}
+    if wanted["method"] == "rkd":
+        recipe["distillation"] = _teacher(base, method)
+    return recipe
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """Return plain values as TOML text, one line a key, tables within a line."""
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def _teacher(base: Mapping[str, Any], method: str) -> dict[str, Any]:
+    """Return a teacher with a quarter of the hidden neurons and half the epochs, or twice and all for ``rkd-normal``."""
+    *hidden, output = base["network"]["layers"]
+    stronger = method == "rkd-normal"
+    epochs = base["training"]["epochs"]
+    return {
+        "direction": "normal" if stronger else "reverse",
+        "warmup_epochs": max(epochs // 8, 1),
+        "teacher": {
+            "layers": [*(_resized(layer, 2 if stronger else 0.25) for layer in hidden), output],
+            "epochs": epochs if stronger else max(epochs // 2, 1),
+        },
+    }
+
+
+def _resized(layer: Mapping[str, Any], factor: float) -> dict[str, Any]:
+    """Return a layer with another number of neurons or channels; pools have none of their own."""
+    sizes = {key: max(int(layer[key] * factor), 1) for key in ("neurons", "channels") if key in layer}
+    return {**layer, **sizes}
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml(part) for part in value) + "]"
+    return json.dumps(value)

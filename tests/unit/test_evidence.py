@@ -1,0 +1,203 @@
+"""What the rows of the bench say together: paired losses, means, bars, and the page. Needs no torch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.train.evidence import Bar, collect, correct_of, judge, paired_loss, summarise
+from neurodeploy.train.evidence_page import page
+
+
+def _row(method, correct, *, seed=0, density=0.1, recipe="r", **more):
+    correct = np.asarray(correct, bool)
+    numbers = {"parameter_density": 0.1, "nonzero_density": 0.08, "connection_density": 0.1}
+    costs = {"synaptic_operations_per_sample": 1234.0, "spikes_per_sample": 56.0, "seconds": 7.0}
+    chips = {"cores_loihi1": 2, "kib_loihi1": 1.5, "cores_loihi2": 2, "kib_loihi2": 1.25}
+    return {
+        "data": "digits",
+        "recipe": recipe,
+        "method": method,
+        "density": density,
+        "seed": seed,
+        "accuracy": float(correct.mean()),
+        **{**numbers, **costs, **chips},
+        "settings": {"method": method},
+        "epochs": 2,
+        "n_steps": 4,
+        "n_test": len(correct),
+        "correct": np.packbits(correct).tobytes().hex(),
+        **more,
+    }
+
+
+def _by_seed(*rows):
+    return {row["seed"]: row for row in rows}
+
+
+def test_answers_survive_their_packing_whatever_their_number():
+    for n in (1, 7, 8, 9, 450):
+        correct = np.random.default_rng(n).random(n) < 0.5
+        assert np.array_equal(correct_of(_row("dense", correct)), correct)
+
+
+def test_loss_is_the_mean_over_the_seeds_that_both_have_in_points():
+    dense = _by_seed(_row("dense", [1, 1, 1, 1]), _row("dense", [1, 1, 1, 0], seed=1), _row("dense", [0] * 4, seed=7))
+    sparse = _by_seed(_row("esl", [1, 1, 1, 0]), _row("esl", [1, 0, 0, 0], seed=1))
+    loss = paired_loss(sparse, dense)
+    assert loss.by_seed == (25.0, 50.0)
+    assert loss.points == pytest.approx(37.5)
+    assert paired_loss({3: _row("esl", [1])}, dense) is None
+
+
+def test_same_answers_lose_nothing_for_certain_and_the_sign_turns_with_the_sides():
+    rng = np.random.default_rng(1)
+    a, b = (_by_seed(_row("x", rng.random(500) < p)) for p in (0.9, 0.7))
+    zero = paired_loss(a, a)
+    assert (zero.points, zero.low, zero.high) == (0.0, 0.0, 0.0)
+    forth, back = paired_loss(b, a), paired_loss(a, b)
+    assert forth.points == -back.points > 0
+    assert forth.low == pytest.approx(-back.high, abs=0.5)
+
+
+def test_interval_is_that_of_scipys_percentile_bootstrap_over_samples():
+    rng = np.random.default_rng(2)
+    dense = _by_seed(*(_row("dense", rng.random(2000) < 0.97, seed=s) for s in range(3)))
+    sparse = _by_seed(*(_row("esl", rng.random(2000) < 0.96, seed=s) for s in range(3)))
+    mean = np.mean([100.0 * correct_of(dense[s]) - 100.0 * correct_of(sparse[s]) for s in range(3)], axis=0)
+    wanted = stats.bootstrap((mean,), np.mean, method="percentile", n_resamples=4000, random_state=0, batch=500)
+    loss = paired_loss(sparse, dense)
+    assert (loss.low, loss.high) == pytest.approx(tuple(wanted.confidence_interval), abs=0.05)
+    assert loss.low < loss.points < loss.high
+    assert paired_loss(sparse, dense) == loss
+
+
+def test_pairing_by_sample_narrows_the_interval():
+    """Two networks that fail on the same samples: their loss is surer than the accuracies alone would tell."""
+    rng = np.random.default_rng(3)
+    hard = rng.random(2000) < 0.9
+    paired = paired_loss(_by_seed(_row("esl", hard & (rng.random(2000) < 0.99))), _by_seed(_row("dense", hard)))
+    alone = paired_loss(_by_seed(_row("esl", rng.permutation(hard))), _by_seed(_row("dense", hard)))
+    assert paired.high - paired.low < (alone.high - alone.low) / 2
+
+
+def test_rows_tested_on_other_samples_are_not_compared():
+    with pytest.raises(TrainingError, match=r"tested on \[3, 4\] samples"):
+        paired_loss(_by_seed(_row("esl", [1, 1, 0])), _by_seed(_row("dense", [1, 1, 0, 1])))
+
+
+def test_gains_are_paired_by_seed():
+    rows = [
+        _row("static", [1] * 9 + [0]),
+        _row("static", [1] * 8 + [0] * 2, seed=1),
+        _row("esl-random", [1] * 9 + [0], seed=1),
+        _row("dense", [1] * 10, density=None),
+    ]
+    static, esl, dense = summarise(rows)
+    assert static["accuracy_mean"] == pytest.approx(85)
+    assert static["accuracy_sd"] == pytest.approx(7.0710678)
+    assert static["loss_to_dense"].by_seed == pytest.approx((10.0,))
+    assert esl["gain_over_static"] == pytest.approx(10)
+    assert (esl["accuracy_sd"], esl["loss_to_dense"], dense["loss_to_dense"]) == (None, None, None)
+
+
+def test_a_network_that_does_not_fit_a_chip_has_no_mean_of_cores():
+    rows = [_row("dense", [1], density=None), _row("dense", [1], density=None, seed=1, cores_loihi1=None)]
+    (dense,) = summarise(rows)
+    assert (dense["cores_loihi1"], dense["cores_loihi2"]) == (None, 2)
+
+
+BARS = (
+    Bar(claim="dense", recipe="r", method="dense", at_least=99.5),
+    Bar(claim="sure", recipe="r", method="esl-random", density=0.1, loss_below=3.5),
+    Bar(claim="mean", recipe="r", method="esl-random", density=0.1, loss_within=1.0, parameters_within=10.0),
+    Bar(claim="dense elsewhere", recipe="other", method="dense", at_least=1.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kept", "met"),
+    [
+        ((0, 1), 0.1, [True, True, True, None]),
+        ((1, 1), 0.1, [False, True, True, None]),
+        ((0, 2), 0.1, [True, False, False, None]),
+        ((0, 1), 0.101, [True, True, False, None]),
+    ],
+)
+def test_each_part_of_a_bar_decides(wrong, kept, met):
+    n_dense, n_esl = wrong
+    rows = [
+        _row("dense", [0] * n_dense + [1] * (100 - n_dense), density=None),
+        _row("esl-random", [0] * n_esl + [1] * (100 - n_esl), parameter_density=kept),
+    ]
+    assert [verdict.met for verdict in judge(rows, BARS)] == met
+
+
+def test_a_bar_on_a_loss_waits_for_the_dense_network():
+    (verdict,) = judge([_row("esl-random", [1, 1])], BARS[1:2])
+    assert (verdict.met, verdict.measured) == (None, "no rows yet")
+
+
+def test_the_page_says_losses_misses_pairs_and_the_commands():
+    more = {"recipe": "mnist-mlp", "data": "mnist"}
+    rows = [
+        _row("dense", [1] * 90 + [0] * 10, density=None, **more),
+        _row("esl-random", [1] * 85 + [0] * 15, **more),
+        _row("esl-random", [1] * 85 + [0] * 15, seed=1, **more),
+        _row("static", [1] * 80 + [0] * 20, **more),
+        _row("pq", [1] * 89 + [0] * 11, density=0.05, parameter_density=0.05, **more),
+        _row("pq-fixed", [1] * 87 + [0] * 13, density=0.05, **more),
+    ]
+    text = page(rows)
+    assert (
+        "| a dense MLP, accuracy of the exported integers | `mnist-mlp` | 90.00 % (at least 97.3) | 1 | **missed**"
+        in text
+    )
+    assert "| `pq` down to 5 % (gamma 3), loss | `mnist-mlp` | loss 1.00 points (at most 1), 5.00 %" in text
+    assert "no rows yet | 0 | not measured |" in text
+    assert "| `esl-random` | 10 % | 2 | 85.00 ± 0.00 | +5.00 [" in text
+    assert "| `mnist-mlp` | 5 % | `pq` - `pq-fixed` | the PQ ratio against a fixed one of 0.155 | +2.00 [" in text
+    assert "| `mnist-mlp` | 10 % | `esl-random` - `static` |" in text
+    assert "--recipe mnist-mlp --seeds 0,1 --densities 0.1 --method esl-random --jobs 2" in text
+    assert "--recipe mnist-mlp --seeds 0 --method dense --jobs 2" in text
+    assert "--seeds 0 --densities 0.05 --method pq --method pq-fixed --jobs 2" in text
+    assert text == page(rows)
+
+
+def test_rows_are_collected_by_recipe_and_in_the_order_of_the_methods(tmp_path):
+    for name, row in (
+        ("z", _row("dense", [1], density=None, recipe="b")),
+        ("y", _row("esl-random", [1], seed=1)),
+        ("x", _row("esl-random", [1], density=0.05)),
+        ("w", _row("static", [1])),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "row.json").write_text(json.dumps(row), encoding="utf-8")
+        (folder / "metrics.jsonl").write_text(json.dumps({"epoch": 1, "of": name}) + "\n", encoding="utf-8")
+    rows, metrics = collect(tmp_path)
+    found = [(row["recipe"], row["method"], row["density"], row["seed"]) for row in rows]
+    assert found == [
+        ("b", "dense", None, 0),
+        ("r", "static", 0.1, 0),
+        ("r", "esl-random", 0.05, 0),
+        ("r", "esl-random", 0.1, 1),
+    ]
+    assert metrics["r", "esl-random"] == [{"epoch": 1, "of": "x"}]
+
+
+def test_a_folder_without_rows_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(FileError, match="there is no row in .* train some first"):
+        collect(tmp_path)
+
+
+def test_the_page_is_made_without_torch():
+    code = "import sys, neurodeploy.train.evidence_page; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
