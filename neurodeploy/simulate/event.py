@@ -154,15 +154,17 @@ class _Run:
 
     def overflow(self, parts: list[_Part]) -> dict[str, int]:
         """Return the overflows by population."""
-        return dict(zip(self._populations, np.sum([part.overflow for part in parts], axis=0).tolist()))
+        total = parts[0].overflow if len(parts) == 1 else np.sum([part.overflow for part in parts], axis=0)
+        return dict(zip(self._populations, total.tolist()))
 
     def activity(self, parts: list[_Part]) -> Activity:
         """Return the whole run, from its parts in order."""
         spikes = dict(self.inputs)
-        for p, name in enumerate(self._populations):
+        sizes = self.plan.populations[:, k.P_SIZE].tolist()
+        for p, (name, size) in enumerate(zip(self._populations, sizes)):
             columns = [part.columns[p] for part in parts]
             joined = columns[0] if len(columns) == 1 else tuple(np.concatenate(c) for c in zip(*columns))
-            spikes[name] = sorted_events((self.network.sizes[name], self.steps, self.n_samples), *joined)
+            spikes[name] = sorted_events((size, self.steps, self.n_samples), *joined)
         return Activity(
             engine="event",
             network=self.network.fingerprint,
@@ -203,7 +205,6 @@ class _Work:
         self.counting = (n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(n_labels, np.int64))
         self.work = (
             aligned(int(plan.populations[:, k.P_PADDED].max()), np.int32),
-            np.zeros(plan.max_size, np.int64),
             *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
         )
 
@@ -234,15 +235,17 @@ def _inputs(network: Network, samples: Samples, steps: int) -> dict[str, Events]
     """Return the input events of the run; without a copy where all of them lie within its steps."""
     if steps < samples.n_steps:
         return input_events(network, samples, steps)
-    given = ((i, samples.inputs[i.name]) for i in network.inputs)
+    given = ((i.name, samples.inputs[i.name]) for i in network.inputs)
     return {
-        i.name: sorted_events((i.size, steps, events.n_samples), events.sample, events.step, events.neuron)
-        for i, events in given
+        name: sorted_events((events.size, steps, events.n_samples), events.sample, events.step, events.neuron)
+        for name, events in given
     }
 
 
 def _probe_table(plan: Plan, probe: Sequence[tuple[str, str]], n: int) -> tuple[NDArray[np.int64], int]:
     """Return population, state (0 for u) and place of each probe, and the number of all values."""
+    if not probe:
+        return np.zeros((0, 3), np.int64), 0
     names = plan.names[len(plan.names) - len(plan.populations) :]
     rows, at = [], 0
     for name, which in dict.fromkeys(tuple(p) for p in probe):
@@ -282,9 +285,7 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
     work = work or _Work(plan, run.label, run.updated.shape[2])
     counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
     while first < stop:
-        overflow = np.zeros(len(plan.populations), np.int64)
-        table = run.probe_table.copy()
-        table[:, 2] += first * run.steps * plan.populations[table[:, 0], k.P_SIZE]
+        overflow, n_spikes = np.zeros((2, len(plan.populations)), np.int64)
         done = k.run_samples(
             first,
             stop,
@@ -298,13 +299,13 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             work.state,
             work.counting,
             work.work,
-            (run.probed, table, plan.order),
-            (work.spikes, counts, overflow, run.updated[first:stop]),
+            (run.probed, _places(run, first), plan.order),
+            (work.spikes, counts, overflow, n_spikes, run.updated[first:stop]),
         )
         if done == 0:
             work.spikes = np.empty(8 * work.spikes.size, np.int32)
             continue
-        yield _Part(done, _columns(plan, first, work.spikes, counts[:done]), overflow)
+        yield _Part(done, _columns(plan, first, work.spikes, counts[:done], n_spikes), overflow)
         first += done
     if reusable and work.spikes.size <= _KEPT_SPIKES:
         run.free.append(work)
@@ -318,12 +319,23 @@ def _free_work(free: list[_Work]) -> _Work | None:
         return None
 
 
-def _columns(plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32]) -> list[_Columns]:
-    """Return sample, step and outer number of all spikes, by population."""
-    n = counts.sum(axis=(0, 1), dtype=np.int64)
-    stop = n.cumsum()
+def _places(run: _Run, first: int) -> NDArray[np.int64]:
+    """Return the table of probes for a call that begins with sample ``first``."""
+    if not run.probe_table.size:
+        return run.probe_table
+    table = run.probe_table.copy()
+    table[:, 2] += first * run.steps * run.plan.populations[table[:, 0], k.P_SIZE]
+    return table
+
+
+def _columns(
+    plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32], n_spikes: NDArray[np.int64]
+) -> list[_Columns]:
+    """Return sample, step and outer number of all spikes, by population; ``n_spikes`` says how many there are."""
+    stop = n_spikes.cumsum()
     columns = np.empty((3, stop[-1]), np.int32)
-    begin = stop - n
+    begin = stop - n_spikes
+    ranges = list(zip(begin.tolist(), stop.tolist()))
     mark = np.zeros(-(-plan.max_size // 64) if plan.order.size else 0, np.uint64)
-    k.collect_spikes(first, spikes, counts, plan.populations, plan.order, mark, begin.copy(), columns)
-    return [(columns[0, a:b], columns[1, a:b], columns[2, a:b]) for a, b in zip(begin.tolist(), stop.tolist())]
+    k.collect_spikes(first, spikes, counts, plan.populations, plan.order, mark, begin, columns)
+    return [(columns[0, a:b], columns[1, a:b], columns[2, a:b]) for a, b in ranges]

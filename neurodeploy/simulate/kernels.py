@@ -33,7 +33,7 @@ P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
 )
-Q_COLUMNS = 12
+Q_GROUP, Q_COLUMNS = 12, 13
 # Kinds of wires.
 DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED = range(7)
 
@@ -76,15 +76,17 @@ def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None
 
 
 @_jit
-def _add_dense(acc: Any, base: Any, size: Any, weights: Any, offsets: Any, n: Any, scale: Any) -> None:
-    """Add the first ``n`` int8 rows of ``offsets``; at most 256 at a time, which is what an int16 sum can hold."""
-    for first in range(0, n, 256):
-        stop = min(n, first + 256)
-        wide = size & -128
+def _add_dense(acc: Any, base: Any, size: Any, w: Any, wires: Any, weights: Any, spikes: Any) -> None:
+    """Add the int8 rows of all sources, ``Q_GROUP`` at a time; 256 of them are what an int16 sum can hold."""
+    (sources, begin, end) = spikes
+    weight, stride, scale = wires[w, Q_WEIGHT], wires[w, Q_STRIDE], np.int32(wires[w, Q_SCALE])
+    group, wide = wires[w, Q_GROUP], size & -128
+    for first in range(begin, end, group):
+        stop = min(end, first + group)
         for column in range(0, wide, 128):
-            add_tile_128(acc, base + column, weights, column, offsets, first, stop, scale)
+            add_tile_128(acc, base + column, weights, weight + column, sources, stride, first, stop, scale)
         if wide < size:
-            add_tile_64(acc, base + wide, weights, wide, offsets, first, stop, scale)
+            add_tile_64(acc, base + wide, weights, weight + wide, sources, stride, first, stop, scale)
 
 
 @_jit
@@ -126,6 +128,7 @@ def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: A
     (sources, begin, end) = spikes
     first, index, weight, scale = wires[w, Q_START], wires[w, Q_INDEX], wires[w, Q_WEIGHT], np.int32(wires[w, Q_SCALE])
     row, ahead = np.uintp(base), wires[w, Q_STRIDE]
+    shift = np.uintp(weight - index)  # modulo 2**64: an unsigned number needs no test for a negative one
     for i in range(begin, end):
         if ahead > 0 and i + ahead < end:
             source = first + sources[i + ahead]
@@ -133,8 +136,8 @@ def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: A
                 prefetch(target, index + k)
                 prefetch(weights, weight + k)
         source = first + sources[i]
-        for k in range(start[source], start[source + 1]):
-            acc[row + np.uintp(target[index + k])] += np.int32(weights[weight + k]) * scale
+        for k in range(np.uintp(index + start[source]), np.uintp(index + start[source + 1])):
+            acc[row + np.uintp(target[k])] += np.int32(weights[k + shift]) * scale
 
 
 @_jit
@@ -175,17 +178,13 @@ def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> N
     ``spikes`` is an array of source neurons with where those of this step begin and end.
     """
     (w8, w16, t16, t32, start, _, _, _) = net
-    (acc_all, sums, flags, offsets, populations) = work
+    (acc_all, sums, flags, populations) = work
     target, private, kind = wires[w, Q_TARGET], wires[w, Q_PRIVATE] != 0, wires[w, Q_KIND]
     size, rows, begin = populations[target, P_PADDED], populations[target, P_ROWS], populations[target, P_ACC]
     row = _row(t + 1 + wires[w, Q_DELAY], rows) * size
     acc, base = (sums, 0) if private else (acc_all, begin + row)
     if kind == DENSE8:
-        (sources, first, stop) = spikes
-        weight, stride = wires[w, Q_WEIGHT], wires[w, Q_STRIDE]
-        for i in range(first, stop):
-            offsets[i - first] = weight + sources[i] * stride
-        _add_dense(acc, base, size, w8, offsets, stop - first, np.int32(wires[w, Q_SCALE]))
+        _add_dense(acc, base, size, w, wires, w8, spikes)
     elif kind == SEGMENTS:
         if private:
             _add_segments(wires, w, sums, 0, 0, size, 0, spikes, net)
@@ -313,20 +312,22 @@ def run_samples(
 ) -> Any:
     """Run samples ``first`` to ``stop``; return how many of them fitted into the buffer of spikes.
 
-    A sample whose spikes do not fit is not counted; the caller makes room and starts again with it.
+    A sample whose spikes do not fit is not counted; the caller makes room and starts again with it. Overflows and numbers
+    of spikes of the others are added to what the caller passes.
     """
     populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
     input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
     acc_all, u_all, v_all = borrowed(state[0]), borrowed(state[1]), borrowed(state[2])
     active, flags = borrowed(state[3]), borrowed(state[4])
-    sums, offsets = borrowed(work[0]), borrowed(work[1])
-    fired_start, fired_stop, sample_over = borrowed(work[2]), borrowed(work[3]), borrowed(work[4])
+    sums = borrowed(work[0])
+    fired_start, fired_stop, sample_over = borrowed(work[1]), borrowed(work[2]), borrowed(work[3])
     probed, probe_table, perm = borrowed(probes[0]), borrowed(probes[1]), borrowed(probes[2])
-    spikes, counts, overflow, updated = (
+    spikes, counts, overflow, n_spikes, updated = (
         borrowed(results[0]),
         borrowed(results[1]),
         borrowed(results[2]),
         borrowed(results[3]),
+        borrowed(results[4]),
     )
     counted, before, label, label_counts = (
         counting[0],
@@ -347,7 +348,7 @@ def run_samples(
     )
     state_here, counting_here = (acc_all, u_all, v_all, active, flags), (counted, before, label, label_counts)
     n_inputs, n_populations = input_start.shape[0], populations.shape[0]
-    transmit_work = (acc_all, sums, flags, offsets, populations)
+    transmit_work = (acc_all, sums, flags, populations)
     used = np.int64(0)
     for sample in range(first, stop):
         acc_all[:] = 0
@@ -382,6 +383,9 @@ def run_samples(
                 if fired[1] < fired[2]:
                     _transmit(wires, w, t, fired, tables, transmit_work)
         overflow += sample_over
+        for t in range(n_steps):
+            for p in range(n_populations):
+                n_spikes[p] += counts[sample - first, t, p]
     return stop - first
 
 

@@ -29,18 +29,27 @@ from neurodeploy.network import (
     Projection,
     Sparse,
     Synapses,
+    spiking_model,
 )
 from neurodeploy.simulate import kernels as k
 
 IntArray = NDArray[np.integer[Any]]
 
-_DENSE_NS, _DENSE_PER_NS = 0.5, 70.0
-"""Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2)."""
-_DENSE_LARGE_PER_NS = 30.0
-"""The same where the matrix leaves the cache."""
+_DENSE_NS, _DENSE_PER_NS, _DENSE_FAR_PER_NS = 0.5, 70.0, 20.0
+"""Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2).
+
+The last number is for a matrix that leaves the cache (measured: 16-25).
+"""
 _CACHED_BYTES = 2**24
-_SPARSE_NS, _SYNAPSE_NS = 4.0, 0.6
-"""Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-1.2)."""
+_ROWS, _FAR_ROWS = 256, 8
+"""Rows that the dense kernel sums in registers: all that an int16 can hold, or so few that the machine fetches ahead in
+each of them; with eight, a spike into 8192 neurons takes half the time that it takes with 256."""
+_MOST_ZEROS = 4
+"""A matrix that leaves the cache is kept with its zeros only if it takes at most so many times the memory of its lists."""
+_SPARSE_NS, _SYNAPSE_NS, _SYNAPSE_FAR_NS = 4.0, 0.5, 0.9
+"""Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-0.6; 0.8-1.0 outside the
+cache)."""
+_SYNAPSE_BYTES = 3
 _FETCH_FROM, _FETCH_AHEAD = 2**19, 8
 """Lists of more synapses than this leave the cache of a core; they are fetched so many sources ahead."""
 _NEVER = 2**31 - 1
@@ -236,7 +245,7 @@ def _population_tables(
 
 def _parameters(population: Population) -> list[NDArray[np.int32]]:
     """Return what is kept of current and voltage (of 4096), the limit of the voltage, and the bias; one or one a neuron."""
-    model = population.model
+    model = spiking_model(population, "simulate")
     limit = np.ravel(model.threshold).astype(np.int32) << STATE_SHIFT if isinstance(model, Cuba) else np.array([_NEVER])
     keep = [DECAY_ONE - np.ravel(decay).astype(np.int32) for decay in (model.current_decay, model.voltage_decay)]
     return [*keep, limit, np.ravel(model.bias).astype(np.int32)]
@@ -252,7 +261,7 @@ def current_fits(network: Network, population: Population) -> bool:
         # A sum that is shifted right may be rounded down by one for each delay in it.
         rounding = 1 + projection.max_delay if projection.weight_exponent < 0 else 0
         most += (_sizes(projection.synapses) << max(projection.weight_exponent, 0)) + rounding
-    decay = int(np.min(population.model.current_decay))
+    decay = int(np.min(spiking_model(population, "simulate").current_decay))
     return int(most.max()) * 64 * DECAY_ONE < STATE_LIMIT * decay
 
 
@@ -303,7 +312,8 @@ def _stored(tables: _Tables, projection: Projection, ends: _Ends, shift: int) ->
         rows[np.repeat(np.arange(n_source), np.diff(lists.start)), lists.target] = lists.weights
         weights, scale = _bytes(rows, shift)
         if weights.dtype == np.int8:
-            columns = {k.Q_KIND: k.DENSE8, k.Q_STRIDE: rows.shape[1], k.Q_SCALE: scale}
+            group = _ROWS if rows.size <= _CACHED_BYTES else _FAR_ROWS
+            columns = {k.Q_KIND: k.DENSE8, k.Q_STRIDE: rows.shape[1], k.Q_SCALE: scale, k.Q_GROUP: group}
             return columns | {k.Q_WEIGHT: tables.int8.add(weights.ravel())} | uniform
     if not isinstance(delay, int) and delay.ndim == 1 and isinstance(synapses, Dense):
         return _stored_rows(tables, lists, ends, delay, shift)
@@ -313,10 +323,13 @@ def _stored(tables: _Tables, projection: Projection, ends: _Ends, shift: int) ->
 def _dense_is_faster(lists: _Lists, shape: tuple[int, int]) -> bool:
     """Return whether rows with their zeros are read faster than lists of the stored synapses."""
     n_target, n_source = shape
-    columns = padded(n_target)
-    per_ns = _DENSE_PER_NS if columns * n_source <= _CACHED_BYTES else _DENSE_LARGE_PER_NS
-    dense, sparse = _DENSE_NS + columns / per_ns, _SPARSE_NS + _SYNAPSE_NS * lists.weights.size / n_source
-    return dense < sparse
+    columns, stored = padded(n_target), lists.weights.size
+    rows_bytes, lists_bytes = columns * n_source, _SYNAPSE_BYTES * stored
+    if rows_bytes > max(_CACHED_BYTES, _MOST_ZEROS * lists_bytes):
+        return False
+    per_ns = _DENSE_PER_NS if rows_bytes <= _CACHED_BYTES else _DENSE_FAR_PER_NS
+    synapse_ns = _SYNAPSE_NS if lists_bytes <= _CACHED_BYTES else _SYNAPSE_FAR_NS
+    return _DENSE_NS + columns / per_ns < _SPARSE_NS + synapse_ns * stored / n_source
 
 
 def _bytes(weights: IntArray, shift: int) -> tuple[IntArray, int]:

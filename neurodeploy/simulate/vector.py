@@ -50,9 +50,9 @@ def _add_to(builder: Any, acc: Any, index: Any, values: Any, lanes: int) -> None
 
 def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -> Any:
     """Sum ``vectors * 32`` columns of int8 rows in int16 registers, then add ``scale`` times the sums to ``acc``."""
-    acc, weights, offsets = (_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4))
-    to, column = args[1], args[3]
-    first, stop, scale = args[5:]
+    acc, weights, sources = (_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 4))
+    to, first_weight = args[1], args[3]
+    stride, first, stop, scale = args[5:]
     v16, v32 = ir.VectorType(_I16, _LANES), ir.VectorType(_I32, _LANES)
     entry = builder.block
     loop, done = builder.append_basic_block("rows"), builder.append_basic_block("flush")
@@ -60,7 +60,8 @@ def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -
     builder.position_at_end(loop)
     row = builder.phi(_I64)
     sums = [builder.phi(v16) for _ in range(vectors)]
-    at = builder.add(builder.load(builder.gep(offsets, [row])), column)
+    source = builder.sext(builder.load(builder.gep(sources, [row])), _I64)
+    at = builder.add(builder.mul(source, stride), first_weight)
     added = []
     for k, total in enumerate(sums):
         pointer = _vector_at(builder, weights, builder.add(at, _I64(k * _LANES)), _I8, _LANES)
@@ -80,31 +81,31 @@ def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -
     return context.get_dummy_value()
 
 
-def _tile_signature(acc: Any, weights: Any, offsets: Any) -> Any:
-    n = types.int64
-    return types.void(acc, n, weights, n, offsets, n, n, types.int32)
+def _tile_of(vectors: int) -> Any:
+    """Return an intrinsic: ``acc[to:to + n] += scale * sum`` of the ``n = 32 * vectors`` weights from ``first_weight`` on.
 
+    The sum is over the int8 rows of ``sources[first:stop]``, 1 to 256 of them, which lie ``stride`` apart.
+    """
 
-def _add_tile_128(
-    _context: Any, acc: Any, _to: Any, weights: Any, _column: Any, offsets: Any, _first: Any, _stop: Any, _scale: Any
-) -> Any:
-    """``acc[to:to + 128] += scale * sum`` of 128 columns of the int8 rows at ``offsets[first:stop]``; 1 to 256 rows."""
+    def tile(
+        _context: Any,
+        acc: Any,
+        _to: Any,
+        weights: Any,
+        _first_weight: Any,
+        sources: Any,
+        _stride: Any,
+        _first: Any,
+        _stop: Any,
+        _scale: Any,
+    ) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return _tile(context, builder, signature, args, vectors)
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _tile(context, builder, signature, args, 4)
+        n = types.int64
+        return types.void(acc, n, weights, n, sources, n, n, n, types.int32), build
 
-    return _tile_signature(acc, weights, offsets), build
-
-
-def _add_tile_64(
-    _context: Any, acc: Any, _to: Any, weights: Any, _column: Any, offsets: Any, _first: Any, _stop: Any, _scale: Any
-) -> Any:
-    """``add_tile_128`` for 64 columns."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return _tile(context, builder, signature, args, 2)
-
-    return _tile_signature(acc, weights, offsets), build
+    return intrinsic(tile)
 
 
 def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: Any, fits: bool = False) -> Any:
@@ -287,8 +288,7 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
     return types.void(array, types.int64), build
 
 
-add_tile_128: Any = intrinsic(_add_tile_128)
-add_tile_64: Any = intrinsic(_add_tile_64)
+add_tile_128, add_tile_64 = _tile_of(4), _tile_of(2)
 update_equal: Any = intrinsic(_update_equal)
 update_fitting: Any = intrinsic(_update_fitting)
 update_each: Any = intrinsic(_update_each)

@@ -66,10 +66,10 @@ def slayer_forward(network: Network, samples: Samples) -> tuple[float, Activity]
 
 
 @njit(cache=True)
-def own_gather(weights, offsets, n, columns, sums, times):
-    weights, offsets, sums = borrowed(weights), borrowed(offsets), borrowed(sums)
+def own_gather(weights, source, wire, columns, sums, times):
+    weights, source, wire, sums = borrowed(weights), borrowed(source), borrowed(wire), borrowed(sums)
     for _ in range(times):
-        kernels._add_dense(sums, 0, columns, weights, offsets, n, np.int32(1))
+        kernels._add_dense(sums, 0, columns, 0, wire, weights, (source, 0, source.size))
 
 
 @njit(cache=True)
@@ -77,7 +77,7 @@ def own_scatter(target, weights, start, source, wire, sums, times):
     target, weights, start = borrowed(target), borrowed(weights), borrowed(start)
     source, wire, sums = borrowed(source), borrowed(wire), borrowed(sums)
     for _ in range(times):
-        kernels._add_sparse(sums, 0, target, weights, wire, start, (source, 0, source.size))
+        kernels._add_sparse(sums, 0, target, weights, wire, 0, start, (source, 0, source.size))
 
 
 def bench_limits(rounds: int = 7) -> list[dict]:
@@ -99,7 +99,10 @@ def _dense_limit(limits: ctypes.CDLL, rounds: int) -> dict:
     """46 of 2312 rows of 512 weights, the first layer of 2312-512-512-11 at 2 % input."""
     rng = np.random.default_rng(0)
     weights = rng.integers(-128, 128, 2312 * 512).astype(np.int8)
-    offsets = (512 * rng.choice(2312, 46, replace=False)).astype(np.int64)
+    source = rng.choice(2312, 46, replace=False).astype(np.int32)
+    offsets = 512 * source.astype(np.int64)
+    wire = np.zeros((1, kernels.Q_COLUMNS), np.int64)
+    wire[0, [kernels.Q_STRIDE, kernels.Q_SCALE, kernels.Q_GROUP]] = 512, 1, 256
     ours, theirs, times = np.zeros(512, np.int32), np.zeros(512, np.int32), 2000
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (weights, offsets, theirs)]
 
@@ -108,7 +111,7 @@ def _dense_limit(limits: ctypes.CDLL, rounds: int) -> dict:
 
     return _in_turns(
         "dense", 46 * 512 * times, rounds, times, ours, theirs,
-        lambda n: own_gather(weights, offsets, 46, 512, ours, n), c_code, 0.4,
+        lambda n: own_gather(weights, source, wire, 512, ours, n), c_code, 0.4,
     )  # fmt: skip
 
 
@@ -119,8 +122,8 @@ def _sparse_limit(limits: ctypes.CDLL, rounds: int) -> dict:
     weights = rng.integers(-128, 128, target.size).astype(np.int8)
     start = np.arange(2313, dtype=np.int64) * 51
     source = rng.choice(2312, 46, replace=False).astype(np.int32)
-    wire = np.zeros(kernels.Q_COLUMNS, np.int64)
-    wire[kernels.Q_SCALE] = 2
+    wire = np.zeros((1, kernels.Q_COLUMNS), np.int64)
+    wire[0, kernels.Q_SCALE] = 2
     ours, theirs, times = np.zeros(512, np.int32), np.zeros(512, np.int32), 500
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (target, weights, start, source, theirs)]
 

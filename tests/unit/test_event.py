@@ -7,7 +7,7 @@ from numba import njit
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
-from neurodeploy.simulate import event, kernels, vector
+from neurodeploy.simulate import event, kernels, plan, vector
 from neurodeploy.simulate.event import batches, run_event, stream_event
 from neurodeploy.simulate.plan import compile_network
 from neurodeploy.simulate.reference import cuba_step, run_reference
@@ -136,6 +136,19 @@ class TestKernels:
         weights = np.random.default_rng(3).integers(-128, 128, (n_target, 50)) * 2
         net = network(Dense(weights=weights), 50, (n_target,), weight_exponent=2)
         assert_same(net, samples(50, 0.3), kinds=[kernels.DENSE8])
+
+    def test_rows_outside_the_cache_are_summed_few_at_a_time(self, monkeypatch):
+        monkeypatch.setattr(plan, "_CACHED_BYTES", 1000)
+        net = network(sparse(90, 200, 140, -60, 61, 2), 90, (200,))
+        assert compile_network(net).wires[0, kernels.Q_GROUP] == 8
+        assert_same(net, samples(90, 0.7), kinds=[kernels.DENSE8])
+
+    def test_a_matrix_outside_the_cache_takes_at_most_four_times_the_memory_of_its_lists(self, monkeypatch):
+        monkeypatch.setattr(plan, "_DENSE_FAR_PER_NS", 1e9)
+        net = network(sparse(90, 200, 20, -60, 61, 2), 90, (200,))
+        for cached, kind in ((2**24, kernels.DENSE8), (1000, kernels.SPARSE_16_8)):
+            monkeypatch.setattr(plan, "_CACHED_BYTES", cached)
+            assert compile_network(net).wires[0, kernels.Q_KIND] == kind
 
     @pytest.mark.parametrize(
         ("n_target", "low", "step", "kind"),
