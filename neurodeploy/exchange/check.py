@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, float_neu
 from neurodeploy.exchange.objects import nir_objects, write_nir
 from neurodeploy.exchange.prepare import SUPPORTED_KINDS, check_edges, prepared, step_of
 from neurodeploy.exchange.repair import Repair, repaired
-from neurodeploy.network import Network, difference
+from neurodeploy.network import Approximation, Network, difference
 
 Verdict = Literal["faithful", "approximate", "unsupported"]
 
@@ -35,10 +35,21 @@ class NodeVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restriction:
+    """What a target cannot do, or does otherwise, with a population or projection, or (``graph``) with the whole network."""
+
+    where: str
+    verdict: Literal["approximate", "unsupported"]
+    reason: str
+    size: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
     """Verdicts on all nodes of a graph, those of nested graphs as ``outer.inner``; a node ``graph`` stands for the whole.
 
     ``dt`` is the length of a step in seconds, or None where it is not known. ``repairs`` lists what ``fix`` puts right.
+    ``chip`` names the chip whose restrictions are among the reasons, if any.
     """
 
     source: str
@@ -46,6 +57,7 @@ class CheckReport:
     dt: float | None
     nodes: tuple[NodeVerdict, ...]
     repairs: tuple[str, ...] = ()
+    chip: str = ""
 
     @property
     def ok(self) -> bool:
@@ -70,6 +82,8 @@ def check_nir(
     dt: float | None = None,
     discretization: Discretization = "euler",
     weight_bits: int = 8,
+    chip: str = "",
+    restrictions: Callable[[Network], Iterable[Restriction]] = lambda _: (),
     force: bool = False,
 ) -> CheckReport:
     """Return a verdict for each node of a NIR file: what ``from_nir(strict=False)`` would do with it.
@@ -77,6 +91,8 @@ def check_nir(
     Args:
         fix: write the repaired graph there; nothing is written where something is unsupported.
         dt, discretization, weight_bits: as in ``from_nir``.
+        chip: name of the target that ``restrictions`` speaks for.
+        restrictions: gives what a target restricts, ``neurodeploy.mapping.verdicts.restrictions`` of a chip, say.
         force: replace the file ``fix`` if it exists.
 
     Raises:
@@ -93,12 +109,15 @@ def check_nir(
         problems = list(_problems(flat, choices))
         network, more = _network(flat, choices, repairs) if not problems else (None, [])
         problems += more
+    limits = [] if network is None else list(restrictions(network))
+    problems += [_Problem(r.where, r.reason) for r in limits if r.verdict == "unsupported"]
     report = CheckReport(
         source=given.origin,
         nir_version=given.version,
         dt=step,
-        nodes=tuple(_verdicts(flat, problems, network)),
+        nodes=tuple(_verdicts(flat, problems, network, [r for r in limits if r.verdict == "approximate"])),
         repairs=tuple(f"{r.node}: {r.what}" if r.node else r.what for r in repairs),
+        chip=chip,
     )
     if fix is not None and report.ok and network is not None:
         _write_fixed(flat, network, Path(fix), discretization, weight_bits, force)
@@ -170,8 +189,11 @@ def _problem(graph: Graph, error: NirError) -> _Problem:
     return _Problem(min(named)[1] if named else "graph", text)
 
 
-def _verdicts(graph: Graph, problems: list[_Problem], network: Network | None) -> Iterator[NodeVerdict]:
-    ledger = () if network is None else network.ledger
+def _verdicts(
+    graph: Graph, problems: list[_Problem], network: Network | None, limits: list[Restriction]
+) -> Iterator[NodeVerdict]:
+    ledger = [] if network is None else list(network.ledger)
+    ledger += [Approximation(where=r.where, what=r.reason, size=r.size) for r in limits]
     named = {p.node for p in problems} | {e.where for e in ledger}
     for name in (*graph.nodes, *sorted(named - set(graph.nodes))):
         kind = graph.nodes[name].kind if name in graph.nodes else "NIRGraph"
