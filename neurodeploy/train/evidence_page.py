@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.files import write_text
+from neurodeploy.sparse.options import WITHOUT_DENSITY
 from neurodeploy.train.evidence import Loss, Row, grouped, judge, paired_loss, summarise
 from neurodeploy.train.evidence_plots import plot_accuracy, plot_explored
 
@@ -60,7 +61,8 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
         accuracy, explored = (path.parent / f"{recipe}-{what}.svg" for what in ("accuracy", "explored"))
         plot_accuracy(summarise(own), recipe, accuracy)
         pictures.append(f"![Accuracy over density, {recipe}]({accuracy.name})")
-        runs = {method: epochs for (name, method), epochs in metrics.items() if name == recipe}
+        # a network that starts with every connection has tried them all
+        runs = {m: e for (name, m), e in metrics.items() if name == recipe and m not in WITHOUT_DENSITY}
         if plot_explored(runs, recipe, explored):
             pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
     write_text(page(rows, pictures), path)
@@ -73,6 +75,7 @@ def page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
     for recipe in recipes:
         parts += [f"## {recipe}\n", *_recipe(recipe, [row for row in rows if row["recipe"] == recipe])]
     parts += ["## What single mechanisms do\n", _comparisons(rows), "## The papers' own figures\n", _papers()]
+    parts.append(_ROWS)
     if pictures:
         parts += ["## Pictures\n", "\n\n".join(pictures) + "\n"]
     return "\n".join(parts)
@@ -87,6 +90,15 @@ Losses are in points of accuracy, against the dense network of the same seeds; t
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
 L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory. Training seconds were taken while two rows were trained at once
 on a machine with other work, so they compare nothing.
+"""
+
+
+_ROWS = """## Where the rows are
+
+`neurodeploy bench methods` keeps each row in a folder `RECIPE-METHOD-DENSITY-SEED-HASH` below `--out` (`runs/methods`): the
+run as `neurodeploy train` leaves it (`recipe.toml`, `checkpoint.safetensors`, `metrics.jsonl`, `state.safetensors`,
+`test.npz`, `teacher.json` where there is a teacher) and `row.json` with every figure of this page and the answers to all test
+samples. HASH is that of the recipe's text. The same command goes on where it was stopped, inside a begun row too.
 """
 
 

@@ -116,7 +116,7 @@ def test_a_network_that_does_not_fit_a_chip_has_no_mean_of_cores():
 BARS = (
     Bar(claim="dense", recipe="r", method="dense", at_least=99.5),
     Bar(claim="sure", recipe="r", method="esl-random", density=0.1, loss_below=3.5),
-    Bar(claim="mean", recipe="r", method="esl-random", density=0.1, loss_within=1.0, parameters_within=10.0),
+    Bar(claim="mean", recipe="r", method="esl-random", density=0.1, loss_within=1.0, kept_within=10.0),
     Bar(claim="dense elsewhere", recipe="other", method="dense", at_least=1.0),
 )
 
@@ -137,6 +137,20 @@ def test_each_part_of_a_bar_decides(wrong, kept, met):
         _row("esl-random", [0] * n_esl + [1] * (100 - n_esl), parameter_density=kept),
     ]
     assert [verdict.met for verdict in judge(rows, BARS)] == met
+
+
+@pytest.mark.parametrize(("asked", "met"), [(2.0, True), (3.0, True), (3.5, False)])
+def test_a_gain_is_that_over_the_static_graph_of_the_same_density(asked, met):
+    bar = Bar(claim="gain", recipe="r", method="esl-random", density=0.1, gain_at_least=asked)
+    rows = [
+        _row("static", [0] * 5 + [1] * 95),
+        _row("static", [1] * 100, density=0.5),
+        _row("esl-random", [0] * 2 + [1] * 98),
+    ]
+    assert judge(rows[1:], [bar])[0].met is None
+    (verdict,) = judge(rows, [bar])
+    assert verdict.met == met
+    assert verdict.measured == f"gain 3.00 points (at least {asked:g})"
 
 
 def test_a_bar_on_a_loss_waits_for_the_dense_network():
@@ -190,6 +204,16 @@ def test_rows_are_collected_by_recipe_and_in_the_order_of_the_methods(tmp_path):
         ("r", "esl-random", 0.1, 1),
     ]
     assert metrics["r", "esl-random"] == [{"epoch": 1, "of": "x"}]
+
+
+def test_rows_of_two_versions_of_a_recipe_are_not_mixed(tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "row.json").write_text(json.dumps(_row("static", [1])), encoding="utf-8")
+    with pytest.raises(
+        FileError, match="are both r static at density 0.1, seed 0, of two versions of the recipe; remove"
+    ):
+        collect(tmp_path)
 
 
 def test_a_folder_without_rows_is_an_error_that_says_what_to_do(tmp_path):
