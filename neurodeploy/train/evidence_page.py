@@ -97,7 +97,7 @@ _ROWS = """## Where the rows are
 
 `neurodeploy bench methods` keeps each row in a folder `RECIPE-METHOD-DENSITY-SEED-HASH` below `--out` (`runs/methods`): the
 run as `neurodeploy train` leaves it (`recipe.toml`, `checkpoint.safetensors`, `metrics.jsonl`, `state.safetensors`,
-`test.npz`, `teacher.json` where there is a teacher) and `row.json` with every figure of this page and the answers to all test
+`test.npz`, `teacher.json` where there is a teacher) and `row.json`: every figure of this page and the answers to all test
 samples. HASH is that of the recipe's text. The same command goes on where it was stopped, inside a begun row too.
 """
 
