@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError, UsageError
 from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
@@ -141,7 +141,16 @@ class SparseRecipe(Record):
         return self
 
 
-Amounts = Annotated[int, Field(ge=1)] | dict[str, Annotated[int, Field(ge=1)]] | None
+def _amounts(value: object) -> object:
+    for amount in value.values() if isinstance(value, dict) else [value]:
+        if value is not None and (type(amount) is not int or amount < 1):
+            raise ValueError(
+                f"{amount!r} is no whole number of 1 or more; give one for all layers, or a table by layer"
+            )
+    return value
+
+
+Amounts = Annotated[int | dict[str, int] | None, BeforeValidator(_amounts)]
 
 
 class BudgetRecipe(Record):

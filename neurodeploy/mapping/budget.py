@@ -61,6 +61,7 @@ def chip_budget(
         UsageError: for an unknown layer, a number out of range, or a weight that is no matrix.
         ChipError: where the chip stores no lists of synapses that a budget could keep short.
     """
+    _formats(chip)
     shapes = {name: _matrix_shape(name, np.shape(mask)) for name, mask in masks.items()}
     caps = {"synapse_words": synapse_words, "input_axons": input_axons, "destinations": destinations}
     for register, amounts in {"cores": cores, **caps}.items():

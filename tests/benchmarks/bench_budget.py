@@ -59,15 +59,15 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         },
     },
     "nmnist": {
-        "title": "N-MNIST (750 training, 150 test recordings), 2312-512-10 at 8 % density, hidden layer on 2 cores",
+        "title": "N-MNIST (750 training, 150 test), pooled 2 x 2, 578-256-10 at 10 % density, hidden layer on 4 cores",
         "seeds": (0, 1, 2),
-        "cores": {"hidden1": 2, "output": 1},
+        "cores": {"hidden1": 4, "output": 1},
         "recipe": {
-            "data": {"name": "nmnist", "n_steps": 15, "duration_s": 0.3},
-            "network": {"layers": [{"neurons": 512}, {"neurons": 10}], "neuron": NEURON},
+            "data": {"name": "nmnist", "n_steps": 10, "duration_s": 0.3, "pool": 2},
+            "network": {"layers": [{"neurons": 256}, {"neurons": 10}], "neuron": NEURON},
             "sparse": {
                 "method": "esl",
-                "density": 0.08,
+                "density": 0.1,
                 "distribution": "uniform",
                 "growth": "gradient",
                 "every_steps": 5,
@@ -77,9 +77,10 @@ CASES: Mapping[str, Mapping[str, Any]] = {
         },
         "variants": {
             "plain": None,
-            "chip limits": {},
-            "axons 1/4": {"input_axons": {"hidden1": 578}},
-            "axons 1/4, whole lists": {"input_axons": {"hidden1": 578}, "whole_lists": True},
+            "preference 4": {"preference": 4.0},
+            "axons 1/4": {"input_axons": {"hidden1": 144}},
+            "axons 1/4, whole lists": {"input_axons": {"hidden1": 144}, "whole_lists": True},
+            "one destination": {"destinations": {"hidden1": 1}},
         },
     },
 }
