@@ -362,6 +362,12 @@ def spiking_model(population: Population, stage: str) -> SpikingModel:
     )
 
 
+def is_spiking(network: Network) -> bool:
+    """Return whether all neurons are ``Cuba`` or ``LeakyIntegrator`` and no input is graded."""
+    kinds = all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations)
+    return kinds and not any(i.graded for i in network.inputs)
+
+
 def require_spiking(network: Network, stage: str) -> None:
     """Refuse a network with neurons other than ``Cuba`` and ``LeakyIntegrator``, or with graded input.
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from neurodeploy.activity import Activity, Events, Samples, sorted_events
 from neurodeploy.errors import SimulationError
-from neurodeploy.network import Network
+from neurodeploy.network import Network, is_spiking
 from neurodeploy.simulate import kernels as k
+from neurodeploy.simulate.dynamics import Overflow
 from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels
+from neurodeploy.simulate.messages import run_messages
 from neurodeploy.simulate.plan import Plan, aligned, compile_network
 
 _PART = 256
@@ -40,7 +42,7 @@ def run_event(
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
     labels: Labels | None = None,
-    on_overflow: Literal["report", "error"] = "report",
+    on_overflow: Overflow = "report",
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Activity:
@@ -48,14 +50,19 @@ def run_event(
 
     Args:
         n_steps, probe, labels, on_overflow, progress: as in ``run_reference``.
-        threads: samples are shared out among this many threads; by default one for each processor.
+        threads: samples are shared out among this many threads; by default one for each processor. Networks with other
+            neurons than CUBA, graded inputs, and ``"wrap"`` and ``"clip"`` run on one (``messages.py``).
 
     Raises:
         SimulationError: as in ``run_reference``.
     """
-    steps = check_run(network, samples, n_steps, probe, labels)
+    steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
     if threads is not None and threads < 1:
         raise SimulationError(f"simulate: threads is {threads}, must be at least 1")
+    if on_overflow in ("wrap", "clip") or not is_spiking(network):
+        return run_messages(
+            network, samples, steps=steps, probe=probe, labels=labels, on_overflow=on_overflow, progress=progress
+        )
     run = _Run.of(network, samples, steps, probe, labels)
     threads = min(threads or _processors(), samples.n_samples)
     parts: list[_Part] = []

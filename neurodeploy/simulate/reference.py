@@ -182,7 +182,7 @@ def _arriving(
             continue
         messages = sent[wire.projection.source][:, sent_at]
         part = synaptic_sum(wire.synapses, messages if wire.sources is None else messages * wire.sources)
-        part = _shifted(part, wire.projection.weight_exponent)
+        part = shifted(part, wire.projection.weight_exponent)
         if isinstance(wire.synapses, Conv | Pool):
             whole, part = part, conv_24(part, on_overflow)
             wrapped |= whole != part
@@ -196,7 +196,7 @@ def _count(updated: NDArray[np.int64], changing: NDArray[np.bool_], label: NDArr
         updated[sample] += np.bincount(label[row], minlength=updated.shape[-1])
 
 
-def _shifted(total: Ints, exponent: int) -> Ints:
+def shifted(total: Ints, exponent: int) -> Ints:
     """Return the sum times ``2**exponent``; a negative exponent rounds the sum down."""
     return total << exponent if exponent >= 0 else total >> -exponent
 
@@ -212,7 +212,7 @@ def _sparse_sum(synapses: Sparse, sent: NDArray[Any]) -> Ints:
     total = np.zeros(synapses.n_target, np.int32)
     for source in np.flatnonzero(sent):
         own = slice(synapses.start[source], synapses.start[source + 1])
-        total[synapses.target[own]] += synapses.weights[own] * np.int32(sent[source])
+        total[synapses.target[own]] += synapses.weights[own].astype(np.int32) * np.int32(sent[source])
     return total
 
 

@@ -30,6 +30,7 @@ from neurodeploy.network import (
     synapse_shape,
 )
 from neurodeploy.simulate.lava.neurons import Record, process_record
+from neurodeploy.simulate.unrolled import entries
 
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
 """A bias under which no voltage can rise: it keeps a population silent until its first step."""
@@ -121,6 +122,16 @@ def _earliest_arrival(population: Population, network: Network) -> int:
 
 
 def _projection(projection: Projection, network: Network) -> Record:
+    graded = projection.source in network.graded
+    if (
+        graded
+        and isinstance(projection.synapses, Conv | Pool)
+        and (projection.max_delay or projection.weight_exponent < 0)
+    ):
+        raise LavaError(
+            f"lava: projection '{projection.name}' is a convolution of graded messages with delays or a negative exponent; "
+            "Lava runs it as a sparse matrix, whose sums do not wrap at 24 bits. Leave out delay and exponent"
+        )
     record = {
         "name": projection.name,
         "source": projection.source,
@@ -128,8 +139,7 @@ def _projection(projection: Projection, network: Network) -> Record:
         "port": _port(projection, network),
         **_synapses(projection),
     }
-    graded = _MESSAGE_BITS if projection.source in network.graded else 0
-    record["arguments"] |= {"num_message_bits": graded}
+    record["arguments"] |= {"num_message_bits": _MESSAGE_BITS if graded else 0}
     return record
 
 
@@ -235,26 +245,9 @@ def _conv_arguments(conv: Conv, exponent: int) -> Record:
 
 
 def _unrolled(conv: Conv, projection: Projection) -> csr_matrix:
-    """Return the matrix of a convolution, ``(n_target, n_source)``, tap by tap."""
-    shape = synapse_shape(conv)
-    c_out, height, width = conv.output_shape
-    group_in, group_out = conv.weights.shape[1], c_out // conv.groups
-    out_channel, in_group, y, x = np.indices((c_out, group_in, height, width))
-    in_channel = out_channel // group_out * group_in + in_group
-    target = (out_channel * height + y) * width + x
-    rows, columns, values = [], [], []
-    for tap_y, tap_x in np.ndindex(conv.weights.shape[2:]):
-        from_y = y * conv.stride[0] + tap_y * conv.dilation[0] - conv.padding[0]
-        from_x = x * conv.stride[1] + tap_x * conv.dilation[1] - conv.padding[1]
-        inside = (from_y >= 0) & (from_y < conv.input_shape[1]) & (from_x >= 0) & (from_x < conv.input_shape[2])
-        source = (in_channel * conv.input_shape[1] + from_y) * conv.input_shape[2] + from_x
-        weight = np.broadcast_to(conv.weights[:, :, tap_y, tap_x, None, None], source.shape)
-        rows.append(target[inside])
-        columns.append(source[inside])
-        values.append(weight[inside].astype(np.int32))
-    entries = np.concatenate(values), (np.concatenate(rows), np.concatenate(columns))
-    matrix = csr_matrix(entries, shape=shape)
-    matrix.eliminate_zeros()
+    """Return the matrix of a convolution, ``(n_target, n_source)``."""
+    source, target, weights = entries(conv)
+    matrix = csr_matrix((weights.astype(np.int32), (target, source)), shape=synapse_shape(conv))
     _check_24_bits(matrix, projection)
     return matrix
 

@@ -50,7 +50,7 @@ def runtime_neurons(record):
 
 
 def _changed(values, held):
-    return {name: held.get(name, value) for name, value in values.items()}
+    return {name: np.full(np.shape(value), held[name]) if name in held else value for name, value in values.items()}
 
 
 def synapses(record):

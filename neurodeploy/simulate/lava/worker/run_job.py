@@ -69,11 +69,13 @@ def load_job(folder):
 
 def run(job, folder):
     """Build Lava's processes and run every sample. Lava is not stopped: the guard ends its processes, always in one way."""
+    import numpy as np
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
     from net import build_network
 
     report_model_errors(folder)
+    np.seterr(invalid="raise")  # Lava's Conv casts floats to int32; beyond 32 bits that is undefined
     net = build_network(job, folder)
     watching = watch.ChildWatch(lambda: children_of(net.any), lambda message: report(folder, message))
     net.any.create_runtime(Loihi2SimCfg(select_tag="fixed_pt"))
