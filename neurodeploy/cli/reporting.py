@@ -1,37 +1,67 @@
-"""The command that proves, places and prices a run, and writes its report."""
+"""The command that proves, places and prices a network, and writes its report."""
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Json, app
+from neurodeploy.cli.app import Force, Json, NirFile, app
 from neurodeploy.cli.show import print_json, progress, say
 
 
-@app.command(epilog="Example: neurodeploy report runs/digits-mlp --chip loihi1 --chip loihi2")
+@app.command(
+    epilog="Example: neurodeploy report runs/digits-mlp --chip loihi1 --chip loihi2 --deadline 10ms   or   "
+    "neurodeploy report net.nir --data test.npz --out runs/net"
+)
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run's folder with an exported network.")],
+    source: NirFile,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Samples: an .npz file, a run's folder, or a recipe. By default those of the run."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; by default that of the run.")] = None,
     chip: Annotated[
         list[str] | None, typer.Option(help="Chips; may be repeated. By default loihi1 and loihi2.")
     ] = None,
-    engines: Annotated[str, typer.Option(help="Engines to verify with.")] = "slayer,reference,event,lava",
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples to verify.")] = 64,
+    engines: Annotated[
+        str | None,
+        typer.Option(
+            help="Engines to compare. By default slayer,reference,event,lava for a run, reference,event for a file."
+        ),
+    ] = None,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="On how many samples to compare them.")] = 64,
+    period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
+    deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
+    rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write report.json, report.md and report.html of a run: exactness, memory, cores, energy, latency."""
+    """Write report.json, .md, .txt and .html of a run or a NIR file: verdict, exactness, memory, energy, latency."""
     from neurodeploy import commands
+    from neurodeploy.units import parse_hertz, parse_seconds
 
+    demands = {
+        "step_period_s": parse_seconds(period, "--period") if period else None,
+        "deadline_s": parse_seconds(deadline, "--deadline") if deadline else None,
+        "rate_hz": parse_hertz(rate, "--rate") if rate else None,
+    }
     with progress() as bar:
         result = commands.report(
-            run,
+            source,
+            data=data,
+            out=out,
+            force=force,
             chips=chip or list(commands.DEMO_CHIPS),
-            engines=[e.strip() for e in engines.split(",") if e.strip()],
+            engines=[e.strip() for e in engines.split(",") if e.strip()] if engines else None,
             n_samples=samples,
+            command=shlex.join(["neurodeploy", *sys.argv[1:]]),
             say=say,
-            progress=lambda n, of: bar("verify", n, of),
+            progress=lambda n, of: bar("simulate", n, of),
+            **demands,
         )
     if as_json:
         print_json(result["report"])

@@ -1,12 +1,13 @@
-"""The command that proves, places and prices a run, and writes its report."""
+"""The command that proves, places and prices a network, and writes its report."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.activity import Samples
+from neurodeploy.activity import Activity, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import (
     CHECKPOINT_FILE,
@@ -15,94 +16,221 @@ from neurodeploy.commands.inputs import (
     Progress,
     load_data,
     load_network,
+    recipe_pins,
     run_recipe,
     silent,
 )
-from neurodeploy.commands.running import ALL_ENGINES, prove
-from neurodeploy.errors import MismatchError, UsageError
+from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
+from neurodeploy.estimate.joint import joint_labels, updates_of
 from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network
 from neurodeploy.report.facts import file_hashes, network_facts, versions
-from neurodeploy.report.text import target_line
+from neurodeploy.report.text import target_line, verdict_line
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy
+from neurodeploy.simulate.proof import make_proof
+from neurodeploy.simulate.verify import compare
 
 DEMO_CHIPS = ("loihi1", "loihi2")
+FILE_ENGINES = ("reference", "event")
+"""Engines of a report on a file: those that need neither torch nor Lava."""
 VERIFICATION_KEYS = (
     *("equal", "engines", "n_samples", "n_steps"),
     *("spikes_compared", "spikes_different", "populations", "first_difference"),
 )
+_PROBE_BYTES = 2**28
+"""Voltages are only recorded, for NeuroBench's membrane updates, where they take less."""
+_LABEL_BYTES = 2**29
+"""One run serves all chips only where its counts by label take less."""
 
 
 def report(
-    run: Path,
+    source: Path,
     *,
+    data: str | Path | None = None,
+    out: Path | None = None,
+    force: bool = False,
     chips: Sequence[str] = DEMO_CHIPS,
-    engines: Sequence[str] = ALL_ENGINES,
+    engines: Sequence[str] | None = None,
     n_samples: int = 64,
+    step_period_s: float | None = None,
+    deadline_s: float | None = None,
+    rate_hz: float | None = None,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Prove, place and price the exported network of a run, and write its report as JSON, text, Markdown and HTML.
+    """Prove, place and price a network, and write its report as JSON, text, Markdown and HTML.
 
-    Accuracy and energy are measured on the run's whole test part, exactness on its first ``n_samples``.
+    Accuracy and energy are measured on all samples, exactness on the first ``n_samples``. Each engine runs once.
 
     Args:
+        source: a run's folder with an exported network, or a NIR file.
+        data: samples (see ``load_data``); by default the test part of the run.
+        out: folder to write to; by default that of the run, whose older report is replaced.
+        force: replace an older report in ``out``.
+        chips: names of chips, or chip files.
+        engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``FILE_ENGINES`` for a file.
+        n_samples: compare the engines on so many samples.
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate.estimate``; the report starts with verdicts.
+        command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
 
     Returns:
         The report's object (``report``) and the paths of what was written (``files``).
 
     Raises:
+        UsageError: where ``data`` or ``out`` is missing for a file, no chip is named, or an engine cannot take part.
+        FileError: where ``out`` holds a report and ``force`` is not set.
         MismatchError: where an engine gives another spike; nothing is written then.
     """
     from neurodeploy.report import make_report, raster_facts, write_report
 
     tell = say or silent
-    network, samples = load_network(run), load_data(run)
-    proof = prove(run, None, engines, min(n_samples, samples.n_samples), progress)
-    if not proof["equal"]:
-        raise MismatchError(
-            f"report: {run} is not bit-exact: {proof['first_difference']}; neurodeploy verify {run} says more"
-        )
-    tell(
-        f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} spikes "
-        f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} test samples"
-    )
-    if not chips:
-        raise UsageError("report: name at least one chip")
+    compared = tuple(engines or (ALL_ENGINES if source.is_dir() else FILE_ENGINES))
+    folder = _check(source, data, out, force, chips, compared)
+    network, samples = load_network(source), load_data(source if data is None else data)
+    mappings = [map_network(network, c, pins=recipe_pins(source, c)) for c in map(load_chip, chips)]
+    done = _run_each_once(source, network, samples, mappings, compared, n_samples, progress)
+    held_out = source.is_dir() and data is None
+    _tell_proof(source, done.proof, held_out, tell)
+    right = accuracy(network, done.whole, samples) if _has_accuracy(network, samples) else None
+    if right is not None:
+        words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
+        tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}")
     costs: list[Cost] = []
-    for name in chips:
-        mapping = map_network(network, load_chip(name))
-        activity = simulate_network(network, samples, labels=mapping.core_labels())
-        right = accuracy(network, activity, samples)
-        if not costs:
-            tell(f"simulate  test accuracy {right:.2%} on {samples.n_samples} samples never used to choose anything")
-        tell(f"map       {name}: {len(mapping.cores)} cores, {_formats(mapping)}")
-        costs.append(estimate_cost(network, mapping, activity, with_baselines=True))
-        tell(f"estimate  {target_line(costs[-1])}")
-    recipe = run_recipe(run)
+    for mapping, activity in zip(mappings, done.by_mapping):
+        tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
+        demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
+        costs.append(estimate_cost(network, mapping, activity, with_baselines=True, **demands))
+        for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
+            tell(f"estimate  {line}")
     made = make_report(
-        title=recipe.name,
+        title=run_recipe(source).name if source.is_dir() else source.stem,
         network=network_facts(network),
         costs=costs,
-        accuracy={"test": right, "n_samples": samples.n_samples},
-        verification={key: proof[key] for key in VERIFICATION_KEYS},
-        raster=raster_facts(network, activity),
-        neurobench=_neurobench(network, samples.take(0, min(n_samples, samples.n_samples))),
-        provenance={
-            "command": command or f"neurodeploy report {run}",
-            "seed": recipe.seed,
-            "files": file_hashes([run / name for name in (CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE)]),
-            "versions": versions(("neurodeploy", "numpy", "nir", "torch", "lava-dl", "lava-nc")),
-        },
+        accuracy=None if right is None else {"test": right, "n_samples": samples.n_samples, "held_out": held_out},
+        verification={key: done.proof[key] for key in VERIFICATION_KEYS},
+        raster=raster_facts(network, done.whole),
+        neurobench=_neurobench(network, done.probed),
+        provenance=_provenance(source, data, command),
     )
-    return {"report": made, "files": {key: str(path) for key, path in write_report(made, run).items()}}
+    return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
+
+
+def _check(
+    source: Path, data: str | Path | None, out: Path | None, force: bool, chips: Sequence[str], engines: Sequence[str]
+) -> Path:
+    """Refuse what cannot become a report before anything runs; return the folder to write to."""
+    from neurodeploy.report import REPORT_FILES
+
+    if not source.is_dir() and (data is None or out is None):
+        missing = "which samples to run: --data DATA" if data is None else "where to write: --out DIR"
+        raise UsageError(f"report: {source} is a file; say {missing}")
+    if not chips:
+        raise UsageError("report: name at least one chip")
+    if len(engines) < 2:
+        raise UsageError(f"report: give at least two engines to compare, not {', '.join(engines)}")
+    check_engines(source, data, engines)
+    if out is not None and not force:
+        older = [name for name in REPORT_FILES if (out / name).exists()]
+        if older:
+            raise FileError(f"report: {out / older[0]} exists; choose another --out, or --force to replace it")
+    return source if out is None else out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Runs:
+    """What the simulations gave: the proof, all samples, the same with counts for each mapping, voltages of the first."""
+
+    proof: dict[str, Any]
+    whole: Activity
+    by_mapping: list[Activity]
+    probed: Activity
+
+
+def _run_each_once(
+    source: Path,
+    network: Network,
+    samples: Samples,
+    mappings: Sequence[ChipMapping],
+    engines: Sequence[str],
+    n_samples: int,
+    progress: Progress | None,
+) -> _Runs:
+    """Run every engine once: ``event`` on all samples, the others on the first, of which it gives a part."""
+    first = samples.take(0, min(n_samples, samples.n_samples))
+    steps = first.n_steps + network.depth
+    probes = [(p.name, "v") for p in network.populations]
+    if 4 * first.n_samples * steps * sum(p.size for p in network.populations) > _PROBE_BYTES:
+        probes = []
+    runs = {}
+    for engine in engines:
+        if engine == "reference":
+            runs[engine] = simulate_network(network, first, engine=engine, probe=probes, progress=progress)
+        elif engine != "event":
+            runs[engine] = run_engine(engine, source, network, first, progress)
+    by_mapping = _whole(network, samples, mappings, progress)
+    whole = by_mapping[0]
+    if "event" in engines:
+        runs["event"] = _first(whole, first.n_samples)
+    ordered = [runs[engine] for engine in engines]
+    probed = runs["reference"] if "reference" in runs else simulate_network(network, first, probe=probes)
+    return _Runs(
+        proof=make_proof(network, first, ordered, compare(ordered)), whole=whole, by_mapping=by_mapping, probed=probed
+    )
+
+
+def _whole(
+    network: Network, samples: Samples, mappings: Sequence[ChipMapping], progress: Progress | None
+) -> list[Activity]:
+    """Return the activity of all samples for each mapping, from one run unless its counts would take too much memory."""
+    probe = [(o.population, "v") for o in network.outputs if o.decoding == "last_voltage"]
+    labels = joint_labels(network, mappings)
+    n_labels = 1 + max(int(own.max()) for own in labels.values())
+    n_bytes = 8 * n_labels * samples.n_samples * (samples.n_steps + network.depth)
+    if len(mappings) > 1 and n_bytes > _LABEL_BYTES:
+        return [
+            simulate_network(network, samples, labels=m.core_labels(), probe=probe, progress=progress) for m in mappings
+        ]
+    run = simulate_network(network, samples, labels=labels, probe=probe, progress=progress)
+    assert run.updated is not None
+    return [replace(run, updated=updates_of(mapping, labels, run.updated)) for mapping in mappings]
+
+
+def _first(activity: Activity, n_samples: int) -> Activity:
+    return replace(
+        activity,
+        spikes={name: events.take(0, n_samples) for name, events in activity.spikes.items()},
+        states={},
+        updated=None,
+    )
+
+
+def _has_accuracy(network: Network, samples: Samples) -> bool:
+    return samples.labels is not None and len(network.outputs) == 1
+
+
+def _tell_proof(source: Path, proof: dict[str, Any], held_out: bool, tell: Callable[[str], None]) -> None:
+    """Say that all engines agree.
+
+    Raises:
+        MismatchError: where they do not.
+    """
+    if not proof["equal"]:
+        raise MismatchError(
+            f"report: {source} is not bit-exact: {proof['first_difference']}; neurodeploy verify {source} says more"
+        )
+    what = "test samples" if held_out else "samples"
+    tell(
+        f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} spikes "
+        f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} {what}"
+    )
 
 
 def _formats(mapping: ChipMapping) -> str:
@@ -111,9 +239,28 @@ def _formats(mapping: ChipMapping) -> str:
     return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
 
 
-def _neurobench(network: Network, samples: Samples) -> dict[str, Any]:
-    """Return the NeuroBench metrics of some samples; voltages are probed for the membrane updates."""
+def _neurobench(network: Network, activity: Activity) -> dict[str, Any] | None:
+    """Return the NeuroBench metrics of a run, None where its spikes are graded, which they do not cover."""
     from neurodeploy.estimate.neurobench import neurobench_metrics
 
-    probes = [(p.name, "v") for p in network.populations]
-    return neurobench_metrics(network, simulate_network(network, samples, probe=probes)).to_json()
+    if any(events.payload is not None for events in activity.spikes.values()):
+        return None
+    return neurobench_metrics(network, activity).to_json()
+
+
+def _provenance(source: Path, data: str | Path | None, command: str | None) -> dict[str, Any]:
+    given = [] if data is None or not Path(data).is_file() else [Path(data)]
+    if source.is_dir():
+        own = [source / name for name in (CHECKPOINT_FILE, NETWORK_FILE, *([] if data else [TEST_FILE]))]
+        seed = run_recipe(source).seed
+    else:
+        own, seed = [source], None
+    again = (
+        f"neurodeploy report {source}" if source.is_dir() else f"neurodeploy report {source} --data {data} --out DIR"
+    )
+    return {
+        "command": command or again,
+        "seed": seed,
+        "files": file_hashes([*own, *given]),
+        "versions": versions(("neurodeploy", "numpy", "nir", "torch", "lava-dl", "lava-nc")),
+    }

@@ -8,12 +8,12 @@ import numpy as np
 
 from neurodeploy.activity import Activity
 from neurodeploy.errors import EstimateError
-from neurodeploy.estimate.baselines import baselines
+from neurodeploy.estimate.baselines import baselines, dense_macs
 from neurodeploy.estimate.counts import Counts, check_belongs, count
-from neurodeploy.estimate.energy import arithmetic_only, energy, static
+from neurodeploy.estimate.energy import arithmetic_ann, arithmetic_only, energy, static
 from neurodeploy.estimate.latency import LatencyBuilder
 from neurodeploy.estimate.memory import memory
-from neurodeploy.estimate.record import Band, Cost, Latency, Resource, Verdict
+from neurodeploy.estimate.record import Band, Binding, Cost, Latency, Verdict, WorstStep
 from neurodeploy.estimate.totals import events_of, totals_of
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
@@ -45,10 +45,11 @@ def estimate(
             which is mapped for it.
 
     Raises:
-        EstimateError: if mapping or activity are of another network, or a demand is not a positive number.
+        EstimateError: if mapping or activity are of another network, or a demand is not a positive number or one on a
+            chip without times.
     """
     for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
-        _check_demand(name, value, activity)
+        _check_demand(name, value, activity, mapping)
     check_belongs(network, mapping, activity)
     chip = mapping.chip
     cost = Cost(
@@ -94,10 +95,10 @@ def _with_activity(
         update={
             "counts": dict(sorted(totals.items())),
             "energy": energy(events, chip.energy, chip.name, chip.source_file),
-            "second_opinions": (*opinions, arithmetic_only(events)),
+            "second_opinions": (*opinions, arithmetic_ann(dense_macs(network)), arithmetic_only(events)),
             "static": static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
             "latency": latency,
-            "verdicts": _verdicts(latency, builder, deadline_s, rate_hz),
+            "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
             "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),
         }
     )
@@ -113,24 +114,31 @@ def _static_times(latency: Latency | None) -> dict[str, Band]:
 
 
 def _verdicts(
-    latency: Latency | None, builder: LatencyBuilder | None, deadline_s: float | None, rate_hz: float | None
+    latency: Latency | None,
+    builder: LatencyBuilder | None,
+    input_spikes: float,
+    deadline_s: float | None,
+    rate_hz: float | None,
 ) -> tuple[Verdict, ...]:
+    """Return a verdict on each demand; ``input_spikes`` are those of a sample, on average."""
     if latency is None or builder is None:
         return ()
     paced, period, steps = latency.real_time_sample_s, latency.step_period_s, latency.n_steps
-    most, worst = latency.bindings[0], latency.worst
+    worst, in_period = latency.worst, _finite(builder.safe_factor)
+    waits = paced is not None and latency.late_steps == 0
+    most = Binding(core=None, resource="step period", steps=steps) if waits else latency.bindings[0]
     verdicts = []
     for demand, allowed in (("deadline", deadline_s), ("rate", 1 / rate_hz if rate_hz else None)):
         if allowed is not None:
             slowest = demand == "deadline"
             free = _managed(latency.sample_s.worst if slowest else latency.sample_s.mean, latency, steps)
             needed = free if paced is None else paced.worst if slowest else paced.mean
-            room = builder.safe_events(allowed, worst=slowest) if paced is None else None
-            verdicts.append(_verdict(demand, allowed, needed, most.core, most.resource, room))
+            room = builder.safe_events(allowed, worst=slowest) if paced is None else in_period
+            room = room if needed.nominal <= allowed else None
+            verdicts.append(_verdict(demand, allowed, needed, most, room, input_spikes / allowed))
     if period is not None:
         needed = _managed(latency.step_s.worst, latency, 1)
-        room = _finite(builder.safe_factor)
-        verdicts.append(_verdict("step period", period, needed, worst.core, worst.resource, room))
+        verdicts.append(_verdict("step period", period, needed, worst, in_period, input_spikes / (steps * period)))
     return tuple(verdicts)
 
 
@@ -142,7 +150,7 @@ def _managed(time: Band, latency: Latency, steps: int) -> Band:
 
 
 def _verdict(
-    demand: str, allowed: float, needed: Band, core: int | None, resource: Resource, room: float | None
+    demand: str, allowed: float, needed: Band, binding: Binding | WorstStep, room: float | None, input_hz: float
 ) -> Verdict:
     return Verdict.model_validate(
         {
@@ -152,9 +160,10 @@ def _verdict(
             "met": needed.nominal <= allowed,
             "met_at_high": needed.high <= allowed,
             "margin": 1 - needed.nominal / allowed,
-            "core": core,
-            "resource": resource,
+            "core": binding.core,
+            "resource": binding.resource,
             "safe_event_factor": room,
+            "safe_input_hz": None if room is None else room * input_hz,
         }
     )
 
@@ -179,10 +188,15 @@ def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]
     return notes
 
 
-def _check_demand(name: str, value: float | None, activity: Activity | None) -> None:
+def _check_demand(name: str, value: float | None, activity: Activity | None, mapping: Mapping) -> None:
     if value is None:
         return
     if not (np.isfinite(value) and value > 0):
         raise EstimateError(f"estimate: {name} is {value}, must be a positive number")
     if activity is None:
         raise EstimateError(f"estimate: {name} needs an activity; simulate the network on samples first")
+    if mapping.chip.latency is None:
+        raise EstimateError(
+            f"estimate: {name} needs times, but {mapping.chip.source_file} has no table [latency]; add one, choose another "
+            "chip, or leave the demand out"
+        )

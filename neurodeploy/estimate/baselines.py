@@ -22,13 +22,11 @@ from neurodeploy.estimate.record import Band, Baseline, Cost
 from neurodeploy.estimate.totals import events_of, totals_of
 from neurodeploy.mapping import SPLITS, map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.synapses import matrix_of
+from neurodeploy.mapping.synapses import conv_of, matrix_of
 from neurodeploy.network import (
     WEIGHT_MAX,
-    Conv,
     Dense,
     Network,
-    Pool,
     Projection,
     Sparse,
     n_nonzero,
@@ -60,7 +58,7 @@ def baselines(network: Network, mapping: Mapping, activity: Activity, cost: Cost
     chip's dynamic energy reaches the baseline's, ``break_even_density`` the same for the share of stored connections.
     Both are None where the energy of the chip is not known; they are nominal.
     """
-    macs, events = sum(_macs(p) for p in network.projections), cost.counts["effective_synops"] / activity.n_samples
+    macs, events = dense_macs(network), cost.counts["effective_synops"] / activity.n_samples
     rows = [_dense_on_chip(network, mapping, activity, cost)]
     for board in MLPERF_TINY_UJ:
         ann = f"one inference of a dense ANN of equal shape, {macs:,} MACs, on {board}"
@@ -69,12 +67,26 @@ def baselines(network: Network, mapping: Mapping, activity: Activity, cost: Cost
     return tuple(rows)
 
 
+def dense_macs(network: Network) -> int:
+    """Return the MACs of one pass through all layers with nothing left out; windows of a pool count as taps."""
+    return sum(_macs(p) for p in network.projections)
+
+
 def _macs(projection: Projection) -> int:
-    """Return the MACs of one pass through a layer with nothing left out; windows of a pool count as taps."""
-    if isinstance(projection.synapses, Conv | Pool):
-        return int(matrix_of(projection, zeros=True).source.size)
-    n_target, n_source = synapse_shape(projection.synapses)
-    return n_target * n_source
+    conv = conv_of(projection)
+    if conv is None:
+        n_target, n_source = synapse_shape(projection.synapses)
+        return n_target * n_source
+    taps = conv.weights.shape[0] * conv.weights.shape[1]
+    for axis in (0, 1):
+        size, stride, pad, dilation = (
+            conv.input_shape[1 + axis],
+            *(given[axis] for given in (conv.stride, conv.padding, conv.dilation)),
+        )
+        at = np.arange(conv.output_shape[1 + axis])[:, None] * stride - pad
+        at = at + np.arange(conv.weights.shape[2 + axis])[None, :] * dilation
+        taps *= int(np.count_nonzero((at >= 0) & (at < size)))
+    return taps
 
 
 def _row(what: str, energy_j: Band, cost: Cost, network: Network, note: str = "") -> Baseline:

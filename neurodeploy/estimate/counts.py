@@ -37,7 +37,7 @@ class Counts:
         hops_ew, hops_ns: hops of the messages sent; None where the chip file gives no mesh.
         crossings: messages sent to another chip.
         neurons: neurons on each core, each accessed in every step, int64 ``(n_cores,)``.
-        effective: synapses read whose weight is not zero, over everything.
+        effective, graded: synapses read whose weight is not zero, over everything, and those of them by graded spikes.
         host_in, host_out: spikes that the host injects (or hands to relays), and those of the outputs that it reads.
     """
 
@@ -53,6 +53,7 @@ class Counts:
     crossings: NDArray[np.int64]
     neurons: NDArray[np.int64]
     effective: int
+    graded: int
     host_in: int
     host_out: int
 
@@ -110,7 +111,8 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
     meshed = all(load.x is not None and load.y is not None for load in mapping.cores)
     total = _Sums(shape, meshed)
     for fan in fans:
-        total.add(fan, _part(activity.spikes[fan.source], first, stop))
+        events = activity.spikes[fan.source]
+        total.add(fan, _part(events, first, stop), graded=events.payload is not None)
     low, high = _updated(network, mapping, activity, total.fired, first, stop)
     return Counts(
         first_sample=first,
@@ -125,6 +127,7 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
         crossings=total.crossings,
         neurons=np.array([sum(i.size for i in load.neurons.values()) for load in mapping.cores], np.int64),
         effective=total.effective,
+        graded=total.graded,
         host_in=_number(activity, {i.name for i in network.inputs}, first, stop),
         host_out=_number(activity, {output.population for output in network.outputs}, first, stop),
     )
@@ -165,16 +168,18 @@ class _Sums:
         self.fired, self.messages_in, self.messages_out, self.crossings = (np.zeros(shape, np.int64) for _ in range(4))
         self.hops_ew = np.zeros(shape, np.int64) if meshed else None
         self.hops_ns = np.zeros(shape, np.int64) if meshed else None
-        self.effective = 0
+        self.effective = self.graded = 0
 
-    def add(self, fan: FanOut, spikes: _Spikes) -> None:
+    def add(self, fan: FanOut, spikes: _Spikes, *, graded: bool = False) -> None:
         """Add what the spikes of one population cause, at their destinations and at their origin."""
         there = _columns(fan.cores)
         self.messages_in[..., there] += self._at_destination(spikes, fan.reached)
         for fmt, reads in fan.reads.items():
             here = self.synops.setdefault(fmt, np.zeros(self.shape, np.int64))
             here[..., there] += self._at_destination(spikes, reads)
-        self.effective += int(fan.effective[spikes.neuron].sum())
+        effective = int(fan.effective[spikes.neuron].sum())
+        self.effective += effective
+        self.graded += effective if graded else 0
         if fan.core is not None:
             self._add_origin(fan, fan.core, spikes)
 

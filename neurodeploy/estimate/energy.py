@@ -16,8 +16,9 @@ from neurodeploy.chip import Chip, Quantity
 from neurodeploy.chip import Energy as Prices
 from neurodeploy.estimate.record import Band, Energy, EnergyLine, StaticLine, Unpriced
 
-ARITHMETIC_45NM_J = 0.9e-12
-"""An FP32 addition in 45 nm: Horowitz, ISSCC 2014. Papers multiply it by the effective synaptic operations."""
+ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
+"""An FP32 addition, and one with a multiplication, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the first by the
+effective synaptic operations of binary spikes, the second by those of graded spikes and of dense ANNs."""
 
 _SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
 
@@ -26,7 +27,8 @@ _SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "messag
 class Events:
     """Totals over all samples of what can have a price; ``low`` is the smaller count where only bounds are known.
 
-    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` what no chip file can price.
+    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` what no chip file can price;
+    ``graded_synops`` those of ``effective_synops`` that graded spikes cause.
     """
 
     amounts: ReadOnlyDict[str, int]
@@ -34,6 +36,7 @@ class Events:
     without_price: ReadOnlyDict[str, int]
     effective_synops: int
     n_samples: int
+    graded_synops: int = 0
 
 
 def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
@@ -67,16 +70,29 @@ def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
 
 def arithmetic_only(events: Events) -> Energy:
     """Return the figure that papers quote: 45 nm additions, no memory, no communication. Not an estimate of a chip."""
-    value = ARITHMETIC_45NM_J
-    price = Quantity(low=value, nominal=value, high=value, unit="J", source="Horowitz 2014, 45 nm", grade="published")
-    line = _line("accumulate", events.effective_synops, events.effective_synops, price, events.n_samples)
+    binary = events.effective_synops - events.graded_synops
+    lines = [_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
+    if events.graded_synops:
+        n = events.graded_synops
+        lines.append(_line("multiply_accumulate", n, n, _arithmetic(MAC_45NM_J), events.n_samples))
     return Energy(
         prices="45 nm additions (arithmetic only)",
-        lines=(line,),
-        total_j=line.energy_j,
+        lines=tuple(lines),
+        total_j=Band.total(line.energy_j for line in lines),
         unpriced=(),
         notes=("Arithmetic only, for comparison with papers: no memory, no communication, no neuron, no leakage.",),
     )
+
+
+def arithmetic_ann(macs: int) -> Energy:
+    """Return the other side of that comparison: a dense ANN of equal shape, all its MACs, in 45 nm."""
+    line = _line("dense_mac", macs, macs, _arithmetic(MAC_45NM_J), 1)
+    name = "45 nm MACs of a dense ANN of equal shape (arithmetic only)"
+    return Energy(prices=name, lines=(line,), total_j=line.energy_j, unpriced=())
+
+
+def _arithmetic(value: float) -> Quantity:
+    return Quantity(low=value, nominal=value, high=value, unit="J", source="Horowitz 2014, 45 nm", grade="published")
 
 
 def static(chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band]) -> tuple[StaticLine, ...]:

@@ -271,6 +271,7 @@ class LatencyBuilder:
         if observed is not None and self._times.model == "slowest-unit":
             seen = f"{observed.nominal:g} {observed.unit} ({observed.source})"
             yield f"The high figures take a whole step as observed: {seen}."
+        yield "The host's input and output take time that no chip file gives: it is not in the times above."
         if self._times.management is not None:
             yield "Management by an embedded processor is a line of its own: it counts in verdicts, not in the times above."
 

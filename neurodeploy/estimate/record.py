@@ -17,8 +17,8 @@ from neurodeploy.errors import EstimateError
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """From strong to weak."""
 
-Resource = Literal["neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier"]
-"""What the length of a step comes from."""
+Resource = Literal["neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period"]
+"""What the length of a step comes from; ``step period`` where the chip waits for it."""
 
 
 def weakest(grades: Iterable[Grade]) -> Grade:
@@ -241,6 +241,8 @@ class Verdict(_Record):
     resource: Resource
     safe_event_factor: float | None = None
     """How many times as many events would still meet it (a lower bound for deadline and rate); None where none do."""
+    safe_input_hz: float | None = None
+    """The same as spikes of all inputs a second, on average over the run: those of a sample in the time allowed for it."""
 
 
 class Baseline(_Record):

@@ -93,9 +93,7 @@ def write_sanafe(
         EstimateError: as ``sanafe_files``.
         FileError: where one of them exists and ``force`` is not set.
     """
-    older = [name for name in FILE_NAMES if (folder / name).exists()]
-    if older and not force:
-        raise FileError(f"estimate: {folder / older[0]} exists; choose another folder, or --force to replace it")
+    check_free(folder, force=force)
     files = sanafe_files(network, mapping, activity, sample=sample)
     expected = {"sample": sample, "mode": files.mode, "timing_model": "simple", **files.expected}
     texts = (files.arch, files.net, json.dumps(expected, indent=1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
@@ -104,6 +102,17 @@ def write_sanafe(
         for name, text in zip(FILE_NAMES, texts):
             stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return files
+
+
+def check_free(folder: Path, *, force: bool) -> None:
+    """Refuse a folder with an earlier export, unless ``force`` is set.
+
+    Raises:
+        FileError: naming the first file that would be replaced.
+    """
+    older = [name for name in FILE_NAMES if (folder / name).exists()]
+    if older and not force:
+        raise FileError(f"estimate: {folder / older[0]} exists; choose another folder, or --force to replace it")
 
 
 def _check(mapping: Mapping, activity: Activity, sample: int) -> None:

@@ -31,6 +31,7 @@ def totals_of(counts: Counts) -> dict[str, int]:
         "host_input": counts.host_in,
         "host_output": counts.host_out,
         "effective_synops": counts.effective,
+        **({"graded_synops": counts.graded} if counts.graded else {}),
     }
 
 
@@ -49,5 +50,6 @@ def events_of(totals: Counter[str], n_samples: int) -> Events:
         low=low,
         without_price=without,
         effective_synops=totals["effective_synops"],
+        graded_synops=totals.get("graded_synops", 0),
         n_samples=n_samples,
     )

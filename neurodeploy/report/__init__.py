@@ -13,9 +13,19 @@ from neurodeploy.files import write_text
 from neurodeploy.report.compare import Comparison, Gate, compare_reports, load_gate
 from neurodeploy.report.facts import file_hashes, network_facts, raster_facts, versions
 from neurodeploy.report.record import SCHEMA, checked, load_report
-from neurodeploy.report.text import as_markdown, as_text, cost_sections, headline, sections, target_line
+from neurodeploy.report.text import (
+    as_markdown,
+    as_text,
+    cost_sections,
+    headline,
+    sections,
+    target_line,
+    verdict_line,
+    verdict_lines,
+)
 
 __all__ = [
+    "REPORT_FILES",
     "SCHEMA",
     "Comparison",
     "Gate",
@@ -53,7 +63,7 @@ def make_report(
         title: heading of the report.
         network: what ``network_facts`` gives.
         costs: one for each chip, in the order of the report.
-        accuracy: ``test`` (0..1) and ``n_samples``.
+        accuracy: ``test`` (0..1), ``n_samples``, and ``held_out`` (False where the samples are not a run's test part).
         verification: what ``simulate.verify.Verification.to_json`` gives.
         raster: what ``raster_facts`` gives.
         neurobench: what ``estimate.neurobench.NeuroBench.to_json`` gives.
@@ -62,9 +72,11 @@ def make_report(
     Raises:
         ReportError: if a value does not fit the schema, with its place.
     """
+    verdicts = [verdict for cost in costs for verdict in cost.verdicts]
     data = {
         "schema": SCHEMA,
         "title": title,
+        "demands_met": all(v.met for v in verdicts) if verdicts else None,
         "network": dict(network),
         "accuracy": accuracy and dict(accuracy),
         "verification": verification and dict(verification),
@@ -93,18 +105,18 @@ def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def text_report(report: Mapping[str, Any], width: int = 120) -> str:
     """Return the report for a terminal of ``width`` columns."""
     records = checked(dict(report))
-    return as_text([records.title, "", *headline(records)], list(sections(records)), width)
+    return as_text([records.title, "", *verdict_lines(records), *headline(records)], list(sections(records)), width)
 
 
 def text_cost(cost: Cost, width: int = 120) -> str:
     """Return the tables of one chip for a terminal of ``width`` columns."""
-    return as_text([target_line(cost)], list(cost_sections(cost)), width)
+    return as_text([*map(verdict_line, cost.verdicts), target_line(cost)], list(cost_sections(cost)), width)
 
 
 def markdown_report(report: Mapping[str, Any]) -> str:
     """Return the report as Markdown."""
     records = checked(dict(report))
-    return as_markdown(records.title, headline(records), list(sections(records)))
+    return as_markdown(records.title, [*verdict_lines(records), *headline(records)], list(sections(records)))
 
 
 def html_report(report: Mapping[str, Any]) -> str:
@@ -122,8 +134,11 @@ def html_report(report: Mapping[str, Any]) -> str:
     return page(checked(dict(report)))
 
 
+REPORT_FILES = ("report.json", "report.txt", "report.md", "report.html")
+
+
 def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
-    """Write ``report.json``, ``report.txt``, ``report.md`` and ``report.html`` into a folder.
+    """Write ``REPORT_FILES`` into a folder: JSON, terminal table, Markdown, and a page that works offline.
 
     All four are made before the first is written, and each replaces an older one in one move.
 

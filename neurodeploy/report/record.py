@@ -72,10 +72,11 @@ class NetworkFacts(_Record):
 
 
 class Accuracy(_Record):
-    """Share of samples classified rightly, on ``n_samples`` samples never used to choose anything."""
+    """Share of samples classified rightly; ``held_out`` where they are a run's test part, never used to choose anything."""
 
     test: float = Field(ge=0, le=1)
     n_samples: int = Field(ge=1)
+    held_out: bool = True
 
 
 class VerifiedPopulation(_Record):
@@ -157,6 +158,8 @@ class Report(_Record):
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
     title: str
+    demands_met: bool | None = None
+    """Whether every chip meets every demand by its nominal figures; None where nothing was demanded."""
     network: NetworkFacts
     accuracy: Accuracy | None
     verification: Verification | None

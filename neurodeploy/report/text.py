@@ -28,6 +28,8 @@ COMPONENTS = {
     "chip_crossing": "messages between chips",
     "hops": "hops",
     "accumulate": "additions",
+    "dense_mac": "multiplications and additions of a dense ANN",
+    "multiply_accumulate": "multiplications and additions",
 }
 """Component of the energy -> words."""
 
@@ -48,8 +50,13 @@ def component_name(component: str) -> str:
     return f"{words} ({fmt})" if fmt else words
 
 
+def verdict_lines(report: Report) -> list[str]:
+    """Return whether each chip meets each demand, one sentence each; empty where nothing was demanded."""
+    return [f"{cost.chip_title}: {verdict_line(v)}" for cost in report.targets for v in cost.verdicts]
+
+
 def headline(report: Report) -> list[str]:
-    """Return the verdict in sentences: exactness, accuracy, then one sentence for each chip."""
+    """Return what was found in sentences: exactness, accuracy, then one sentence for each chip."""
     lines = []
     v = report.verification
     if v is not None:
@@ -60,7 +67,8 @@ def headline(report: Report) -> list[str]:
         different = first_difference(report)
         lines += [f"First difference: {different}"] if different else []
     if report.accuracy is not None:
-        lines.append(f"{percent(report.accuracy.test)} test accuracy on {report.accuracy.n_samples} samples.")
+        what = "test accuracy" if report.accuracy.held_out else "accuracy"
+        lines.append(f"{percent(report.accuracy.test)} {what} on {report.accuracy.n_samples} samples.")
     n = report.network
     lines.append(
         f"{n.mask:,} of {n.weights:,} connections kept ({percent(n.density)}), "
@@ -222,7 +230,6 @@ def _latency_section(cost: Cost, latency: Latency) -> Section:
     first = latency.bindings[0]
     share = percent(first.steps / sum(b.steps for b in latency.bindings))
     notes = [f"What decides a step most often: {place(first.core)}{first.resource} ({share} of steps)."]
-    notes += [verdict_line(v) for v in cost.verdicts]
     notes += latency.notes
     notes += [f"Not in the times: {component_name(item.component)} ({item.reason})." for item in latency.unpriced]
     return Section(f"{cost.chip_title}: latency [{latency.step_s.mean.grade}]", rows, notes)
@@ -238,12 +245,16 @@ def verdict_line(verdict: Verdict) -> str:
     outcome = "met" if verdict.met else "MISSED"
     if verdict.met and not verdict.met_at_high:
         outcome = "met by the nominal figure, missed by the high one"
+    allowed = si(verdict.allowed_s, "s")
+    if verdict.demand == "rate":
+        allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
     line = (
-        f"{verdict.demand} of {si(verdict.allowed_s, 's')}: {outcome}; needs {band(verdict.needed_s, 's')}, margin "
+        f"{verdict.demand} of {allowed}: {outcome}; needs {band(verdict.needed_s, 's')}, margin "
         f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
     )
     if verdict.safe_event_factor is not None:
-        line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit."
+        line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit"
+        line += f": {si(verdict.safe_input_hz, 'Hz')} of input spikes." if verdict.safe_input_hz else "."
     return line[0].upper() + line[1:]
 
 

@@ -221,6 +221,20 @@ class TestEnergyByHand:
         assert row.total_j.nominal == pytest.approx(9 * 0.9 * PJ / 2)
         assert "arithmetic only" in row.prices
 
+    def test_graded_spikes_are_multiplications_in_the_arithmetic_only_row(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        graded = replace(activity.spikes["in"], payload=np.array([3, -2, 5]))
+        cost = estimate(network, mapping, replace(activity, spikes={**activity.spikes, "in": graded}))
+        lines = {line.component: line.events for line in cost.second_opinions[-1].lines}
+        assert lines == {"accumulate": 3, "multiply_accumulate": 6}  # 6 synapses of the inputs, 3 of the hidden neurons
+        total = cost.second_opinions[-1].total_j.nominal
+        assert total == pytest.approx((3 * 0.9 + 6 * 4.6) * PJ / 2)
+
+    def test_a_dense_ann_of_equal_shape_stands_beside_it(self, loihi1) -> None:
+        row = estimate(*loihi1).second_opinions[-2]
+        assert row.total_j.nominal == pytest.approx((3 * 4 + 4 * 2) * 4.6 * PJ)
+        assert "arithmetic only" in row.prices
+
     def test_what_has_no_price_is_named_with_its_count(self) -> None:
         network = small_network()
         cost = estimate(network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
@@ -374,6 +388,27 @@ class TestVerdicts:
         verdict = estimate(*loihi1, rate_hz=1 / (1.25 * mean)).verdicts[0]
         assert verdict.met
         assert verdict.margin == pytest.approx(0.2)
+
+    def test_with_a_step_period_the_chip_waits_and_the_safe_rate_is_that_of_the_period(self, loihi1) -> None:
+        verdicts = {v.demand: v for v in estimate(*loihi1, step_period_s=1e-3, deadline_s=4e-3, rate_hz=250.0).verdicts}
+        assert verdicts["deadline"].needed_s.nominal == pytest.approx(3e-3)
+        assert (verdicts["deadline"].core, verdicts["deadline"].resource) == (None, "step period")
+        factor = verdicts["step period"].safe_event_factor
+        assert verdicts["deadline"].safe_event_factor == verdicts["rate"].safe_event_factor == factor
+        # 3 input spikes in 2 samples of 3 steps
+        assert verdicts["step period"].safe_input_hz == pytest.approx(factor * 1.5 / 3e-3)
+        assert verdicts["deadline"].safe_input_hz == pytest.approx(factor * 1.5 / 4e-3)
+
+    def test_a_missed_demand_has_no_safe_rate(self, loihi1) -> None:
+        (verdict,) = estimate(*loihi1, deadline_s=1e-6).verdicts
+        assert (verdict.met, verdict.safe_event_factor, verdict.safe_input_hz) == (False, None, None)
+
+    def test_a_demand_on_a_chip_without_times_is_refused(self, loihi1) -> None:
+        network, _, activity = loihi1
+        data = load_chip("loihi1").model_dump(mode="json", exclude_none=True)
+        del data["latency"]
+        with pytest.raises(EstimateError, match=r"rate_hz needs times, but .* has no table \[latency\]; add one"):
+            estimate(network, small_mapping(network, chip_from_dict(data)), activity, rate_hz=1.0)
 
     @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
     def test_a_demand_that_is_no_positive_number_is_refused(self, loihi1, value: float) -> None:

@@ -8,8 +8,9 @@ import pytest
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import chip_from_dict, load_chip
 from neurodeploy.estimate import estimate
-from neurodeploy.estimate.baselines import dense_twin, mac_price
+from neurodeploy.estimate.baselines import dense_macs, dense_twin, mac_price
 from neurodeploy.mapping import map_network
+from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, n_nonzero
 from neurodeploy.simulate.reference import run_reference
 
@@ -142,3 +143,21 @@ def test_a_dense_network_that_does_not_fit_is_said_with_the_reason(case: tuple) 
     cost = estimate(network, mapping, activity, with_baselines=True)
     assert cost.baselines[0].energy_j is None
     assert cost.baselines[0].note.startswith("map: ")
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "dilation", "groups"),
+    [((1, 1), (0, 0), (1, 1), 1), ((2, 3), (1, 2), (1, 1), 2), ((1, 2), (2, 0), (2, 1), 1)],
+)
+def test_macs_of_a_convolution_are_its_taps_inside_the_image(stride, padding, dilation, groups) -> None:
+    weights = np.ones((4, 2 // groups, 3, 2), np.int16)
+    conv = Conv(
+        weights=weights, input_shape=(2, 9, 7), stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
+    net = Network(
+        inputs=(Input(name="in", shape=(2, 9, 7)),),
+        populations=(Population(name="a", shape=conv.output_shape, model=MODEL, first_step=1),),
+        projections=(Projection(name="k", source="in", target="a", synapses=conv),),
+        outputs=(Output(name="o", population="a"),),
+    )
+    assert dense_macs(net) == matrix_of(net.projections[0], zeros=True).source.size

@@ -1,0 +1,51 @@
+"""One simulation for several mappings: labels that tell their cores apart, and the counts of each one from a joint run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnlyDict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+
+
+def joint_labels(network: Network, mappings: Sequence[Mapping]) -> dict[str, NDArray[np.int32]]:
+    """Return one label a neuron by population, int32 ``(size,)``: two neurons share it if they share all their cores.
+
+    For ``simulate``; inputs that lie on cores are left out, since it counts no updates of them.
+
+    Args:
+        network: the network.
+        mappings: at least one mapping of it.
+    """
+    own = [mapping.core_labels() for mapping in mappings]
+    names = [p.name for p in network.populations]
+    rows = [np.stack([c.get(name, np.full(network.sizes[name], -1)) for c in own], axis=1) for name in names]
+    _, joint = np.unique(np.concatenate(rows), axis=0, return_inverse=True)
+    parts = np.split(joint.reshape(-1).astype(np.int32), np.cumsum([len(r) for r in rows])[:-1])
+    return dict(zip(names, parts))
+
+
+def updates_of(
+    mapping: Mapping, labels: ReadOnlyDict[str, NDArray[np.int32]], updated: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the updated neurons of each core of one mapping, int64 ``(n_samples, n_steps, n_cores)``.
+
+    Args:
+        mapping: one of those that ``joint_labels`` was called with.
+        labels: what it gave.
+        updated: counts under these labels (``Activity.updated``), int64 ``(n_samples, n_steps, n_labels)``.
+    """
+    core = np.full(updated.shape[2], -1, np.int64)
+    cores = mapping.core_labels()
+    for name, label in labels.items():
+        core[label] = cores.get(name, -1)
+    placed = np.flatnonzero(core >= 0)
+    shape = (len(mapping.cores), updated.shape[2])
+    table = csr_matrix((np.ones(placed.size, np.int64), (core[placed], placed)), shape=shape)
+    sums: NDArray[np.int64] = (table @ updated.reshape(-1, updated.shape[2]).T).T
+    return sums.reshape(*updated.shape[:2], len(mapping.cores))
