@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from neurodeploy.errors import RecipeError, UsageError
 from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
+from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import DECAY_ONE
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
@@ -231,6 +232,7 @@ class Recipe(Record):
     distillation: DistillationRecipe | None = None
     budget: BudgetRecipe | None = None
     start: StartRecipe | None = None
+    mapping: Pins | None = None
 
     @model_validator(mode="before")
     @classmethod

@@ -24,6 +24,12 @@ def map_(
     search: Annotated[
         bool, typer.Option("--search", help="Find the smallest chip that fits; with --chip, the highest density.")
     ] = False,
+    pin: Annotated[
+        Path | None,
+        typer.Option(
+            help="TOML file of what is fixed by hand: cores, split, weight_bits, parts with neurons and core."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
     draw: Annotated[
         Path | None, typer.Option(help="Page (.html) or picture (.svg) of cores, messages and memory to draw.")
@@ -40,7 +46,9 @@ def map_(
         return
     if chip is None:
         raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
-    found, result = commands.map(file, chip=chip, split=split, store_zeros=store_zeros, out=out, draw=draw, force=force)
+    found, result = commands.map(
+        file, chip=chip, split=split, store_zeros=store_zeros, pin=pin, out=out, draw=draw, force=force
+    )
     if as_json:
         print_json(result)
     elif found.fits:

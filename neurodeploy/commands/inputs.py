@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.activity import Samples, load_samples
+from neurodeploy.chip import Chip
 from neurodeploy.errors import DataError, NirError
+from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import Network
 from neurodeploy.recipe import Recipe, StartRecipe, load_recipe, parse_recipe
 
@@ -78,6 +80,16 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
 def run_recipe(run: Path) -> Recipe:
     """Return the recipe that a run's folder was trained with."""
     return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
+
+
+def recipe_pins(run: Path, chip: Chip) -> Pins | None:
+    """Return the table ``[mapping]`` in the recipe of a run's folder, None where there is none for this chip."""
+    if not (run / RECIPE_FILE).is_file():
+        return None
+    pins = run_recipe(run).mapping
+    if pins is None or pins.chip not in (None, chip.name):
+        return None
+    return pins.model_copy(update={"source_file": str(run / RECIPE_FILE)})
 
 
 def checkpoint_network(run: Path) -> tuple[Any, Network]:

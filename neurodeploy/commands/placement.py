@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chip import chip_names, load_chip, new_chip_text
-from neurodeploy.commands.inputs import load_network
+from neurodeploy.commands.inputs import load_network, recipe_pins
 from neurodeploy.errors import FileError
 from neurodeploy.files import write_text
-from neurodeploy.mapping import Fit, fit, highest_density, smallest_chip, traffic
+from neurodeploy.mapping import Fit, fit, highest_density, load_pins, smallest_chip, traffic
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.report.map_picture import check_picture, draw_mapping
@@ -22,6 +22,7 @@ def map(
     chip: str,
     split: str = "overlap",
     store_zeros: bool = False,
+    pin: Path | None = None,
     out: Path | None = None,
     draw: Path | None = None,
     force: bool = False,
@@ -33,6 +34,8 @@ def map(
         chip: name of a chip, or a chip file.
         split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
         store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
+        pin: TOML file of what is fixed by hand (``neurodeploy.mapping.pins``); by default the table ``[mapping]`` of a
+            run's recipe, where ``file`` is a run's folder and its recipe has one for this chip.
         out: JSON file to write the mapping to, if it fits.
         draw: page (``.html``) or picture (``.svg``) to draw cores, messages and memory into, if it fits.
         force: replace ``out`` and ``draw`` if they exist.
@@ -45,8 +48,10 @@ def map(
     for option, path in (("--out", out), ("--draw", draw)):
         if path is not None and path.exists() and not force:
             raise FileError(f"map: {path} exists; choose another {option}, or --force to replace it")
-    network = load_network(file)
-    found = fit(network, load_chip(chip), split=split, store_zeros=store_zeros)
+    network, pins = load_network(file), load_pins(pin) if pin is not None else None
+    target = load_chip(chip)
+    pins = pins or recipe_pins(file, target)
+    found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins)
     if found.mapping is None:
         return found, {**summary(found), "chip": chip}
     flow = traffic(network, found.mapping)

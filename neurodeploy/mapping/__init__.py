@@ -7,9 +7,9 @@ synaptic memory: ``formats.py`` and ``shared.py``; what a part takes: ``parts.py
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Sizes
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from neurodeploy.activity import Activity
 from neurodeploy.chip import Chip, load_chip
@@ -18,16 +18,17 @@ from neurodeploy.mapping.assemble import PLACEMENTS, assembled, crowded, spots
 from neurodeploy.mapping.compiler import compiler_cut
 from neurodeploy.mapping.cutting import CutOne, cut_populations
 from neurodeploy.mapping.equal import equal_cut
-from neurodeploy.mapping.fit import Fit, Load, Remedy, highest_kept, mapped, verdict
+from neurodeploy.mapping.fit import Fit, Load, MapOne, Remedy, highest_kept, mapped, verdict
 from neurodeploy.mapping.fixed import map_layers, map_recurrent
 from neurodeploy.mapping.kahypar import mtkahypar_cut
 from neurodeploy.mapping.overlap import overlap_cut
 from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.pins import Pins, check_pins, cut_as_pinned, load_pins, pinned_places, pins_from_dict
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
 from neurodeploy.mapping.slayer import slayer2loihi_cut
 from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
-from neurodeploy.network import Network, n_nonzero
+from neurodeploy.network import Network, n_nonzero, require_spiking
 
 __all__ = [
     "PLACEMENTS",
@@ -36,13 +37,16 @@ __all__ = [
     "Fit",
     "Load",
     "Mapping",
+    "Pins",
     "Remedy",
     "Traffic",
     "fit",
     "highest_density",
     "load_mapping",
+    "load_pins",
     "map_network",
     "mapping_summary",
+    "pins_from_dict",
     "save_mapping",
     "smallest_chip",
     "summary",
@@ -58,6 +62,9 @@ SPLITS: dict[str, CutOne] = {
 }
 """Ways to cut populations into parts, by name."""
 
+_ANY_LAYER = [name for name in SPLITS if name != "slayer2loihi"]
+"""Splits that one layer alone may take; slayer2loihi stores the synapses of all layers its own way."""
+
 
 def map_network(
     network: Network,
@@ -68,6 +75,7 @@ def map_network(
     store_zeros: bool = False,
     activity: Activity | None = None,
     cores: Sizes[str, int] | None = None,
+    pins: Pins | None = None,
 ) -> Mapping:
     """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
 
@@ -85,57 +93,90 @@ def map_network(
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
         cores: smallest number of cores by layer, where the limits alone would give fewer.
+        pins: what is fixed by hand, layer by layer (``neurodeploy.mapping.pins``).
 
     Raises:
+        NetworkError: for neurons or inputs that no chip file describes: resonate-and-fire, sigma-delta, graded.
         FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
+        RecipeError: for pins that network or chip cannot keep; names file and key.
         UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
     """
     _check_names(split, placement, chip)
+    require_spiking(network, "map")
     _check_sizes(network, cores or {})
     _check_mappable(network, chip)
+    given = pins or Pins()
+    check_pins(given, network, chip, [name for name in SPLITS if name in (split, *_ANY_LAYER)])
     if chip.recurrent_core is not None:
         return map_recurrent(network, chip)
     if chip.layer_core:
         return map_layers(network, chip)
     spikes = None if activity is None else spike_counts(network, activity)
-    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split)
-    at_least = dict(cores or {})
+    bits = {name: layer.weight_bits for name, layer in given.layers.items() if layer.weight_bits is not None}
+    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split, bits)
+    return _mapped(layers, split, placement, dict(cores or {}), given)
+
+
+def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], pins: Pins) -> Mapping:
+    """Return the mapping, its layers cut again while targets on other chips overfill their output axons."""
+    fixed = frozenset(name for name, layer in pins.layers.items() if layer.parts is not None)
+    least |= {name: max(layer.cores, least.get(name, 1)) for name, layer in pins.layers.items() if layer.cores}
+    places = pinned_places(pins, layers.chip)
+    notes = (f"pinned by hand ({pins.source_file}): {', '.join(pins.layers)}",) if pins.layers else ()
+    cut_one = cut_as_pinned(pins, SPLITS, split)
+    cuts = cut_populations(layers, cut_one, least)
     while True:
-        cuts = cut_populations(layers, SPLITS[split], at_least)
-        at = spots(layers, cuts, placement)
-        full = crowded(layers, cuts, at)
-        if full is None:
-            return assembled(layers, cuts, at, split)
-        name, error = full
-        if cuts[name].n_parts == cuts[name].labels.size:
-            raise error
-        at_least[name] = max(at_least.get(name, 1), cuts[name].n_parts) + 1
+        at = spots(layers, cuts, placement, places)
+        more = crowded(layers, cuts, at, fixed)
+        if not more:
+            return assembled(layers, cuts, at, split, notes)
+        # blocks of equal size may give fewer parts than asked for: the number asked for has to rise
+        least |= {name: max(parts, least.get(name, 1) + 1) for name, parts in more.items()}
+        cuts = cut_populations(layers, cut_one, least, {name: cut for name, cut in cuts.items() if name not in more})
 
 
 @dataclass(frozen=True)
 class _MapWith:
-    """``map_network`` with everything but network and chip fixed."""
+    """``map_network`` with everything but network and chip fixed; pins hold on the chip that they were written for."""
 
     split: str
     store_zeros: bool
+    pins: Pins | None = None
+    pinned_chip: str = ""
 
     def __call__(self, network: Network, chip: Chip) -> Mapping:
-        return map_network(network, chip, split=self.split, store_zeros=self.store_zeros)
+        pins = self.pins if chip.name == self.pinned_chip else None
+        return map_network(network, chip, split=self.split, store_zeros=self.store_zeros, pins=pins)
+
+    def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
+        """Give the default split and the storage without zeros where this is not them, and no pins where there are some."""
+        if self.pins is not None and self.pins.layers:
+            yield "split", f"leave out the pins of {self.pins.source_file}", replace(self, pins=None)
+        if self.store_zeros:
+            yield "format", "store no zeros (leave out --store-zeros)", replace(self, store_zeros=False)
+        if self.split not in ("overlap", "equal", "mtkahypar"):
+            yield "split", "cut layers by --split overlap", replace(self, split="overlap")
 
 
 def fit(
-    network: Network, chip: Chip, *, split: str = "overlap", store_zeros: bool = False, remedies: bool = True
+    network: Network,
+    chip: Chip,
+    *,
+    split: str = "overlap",
+    store_zeros: bool = False,
+    pins: Pins | None = None,
+    remedies: bool = True,
 ) -> Fit:
     """Return whether a network fits a chip: loads against limits, or the broken limit and verified remedies.
 
     Args:
-        network, chip, split, store_zeros: as for ``map_network``.
+        network, chip, split, store_zeros, pins: as for ``map_network``.
         remedies: compute remedies where it does not fit.
 
     Raises:
         UsageError: for an unknown split.
     """
-    return verdict(network, chip, _MapWith(split, store_zeros), remedies=remedies)
+    return verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name), remedies=remedies)
 
 
 def highest_density(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as ReadOnlyDict
+
 import numpy as np
 
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.place import Spot, by_traffic, in_order, spot
+from neurodeploy.mapping.place import Spot, by_traffic, in_order, spot, with_pinned
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.traffic import messages_between
 
@@ -16,8 +18,10 @@ PLACEMENTS = ("order", "traffic")
 """Ways to give parts to cores: in the network's order, or close to those that they talk to."""
 
 
-def spots(layers: Layers, cuts: dict[str, Cut], placement: str) -> dict[str, list[Spot]]:
-    """Return the core of each part.
+def spots(
+    layers: Layers, cuts: dict[str, Cut], placement: str, pinned: ReadOnlyDict[tuple[str, int], int] | None = None
+) -> dict[str, list[Spot]]:
+    """Return the core of each part; ``pinned`` gives the running number of the core of some, by population and part.
 
     Raises:
         FitError: if there are more parts than cores.
@@ -30,6 +34,8 @@ def spots(layers: Layers, cuts: dict[str, Cut], placement: str) -> dict[str, lis
     if placement == "traffic" and layers.chip.cores.mesh is not None:
         running = {name: Cut(cuts[name].labels + np.int32(first[name]), total) for name in order}
         numbers = by_traffic(layers.chip, messages_between(layers, running, layers.spikes, total)[0])
+    if pinned:
+        numbers = with_pinned(layers.chip, numbers, {first[name] + part: core for (name, part), core in pinned.items()})
     return {
         name: [spot(layers.chip, numbers[first[name] + part]) for part in range(cuts[name].n_parts)] for name in order
     }
@@ -68,27 +74,47 @@ def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[s
     return total
 
 
-def crowded(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> tuple[str, FitError] | None:
-    """Return a population that overfills its output axons once targets on other chips are counted, with the error."""
-    chip, limit = layers.chip, layers.chip.cores.limits.get("output_axons")
-    for name in cuts:
+def crowded(
+    layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], fixed: frozenset[str] = frozenset()
+) -> dict[str, int]:
+    """Return the populations that overfill their output axons once targets on other chips are counted.
+
+    With each comes the number of parts to try next: halfway to as many as share the entries evenly, for more parts also
+    change how many targets lie on other chips.
+
+    Raises:
+        FitError: where one of them is in parts of one neuron already, or its cut is ``fixed``.
+    """
+    limit = layers.chip.cores.limits.get("output_axons")
+    if limit is None or layers.chip.n_chips == 1:
+        return {}
+    next_parts = {}
+    for name, cut in cuts.items():
         extra = cross_chip(layers, name, cuts, at)
-        if limit is None or not extra.any():
-            continue
-        used = layers.use(name, cuts)["output_axons"] + extra
-        if used.max() > limit:
-            core, most = int(used.argmax()), int(used.max())
-            return name, FitError(
-                f"map: layer '{name}' needs {most} output axons on its core {core}, {extra[core]} of them for targets on "
-                f"other chips, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.output_axons and "
-                "axons.cross_chip_extra); no cut into more parts helps: lower the fan-out of its neurons",
-                {"layer": name, "core": core, "resource": "output_axons", "used": most, "limit": limit},
-            )
-    return None
+        used = layers.output_axons(name, cuts) + extra
+        most = int(used.max())
+        if most > limit:
+            if cut.n_parts == cut.labels.size or name in fixed:
+                raise _crowded_error(layers, name, used, extra, limit)
+            even = -(-cut.n_parts * most // limit)
+            next_parts[name] = min(cut.labels.size, cut.n_parts + max(1, (even - cut.n_parts) // 2))
+    return next_parts
 
 
-def assembled(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], split: str) -> Mapping:
-    """Return the mapping of parts at their places."""
+def _crowded_error(layers: Layers, name: str, used: Ints, extra: Ints, limit: int) -> FitError:
+    chip, core, most = layers.chip, int(used.argmax()), int(used.max())
+    return FitError(
+        f"map: layer '{name}' needs {most} output axons on its core {core}, {extra[core]} of them for targets on "
+        f"other chips, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.output_axons and "
+        "axons.cross_chip_extra); no cut into more parts helps: lower the fan-out of its neurons",
+        {"layer": name, "core": core, "resource": "output_axons", "used": most, "limit": limit},
+    )
+
+
+def assembled(
+    layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], split: str, notes: tuple[str, ...] = ()
+) -> Mapping:
+    """Return the mapping of parts at their places; ``notes`` are added to what a reader of the figures has to know."""
     network, chip = layers.network, layers.chip
     loads = [load for p in network.populations for load in _loads(layers, p.name, cuts, at)]
     return Mapping(
@@ -100,7 +126,7 @@ def assembled(layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], s
         cores=tuple(sorted(loads, key=lambda load: (load.chip, load.core))),
         limits=chip.cores.limits,
         split=split,
-        notes=_notes(layers),
+        notes=(*_notes(layers), *notes),
     )
 
 

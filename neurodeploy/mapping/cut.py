@@ -61,11 +61,13 @@ class Lists2D:
 
 
 def lists_on(matrix: Matrix, cut: Cut) -> Lists2D:
-    """Return the lists that a matrix takes when its targets are cut into parts."""
+    """Return the lists that a matrix takes when its targets are cut into parts; they come in no particular order."""
     source, weight = matrix.source, matrix.weight
     part, local = cut.labels[matrix.target], cut.local[matrix.target]
     if not cut.contiguous:
-        order = np.lexsort((local, part, source))
+        # local indices rise with the target within a part, so that a stable sort by part is enough; numpy sorts 16-bit
+        # keys by radix
+        order = np.argsort(part.astype(np.uint16) if cut.n_parts <= 1 << 16 else part, kind="stable")
         source, weight, part, local = source[order], weight[order], part[order], local[order]
     new = np.ones(source.size, np.bool_)
     new[1:] = (source[1:] != source[:-1]) | (part[1:] != part[:-1])

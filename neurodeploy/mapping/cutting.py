@@ -14,18 +14,21 @@ CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]
 """``(layers, population, cuts of other populations, smallest number of parts) -> cut`` that satisfies every limit."""
 
 
-def cut_populations(layers: Layers, cut_one: CutOne, at_least: dict[str, int]) -> dict[str, Cut]:
+def cut_populations(
+    layers: Layers, cut_one: CutOne, at_least: dict[str, int], made: dict[str, Cut] | None = None
+) -> dict[str, Cut]:
     """Return a cut of every population, from the outputs backwards, since a part's output axons depend on its targets.
 
-    ``at_least`` gives numbers of parts to start from. A population in a loop is cut again, into at least one part more,
-    while the cuts of others make it overfill a core; parts only become more, so that this ends.
+    ``at_least`` gives numbers of parts to start from, ``made`` the cuts that stand already. A population is cut again,
+    into at least one part more, while the cuts of others make it overfill a core; parts only become more, so that this
+    ends.
 
     Raises:
         FitError: if a single neuron of a population breaks a limit of a core.
     """
     order = sorted(layers.network.populations, key=lambda p: p.first_step, reverse=True)
-    least = dict(at_least)
-    cuts: dict[str, Cut] = {}
+    cuts = dict(made or {})
+    least = {**at_least, **{name: max(at_least.get(name, 1), cut.n_parts + 1) for name, cut in cuts.items()}}
     changed = True
     while changed:
         changed = False
@@ -44,8 +47,12 @@ def excess(layers: Layers, population: str, cuts: dict[str, Cut]) -> dict[str, I
     return {name: amount for name, amount in used.items() if amount.max() > limits[name]}
 
 
-def excess_error(layers: Layers, population: str, cuts: dict[str, Cut]) -> FitError:
-    """Return the error for a population that does not fit however it is cut."""
+NO_CUT_HELPS = "no cut into more parts helps: lower the fan-in of its neurons, or map to another chip"
+"""What to do about a population that does not fit however it is cut."""
+
+
+def excess_error(layers: Layers, population: str, cuts: dict[str, Cut], advice: str = NO_CUT_HELPS) -> FitError:
+    """Return the error for a population of which a part overfills a core, with what to do about it."""
     over = excess(layers, population, cuts)
     limits, chip = layers.limits(population), layers.chip
     name, amount = max(over.items(), key=lambda item: item[1].max() / limits[item[0]])
@@ -53,7 +60,6 @@ def excess_error(layers: Layers, population: str, cuts: dict[str, Cut]) -> FitEr
     neurons = cuts[population].sizes[part]
     return FitError(
         f"map: layer '{population}' needs {used} {name.replace('_', ' ')} on its core {part}, which holds {neurons} of its "
-        f"neurons, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.{name}); no cut into more "
-        "parts helps: lower the fan-in of its neurons, or map to another chip",
+        f"neurons, but a core of chip '{chip.name}' allows {limit} ({chip.source_file}: cores.{name}); {advice}",
         {"layer": population, "core": part, "resource": name, "used": used, "limit": limit},
     )

@@ -24,16 +24,26 @@ def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: i
     """
     n = layers.network.population(population).size
     start = min(n, max(at_least, least_parts(layers, population)))
+    axons, crowded = layers.limits(population).get("input_axons"), 0
+    first_axons = layers.first_axons(population)
     for size in block_sizes(n, start):
-        if layers.first_block_overflows(population, size):
-            continue
         cut = Cut.blocks(n, size)
+        if (axons is not None and first_axons[size - 1] > axons) or _sends_too_much(layers, population, cut, cuts):
+            continue
+        if any(layers.block_overflows(population, at // size * size, size) for at in sorted({0, crowded})):
+            continue
         over = excess(layers, population, {**cuts, population: cut})
         if not over:
             return cut
         if over.keys() & PER_NEURON:
             raise excess_error(layers, population, {**cuts, population: cut})
+        crowded = size * int(max(over.values(), key=lambda amount: int(amount.max())).argmax())
     raise excess_error(layers, population, {**cuts, population: Cut.blocks(n, 1)})
+
+
+def _sends_too_much(layers: Layers, population: str, cut: Cut, cuts: dict[str, Cut]) -> bool:
+    limit = layers.limits(population).get("output_axons")
+    return limit is not None and int(layers.output_axons(population, {**cuts, population: cut}).max()) > limit
 
 
 def block_sizes(n: int, least: int) -> list[int]:

@@ -6,8 +6,9 @@ Every remedy has been mapped before it is offered.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -17,7 +18,15 @@ from neurodeploy.mapping.change import pruned, requantised
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero, n_parameters
 
-MapOne = Callable[[Network, Chip], Mapping]
+
+class MapOne(Protocol):
+    """A way to map a network, with its split and options fixed."""
+
+    def __call__(self, network: Network, chip: Chip) -> Mapping:
+        """Return the mapping; raises ``FitError``."""
+
+    def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
+        """Give the ways that keep the network: a remedy's kind, what it is in words, and the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +57,7 @@ class Load:
 class Remedy:
     """A change after which the network was mapped: what it is, what it costs, and the cores it then takes.
 
-    ``kind`` is density, weight_bits, chips, chip, split or store_zeros; ``cost`` holds the figures of that kind.
+    ``kind`` is split, format, density, weight_bits, chips or chip; ``cost`` holds the figures of that kind.
     """
 
     kind: str
@@ -112,9 +121,11 @@ def loads_of(mapping: Mapping) -> Iterator[Load]:
 
 
 def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
-    """Give the changes that make a network fit, each of them mapped: density, weight width, more chips, another chip."""
+    """Give the changes that make a network fit, each of them mapped: split, format, density, weight width, chips."""
     layers = remedied_layers(network, error)
-    yield from _density(network, chip, map_one, layers)
+    yield from _other_ways(network, chip, map_one)
+    if error.binding is None or error.binding["resource"] not in ("weight_bits", "delay_bits"):
+        yield from _density(network, chip, map_one, layers)
     yield from _weight_bits(network, chip, map_one, layers)
     yield from _more_chips(network, chip, map_one, error)
     yield from _other_chips(network, chip, map_one)
@@ -151,6 +162,15 @@ def highest_kept(network: Network, chip: Chip, map_one: MapOne, layers: frozense
         else:
             low, found = middle, mapping
     return None if found is None else (low / steps, found)
+
+
+def _other_ways(network: Network, chip: Chip, map_one: MapOne) -> Iterator[Remedy]:
+    """Give other splits and formats, which leave the network as it is."""
+    for kind, what, other in map_one.other_ways():
+        mapping = mapped(network, chip, other)
+        if mapping is not None:
+            cores, memory = len(mapping.cores), mapping.synaptic_bytes
+            yield Remedy(kind=kind, what=what, cost={kind: mapping.split}, cores=cores, synaptic_bytes=memory)
 
 
 def _density(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> Iterator[Remedy]:

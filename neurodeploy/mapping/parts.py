@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.mapping.cut import Cut, Lists2D, lists_on, sum_by
 from neurodeploy.mapping.formats import LIST_RULES, Ints, packed_words, words
 from neurodeploy.mapping.shared import kernel_memory, list_memory
-from neurodeploy.mapping.synapses import Matrix, conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.synapses import ByTarget, Matrix, conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.network import Network, Projection
 
 __all__ = ["Cut", "Layers", "ProjectionUse", "lists_on"]
@@ -41,7 +42,8 @@ class Layers:
 
     ``zeros`` stores the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2. ``spikes`` gives the number
     of spikes of each neuron by population and input, where it is known, so that busy neurons weigh more. ``split`` is
-    the name of the split, for formats that belong to one.
+    the name of the split, for formats that belong to one. ``bits`` gives the stored bits of the weights into a population
+    where more are wanted than they need.
     """
 
     network: Network
@@ -49,10 +51,13 @@ class Layers:
     zeros: bool = False
     spikes: Mapping[str, Ints] | None = None
     split: str = ""
+    bits: Mapping[str, int] = field(default_factory=dict)
     _matrices: dict[str, Matrix] = field(default_factory=dict)
     _widths: dict[tuple[str, str], int] = field(default_factory=dict)
     _destinations: dict[tuple[str, Cut], Ints] = field(default_factory=dict)
     _uses: dict[tuple[str, Cut], ProjectionUse] = field(default_factory=dict)
+    _by_target: dict[str, ByTarget] = field(default_factory=dict)
+    _last_lists: dict[str, tuple[Cut, Lists2D]] = field(default_factory=dict)
 
     def matrix(self, projection: Projection) -> Matrix:
         """Return the stored synapses of a projection (convolutions unrolled)."""
@@ -86,7 +91,7 @@ class Layers:
         if key not in self._uses:
             shared = self.shared(projection)
             if shared is None:
-                self._uses[key] = self._list_use(projection, self.matrix(projection), cut)
+                self._uses[key] = self._list_use(projection, self.lists(projection, cut), cut.n_parts)
             else:
                 self._uses[key] = self._shared_use(projection, shared, cut)
         return self._uses[key]
@@ -101,38 +106,64 @@ class Layers:
         """Return the stored bits of a weight of a projection in a list format."""
         key = (projection.name, fmt.name)
         if key not in self._widths:
-            self._widths[key] = stored_bits(projection, self.matrix(projection).weight, fmt, self.chip)
+            self._widths[key] = self._stored_bits(projection, self.matrix(projection).weight, fmt)
         return self._widths[key]
 
-    def first_block_overflows(self, population: str, size: int) -> bool:
-        """Return whether the first ``size`` neurons alone overfill the synaptic memory of a core.
+    def _stored_bits(self, projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat) -> int:
+        return stored_bits(projection, weights, fmt, self.chip, self.bits.get(projection.target))
 
-        Looks at that block only, so that a split can pass over many sizes quickly.
+    def first_axons(self, population: str) -> Ints:
+        """Return the input axons that the first 1, 2, .. neurons of a population take together, int64 ``(n_neurons,)``.
+
+        Axons of shared weights are left out.
         """
-        limit = self.chip.cores.limits.get("synapse_words")
-        if limit is None or any(self.shared(p) is not None for p in self.network.into(population)):
-            return False
-        block = Cut.blocks(size, size)
-        used = sum(
-            int(self._list_use(p, self.matrix(p).first(size), block).words[0]) for p in self.network.into(population)
-        )
-        return used > limit
+        n = self.network.population(population).size
+        first = np.zeros(n, np.int64)
+        for p in self.network.into(population):
+            if self.shared(p) is None:
+                matrix = self.matrix(p)
+                starts = np.flatnonzero(np.diff(matrix.source, prepend=-1))
+                first += np.bincount(matrix.target[starts], minlength=n)
+        return np.cumsum(first)
 
-    def _list_use(self, projection: Projection, matrix: Matrix, cut: Cut) -> ProjectionUse:
-        on = lists_on(matrix, cut)
+    def block_overflows(self, population: str, start: int, size: int) -> bool:
+        """Return whether the neurons from ``start`` on, ``size`` of them, alone overfill a core by what they receive.
+
+        Looks at their synapses only, so that a split can pass over many sizes quickly. Says no where weights are shared.
+        """
+        limits, into = self.limits(population), self.network.into(population)
+        if any(self.shared(p) is not None for p in into):
+            return False
+        stop = min(start + size, self.network.population(population).size)
+        words, axons, block = 0, 0, Cut.blocks(stop - start, stop - start)
+        for p in into:
+            on = lists_on(self.matrix(p).onto(self.by_target(p), start, stop), block)
+            axons += on.lists.n_lists
+            if axons > limits.get("input_axons", axons):
+                return True
+            words += int(self._list_use(p, on, 1).words[0])
+        return words > limits.get("synapse_words", words)
+
+    def by_target(self, projection: Projection) -> ByTarget:
+        """Return the synapses of a projection by target."""
+        if projection.name not in self._by_target:
+            self._by_target[projection.name] = ByTarget.of(self.matrix(projection))
+        return self._by_target[projection.name]
+
+    def _list_use(self, projection: Projection, on: Lists2D, n_parts: int) -> ProjectionUse:
         formats = self.list_formats
         delay = delay_bits(projection, self.chip)
         widths = [self.width(projection, f) for f in formats]
-        per_format = [self._layout(on, width + delay, f, cut.n_parts) for f, width in zip(formats, widths)]
+        per_format = [self._layout(on, width + delay, f, n_parts) for f, width in zip(formats, widths)]
         all_words = np.stack([words for words, _ in per_format])
         best = np.argmin(all_words, axis=0)
-        parts = np.arange(cut.n_parts)
+        parts = np.arange(n_parts)
         return ProjectionUse(
             words=all_words[best, parts],
             formats=[formats[i].name for i in best],
             weight_bits=[widths[i] for i in best],
             stored=np.stack([stored for _, stored in per_format])[best, parts],
-            axons=np.bincount(on.part, minlength=cut.n_parts),
+            axons=np.bincount(on.part, minlength=n_parts),
         )
 
     def _layout(self, on: Lists2D, width: int, fmt: SynapseFormat, n_parts: int) -> tuple[Ints, Ints]:
@@ -149,7 +180,7 @@ class Layers:
     def _shared_use(self, projection: Projection, fmt: SynapseFormat, cut: Cut) -> ProjectionUse:
         conv = conv_of(projection)
         assert conv is not None
-        bits = stored_bits(projection, np.unique(conv.weights), fmt, self.chip)
+        bits = self._stored_bits(projection, np.unique(conv.weights), fmt)
         width = bits + delay_bits(projection, self.chip)
         if fmt.rule == "lava-conv":
             words, stored = kernel_memory(conv, cut, width, fmt, self.word_bits)
@@ -167,8 +198,10 @@ class Layers:
         )
 
     def lists(self, projection: Projection, target: Cut) -> Lists2D:
-        """Return the lists of a projection (convolutions unrolled) on the parts of its target."""
-        return lists_on(self.matrix(projection), target)
+        """Return the lists of a projection (convolutions unrolled) on the parts of its target; the last ones are kept."""
+        if projection.name not in self._last_lists or self._last_lists[projection.name][0] is not target:
+            self._last_lists[projection.name] = (target, lists_on(self.matrix(projection), target))
+        return self._last_lists[projection.name][1]
 
     def destinations(self, projection: Projection, target: Cut) -> Ints:
         """Return the number of parts of the target that each source neuron sends to, int64 ``(n_source,)``."""
@@ -191,7 +224,7 @@ class Layers:
         used = {
             "neurons": cut.sizes,
             "input_axons": sum((u.axons for u in into), np.zeros(cut.n_parts, np.int64)),
-            "output_axons": self._output_axons(population, cuts),
+            "output_axons": self.output_axons(population, cuts),
             "axon_map": cut.sizes * self._entries("map_per_neuron"),
             "neuron_groups": np.ones(cut.n_parts, np.int64),
             "synapse_words": sum((u.words for u in into), np.zeros(cut.n_parts, np.int64)),
@@ -228,7 +261,8 @@ class Layers:
         count = getattr(self.chip.axons, name, None)
         return count.value if count is not None else 0
 
-    def _output_axons(self, population: str, cuts: dict[str, Cut]) -> Ints:
+    def output_axons(self, population: str, cuts: dict[str, Cut]) -> Ints:
+        """Return the output entries that each part of a population takes for the parts of populations in ``cuts``."""
         cut = cuts[population]
         total = np.zeros(cut.n_parts, np.int64)
         for p in self.network.projections:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +63,28 @@ def by_traffic(chip: Chip, matrix: Ints) -> list[int]:
         if _cost(chip, both_ways, cores) < _cost(chip, both_ways, in_order(len(cores))):
             numbers[here] = [first + core for core in cores]
     return numbers
+
+
+def with_pinned(chip: Chip, numbers: list[int], pinned: ReadOnlyDict[int, int]) -> list[int]:
+    """Return core numbers with some parts on cores of their own choice, and the parts that were there on the nearest free.
+
+    Nearest is on the same chip, then by hops (where the chip file gives a mesh), then by number.
+    """
+    taken = set(pinned.values())
+    stay = {part: core for part, core in enumerate(numbers) if part not in pinned and core not in taken}
+    free = sorted(set(range(chip.n_cores)) - taken - set(stay.values()))
+    placed = {**stay, **pinned}
+    for part in sorted(set(range(len(numbers))) - set(placed)):
+        home = spot(chip, numbers[part])
+        nearest = min(free, key=lambda core: (*_apart(spot(chip, core), home), core))
+        free.remove(nearest)
+        placed[part] = nearest
+    return [placed[part] for part in range(len(numbers))]
+
+
+def _apart(a: Spot, b: Spot) -> tuple[bool, int]:
+    hops = 0 if None in (a.x, a.y, b.x, b.y) else abs(a.x - b.x) + abs(a.y - b.y)  # type: ignore[operator]
+    return a.chip != b.chip, hops
 
 
 def tile_distances(chip: Chip) -> Ints:

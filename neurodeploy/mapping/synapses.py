@@ -22,10 +22,25 @@ class Matrix:
     n_source: int
     n_target: int
 
-    def first(self, n: int) -> Matrix:
-        """Return the synapses onto the first ``n`` targets."""
-        kept = self.target < n
-        return Matrix(self.source[kept], self.target[kept], self.weight[kept], self.n_source, n)
+    def onto(self, by_target: ByTarget, start: int, stop: int) -> Matrix:
+        """Return the synapses onto the targets from ``start`` to ``stop``, numbered from 0."""
+        kept = np.sort(by_target.synapse[by_target.start[start] : by_target.start[stop]])
+        target = self.target[kept] - np.int32(start)
+        return Matrix(self.source[kept], target, self.weight[kept], self.n_source, stop - start)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByTarget:
+    """Which synapses of a matrix end at each target: ``synapse[start[j]:start[j + 1]]`` end at target ``j``."""
+
+    synapse: NDArray[np.int64]
+    start: NDArray[np.int64]
+
+    @staticmethod
+    def of(matrix: Matrix) -> ByTarget:
+        """Return the synapses of a matrix by target."""
+        count = np.bincount(matrix.target, minlength=matrix.n_target)
+        return ByTarget(np.argsort(matrix.target, kind="stable"), np.concatenate([[0], np.cumsum(count)]))
 
 
 def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
@@ -101,28 +116,44 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
-def stored_bits(projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat, chip: Chip) -> int:
+def stored_bits(
+    projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat, chip: Chip, wanted: int | None = None
+) -> int:
     """Return the bits of a weight as the chip stores it: the smallest allowed width that holds all weights.
 
+    Args:
+        wanted: the width to store them in instead, one of the chip's.
+
     Raises:
-        FitError: if the chip has no such width.
+        FitError: if the chip has no such width, or the wanted one does not hold the weights.
     """
     if fmt.rule == "slayer2loihi":
-        return slayer_bits(weights)
-    given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
-    needed = needed_bits(
-        given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
-    )
-    allowed = [bits for bits in chip.weights.bits.value if bits >= needed]
-    if not allowed:
-        limit = max(chip.weights.bits.value)
+        needed, allowed = slayer_bits(weights), list(range(1, 17))
+    else:
+        given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
+        needed = needed_bits(
+            given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
+        )
+        allowed = list(chip.weights.bits.value)
+    enough = [bits for bits in allowed if bits >= needed and (wanted is None or bits == wanted)]
+    if not enough:
+        limit = max(chip.weights.bits.value) if wanted is None else wanted
+        allows = f"chip '{chip.name}' stores at most {limit} ({chip.source_file}: weights.bits)"
+        allows = allows if wanted is None else f"{limit} are pinned"
         raise FitError(
-            f"map: projection '{projection.name}' needs {needed} bits a weight, but chip '{chip.name}' stores at most "
-            f"{limit} ({chip.source_file}: weights.bits); with both signs {limit} bits hold {-(2 ** (limit - 1))}.."
+            f"map: layer '{projection.target}': projection '{projection.name}' needs {needed} bits a weight, but {allows}; "
+            f"its weights are {_range(weights)}; with both signs {limit} bits hold {-(2 ** (limit - 1))}.."
             f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels",
             {"layer": projection.target, "core": 0, "resource": "weight_bits", "used": needed, "limit": limit},
         )
-    return min(allowed)
+    return min(enough)
+
+
+def _range(weights: NDArray[np.int16]) -> str:
+    """Return the smallest and largest weight, and the odd one furthest from 0, which takes the most bits."""
+    odd = weights[weights % 2 != 0]
+    shown = f"{weights.min()}..{weights.max()}"
+    return f"{shown}, odd ones up to {odd[np.abs(odd.astype(np.int32)).argmax()]}" if odd.size else shown
 
 
 def slayer_bits(weights: NDArray[np.int16]) -> int:
