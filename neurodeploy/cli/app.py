@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from neurodeploy.cli.reading import reading_bar
 from neurodeploy.errors import NeurodeployError
 
 app = typer.Typer(
@@ -35,7 +36,8 @@ NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so 
 def main() -> None:
     """Run the command line; the entry point of the program ``neurodeploy``."""
     try:
-        app()
+        with reading_bar():
+            app()
     except NeurodeployError as error:
         print(f"neurodeploy: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

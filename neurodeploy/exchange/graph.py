@@ -7,7 +7,9 @@ File layout: ``/version``, ``/node/type``, ``/node/edges``, ``/node/nodes/<name>
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.errors import FileError, NirError
+from neurodeploy.progress import Reading, reading
 
 if TYPE_CHECKING:
     import h5py
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 MAX_ELEMENTS = 2**28
 """Largest array that is read (268 million numbers); a damaged header may claim any size."""
+_BLOCK = 2**20
+"""Numbers that are read at once."""
 MAX_NESTING = 16
 """Deepest nesting of graphs and metadata that is read."""
 
@@ -97,9 +102,49 @@ def read_graph(path: Path) -> Graph:
             version = _text(_value(file, "version", str(path))) if "version" in file else ""
             if "nodes" not in root:
                 return _single_node(root, str(path))
-            return _read_graph(root, str(path), version, 0)
+            with _telling(root, str(path)):
+                return _read_graph(root, str(path), version, 0)
     except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
         raise FileError(f"nir: {path} is damaged ({_short(error)}); write it again") from error
+
+
+@contextmanager
+def _telling(root: h5py.Group, origin: str) -> Iterator[None]:
+    """Tell how far the reading of a file is, where somebody wants to know."""
+    import h5py
+
+    told = reading.get()
+    if told is None:
+        yield
+        return
+    sizes: list[int] = []
+    root.visititems(lambda _, found: sizes.append(found.size or 0) if isinstance(found, h5py.Dataset) else None)
+    token = _far.set(_Far(origin, sum(sizes), told))
+    try:
+        yield
+        told(origin, sum(sizes), sum(sizes))
+    finally:
+        _far.reset(token)
+
+
+@dataclass(slots=True, eq=False)
+class _Far:
+    """How far the reading of a file is."""
+
+    origin: str
+    of: int
+    told: Reading
+    done: int = 0
+
+
+_far: ContextVar[_Far | None] = ContextVar("far", default=None)
+
+
+def _tell(n: int) -> None:
+    far = _far.get()
+    if far is not None:
+        far.done = min(far.done + n, far.of)
+        far.told(far.origin, far.done, far.of)
 
 
 def _read_graph(group: h5py.Group, origin: str, version: str, level: int) -> Graph:
@@ -169,8 +214,22 @@ def _value(group: h5py.Group, name: str, origin: str) -> Any:
         raise NirError(f"nir: {origin}: field '{name}' holds no value")
     if found.size > MAX_ELEMENTS:
         raise FileError(f"nir: {origin}: field '{name}' has shape {found.shape}, over {MAX_ELEMENTS} numbers")
-    value = found[()]
+    value = _in_blocks(found) if found.size > _BLOCK and found.dtype.kind in "iufb" else found[()]
+    _tell(0 if found.size > _BLOCK else found.size)
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
+def _in_blocks(found: h5py.Dataset) -> Any:
+    """Return a large array, read in whole rows of its chunks so that each chunk is unpacked once."""
+    rows = max(1, _BLOCK * found.shape[0] // found.size)
+    if found.chunks:
+        rows = -(-rows // found.chunks[0]) * found.chunks[0]
+    array = np.empty(found.shape, found.dtype)
+    for first in range(0, found.shape[0], rows):
+        part = np.s_[first : first + rows]
+        found.read_direct(array, part, part)
+        _tell(array[part].size)
+    return array
 
 
 def _metadata(group: h5py.Group, origin: str) -> dict[str, Any]:

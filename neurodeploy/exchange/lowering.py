@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.graph import Graph, Node
 from neurodeploy.exchange.neurons import NEURON_KINDS, Floats
-from neurodeploy.exchange.ops import MIXING_KINDS, Window, apply, delay_steps, number_field, output_shape, window
+from neurodeploy.exchange.ops import (
+    MIXING_KINDS,
+    Window,
+    apply,
+    delay_steps,
+    float_field,
+    number_field,
+    output_shape,
+    window,
+)
 from neurodeploy.network import Conv, Dense, Pool, Shape, Synapses
 
 Suffix: TypeAlias = tuple[str, ...]
@@ -38,7 +47,7 @@ class Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Connection:
-    """A path as synapses with float weights in NIR units, delays in steps, and a constant current.
+    """A path as synapses with float weights (32 or 64 bits) in NIR units, delays in steps, and a constant current.
 
     ``weights`` is ``(n_target, n_source)``, or the kernel where ``form`` is a window (for a pooling one number). ``delay``
     is int64 ``(n_source,)``, or ``(n_target, n_source)`` where targets differ; ``bias`` float64 ``(n_target,)`` or None.
@@ -47,7 +56,7 @@ class Connection:
     name: str
     source: str
     target: str
-    weights: Floats
+    weights: NDArray[np.floating[Any]]
     delay: NDArray[np.int64]
     bias: Floats | None = None
     form: Window | None = None
@@ -198,11 +207,11 @@ def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | 
     node, shape = path.nodes[mixing[0]], shapes[mixing[0]]
     delay = np.zeros(0, np.int64)
     if node.kind in ("Linear", "Affine"):
-        weights = number_field(node, "weight")
+        weights = float_field(node, "weight")
         if weights.ndim > 2 or int(np.prod(shape[:-1])) > 1:
             return None
         if factor != 1:
-            weights = factor * weights
+            weights = factor * weights.astype(np.float64)
         return Connection(name="", source=path.source, target=path.target, weights=weights, delay=delay)
     form = window(node, shape)
     pooled = node.kind.endswith("Pool2d")

@@ -67,17 +67,45 @@ def number_field(node: Node, name: str) -> Floats:
     Raises:
         NirError: if it is missing, not numeric or not finite.
     """
-    where = f"nir: node '{node.name}' ({node.kind}): {name}"
+    array: Floats = float_field(node, name).astype(np.float64, copy=False)
+    return array
+
+
+def float_field(node: Node, name: str) -> NDArray[np.floating[Any]]:
+    """Return a field as finite floats of 32 or 64 bits, without a copy where the file holds such floats.
+
+    Raises:
+        NirError: if it is missing, not numeric or not finite.
+    """
+    array = _numbers(node, name)
+    own = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
+    finite = np.isfinite(own)
+    if not finite.all():
+        raise NirError(f"{_where(node, name)} holds {own[~finite].flat[0]}, expected finite numbers")
+    return own
+
+
+def field_shape(node: Node, name: str) -> Shape:
+    """Return the shape of a field of numbers, without looking at them.
+
+    Raises:
+        NirError: if it is missing or not numeric.
+    """
+    return _numbers(node, name).shape
+
+
+def _numbers(node: Node, name: str) -> NDArray[Any]:
     value = node.fields.get(name)
     if value is None:
-        raise NirError(f"{where} is missing")
+        raise NirError(f"{_where(node, name)} is missing")
     array = np.asarray(value)
     if array.dtype.kind not in "iufb":
-        raise NirError(f"{where} holds {array.dtype}, expected numbers")
-    array = array.astype(np.float64)
-    if not np.all(np.isfinite(array)):
-        raise NirError(f"{where} holds {array[~np.isfinite(array)].flat[0]}, expected finite numbers")
+        raise NirError(f"{_where(node, name)} holds {array.dtype}, expected numbers")
     return array
+
+
+def _where(node: Node, name: str) -> str:
+    return f"nir: node '{node.name}' ({node.kind}): {name}"
 
 
 def window(node: Node, shape: Shape) -> Window:
@@ -128,22 +156,24 @@ def delay_steps(node: Node, shape: Shape, dt: float) -> NDArray[np.int64]:
 
 
 def _linear_shape(node: Node, shape: Shape) -> Shape:
-    weight = number_field(node, "weight")
-    where = f"nir: node '{node.name}' ({node.kind}): weight has shape {weight.shape}"
-    if weight.ndim < 2:
+    weight = field_shape(node, "weight")
+    where = f"nir: node '{node.name}' ({node.kind}): weight has shape {weight}"
+    if len(weight) < 2:
         raise NirError(f"{where}, expected (out, in)")
-    if weight.shape[-1] != shape[-1]:
+    if weight[-1] != shape[-1]:
         flat = f"; put a Flatten before it: {shape} has {int(np.prod(shape))} elements" if len(shape) > 1 else ""
         raise NirError(f"{where}, but {shape} arrives; the last axis must be the number of inputs{flat}")
-    if weight.shape[:-2] not in ((), shape[:-1]):
+    if weight[:-2] not in ((), shape[:-1]):
         raise NirError(f"{where}, its leading axes do not fit the input {shape}")
-    if node.kind == "Affine" and number_field(node, "bias").size not in (1, weight.shape[-2]):
+    if node.kind == "Affine" and number_field(node, "bias").size not in (1, weight[-2]):
         raise NirError(f"{where}, but bias has shape {np.shape(node.fields['bias'])}; give one number an output")
-    return (*shape[:-1], weight.shape[-2])
+    return (*shape[:-1], weight[-2])
 
 
 def _linear(node: Node, x: Floats) -> Floats:
-    result: Floats = np.matmul(number_field(node, "weight"), x[..., None])[..., 0]
+    weight = number_field(node, "weight")
+    flat = weight.ndim == 2
+    result: Floats = x @ weight.T if flat else np.matmul(weight, x[..., None])[..., 0]
     return result if node.kind == "Linear" else result + number_field(node, "bias").reshape(-1)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.graph import Graph, Node
 from neurodeploy.exchange.neurons import NEURON_KINDS, neuron_shape
-from neurodeploy.exchange.ops import STATELESS_KINDS, number_field, output_shape
+from neurodeploy.exchange.ops import STATELESS_KINDS, field_shape, output_shape
 from neurodeploy.network import Shape
 
 _SHORT = 60
@@ -182,8 +182,8 @@ def _root_shape(node: Node) -> Shape:
     if node.kind in NEURON_KINDS:
         return neuron_shape(node)
     if node.kind in ("Linear", "Affine"):
-        weight = number_field(node, "weight")
-        return (*weight.shape[:-2], weight.shape[-1])
+        weight = field_shape(node, "weight")
+        return (*weight[:-2], weight[-1])
     if node.kind == "Conv2d" and node.fields.get("input_shape") is not None:
         groups = int(np.asarray(node.fields.get("groups", 1)))
         sizes = np.asarray(node.fields["input_shape"]).reshape(-1)
@@ -281,7 +281,7 @@ def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:
 def _fit_flatten(node: Node, arriving: Shape, following: list[Node]) -> tuple[Node, list[str]]:
     """A Flatten that keeps the first axis before a Linear that wants all elements was written for a batch axis."""
     total = int(np.prod(arriving))
-    wanted = {number_field(n, "weight").shape[-1:] for n in following if n.kind in ("Linear", "Affine")}
+    wanted = {field_shape(n, "weight")[-1:] for n in following if n.kind in ("Linear", "Affine")}
     made = output_shape(node, arriving)
     if wanted == {(total,)} and made != (total,):
         end = len(arriving) - 1

@@ -1,0 +1,36 @@
+"""A bar on standard error while a large file is read; silent where that is no terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from neurodeploy.progress import reading
+
+LARGE = 2**21
+"""Numbers from which on a file is worth a bar; fewer are read at once."""
+_WIDTH = 30
+_CLEAR = "\r\x1b[K"
+
+
+@contextmanager
+def reading_bar() -> Iterator[None]:
+    """Show a bar for every large file that is read inside."""
+    shown = sys.stderr.isatty()
+    token = reading.set(_draw if shown else None)
+    try:
+        yield
+    finally:
+        reading.reset(token)
+        if shown:  # a file that cannot be read to its end leaves its bar
+            print(_CLEAR, end="", file=sys.stderr, flush=True)
+
+
+def _draw(name: str, done: int, of: int) -> None:
+    if of < LARGE:
+        return
+    full = _WIDTH * done // of
+    bar = f"{_CLEAR}reading {Path(name).name} {'━' * full}{'╌' * (_WIDTH - full)} {100 * done // of} %"
+    print(_CLEAR if done >= of else bar, end="", file=sys.stderr, flush=True)
