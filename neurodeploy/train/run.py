@@ -6,16 +6,18 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
 from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Network
-from neurodeploy.recipe import Recipe
+from neurodeploy.recipe import Recipe, TrainingRecipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
 from neurodeploy.train.budget import budget_settings
+from neurodeploy.train.fused import WEIGHT_SCALE
 from neurodeploy.train.imported import check_fits, install
 from neurodeploy.train.inputs import input_shape, to_tensors
 from neurodeploy.train.losses import (
@@ -28,7 +30,7 @@ from neurodeploy.train.losses import (
     weighed,
 )
 from neurodeploy.train.parallel import ALONE, World
-from neurodeploy.train.slayer import build
+from neurodeploy.train.slayer import SlayerNetwork, build
 
 
 class Run:
@@ -71,7 +73,9 @@ class Run:
         self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training
         self.optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay
+            self.model.parameters() if chain is None else imported_groups(self.model, training),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
         self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
@@ -229,6 +233,24 @@ class Run:
         if price := training.spikes_penalty:
             total = total + price * spikes_per_neuron(layers)
         return total
+
+
+def imported_groups(model: SlayerNetwork, training: TrainingRecipe) -> list[dict[str, Any]]:
+    """Return the optimiser's groups for imported layers: steps count in thresholds.
+
+    Weights and threshold of a layer may be multiplied by any number without a change of its spikes. With a learning rate
+    multiplied alike (and Adam's epsilon divided), that number makes no difference in training either; a threshold of 64
+    (one float unit) takes the recipe's own.
+    """
+    weights = model.weights()
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.parameters() if all(p is not w for w in weights.values())]}
+    ]
+    for name, weight in weights.items():
+        unit = max(float(np.mean(model.neurons[name].threshold)), 1.0) / WEIGHT_SCALE
+        rate, decay = training.learning_rate * unit, training.weight_decay / unit
+        groups.append({"params": [weight], "lr": rate, "weight_decay": decay, "eps": 1e-8 / unit})
+    return groups
 
 
 def n_parts(recipe: Recipe, world: World) -> int:

@@ -15,6 +15,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy import commands  # noqa: E402
 from neurodeploy.activity import Events, Samples  # noqa: E402
+from neurodeploy.data import encode, load_splits  # noqa: E402
 from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError  # noqa: E402
 from neurodeploy.exchange.from_nir import from_nir  # noqa: E402
 from neurodeploy.exchange.to_nir import to_nir  # noqa: E402
@@ -445,3 +446,32 @@ def test_settings_of_the_network_to_start_from_are_checked():
     taught = "distillation = { teacher = { layers = [{ neurons = 10 }], epochs = 1 } }\n"
     with pytest.raises(RecipeError, match="a teacher needs 'network.neuron' besides the file in 'start'"):
         parse_recipe(text.replace("SPARSE", STATIC) + taught, "x")
+
+
+def test_the_unit_of_weights_makes_no_difference_in_training():
+    """Weights, threshold and bias twice as large are the same neurons; steps are then twice as large, too."""
+    from neurodeploy.train.run import Run
+
+    trained = []
+    for factor in (1, 2):
+        layers = [
+            (
+                Dense(weights=factor * whole((n, m), n, step=4, low=-100, high=100)),
+                cuba(300 * factor, 4096, 400, 64 * factor),
+                {},
+            )
+            for n, m in ((24, 64), (10, 24))
+        ]
+        model_recipe = recipe_of('method = "dense"')
+        chain = as_chain(made(*layers, shape=(64,)))
+        recipe = with_layers_of(model_recipe, chain)
+        samples = encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 64)
+        run = Run(recipe, samples, chain=chain)
+        run.start = {name: weight.detach().clone() for name, weight in run.model.weights().items()}
+        run.epoch()
+        trained.append(run)
+    for name, weight in trained[0].model.weights().items():
+        apart = (weight - trained[1].model.weights()[name] / 2).abs().flatten()
+        # a gradient as small as Adam's epsilon is the exception
+        assert apart.quantile(0.99) < 1e-4
+        assert (weight - trained[0].start[name]).abs().max() > 0.04
