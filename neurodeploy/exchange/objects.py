@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from neurodeploy.errors import FileError
 from neurodeploy.exchange.graph import Graph, Node
+from neurodeploy.files import replacing
 
 if TYPE_CHECKING:
     import nir
@@ -46,15 +46,12 @@ def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[
 
     if path.exists() and not force:
         raise FileError(f"export: {path} exists; choose another name or pass force (--force)")
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        nir.write(partial, graph)
-        check(partial)
-        partial.replace(path)
+        with replacing(path) as partial:
+            nir.write(partial, graph)
+            check(partial)
     except OSError as error:
         raise FileError(f"export: {path} cannot be written ({error}); check the folder and the free space") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _object(node: Node) -> Any:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples
-from neurodeploy.errors import DataError
+from neurodeploy.activity import Events, Samples, save_samples
+from neurodeploy.commands import export
+from neurodeploy.errors import DataError, UsageError
 from neurodeploy.exchange import calibrate, from_nir, interpret
 from neurodeploy.exchange.calibrate import float_run, integer_run, observe, trial_of
 from neurodeploy.exchange.from_nir import Choices, connections_into
@@ -192,3 +193,35 @@ def test_integer_run_is_the_reference_simulator(data):
     spikes, _, near = integer_run({k: v.astype(float) for k, v in levels.items()}, raster @ weights.T.astype(float))
     assert not near
     assert np.array_equal(spikes, expected)
+
+
+def test_export_writes_integers_chosen_on_data_and_holds_them_against_the_floats(tmp_path):
+    nir.write(tmp_path / "float.nir", floats())
+    given = samples(n=5)
+    labelled = Samples(inputs=given.inputs, labels=np.zeros(5, np.int32), name="noise")
+    save_samples(labelled, tmp_path / "data.npz")
+    done = []
+    result = export(
+        tmp_path / "float.nir",
+        out=tmp_path / "whole.nir",
+        data=tmp_path / "data.npz",
+        progress=lambda n, of: done.append((n, of)),
+    )
+    network = from_nir(tmp_path / "whole.nir")
+    assert difference(network, from_nir(tmp_path / "float.nir", data=labelled)) is None
+    assert network.ledger == ()
+    beside = result["beside_floats"]
+    raster = given.inputs["x"].to_dense()
+    theirs = np.argmax(interpret(tmp_path / "float.nir", {"input": raster}).spikes["out"].sum(axis=1), axis=1)
+    assert beside["accuracy_floats"] == np.mean(theirs == 0)
+    steps = {"lif": 5 * 40 * N_HIDDEN, "out": 5 * 40 * N_OUT}
+    assert beside["neuron_steps"] == steps
+    total = sum(share * steps[name] for name, share in beside["differing"].items())
+    assert round(total) == differing(floats(), network, given)
+    assert done == [(5, 5)]
+    assert any("scale chosen on noise" in entry["what"] for entry in result["ledger"])
+
+
+def test_data_for_a_net_file_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"a.net holds integers and its own step; --data and --dt are for NIR files"):
+        export(tmp_path / "a.net", data=tmp_path / "data.npz", out=tmp_path / "b.nir")
