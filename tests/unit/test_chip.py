@@ -155,6 +155,57 @@ def test_contradictory_file_names_file_and_key(tmp_path: Path, old: str, new: st
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (FORMAT, "synapse_format: the name 'list' is given twice"),
+        (
+            '[energy.synop]\ndense = { value = 1.0, unit = "pJ", source = "x", grade = "guess" }',
+            r"energy\.synop: 'dense' is no synapse_format of this chip; known: list",
+        ),
+        (
+            '[latency]\nmodel = "messages"\n'
+            '[latency.synop]\nlst = { value = 1.0, unit = "ns", source = "x", grade = "guess" }',
+            r"latency\.synop: 'lst' is no synapse_format",
+        ),
+        (
+            '[energy_alternative.old.synop]\nlst = { value = 1.0, unit = "pJ", source = "x", grade = "guess" }',
+            r"energy_alternative\.old\.synop: 'lst' is no synapse_format",
+        ),
+        (
+            '[latency]\nmodel = "messages"\nbarrier = ['
+            + ", ".join(
+                f'{{ tiles = {n}, time = {{ value = 1.0, unit = "ns", source = "x", grade = "guess" }} }}'
+                for n in (4, 2)
+            )
+            + "]",
+            r"latency: barrier must rise in tiles, got \[4, 2\]",
+        ),
+    ],
+)
+def test_tables_that_contradict_each_other_name_file_and_key(tmp_path: Path, more: str, message: str) -> None:
+    path = written(tmp_path, f"{SMALL}{FORMAT}{more}\n")
+    with pytest.raises(ChipError, match=message) as caught:
+        load_chip(path)
+    assert str(path) in str(caught.value)
+
+
+def test_neurons_that_no_index_reaches_are_refused(tmp_path: Path) -> None:
+    cores = f"neurons = {{ value = 257, {NUMBER} }}\n[weights]"
+    message = "cores.neurons is 257, but an index of synapse_format 'list' reaches 256 only"
+    with pytest.raises(ChipError, match=message):
+        load_chip(written(tmp_path, SMALL.replace("[weights]", cores) + FORMAT))
+    assert load_chip(
+        written(tmp_path, (SMALL + FORMAT).replace("[weights]", cores.replace("257", "256")))
+    ).cores.neurons
+
+
+def test_delays_that_leave_no_address_are_refused(tmp_path: Path) -> None:
+    delays = f"delay_bits = {{ value = 6, {NUMBER} }}\ndelay_address_bits = {{ value = 5, {NUMBER} }}\n"
+    with pytest.raises(ChipError, match=r"delay_bits is 6, but weights\.delay_address_bits 5 then reaches no neuron"):
+        load_chip(written(tmp_path, SMALL + delays))
+
+
 def test_more_cores_than_the_mesh_has_places_is_refused(tmp_path: Path) -> None:
     mesh = f"per_tile = {{ value = 1, {NUMBER} }}\nmesh = {{ value = [1, 3], {NUMBER} }}\n[weights]"
     with pytest.raises(ChipError, match="count is 4, but mesh and per_tile give places for 3 cores only"):
@@ -171,8 +222,40 @@ def test_folder_of_the_user_is_searched(tmp_path: Path, monkeypatch: pytest.Monk
 def test_folder_of_a_package_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path, SMALL)
     point = SimpleNamespace(load=lambda: tmp_path)
-    monkeypatch.setattr("neurodeploy.chip.entry_points", lambda group: [point] if group == "neurodeploy.chips" else [])
+    monkeypatch.setattr(
+        "neurodeploy.chip.files.entry_points", lambda group: [point] if group == "neurodeploy.chips" else []
+    )
     assert load_chip("tiny").n_cores == 4
+
+
+def test_folder_of_an_installed_package_is_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package as pip leaves it: a module, and the entry point in its metadata."""
+    written(tmp_path, SMALL)
+    (tmp_path / "tiny_chips.py").write_text(
+        "from pathlib import Path\ndef folder():\n    return Path(__file__).parent\n"
+    )
+    info = tmp_path / "tiny_chips-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-chips\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[neurodeploy.chips]\ntiny = tiny_chips:folder\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "tiny" in chip_names()
+    assert load_chip("tiny").n_cores == 4
+    (info / "entry_points.txt").write_text("[neurodeploy.chips]\ntiny = tiny_chips:nothing\n")
+    with pytest.raises(ChipError, match=r"the entry point 'tiny = tiny_chips:nothing' of group neurodeploy\.chips"):
+        chip_names()
+
+
+@pytest.mark.parametrize("name", ['a"b', "a/b", "", ".a"])
+def test_new_chip_needs_a_name_that_a_file_can_have(name: str) -> None:
+    with pytest.raises(ChipError, match="cannot name a chip; take letters, digits"):
+        new_chip_text(name)
+
+
+def test_older_compiler_is_a_variant_with_tighter_limits() -> None:
+    new, old = load_chip("loihi2"), load_chip("loihi2_2023")
+    assert old.cores.limits == {**new.cores.limits, "synapse_words": 12000}
+    assert old.synapse_format == new.synapse_format
 
 
 def test_new_chip_file_is_one_that_loads(tmp_path: Path) -> None:

@@ -1,149 +1,16 @@
-"""``Chip``: one ``hardware/*.toml`` file as checked, frozen records.
-
-Every number is a table that says where it comes from: ``{ value = .., unit = "..", source = "..", grade = ".." }``, or
-a band with ``low``, ``nominal`` and ``high`` in place of ``value``. What is unknown is left out of the file and is
-``None`` here, never 0. An unknown key is an error that lists the known ones.
-
-A file may start with ``extends = "loihi1"``: it then holds only what differs (another compiler's limits, a board with
-more chips); tables are merged, lists replaced.
-
-Grades, from strong to weak:
-
-- ``measured``: read on silicon;
-- ``calibrated``: a model's constant, fitted to measurements of silicon;
-- ``pre-silicon``: from circuit simulation before the chip existed;
-- ``published``: stated in a paper, a data sheet or a vendor's code or compiler output, without a measurement;
-- ``guess``: carried over from another chip or inferred here (the notes call these "uncalibrated" and "derived").
-"""
+"""``Chip`` and the tables that it is made of, as checked, frozen records."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import sys
-from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections import Counter
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from neurodeploy.errors import ChipError
-from neurodeploy.resources import resource_dir
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-Grade = Literal["measured", "calibrated", "pre-silicon", "published", "guess"]
-
-_SI = {
-    **{"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
-    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
-    **{"W": 1.0, "mW": 1e-3, "uW": 1e-6},
-}
+from neurodeploy.chip.numbers import Count, Counts, Joules, Seconds, Table, Watts
 
 
-class _Table(BaseModel):
-    """A TOML table: frozen, strict about types, and with an error for an unknown key that lists the known ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            unknown = [str(key) for key in data if key not in cls.model_fields]
-            if unknown:
-                known = ", ".join(name for name in cls.model_fields if name not in ("source_file", "sha256"))
-                raise ValueError(f"unknown key '{unknown[0]}'; known keys: {known}")
-        return data
-
-
-def _no_price(unit: str) -> str:
-    if unit in _SI:
-        raise ValueError(f"unit '{unit}' does not belong here: this is a number of things")
-    return unit
-
-
-CountUnit = Annotated[str, AfterValidator(_no_price)]
-
-
-class Count(_Table):
-    """A whole number of at least 1 with its unit, source and grade."""
-
-    value: Annotated[int, Field(ge=1)]
-    unit: CountUnit
-    source: str
-    grade: Grade
-
-
-class Counts(_Table):
-    """A list of whole numbers of at least 0 with unit, source and grade."""
-
-    value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple), Field(min_length=1)]
-    unit: CountUnit
-    source: str
-    grade: Grade
-
-
-class Quantity(_Table):
-    """A price, time or power as a band ``low <= nominal <= high``; a file may write one ``value`` for all three."""
-
-    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    nominal: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    unit: str
-    source: str
-    grade: Grade
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        data = dict(data)
-        if "value" in data:
-            if {"low", "nominal", "high"} & set(data):
-                raise ValueError("give either value, or low, nominal and high")
-            data.update(dict.fromkeys(("low", "nominal", "high"), data.pop("value")))
-        unknown = [str(key) for key in data if key not in cls.model_fields]
-        if unknown:
-            raise ValueError(
-                f"unknown key '{unknown[0]}'; known keys: value (or low, nominal, high), unit, source, grade"
-            )
-        return data
-
-    @model_validator(mode="after")
-    def _rising(self) -> Quantity:
-        if not self.low <= self.nominal <= self.high:
-            raise ValueError(f"needs low <= nominal <= high, got {self.low}, {self.nominal}, {self.high}")
-        return self
-
-    @property
-    def si(self) -> tuple[float, float, float]:
-        """``(low, nominal, high)`` in joules, seconds or watts."""
-        return self.low * _SI[self.unit], self.nominal * _SI[self.unit], self.high * _SI[self.unit]
-
-
-def _unit(base: str) -> Callable[[Quantity], Quantity]:
-    known = [unit for unit in _SI if unit.endswith(base)]
-
-    def check(quantity: Quantity) -> Quantity:
-        if quantity.unit not in known:
-            raise ValueError(f"unit '{quantity.unit}' does not belong here; use one of {', '.join(known)}")
-        return quantity
-
-    return check
-
-
-Joules = Annotated[Quantity, AfterValidator(_unit("J"))]
-Seconds = Annotated[Quantity, AfterValidator(_unit("s"))]
-Watts = Annotated[Quantity, AfterValidator(_unit("W"))]
-
-
-class About(_Table):
+class About(Table):
     """What the chip is. ``simulated_by`` names the arithmetic that our simulators give for it, if any."""
 
     name: str
@@ -171,14 +38,14 @@ RULE_NEEDS = {
 """Rules of synapse formats and the numbers that each needs."""
 
 
-class System(_Table):
+class System(Table):
     """How many chips the target has; ``board`` is the board's name."""
 
     chips: Count
     board: str | None = None
 
 
-class Cores(_Table):
+class Cores(Table):
     """Structure of one chip and limits of one core. Per-core limits carry the names that ``CoreLoad.used`` uses."""
 
     count: Count
@@ -234,7 +101,7 @@ PER_CORE = (
 """Registers of a core that a chip file may limit; keys of ``CoreLoad.used`` and ``Mapping.limits``."""
 
 
-class Axons(_Table):
+class Axons(Table):
     """Table entries that a connection takes; a *shared* connection is one whose neurons point to the same lists."""
 
     discrete_out: Count | None = None
@@ -255,7 +122,7 @@ def _rising(counts: Counts) -> Counts:
     return counts
 
 
-class Weights(_Table):
+class Weights(Table):
     """Widths that a stored weight can have."""
 
     bits: Annotated[Counts, AfterValidator(_rising)]
@@ -270,7 +137,7 @@ class Weights(_Table):
     """A core with delays of ``d`` bits addresses at most ``2 ** (delay_address_bits - d)`` neurons."""
 
 
-class SynapseFormat(_Table):
+class SynapseFormat(Table):
     """One way to lay synapses out in a core's memory. ``rule`` names a function of ``mapping/formats.py``."""
 
     name: str
@@ -306,7 +173,7 @@ class SynapseFormat(_Table):
         return self
 
 
-class Energy(_Table):
+class Energy(Table):
     """Prices of events. A price that is absent is unknown."""
 
     synop: dict[str, Joules] = Field(default_factory=dict)
@@ -333,14 +200,14 @@ class Energy(_Table):
     """Prices whose ``high`` values explain the same measurement: only one of them may be taken at a time."""
 
 
-class BarrierTime(_Table):
+class BarrierTime(Table):
     """Time of the barrier at the end of a step when up to ``tiles`` tiles are used."""
 
     tiles: Annotated[int, Field(ge=1)]
     time: Seconds
 
 
-class Latency(_Table):
+class Latency(Table):
     """Times of events. ``model`` says how they add up to a step.
 
     ``messages``: slowest core's sum of sending times against slowest core's sum of receiving times, plus barrier.
@@ -368,8 +235,15 @@ class Latency(_Table):
     updates_per_step: dict[str, Count] = Field(default_factory=dict)
     """Microcode passes of a neuron update by neuron model."""
 
+    @model_validator(mode="after")
+    def _barrier_rises(self) -> Latency:
+        tiles = [row.tiles for row in self.barrier]
+        if tiles != sorted(set(tiles)):
+            raise ValueError(f"barrier must rise in tiles, got {tiles}")
+        return self
 
-class Static(_Table):
+
+class Static(Table):
     """Power that does not depend on activity."""
 
     chip: Watts | None = None
@@ -378,7 +252,7 @@ class Static(_Table):
     """Embedded processors that serve one chip."""
 
 
-class LayerCore(_Table):
+class LayerCore(Table):
     """A core that holds one layer."""
 
     kernel_words: Count
@@ -386,7 +260,7 @@ class LayerCore(_Table):
     biases: Count
 
 
-class LayerLimits(_Table):
+class LayerLimits(Table):
     """Limits of a layer on a chip that gives each layer a core of its own."""
 
     input_size: Count
@@ -400,7 +274,7 @@ class LayerLimits(_Table):
     """Layers that one layer can send to."""
 
 
-class RecurrentCore(_Table):
+class RecurrentCore(Table):
     """One core with fixed numbers of inputs, hidden and output neurons."""
 
     inputs: Count
@@ -412,7 +286,7 @@ class RecurrentCore(_Table):
     """Spikes of one neuron in one step."""
 
 
-class Chip(_Table):
+class Chip(Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
     ``source_file`` and ``sha256`` say which file it came from and what the file (with all that it extends) held.
@@ -434,6 +308,37 @@ class Chip(_Table):
     recurrent_core: RecurrentCore | None = None
     source_file: str = ""
     sha256: str = ""
+
+    @model_validator(mode="after")
+    def _formats_belong_together(self) -> Chip:
+        names = [f.name for f in self.synapse_format]
+        twice = [name for name, n in Counter(names).items() if n > 1]
+        if twice:
+            raise ValueError(f"synapse_format: the name '{twice[0]}' is given twice")
+        prices = {"energy": self.energy, **{f"energy_alternative.{k}": v for k, v in self.energy_alternative.items()}}
+        priced = {f"{table}.synop": prices.synop for table, prices in prices.items()}
+        priced["latency.synop"] = self.latency.synop if self.latency else {}
+        for key, table in priced.items():
+            if foreign := sorted(set(table) - set(names)):
+                known = ", ".join(names) or "none"
+                raise ValueError(f"{key}: '{foreign[0]}' is no synapse_format of this chip; known: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_neuron_has_an_address(self) -> Chip:
+        neurons = self.cores.neurons.value if self.cores.neurons else 1
+        for f in self.synapse_format:
+            if f.index_bits is not None and neurons > 1 << f.index_bits.value[-1]:
+                raise ValueError(
+                    f"cores.neurons is {neurons}, but an index of synapse_format '{f.name}' reaches "
+                    f"{1 << f.index_bits.value[-1]} only (index_bits)"
+                )
+        delay, address = self.weights.delay_bits, self.weights.delay_address_bits
+        if delay is not None and address is not None and delay.value > address.value:
+            raise ValueError(
+                f"weights.delay_bits is {delay.value}, but weights.delay_address_bits {address.value} then reaches no neuron"
+            )
+        return self
 
     @property
     def name(self) -> str:
@@ -458,118 +363,3 @@ class Chip(_Table):
     def format(self, name: str) -> SynapseFormat:
         """Return the synapse format called ``name``."""
         return next(f for f in self.synapse_format if f.name == name)
-
-
-FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
-"""Environment variable with folders of further chip files, separated as in PATH."""
-ENTRY_POINTS = "neurodeploy.chips"
-"""Entry point group under which a package offers a folder of chip files: a ``Path`` or a text, or a function of none."""
-
-
-def chip_folders() -> list[Path]:
-    """Return the folders with chip files: those that came with neurodeploy, the user's, and those of other packages."""
-    given = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
-    offered = [point.load() for point in entry_points(group=ENTRY_POINTS)]
-    return [resource_dir("hardware"), *given, *(Path(folder() if callable(folder) else folder) for folder in offered)]
-
-
-def chip_names() -> list[str]:
-    """Return the names of all chips in ``chip_folders``, sorted."""
-    return sorted({path.stem for folder in chip_folders() for path in folder.glob("*.toml")})
-
-
-def load_chip(name_or_path: str | Path) -> Chip:
-    """Return a chip by name, from the first of ``chip_folders`` that has it, or one from a ``.toml`` file.
-
-    Raises:
-        ChipError: for a name that is not known, a file that cannot be read, or one that breaks the schema; the message
-            gives file and key.
-    """
-    path = Path(name_or_path)
-    if path.suffix != ".toml":
-        path = _found(str(name_or_path))
-    return _checked(_read(path, ()), path)
-
-
-def _found(name: str) -> Path:
-    shipped = resource_dir("hardware") / f"{name}.toml"
-    if shipped.is_file():
-        return shipped
-    found = [folder / f"{name}.toml" for folder in chip_folders() if (folder / f"{name}.toml").is_file()]
-    if not found:
-        raise ChipError(
-            f"chip: '{name}' is not known; known chips: {', '.join(chip_names())}; or give a .toml file, or a folder of "
-            f"them in {FOLDERS_VARIABLE}"
-        )
-    return found[0]
-
-
-def new_chip_text(name: str, base: str = "loihi2") -> str:
-    """Return the text of a chip file that extends another one, to be filled in.
-
-    Raises:
-        ChipError: if ``base`` is not known.
-    """
-    load_chip(base)
-    return f"""# Every number is a table with unit, source and grade (measured, calibrated, pre-silicon, published, guess).
-# Leave out what is unknown. Tables given here replace those of the chip that this one extends.
-extends = "{base}"
-
-[chip]
-name = "{name}"
-title = "{name}"
-
-# [cores]
-# synapse_words = {{ value = 16000, unit = "words", source = "where it stands", grade = "guess" }}
-"""
-
-
-def chip_from_dict(data: Mapping[str, Any]) -> Chip:
-    """Return the chip that ``Chip.model_dump(mode="json")`` described.
-
-    Raises:
-        ChipError: if the description breaks the schema.
-    """
-    return _checked(dict(data), Path(str(data.get("source_file") or "chip")), stamped=True)
-
-
-def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip:
-    if not stamped:
-        digest = hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()
-        data = {**data, "source_file": f"{path.parent.name}/{path.name}", "sha256": digest}
-    try:
-        return Chip.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise ChipError(f"chip: {path}: {key or 'top level'}: {what}{more}; correct the file") from error
-
-
-def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    """Return a chip file as a dict, with the file that it extends merged in."""
-    if path in seen:
-        raise ChipError(f"chip: {path}: extends leads back to itself; remove it from one of the files")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ChipError(
-            f"chip: cannot read {path} ({error.strerror}); known chips: {', '.join(chip_names())}"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ChipError(f"chip: {path} is no TOML file: {error}; correct that line") from error
-    base = data.pop("extends", None)
-    if base is None:
-        return data
-    beside = path.parent / f"{base}.toml"
-    return _merged(_read(beside if beside.is_file() else _found(str(base)), (*seen, path)), data)
-
-
-def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with the tables of ``own`` merged in; a number's table is replaced as a whole."""
-    result = dict(base)
-    for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict) and "grade" not in value
-        result[key] = _merged(base[key], value) if both else value
-    return result

@@ -1,0 +1,56 @@
+"""``Chip``: one ``hardware/*.toml`` file as checked, frozen records.
+
+Every number is a table that says where it comes from: ``{ value = .., unit = "..", source = "..", grade = ".." }``, or
+a band with ``low``, ``nominal`` and ``high`` in place of ``value``. What is unknown is left out of the file and is
+``None`` here, never 0. An unknown key is an error that lists the known ones.
+
+A file may start with ``extends = "loihi1"``: it then holds only what differs (another compiler's limits, a board with
+more chips); tables are merged, lists replaced.
+
+Numbers and grades: ``numbers.py``; tables: ``record.py``; files and folders: ``files.py``.
+"""
+
+from neurodeploy.chip.files import (
+    ENTRY_POINTS,
+    FOLDERS_VARIABLE,
+    chip_folders,
+    chip_from_dict,
+    chip_names,
+    load_chip,
+    new_chip_text,
+)
+from neurodeploy.chip.numbers import Count, Counts, Grade, Quantity
+from neurodeploy.chip.record import (
+    PER_CORE,
+    RULE_NEEDS,
+    Chip,
+    Cores,
+    Energy,
+    Latency,
+    LayerCore,
+    RecurrentCore,
+    SynapseFormat,
+)
+
+__all__ = [
+    "ENTRY_POINTS",
+    "FOLDERS_VARIABLE",
+    "PER_CORE",
+    "RULE_NEEDS",
+    "Chip",
+    "Cores",
+    "Count",
+    "Counts",
+    "Energy",
+    "Grade",
+    "Latency",
+    "LayerCore",
+    "Quantity",
+    "RecurrentCore",
+    "SynapseFormat",
+    "chip_folders",
+    "chip_from_dict",
+    "chip_names",
+    "load_chip",
+    "new_chip_text",
+]

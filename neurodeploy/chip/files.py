@@ -1,0 +1,150 @@
+"""Where chip files lie, and how one is read."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from neurodeploy.chip.record import Chip
+from neurodeploy.errors import ChipError
+from neurodeploy.resources import resource_dir
+from neurodeploy.toml import TomlError, parse_toml
+
+FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
+"""Environment variable with folders of further chip files, separated as in PATH."""
+ENTRY_POINTS = "neurodeploy.chips"
+"""Entry point group under which a package offers a folder of chip files: a ``Path`` or a text, or a function of none."""
+
+
+def chip_folders() -> list[Path]:
+    """Return the folders with chip files: those that came with neurodeploy, the user's, and those of other packages.
+
+    Raises:
+        ChipError: for an entry point of a package that cannot be loaded.
+    """
+    given = [Path(folder) for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
+    return [resource_dir("hardware"), *given, *map(_offered, entry_points(group=ENTRY_POINTS))]
+
+
+def _offered(point: EntryPoint) -> Path:
+    """Return the folder that a package offers."""
+    try:
+        folder = point.load()
+    except (ImportError, AttributeError) as error:
+        raise ChipError(
+            f"chip: the entry point '{point.name} = {point.value}' of group {ENTRY_POINTS} cannot be loaded ({error}); "
+            "repair or remove the package that offers it"
+        ) from error
+    return Path(folder() if callable(folder) else folder)
+
+
+def chip_names() -> list[str]:
+    """Return the names of all chips in ``chip_folders``, sorted."""
+    return sorted({path.stem for folder in chip_folders() for path in folder.glob("*.toml")})
+
+
+def load_chip(name_or_path: str | Path) -> Chip:
+    """Return a chip by name, from the first of ``chip_folders`` that has it, or one from a ``.toml`` file.
+
+    Raises:
+        ChipError: for a name that is not known, a file that cannot be read, or one that breaks the schema; the message
+            gives file and key.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        path = _found(str(name_or_path))
+    return _checked(_read(path, ()), path)
+
+
+def _found(name: str) -> Path:
+    shipped = resource_dir("hardware") / f"{name}.toml"
+    if shipped.is_file():
+        return shipped
+    found = [folder / f"{name}.toml" for folder in chip_folders() if (folder / f"{name}.toml").is_file()]
+    if not found:
+        raise ChipError(
+            f"chip: '{name}' is not known; known chips: {', '.join(chip_names())}; or give a .toml file, or a folder of "
+            f"them in {FOLDERS_VARIABLE}"
+        )
+    return found[0]
+
+
+def new_chip_text(name: str, base: str = "loihi2") -> str:
+    """Return the text of a chip file that extends another one, to be filled in.
+
+    Raises:
+        ChipError: if ``base`` is not known, or ``name`` cannot be that of a file.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise ChipError(f"chip: '{name}' cannot name a chip; take letters, digits, '_', '-' and '.'")
+    load_chip(base)
+    return f"""# Every number is a table with unit, source and grade (measured, calibrated, pre-silicon, published, guess).
+# Leave out what is unknown. Tables given here replace those of the chip that this one extends.
+extends = "{base}"
+
+[chip]
+name = "{name}"
+title = "{name}"
+
+# [cores]
+# synapse_words = {{ value = 16000, unit = "words", source = "where it stands", grade = "guess" }}
+"""
+
+
+def chip_from_dict(data: Mapping[str, Any]) -> Chip:
+    """Return the chip that ``Chip.model_dump(mode="json")`` described.
+
+    Raises:
+        ChipError: if the description breaks the schema.
+    """
+    return _checked(dict(data), Path(str(data.get("source_file") or "chip")), stamped=True)
+
+
+def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip:
+    if not stamped:
+        digest = hashlib.sha256(repr(sorted(data.items())).encode()).hexdigest()
+        data = {**data, "source_file": f"{path.parent.name}/{path.name}", "sha256": digest}
+    try:
+        return Chip.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        what = first["msg"].removeprefix("Value error, ")
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        at = f"{key}: " if key else ""
+        raise ChipError(f"chip: {path}: {at}{what}{more}; correct the file") from error
+
+
+def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    """Return a chip file as a dict, with the file that it extends merged in."""
+    if path in seen:
+        raise ChipError(f"chip: {path}: extends leads back to itself; remove it from one of the files")
+    try:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ChipError(
+            f"chip: cannot read {path} ({error.strerror}); known chips: {', '.join(chip_names())}"
+        ) from error
+    except (TomlError, UnicodeDecodeError) as error:
+        raise ChipError(f"chip: {path} is no TOML file: {error}; correct that line") from error
+    base = data.pop("extends", None)
+    if base is None:
+        return data
+    beside = path.parent / f"{base}.toml"
+    return _merged(_read(beside if beside.is_file() else _found(str(base)), (*seen, path)), data)
+
+
+def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with the tables of ``own`` merged in; a number's table is replaced as a whole."""
+    result = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict) and "grade" not in value
+        result[key] = _merged(base[key], value) if both else value
+    return result

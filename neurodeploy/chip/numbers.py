@@ -1,0 +1,123 @@
+"""Numbers of a chip file: each with its unit, its source and its grade.
+
+Grades, from strong to weak:
+
+- ``measured``: read on silicon;
+- ``calibrated``: a model's constant, fitted to measurements of silicon;
+- ``pre-silicon``: from circuit simulation before the chip existed;
+- ``published``: stated in a paper, a data sheet or a vendor's code or compiler output, without a measurement;
+- ``guess``: carried over from another chip or inferred here (the notes call these "uncalibrated" and "derived").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+Grade = Literal["measured", "calibrated", "pre-silicon", "published", "guess"]
+
+_SI = {
+    **{"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
+    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    **{"W": 1.0, "mW": 1e-3, "uW": 1e-6},
+}
+
+
+class Table(BaseModel):
+    """A TOML table: frozen, strict about types, and with an error for an unknown key that lists the known ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            unknown = [str(key) for key in data if key not in cls.model_fields]
+            if unknown:
+                known = ", ".join(name for name in cls.model_fields if name not in ("source_file", "sha256"))
+                raise ValueError(f"unknown key '{unknown[0]}'; known keys: {known}")
+        return data
+
+
+def _no_price(unit: str) -> str:
+    if unit in _SI:
+        raise ValueError(f"unit '{unit}' does not belong here: this is a number of things")
+    return unit
+
+
+CountUnit = Annotated[str, AfterValidator(_no_price)]
+
+
+class Count(Table):
+    """A whole number of at least 1 with its unit, source and grade."""
+
+    value: Annotated[int, Field(ge=1)]
+    unit: CountUnit
+    source: str
+    grade: Grade
+
+
+class Counts(Table):
+    """A list of whole numbers of at least 0 with unit, source and grade."""
+
+    value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple), Field(min_length=1)]
+    unit: CountUnit
+    source: str
+    grade: Grade
+
+
+class Quantity(Table):
+    """A price, time or power as a band ``low <= nominal <= high``; a file may write one ``value`` for all three."""
+
+    low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    nominal: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    unit: str
+    source: str
+    grade: Grade
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_known_keys(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if "value" in data:
+            if {"low", "nominal", "high"} & set(data):
+                raise ValueError("give either value, or low, nominal and high")
+            data.update(dict.fromkeys(("low", "nominal", "high"), data.pop("value")))
+        unknown = [str(key) for key in data if key not in cls.model_fields]
+        if unknown:
+            raise ValueError(
+                f"unknown key '{unknown[0]}'; known keys: value (or low, nominal, high), unit, source, grade"
+            )
+        return data
+
+    @model_validator(mode="after")
+    def _rising(self) -> Quantity:
+        if not self.low <= self.nominal <= self.high:
+            raise ValueError(f"needs low <= nominal <= high, got {self.low}, {self.nominal}, {self.high}")
+        return self
+
+    @property
+    def si(self) -> tuple[float, float, float]:
+        """``(low, nominal, high)`` in joules, seconds or watts."""
+        return self.low * _SI[self.unit], self.nominal * _SI[self.unit], self.high * _SI[self.unit]
+
+
+def _unit(base: str) -> Callable[[Quantity], Quantity]:
+    known = [unit for unit in _SI if unit.endswith(base)]
+
+    def check(quantity: Quantity) -> Quantity:
+        if quantity.unit not in known:
+            raise ValueError(f"unit '{quantity.unit}' does not belong here; use one of {', '.join(known)}")
+        return quantity
+
+    return check
+
+
+Joules = Annotated[Quantity, AfterValidator(_unit("J"))]
+Seconds = Annotated[Quantity, AfterValidator(_unit("s"))]
+Watts = Annotated[Quantity, AfterValidator(_unit("W"))]
