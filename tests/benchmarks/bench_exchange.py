@@ -8,7 +8,6 @@ process that only reads the file with ``from_nir``, ``before`` that of the same 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -53,6 +52,9 @@ def write(kind: str, n: int, path: Path) -> None:
 
 def measure(path: Path) -> None:
     """Read a file in this process and print what it took as JSON."""
+    import h5py  # noqa: F401  (its import is not the reading)
+    import scipy.sparse.csgraph  # noqa: F401
+
     from neurodeploy.exchange.from_nir import from_nir
 
     before, start, cpu = _peak(), time.perf_counter(), time.process_time()
@@ -62,7 +64,9 @@ def measure(path: Path) -> None:
 
 
 def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the highest memory of this process in MiB (Linux; ``getrusage`` would count the process that started it)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def main(millions: list[float]) -> None:
