@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from neurodeploy.activity import load_activity
-from neurodeploy.chip import load_chip
-from neurodeploy.commands.inputs import load_data, load_network
-from neurodeploy.errors import UsageError
+from neurodeploy.chip import Chip, load_chip
+from neurodeploy.commands.inputs import load_data, load_network, recipe_pins
+from neurodeploy.errors import EstimateError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
+from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.record import Cost
-from neurodeploy.mapping import map_network
+from neurodeploy.estimate.sanafe import check_free, write_sanafe
+from neurodeploy.mapping import load_mapping, map_network
 from neurodeploy.simulate import simulate as simulate_network
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 def estimate(
     file: Path,
     *,
-    chip: str,
+    chip: str | None = None,
+    mapping: Path | None = None,
     data: str | Path | None = None,
     activity: Path | None = None,
     engine: str = "event",
@@ -29,32 +32,66 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    sanafe: Path | None = None,
+    force: bool = False,
 ) -> Cost:
     """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
 
     Args:
         file: a NIR file, or a run's folder.
-        chip: name of a chip, or a chip file.
+        chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.mapping.pins``).
+        mapping: a mapping of this very network that ``map`` wrote, instead of ``chip``.
         data: samples to run (see ``load_data``).
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
         step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate.estimate``.
+        sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``estimate.sanafe``); ``force``
+            replaces files of an earlier export.
 
     Raises:
-        UsageError: where both ``data`` and ``activity`` are given.
+        UsageError: where not just one of ``chip`` and ``mapping`` is given, where both ``data`` and ``activity`` are, or
+            ``sanafe`` without either.
+        EstimateError: for samples on a chip whose file has no prices, or a mapping or an activity of another network.
     """
+    if (chip is None) == (mapping is None):
+        raise UsageError("estimate: name a chip (--chip NAME), or give a mapping that map --out wrote (--mapping FILE)")
     if data is not None and activity is not None:
         raise UsageError("estimate: give samples to run (--data) or the activity of a run (--activity), not both")
+    if sanafe is not None and data is None and activity is None:
+        raise UsageError("estimate: --sanafe writes the spikes of a sample; give --data or --activity as well")
     network = load_network(file)
-    mapping = map_network(network, load_chip(chip))
+    given = None if mapping is None else load_mapping(mapping)
+    target = load_chip(str(chip)) if given is None else given.chip
+    if data is not None or activity is not None:
+        _check_priced(target)
+    if sanafe is not None:
+        check_free(sanafe, force=force)
+    placed = given or map_network(network, target, pins=recipe_pins(file, target))
+    check_belongs(network, placed, None)
     recorded = None if activity is None else load_activity(activity)
     if data is not None:
         samples = load_data(data, n_samples=n_samples)
-        recorded = simulate_network(network, samples, engine=engine, labels=mapping.core_labels())
-    return estimate_cost(
-        network, mapping, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
-    )
+        labels = placed.core_labels()  # of inputs too, where they lie on cores; simulators count populations alone
+        labels = {p.name: labels[p.name] for p in network.populations}
+        recorded = simulate_network(network, samples, engine=engine, labels=labels)
+    cost = estimate_cost(network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz)
+    if sanafe is not None and recorded is not None:
+        write_sanafe(network, placed, recorded, sanafe, force=force)
+    return cost
+
+
+def _check_priced(chip: Chip) -> None:
+    """Refuse a chip that can price nothing of what a run does.
+
+    Raises:
+        EstimateError: naming the tables that its file lacks.
+    """
+    if chip.latency is None and not chip.energy.model_dump(exclude_defaults=True):
+        raise EstimateError(
+            f"estimate: chip '{chip.name}' has no prices: {chip.source_file} has neither [energy] nor [latency]; add them, "
+            "choose another chip, or leave the samples out for memory and cores alone"
+        )
 
 
 def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
