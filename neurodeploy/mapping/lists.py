@@ -3,7 +3,8 @@
 ``formats.py`` lays out given synapses. A connection that training keeps may end as a weight of 0, which is not stored, so
 limits that must hold for the finished network have to hold for every part of a list. With the Loihi 2 rule the length of a
 list alone decides its words, so that these bounds are exact; with the Loihi 1 rules they are words that no list of that
-length on a core of that size exceeds.
+length on a core of that size exceeds: those of the mapper where the indexed format is the shortest, and 12 to 19 % more for
+random masks of 10 to 50 % density, where run lengths are (each step is charged at its widest).
 """
 
 from __future__ import annotations

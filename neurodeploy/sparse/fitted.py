@@ -40,8 +40,8 @@ def fitted(
     if not torch.equal(found, counts):
         at = int((counts - found).argmax())
         raise TrainingError(
-            f"sparse: only {int(found[at])} of {int(counts[at])} connections of {names[at]} find room under the limits "
-            "of the constraint; lower the density, or raise the limits or the number of cores"
+            f"sparse: only {int(found[at])} of {int(counts[at])} connections of {names[at]} find room under the limits, a "
+            f"density of {int(found[at]) / int((group == at).sum()):.4f}; lower it, raise the limits, or give more cores"
         )
     new = torch.zeros_like(active)
     new[chosen] = True

@@ -86,27 +86,40 @@ CASES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def rows_of(case: str, runs: Path, seeds: Iterable[int] | None = None) -> list[Row]:
-    """Return one row a variant and seed, trained now or earlier."""
+def rows_of(case: str, runs: Path, seeds: Iterable[int] | None = None, *, finished: bool = False) -> list[Row]:
+    """Return one row a variant and seed, trained now or earlier; with ``finished`` only earlier ones."""
     given = CASES[case]
     found = []
     for seed in given["seeds"] if seeds is None else seeds:
         for variant in given["variants"]:
+            if finished and not (folder_of(case, variant, seed, runs) / "row.json").exists():
+                continue
             found.append(row_of(case, variant, seed, runs))
             print(f"{case} {variant} seed {seed}: {found[-1]['accuracy']:.4f}", file=sys.stderr, flush=True)
     return found
 
 
-def row_of(case: str, variant: str, seed: int, runs: Path) -> Row:
-    """Train one variant and measure it on the test part and on each chip."""
+def recipe_text(case: str, variant: str, seed: int) -> str:
+    """Return the recipe of one row; every variant has the same data, network, method and number of connections."""
     given = CASES[case]
     values = {"name": case, "seed": seed, **given["recipe"]}
     if given["variants"][variant] is not None:
         values["budget"] = {"chip": "loihi2", "cores": given["cores"], **given["variants"][variant]}
-    text = "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
-    folder = runs / f"{case}-{variant.replace(' ', '_').replace('/', '_')}-{seed}-{_digest(text)}"
+    return "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
+
+
+def folder_of(case: str, variant: str, seed: int, runs: Path) -> Path:
+    """Return the folder of one row; its name holds a hash of the recipe."""
+    name = variant.replace(" ", "_").replace("/", "_")
+    return runs / f"{case}-{name}-{seed}-{_digest(recipe_text(case, variant, seed))}"
+
+
+def row_of(case: str, variant: str, seed: int, runs: Path) -> Row:
+    """Train one variant and measure it on the test part and on each chip."""
+    given, folder = CASES[case], folder_of(case, variant, seed, runs)
     if (folder / "row.json").exists():
         return dict(json.loads((folder / "row.json").read_text(encoding="utf-8")))
+    text = recipe_text(case, variant, seed)
     recipe = parse_recipe(text, where=f"bench budget {case} {variant}")
     result = train(recipe, folder, recipe_text=text, resume=(folder / STATE_FILE).exists())
     checkpoint = load_checkpoint(result.checkpoint)
@@ -152,9 +165,27 @@ def on_chip(network: Any, activity: Any, name: str, cores: Mapping[str, int]) ->
     }
 
 
+INTRO = """# Rewiring under a chip budget
+
+Written by `python tests/benchmarks/bench_budget.py --runs runs/budget --out docs/budget.md`: plain rewiring (ESL with
+growth by gradient) against the same rewiring under a budget, at the same number of connections in every layer, with
+the same seeds of weights, masks and order of samples. Accuracy is that of the exported integers on test samples that
+chose nothing; behind the mean stand the seeds, and their differences from plain rewiring in points.
+
+Both networks are mapped by `map_network`, which may cut either as it likes, onto as many cores a layer as the title
+says; *cores at least* is what the mapper takes when it is free. Words, axons and messages are sums over cores,
+*fullest core* the most words on one; *messages a sample* counts those of the host too, *per core spike* only those
+between cores. Energy is the nominal dynamic estimate; Loihi 2 has no price of a message, and no chip one of the
+host's. *Preference s*: growth prefers sources that reach the core; *axons 1/n*: at most a share 1/n of the sources
+reaches a core of a hidden layer; *whole lists*: all that a source has on a core is dropped together; *one
+destination*: a source reaches one core of a hidden layer.
+"""
+
+
 def table(rows: list[Row]) -> str:
     """Return the tables of all cases as Markdown."""
-    return "\n".join(_case_table(case, [row for row in rows if row["case"] == case]) for case in CASES if rows)
+    cases = [(case, [row for row in rows if row["case"] == case]) for case in CASES]
+    return "\n".join([INTRO, *(_case_table(case, own) for case, own in cases if own)])
 
 
 HEAD = (
@@ -219,11 +250,14 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs/budget"), help="folder of runs and finished rows")
     parser.add_argument("--case", choices=tuple(CASES), action="append", help="only this case; may be repeated")
     parser.add_argument("--seed", type=int, action="append", help="only this seed; may be repeated")
+    parser.add_argument("--finished", action="store_true", help="train nothing, take the rows that are there")
     parser.add_argument("--out", type=Path, help="Markdown file to write; by default the table is printed")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    rows = [row for case in asked.case or CASES for row in rows_of(case, asked.runs, asked.seed)]
+    rows = [
+        row for case in asked.case or CASES for row in rows_of(case, asked.runs, asked.seed, finished=asked.finished)
+    ]
     if asked.json:
         print(json.dumps(rows, indent=1))
     elif asked.out is None:

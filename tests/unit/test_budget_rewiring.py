@@ -306,6 +306,35 @@ class TestState:
             Rewirer(weights, masks, optimizer, caps=budget)
 
 
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"dense", "sdsnn"}))
+def test_every_method_keeps_limits_that_bind(method):
+    """Nine of 24 inputs on each of four cores. Neurons that srigl ablates leave connections that may find no room."""
+    weights = _weights(24, 32, 6)
+    optimizer = torch.optim.SGD(weights.values(), lr=0.1, momentum=0.9)
+    caps = {"cores": {"layer0": 4}, "input_axons": {"layer0": 9}, "synapse_words": {"layer0": 25}}
+    rewirer = start(
+        method,
+        weights,
+        optimizer,
+        Settings(
+            end_step=30,
+            density=0.3,
+            every_steps=2,
+            preference=1.0,
+            budget=lambda masks: chip_budget(load_chip("loihi2"), _numpy(masks), **caps),
+            **({"floor": 0.1} if method == "granet" else {}),
+        ),
+    )
+    budget, first = rewirer._caps, {n: int(m.sum()) for n, m in rewirer.masks.items()}
+    assert (budget.usage(_numpy(rewirer.masks))["layer0"]["input_axons"] == 9).all()
+    for _ in _steps(rewirer, 24):
+        used = budget.usage(_numpy(rewirer.masks))["layer0"]
+        assert (used["input_axons"] <= 9).all()
+        assert (used["synapse_words"] <= 25).all()
+        counts = {n: int(m.sum()) for n, m in rewirer.masks.items()}
+        assert counts == first or (method in ("granet", "pq", "srigl") and sum(counts.values()) < sum(first.values()))
+
+
 class TestFitted:
     def test_connections_without_room_go_elsewhere_and_the_others_stay(self):
         """Four positions in two groups of two, one place in the first: one of its two connections moves."""
@@ -316,7 +345,9 @@ class TestFitted:
 
     def test_limits_without_room_are_refused_with_the_numbers(self):
         caps = Caps(group=torch.zeros(4, dtype=torch.int64), limits=torch.tensor([2]))
-        with pytest.raises(TrainingError, match="only 2 of 3 connections of layer 'w' find room under the limits"):
+        with pytest.raises(
+            TrainingError, match="only 2 of 3 connections of layer 'w' find room under the limits, a density of 0.5"
+        ):
             fitted({"w": torch.tensor([[True, True], [True, False]])}, caps)
 
     def test_every_group_gets_its_count_where_room_is_left(self):
