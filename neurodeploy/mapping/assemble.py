@@ -79,8 +79,8 @@ def crowded(
 ) -> dict[str, int]:
     """Return the populations that overfill their output axons once targets on other chips are counted.
 
-    With each comes the number of parts to try next: halfway to as many as share the entries evenly, for more parts also
-    change how many targets lie on other chips.
+    With each comes the number of parts to try next: a quarter of the way to as many as share the entries evenly, for more
+    parts also change how many targets lie on other chips.
 
     Raises:
         FitError: where one of them is in parts of one neuron already, or its cut is ``fixed``.
@@ -97,7 +97,7 @@ def crowded(
             if cut.n_parts == cut.labels.size or name in fixed:
                 raise _crowded_error(layers, name, used, extra, limit)
             even = -(-cut.n_parts * most // limit)
-            next_parts[name] = min(cut.labels.size, cut.n_parts + max(1, (even - cut.n_parts) // 2))
+            next_parts[name] = min(cut.labels.size, cut.n_parts + max(1, (even - cut.n_parts) // 4))
     return next_parts
 
 

@@ -83,7 +83,9 @@ def messages_between(
     matrix, host = np.zeros((n, n), np.int64), np.zeros(n, np.int64)
     for source, target in dict.fromkeys((p.source, p.target) for p in network.projections):
         lists = [layers.lists(p, cuts[target]) for p in network.into(target) if p.source == source]
-        reached = np.unique(np.concatenate([on.source.astype(np.int64) * n + on.part for on in lists]))
+        reached = np.concatenate([on.source.astype(np.int64) * n + on.part for on in lists])
+        if len(lists) > 1:
+            reached = np.unique(reached)
         neuron, core = np.divmod(reached, n)
         times = np.ones(neuron.size, np.int64) if spikes is None else spikes[source][neuron]
         if source in cuts:

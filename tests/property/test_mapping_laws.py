@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FitError
 from neurodeploy.mapping import Mapping, map_network
+from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.cutting import excess
+from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.synapses import matrix_of, needed_bits
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
@@ -61,6 +64,8 @@ def targets(draw: st.DrawFn) -> Target:
     }
     if name == "nahuku32":
         limits["count"] = draw(st.integers(1, 5))
+    if name == "loihi2":
+        limits |= {"axon_map": draw(st.integers(1, 24)), "pool_words": draw(st.integers(20, 150))}
     return name, limits
 
 
@@ -160,6 +165,52 @@ def test_messages_of_a_mapping_are_its_input_axons(network: Network, target: Tar
             for m in [matrix_of(p)]
         )
         assert load.used["input_axons"] == axons
+
+
+@settings(deadline=None, max_examples=40)
+@given(networks(), targets(), SPLIT_NAMES)
+def test_registers_are_those_of_a_recount_from_the_synapses(network: Network, target: Target, split: str) -> None:
+    """Loihi 1: an output entry for each neuron and core that it reaches, one more where that lies on another chip.
+
+    Loihi 2: no output entries, one axon map entry a neuron; the pool is the sum of axons, neurons, words and map. Inputs
+    of the network take input axons where they arrive, and no output entry anywhere.
+    """
+    mapping = mapped(network, target, split)
+    if mapping is None:
+        return
+    labels = mapping.core_labels()
+    loihi2 = target[0] == "loihi2"
+    sent = np.zeros(len(mapping.cores), int)
+    for p in network.projections:
+        if p.source in labels and not loihi2:
+            m = matrix_of(p)
+            pairs = np.unique(np.stack([m.source, labels[p.target][m.target]]), axis=1)
+            for neuron, core in pairs.T:
+                home = labels[p.source][neuron]
+                sent[home] += 1 + (mapping.cores[home].chip != mapping.cores[core].chip)
+    for core, load in enumerate(mapping.cores):
+        used = load.used
+        assert used["neurons"] == sum(held.size for held in load.neurons.values())
+        assert used["output_axons"] == sent[core]
+        if loihi2:
+            assert used["axon_map"] == used["neurons"]
+            parts = ("input_axons", "neurons", "synapse_words", "axon_map", "output_axons")
+            assert used["pool_words"] == sum(used[name] for name in parts)
+
+
+@settings(deadline=None, max_examples=40)
+@given(networks(), targets())
+def test_equal_takes_the_smallest_number_of_blocks_that_satisfies_every_limit(network: Network, target: Target) -> None:
+    """Found here by trying every number of parts, for layers in a row, whose targets are cut before them."""
+    mapping = mapped(network, target, "equal")
+    if mapping is None or mapping.chip.n_chips > 1 or any(p.source == p.target for p in network.projections):
+        return
+    layers = Layers(network, mapping.chip)
+    cuts: dict[str, Cut] = {}
+    for p in reversed(network.populations):
+        blocks = [Cut.blocks(p.size, -(-p.size // k)) for k in range(1, p.size + 1)]
+        cuts[p.name] = next(cut for cut in blocks if not excess(layers, p.name, {**cuts, p.name: cut}))
+        assert len(mapping.layer_cores(p.name)) == cuts[p.name].n_parts
 
 
 @given(st.lists(st.integers(-256, 255), min_size=1, max_size=20))

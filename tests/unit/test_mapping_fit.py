@@ -1,6 +1,7 @@
 """Verdicts: what binds, and remedies that really work."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,39 @@ def test_other_chips_are_offered_only_where_the_network_fits(four_cores: Chip) -
     offered = {str(r.cost["chip"]): r.cores for r in fit(wide, four_cores).remedies if r.kind == "chip"}
     assert {"loihi1", "nahuku32", "kapoho_point"} <= set(offered)
     assert offered["loihi1"] == len(map_network(wide, load_chip("loihi1")).cores)
+
+
+def test_odd_weights_of_both_signs_are_refused_with_layer_and_value_and_fewer_bits_are_offered() -> None:
+    """Loihi 1 holds even values up to -256..254 in 8 bits; -255 needs 9, and rounding moves weights by 1."""
+    wide = network(20, 10)
+    weights = wide.projections[0].synapses.weights.copy()
+    weights[3, 4] = -255
+    odd = replace(wide, projections=(replace(wide.projections[0], synapses=Dense(weights=weights)),))
+    result = fit(odd, load_chip("loihi1"))
+    assert "layer 'hidden': projection 'w' needs 9 bits a weight" in result.error
+    assert "odd ones up to -255" in result.error
+    assert result.binding == {"layer": "hidden", "core": 0, "resource": "weight_bits", "used": 9, "limit": 8}
+    remedy = result.remedies[0]
+    assert (remedy.kind, remedy.cost) == ("weight_bits", {"bits": 8, "largest_change": 1})
+    assert len(map_network(requantised(odd, 8, LAYER), load_chip("loihi1")).cores) == remedy.cores == 1
+
+
+def test_format_without_zeros_is_offered_where_it_fits(four_cores: Chip) -> None:
+    thin = pruned(network(150, 100), 0.2, LAYER)
+    result = fit(thin, four_cores, store_zeros=True)
+    assert not result.fits
+    assert (result.remedies[0].kind, result.remedies[0].what) == ("format", "store no zeros (leave out --store-zeros)")
+    assert result.remedies[0].cores == len(map_network(thin, four_cores).cores)
+
+
+def test_split_that_fits_is_offered_where_another_does_not(four_cores: Chip) -> None:
+    """95 neurons take 30 words a source: three parts by the ratio, and twice as many as these overflow; four would do."""
+    wide = network(95, 100)
+    with pytest.raises(FitError, match="needs 6 cores"):
+        map_network(wide, four_cores, split="compiler")
+    remedy = fit(wide, four_cores, split="compiler").remedies[0]
+    assert (remedy.kind, remedy.what) == ("split", "cut layers by --split overlap")
+    assert len(map_network(wide, four_cores).cores) == remedy.cores == 4
 
 
 def test_fitting_network_keeps_its_density(four_cores: Chip) -> None:
