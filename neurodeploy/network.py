@@ -99,12 +99,13 @@ class Output:
     """Population whose activity is the answer, and how a class is read from it.
 
     ``decoding``: ``count`` takes the neuron with the most spikes, ``first_spike`` the earliest one, ``last_voltage`` the
-    highest voltage in the last step. Ties go to the lowest index.
+    highest voltage in the last step; of graded messages ``sum`` takes the highest sum (a delta code adds up to its value)
+    and ``last_message`` the highest in the last step. Ties go to the lowest index.
     """
 
     name: str
     population: str
-    decoding: Literal["count", "first_spike", "last_voltage"] = "count"
+    decoding: Literal["count", "first_spike", "last_voltage", "sum", "last_message"] = "count"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

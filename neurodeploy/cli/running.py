@@ -18,6 +18,10 @@ def simulate(
     engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
     samples: NSamples = None,
     timeout: Annotated[str | None, typer.Option(help="Time limit of engine lava, as in 60s.")] = None,
+    on_overflow: Annotated[
+        str,
+        typer.Option(help="A state that leaves 24 bits: report (as Lava, counted), error, wrap or clip (not on Lava)."),
+    ] = "report",
     out: Annotated[Path | None, typer.Option(help=".npz file to write the activity to.")] = None,
     force: Force = False,
     as_json: Json = False,
@@ -33,6 +37,7 @@ def simulate(
             engine=engine,
             n_samples=samples,
             timeout_s=parse_seconds(timeout, "--timeout") if timeout else None,
+            on_overflow=on_overflow,
             out=out,
             force=force,
             say=say,
@@ -140,22 +145,37 @@ def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
 @bench_app.command("simulate", epilog="Example: neurodeploy bench simulate --network 784-256-10 --json")
 def bench_simulate(
     network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this peer; may be repeated: numba-scatter, lava, slayer, snntorch, spikingjelly, sanafe, nengo-loihi."
+        ),
+    ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the event-driven engine for batches.")] = 2,
     as_json: Json = False,
 ) -> None:
-    """The event-driven engine beside Lava and a plain loop: medians, ratios, and whether the spikes are equal."""
+    """The event-driven engine beside Lava and other simulators: medians, ratios, and whether the spikes are equal.
+
+    Peers that this Python lacks are looked for in the one that NEURODEPLOY_ORACLE_PYTHON names.
+    """
     from neurodeploy import commands
 
     rows = commands.bench_simulate(
-        rounds=rounds, threads=threads, networks=network or (), on_row=lambda r: say(_bench_line(r))
+        rounds=rounds,
+        threads=threads,
+        networks=network or (),
+        peers=peer or (),
+        on_row=lambda r: say(_bench_line(r)),
+        say=say,
     )
     show_rows(rows, as_json)
 
 
 def _bench_line(row: dict[str, Any]) -> str:
     ratio = "different spikes" if row["ratio"] is None else f"{row['ratio']:.3g} times as fast"
+    counts = " with counts" if row["counts"] else ""
     return (
         f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate, batch {row['batch']}: "
-        f"{row['ms']:.3g} ms a sample, {ratio} as {row['peer']}"
+        f"{row['ms']:.3g} ms a sample{counts}, {ratio} as {row['peer']}"
     )

@@ -23,7 +23,7 @@ from neurodeploy.commands.inputs import (
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.files import write_text
 from neurodeploy.network import Network
-from neurodeploy.simulate import ENGINES
+from neurodeploy.simulate import ENGINES, check_offered
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy
 from neurodeploy.simulate.proof import broken, load_proof, make_proof
@@ -39,6 +39,7 @@ def simulate(
     engine: str = "event",
     n_samples: int | None = None,
     timeout_s: float | None = None,
+    on_overflow: str = "report",
     out: Path | None = None,
     force: bool = False,
     say: Callable[[str], None] | None = None,
@@ -48,11 +49,13 @@ def simulate(
 
     Args:
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
+        on_overflow: report, error, wrap or clip (``neurodeploy.simulate.simulate``).
         out: file to write; ``force`` replaces an older one.
         say: told how long ``lava`` will take before it starts.
 
     Returns:
-        The activity, and a summary of it as plain values: accuracy where the samples carry labels, spikes, overflow.
+        The activity, and a summary of it as plain values: accuracy where the samples carry labels, spikes, overflow
+        (None on ``lava``, which does not see it).
     """
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
@@ -63,16 +66,17 @@ def simulate(
 
         seconds = predict_seconds(network, samples, samples.n_steps + network.depth)
         (say or silent)(f"simulate: lava will take about {seconds:.0f} s")
+        check_offered(engine, on_overflow)
         activity = run_lava(network, samples, timeout_s=timeout_s, progress=progress)
     else:
-        activity = simulate_network(network, samples, engine=engine, progress=progress)
+        activity = simulate_network(network, samples, engine=engine, on_overflow=on_overflow, progress=progress)
     facts = {
         "engine": engine,
         "samples": samples.n_samples,
         "steps": activity.n_steps,
         "accuracy": None if samples.labels is None else accuracy(network, activity, samples),
         "spikes": {name: len(events) for name, events in activity.spikes.items()},
-        "overflow": dict(activity.overflow),
+        "overflow": None if engine == "lava" else dict(activity.overflow),
         "seconds": time.perf_counter() - started,
     }
     if out is not None:
@@ -180,14 +184,18 @@ def bench_simulate(
     rounds: int = 3,
     threads: int = 2,
     networks: Sequence[str] = (),
+    peers: Sequence[str] = (),
     on_row: Callable[[dict[str, Any]], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.simulate.bench``).
 
     Args:
         networks: only cases whose network has one of these names; by default all.
+        peers: only these; by default all that can run here.
+        say: told which peer is left out, and why.
     """
-    from neurodeploy.simulate.bench import CASES
+    from neurodeploy.simulate.bench import CASES, available_peers
     from neurodeploy.simulate.bench import bench_simulate as bench
 
     known = sorted({case.network for case in CASES})
@@ -195,7 +203,10 @@ def bench_simulate(
     if unknown:
         raise UsageError(f"bench: unknown network '{unknown[0]}'; known: {', '.join(known)}")
     cases = [case for case in CASES if not networks or case.network in networks]
-    return [dict(row) for row in bench(cases=cases, rounds=rounds, threads=threads, progress=on_row)]
+    found = available_peers(peers, say=say)
+    return [
+        dict(row) for row in bench(cases=cases, peers=found, rounds=rounds, threads=threads, progress=on_row, say=say)
+    ]
 
 
 def run_engine(engine: str, run: Path, network: Network, samples: Samples, progress: Progress | None) -> Activity:

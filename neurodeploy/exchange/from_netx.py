@@ -8,8 +8,7 @@ section 5): the delay of a layer acts on its outgoing spikes, also for convoluti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import FileError, NetworkError
+from neurodeploy.exchange.netx_layers import (
+    BIAS_SHIFT,
+    Layer,
+    cuba_model,
+    delta_model,
+    neuron_model,
+    neuron_shape,
+    neuron_type,
+    text_of,
+)
 from neurodeploy.network import (
     DELAY_MAX,
     Approximation,
     Conv,
-    Cuba,
     Dense,
     Input,
     LeakyIntegrator,
@@ -31,45 +39,18 @@ from neurodeploy.network import (
     Pool,
     Population,
     Projection,
+    ResonateAndFire,
     Shape,
+    Sigma,
+    Sparse,
     Synapses,
 )
 
 if TYPE_CHECKING:
     import h5py
 
-BIAS_SHIFT = 6
-"""A bias mantissa is shifted left by this (netx sets ``bias_exp = 6``)."""
 LAYER_KINDS = ("input", "dense", "dense_rec", "conv", "pool", "flatten", "average")
-_NEURON_KINDS = ("CUBA", "LOIHI")
 _NOTHING = np.zeros(0)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Layer:
-    """One layer of the file: its number, type, shape, arrays and neuron parameters."""
-
-    index: int
-    kind: str
-    shape: Shape
-    fields: Mapping[str, NDArray[Any]]
-    neuron: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        return f"layer{self.index}_{self.kind}"
-
-    def whole(self, name: str) -> NDArray[np.int64]:
-        """Return an array of whole numbers."""
-        given = self.fields[name]
-        if given.dtype.kind not in "iuf" or not np.array_equal(given, np.rint(given)):
-            raise NetworkError(f"netx: layer {self.index} ({self.kind}): {name} holds numbers that are not whole")
-        return given.astype(np.int64)
-
-    def pair(self, name: str, default: int) -> tuple[int, int]:
-        """Return a number for each axis (vertical, horizontal)."""
-        both = np.broadcast_to(self.whole(name) if name in self.fields else np.asarray(default), (2,))
-        return int(both[0]), int(both[1])
 
 
 def from_netx(
@@ -77,17 +58,22 @@ def from_netx(
     *,
     n_layers: int | None = None,
     input_bias: NDArray[np.integer[Any]] | None = None,
+    encode_input: bool = True,
+    spike_exponent: int = 6,
     dt: float = 1e-3,
 ) -> Network:
     """Return the network of a lava-dl ``.net`` file.
 
     An input layer with neurons of its own turns values into spikes. Without ``input_bias`` the network starts at those
-    spikes (its input has the layer's shape); with it the layer is a population that the bias drives.
+    spikes (its input has the layer's shape); with it the layer is a population that the bias drives. Sigma-delta neurons
+    of an input layer take graded values; one synapse of weight 1 each leads to them.
 
     Args:
         n_layers: read only the first layers of the file, counted as it counts them.
         input_bias: bias mantissa of the input layer's neurons, whole numbers of its shape: ``weight * x + bias`` of the
             layer for values ``x``, rounded by the caller as the encoder does.
+        encode_input: keep the sigma-delta neurons of an input layer; False starts the network at their messages.
+        spike_exponent: of sigma-delta neurons: a message of ``2**spike_exponent`` is 1 (netx: ``spike_exp``).
         dt: length of a step in seconds; the file has none.
 
     Raises:
@@ -95,22 +81,29 @@ def from_netx(
         NetworkError: for a layer or neuron that a ``Network`` cannot hold, with its number.
     """
     layers = _read(Path(path))[:n_layers]
-    inputs, populations = _input(layers[0], input_bias)
-    ledger = list(_left_out(layers, input_bias))
-    source, shape = (populations or inputs)[-1].name, layers[0].shape or _fan_in(layers[0])
+    encoded = encode_input and layers[0].kind == "input" and neuron_type(layers[0]) == "SDNN"
+    ledger = list(_left_out(layers, input_bias, encoded))
+    given = _input(layers) if input_bias is None else Input(name="unused", shape=(1,))
+    populations: list[Population] = [] if input_bias is None else [_driven(layers[0], input_bias)]
     projections: list[Projection] = []
+    if encoded:
+        encoder, one_each = _encoder(layers[0], spike_exponent)
+        populations, projections = [encoder], [one_each]
+    source, shape = ([given.name] + [p.name for p in populations])[-1], layers[0].shape or _fan_in(layers[0])
     delay: int | NDArray[np.int32] = 0
     for layer in layers[0 if layers[0].kind != "input" else 1 :]:
         if layer.kind == "flatten":
             shape = (int(np.prod(shape)),)
         if layer.kind in ("flatten", "average"):
             continue
-        synapses = _synapses(layer, shape)
-        population = _population(layer, len(populations) + 1)
+        model, depth = neuron_model(layer, spike_exponent), len(populations) + 1
+        population = Population(name=layer.name, shape=neuron_shape(layer), first_step=depth, model=model)
         populations.append(population)
-        projections.append(
-            Projection(name=layer.name, source=source, target=population.name, synapses=synapses, delay=delay)
-        )
+        ends: dict[str, Any] = {"source": source, "target": population.name, "delay": delay}
+        if isinstance(model, ResonateAndFire):
+            projections += _complex(layer, population.size, **ends)
+        else:
+            projections.append(Projection(name=layer.name, synapses=_synapses(layer, shape), **ends))
         if layer.kind == "dense_rec":
             own = Dense(weights=_matrix(layer, "weight_rec", population.size))
             projections.append(
@@ -121,16 +114,16 @@ def from_netx(
         what = "delay of the last layer's spikes left out: it lies behind the network"
         ledger.append(Approximation(where=source, what=what, size=f"answers come up to {np.max(delay)} steps earlier"))
     return Network(
-        inputs=tuple(inputs),
+        inputs=(given,),
         populations=tuple(populations),
         projections=tuple(projections),
-        outputs=(Output(name="output", population=source, decoding=_decoding(populations[-1])),),
+        outputs=(Output(name="output", population=source, decoding=_decoding(populations[-1].model)),),
         dt=dt,
         ledger=tuple(ledger),
     )
 
 
-def _read(path: Path) -> list[_Layer]:
+def _read(path: Path) -> list[Layer]:
     import h5py
 
     if not path.is_file():
@@ -145,27 +138,22 @@ def _read(path: Path) -> list[_Layer]:
         raise FileError(f"netx: {path} is damaged or no .net file ({error})") from error
 
 
-def _layer(group: h5py.Group, index: int) -> _Layer:
+def _layer(group: h5py.Group, index: int) -> Layer:
     import h5py
 
     fields = {name: np.asarray(item[()]) for name, item in group.items() if isinstance(item, h5py.Dataset)}
-    kind = _text(fields.pop("type", _NOTHING))
+    kind = text_of(fields.pop("type", _NOTHING))
     if kind not in LAYER_KINDS:
         raise NetworkError(f"netx: layer {index} has type '{kind}'; supported: {', '.join(LAYER_KINDS)}")
     if isinstance(group.get("weight"), h5py.Group):
-        raise NetworkError(f"netx: layer {index} ({kind}) has complex weights; only real ones are supported")
+        fields |= {f"weight_{part}": np.asarray(group["weight"][part][()]) for part in ("real", "imag")}
     neuron = group.get("neuron")
     own = {n: item[()] for n, item in neuron.items()} if isinstance(neuron, h5py.Group) else {}
     shape = tuple(int(n) for n in fields.pop("shape", _NOTHING))
-    return _Layer(index, kind, shape, fields, own)
+    return Layer(index, kind, shape, fields, own)
 
 
-def _text(value: Any) -> str:
-    first = np.asarray(value).reshape(-1)[:1].tolist()
-    return "" if not first else first[0].decode() if isinstance(first[0], bytes) else str(first[0])
-
-
-def _fan_in(layer: _Layer) -> Shape:
+def _fan_in(layer: Layer) -> Shape:
     if "inFeatures" not in layer.fields:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}) comes first and does not tell the shape of its input"
@@ -173,24 +161,49 @@ def _fan_in(layer: _Layer) -> Shape:
     return (int(layer.fields["inFeatures"]),)
 
 
-def _input(layer: _Layer, drive: NDArray[np.integer[Any]] | None) -> tuple[list[Input], list[Population]]:
-    """Return the input and, where a bias drives the input layer, that layer as a population."""
-    if drive is None or layer.kind != "input":
-        shape = layer.shape if layer.kind == "input" else _fan_in(layer)
-        return [Input(name="input", shape=shape)], []
-    if not layer.neuron or np.shape(drive) != layer.shape:
-        neurons = "neurons" if layer.neuron else "no neurons"
+def _input(layers: list[Layer]) -> Input:
+    """Return the input: graded where the neurons that read it, or turn it into messages, are sigma-delta neurons."""
+    first = layers[0]
+    shape = first.shape if first.kind == "input" else _fan_in(first)
+    with_neurons = next((layer for layer in layers if layer.neuron), first)
+    return Input(name="input", shape=shape, graded=neuron_type(with_neurons) == "SDNN")
+
+
+def _encoder(layer: Layer, spike_exponent: int) -> tuple[Population, Projection]:
+    """Return the sigma-delta neurons of the input layer, each with one synapse of weight 1 from its value."""
+    population = Population(name=layer.name, shape=layer.shape, model=delta_model(layer, spike_exponent))
+    n = population.size
+    one_each = Sparse(
+        n_target=n, start=np.arange(n + 1), target=np.arange(n, dtype=np.int32), weights=np.ones(n, np.int16)
+    )
+    return population, Projection(name=layer.name, source="input", target=layer.name, synapses=one_each)
+
+
+def _driven(layer: Layer, drive: NDArray[np.integer[Any]]) -> Population:
+    """Return the input layer as neurons that a bias drives."""
+    if layer.kind != "input" or neuron_type(layer) not in ("CUBA", "LOIHI") or np.shape(drive) != layer.shape:
+        neurons = f"{neuron_type(layer)} neurons" if layer.neuron else "no neurons"
         raise NetworkError(
             f"netx: input_bias has the shape {np.shape(drive)}, the input layer {layer.shape} with {neurons}; it must have "
-            "neurons and their shape"
+            "CUBA neurons and their shape"
         )
-    bias = np.asarray(drive, np.int64) << BIAS_SHIFT
-    population = Population(name=layer.name, shape=layer.shape, first_step=1, model=_model(layer, bias))
-    return [Input(name="unused", shape=(1,))], [population]
+    bias = (np.asarray(drive, np.int64) << BIAS_SHIFT).astype(np.int32)
+    return Population(name=layer.name, shape=layer.shape, first_step=1, model=cuba_model(layer, bias))
 
 
-def _left_out(layers: list[_Layer], drive: object) -> Iterator[Approximation]:
-    if layers[0].kind == "input" and layers[0].neuron and drive is None:
+def _complex(layer: Layer, n_target: int, **ends: Any) -> Iterator[Projection]:
+    """Give the projections of a layer of resonators, one for each component of its weights."""
+    if "weight_real" not in layer.fields:
+        raise NetworkError(
+            f"netx: layer {layer.index} ({layer.kind}) has resonate-and-fire neurons but no complex weights"
+        )
+    for component in ("real", "imag"):
+        synapses = Dense(weights=_matrix(layer, f"weight_{component}", n_target))
+        yield Projection(name=f"{layer.name}_{component}", synapses=synapses, component=component, **ends)
+
+
+def _left_out(layers: list[Layer], drive: object, encoded: bool) -> Iterator[Approximation]:
+    if layers[0].kind == "input" and layers[0].neuron and drive is None and not encoded:
         what = "neurons of the input layer left out: the network starts at their spikes"
         yield Approximation(where="input", what=what, size="no spike differs")
     for layer in layers:
@@ -199,61 +212,7 @@ def _left_out(layers: list[_Layer], drive: object) -> Iterator[Approximation]:
             yield Approximation(where=layer.name, what=what, size="no spike differs")
 
 
-def _population(layer: _Layer, depth: int) -> Population:
-    shape = layer.shape
-    if layer.kind.startswith("dense"):
-        shape = (int(np.prod(shape)) if shape else len(layer.fields["weight"]),)
-    return Population(name=layer.name, shape=shape, first_step=depth, model=_model(layer, _bias(layer, shape)))
-
-
-def _bias(layer: _Layer, shape: Shape) -> int | NDArray[np.int64]:
-    """Return the bias in state units: one number, or one a neuron where the file has one a channel."""
-    if "bias" not in layer.fields or not np.any(layer.fields["bias"]):
-        return 0
-    bias = layer.whole("bias").reshape(-1) << BIAS_SHIFT
-    if bias.size == 1:
-        return int(bias[0])
-    if bias.size not in (shape[0], int(np.prod(shape))):
-        raise NetworkError(f"netx: layer {layer.index} ({layer.kind}): {bias.size} biases for neurons of shape {shape}")
-    per_channel = bias.reshape(-1, *(1,) * (len(shape) - 1)) if bias.size == shape[0] else bias.reshape(shape)
-    return np.broadcast_to(per_channel, shape)
-
-
-def _model(layer: _Layer, bias: int | NDArray[np.int64]) -> NeuronModel:
-    """Return the neurons; a dense layer without neurons sums up for ever and is read by its voltage, as in netx."""
-    if not layer.neuron:
-        return LeakyIntegrator(current_decay=0, voltage_decay=4096, bias=_int32(bias))
-    kind = _text(layer.neuron.get("type", ""))
-    where = f"netx: layer {layer.index} ({layer.kind})"
-    if kind not in _NEURON_KINDS:
-        raise NetworkError(f"{where} has neurons of type '{kind}'; supported: {', '.join(_NEURON_KINDS)}")
-    for name, neutral in (("gradedSpike", 0), ("wgtExp", 0), ("weight_exp", 0), ("refDelay", 1)):
-        if name in layer.neuron and np.any(np.asarray(layer.neuron[name]) != neutral):
-            raise NetworkError(f"{where}: {name} is {layer.neuron[name]}, only {neutral} is supported")
-    return Cuba(
-        current_decay=_parameter(layer, "iDecay"),
-        voltage_decay=_parameter(layer, "vDecay"),
-        threshold=_parameter(layer, "vThMant"),
-        bias=_int32(bias),
-    )
-
-
-def _parameter(layer: _Layer, name: str) -> int | NDArray[np.int32]:
-    """Return a neuron parameter: one number, or one a neuron where the file has one a channel."""
-    if name not in layer.neuron:
-        raise NetworkError(f"netx: layer {layer.index} ({layer.kind}): the neurons have no {name}")
-    value = np.asarray(layer.neuron[name]).reshape(-1)
-    if value.size == 1:
-        return int(value[0])
-    shape = (value.size,) if layer.kind.startswith("dense") else layer.shape
-    return _int32(np.broadcast_to(value.reshape(-1, *(1,) * (len(shape) - 1)), shape))
-
-
-def _int32(value: int | NDArray[np.int64]) -> int | NDArray[np.int32]:
-    return value if isinstance(value, int) else value.astype(np.int32)
-
-
-def _synapses(layer: _Layer, shape: Shape) -> Synapses:
+def _synapses(layer: Layer, shape: Shape) -> Synapses:
     if layer.kind.startswith("dense"):
         n_target = int(np.prod(layer.shape)) if layer.shape else len(layer.fields["weight"])
         return Dense(weights=_matrix(layer, "weight", n_target))
@@ -272,7 +231,7 @@ def _synapses(layer: _Layer, shape: Shape) -> Synapses:
     )
 
 
-def _pool(layer: _Layer, size: tuple[int, int, int], geometry: dict[str, tuple[int, int]]) -> Pool:
+def _pool(layer: Layer, size: tuple[int, int, int], geometry: dict[str, tuple[int, int]]) -> Pool:
     if geometry.pop("dilation") != (1, 1):
         raise NetworkError(f"netx: layer {layer.index} (pool) has a dilation, which is not supported")
     weights = np.unique(layer.whole("weight"))
@@ -283,7 +242,7 @@ def _pool(layer: _Layer, size: tuple[int, int, int], geometry: dict[str, tuple[i
     return Pool(input_shape=size, kernel=layer.pair("kernelSize", 1), weight=int(weights[0]), **geometry)
 
 
-def _matrix(layer: _Layer, name: str, n_target: int) -> NDArray[np.int16]:
+def _matrix(layer: Layer, name: str, n_target: int) -> NDArray[np.int16]:
     if name not in layer.fields:
         raise NetworkError(f"netx: layer {layer.index} ({layer.kind}) has no {name}")
     weights = layer.whole(name)
@@ -294,7 +253,7 @@ def _matrix(layer: _Layer, name: str, n_target: int) -> NDArray[np.int16]:
     return weights.reshape(n_target, -1).astype(np.int16)
 
 
-def _delay(layer: _Layer, population: Population) -> int | NDArray[np.int32]:
+def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
     """Return the delay of the layer's outgoing spikes, one a neuron where the file has one a channel."""
     if "delay" not in layer.fields:
         return 0
@@ -309,5 +268,10 @@ def _delay(layer: _Layer, population: Population) -> int | NDArray[np.int32]:
     return np.broadcast_to(per_channel, population.shape).reshape(-1)
 
 
-def _decoding(population: Population) -> Any:
-    return "count" if isinstance(population.model, Cuba) else "last_voltage"
+def _decoding(model: NeuronModel) -> Any:
+    """A delta code adds up to its value; Sigma sends the value itself."""
+    if isinstance(model, Sigma):
+        return "last_message"
+    if model.graded:
+        return "sum"
+    return "last_voltage" if isinstance(model, LeakyIntegrator) else "count"

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import FileError, MismatchError, NetworkError
 from neurodeploy.exchange.description import full_matrix
-from neurodeploy.exchange.from_netx import BIAS_SHIFT, from_netx
+from neurodeploy.exchange.from_netx import from_netx
+from neurodeploy.exchange.netx_layers import BIAS_SHIFT
 from neurodeploy.network import (
     WEIGHT_MAX,
     WEIGHT_MIN,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.network import Network
+from neurodeploy.simulate.dynamics import OVERFLOWS
 
 ENGINES: Mapping[str, tuple[str, str]] = {
     "reference": ("neurodeploy.simulate.reference", "run_reference"),
@@ -33,6 +35,7 @@ def simulate(
     n_steps: int | None = None,
     probe: Sequence[tuple[str, str]] = (),
     labels: Mapping[str, NDArray[np.int32]] | None = None,
+    on_overflow: str = "report",
     progress: Callable[[int, int], None] | None = None,
 ) -> Activity:
     """Return what the network does with the samples on one of the ``ENGINES``.
@@ -42,20 +45,45 @@ def simulate(
         samples: input events; every sample starts from state 0.
         engine: name of the engine; all give the same bits.
         n_steps: steps run for each sample; by default those of the samples plus the network's depth.
-        probe: ``(population, "u" or "v")`` pairs whose states to record.
+        probe: pairs of a population and one of its model's ``states`` to record.
         labels: one whole number per neuron, its core, say; asks for ``Activity.updated``. Not on Lava.
+        on_overflow: what to do with a state that leaves 24 bits. ``"report"``: as Lava does, where a current wraps once;
+            counted in ``Activity.overflow``, except on ``lava``. ``"error"``: the same, refused; not on ``lava``, which
+            does not see it. ``"wrap"``, ``"clip"``: currents, sigma and sums of convolutions wrap until they fit, or stop
+            at ``+-(2**23 - 1)``; on ``reference`` and ``event``, since Lava computes neither.
         progress: called with the numbers of finished and of all samples.
 
     Raises:
-        UsageError: for an unknown engine.
+        UsageError: for an unknown engine, or what it does not offer.
         SimulationError: for events that do not fit the network.
     """
     if engine not in ENGINES:
         raise UsageError(f"simulate: unknown engine '{engine}'; known: {', '.join(ENGINES)}")
     module, function = ENGINES[engine]
     run: Callable[..., Activity] = getattr(import_module(module), function)
-    if labels is None:
-        return run(network, samples, n_steps=n_steps, probe=probe, progress=progress)
-    if engine.startswith("lava"):
-        raise UsageError(f"simulate: engine '{engine}' counts no updated neurons; use another engine with labels")
-    return run(network, samples, n_steps=n_steps, probe=probe, labels=labels, progress=progress)
+    options: dict[str, Any] = {"n_steps": n_steps, "probe": probe, "progress": progress}
+    if labels is not None:
+        if engine.startswith("lava"):
+            raise UsageError(f"simulate: engine '{engine}' counts no updated neurons; use another engine with labels")
+        options["labels"] = labels
+    check_offered(engine, on_overflow)
+    if on_overflow != "report":
+        options["on_overflow"] = on_overflow
+    return run(network, samples, **options)
+
+
+def check_offered(engine: str, on_overflow: str) -> None:
+    """Refuse what an engine cannot do on overflow.
+
+    Raises:
+        UsageError: for an unknown choice, or one that the engine does not offer, with those that do.
+    """
+    if on_overflow not in OVERFLOWS:
+        raise UsageError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
+    offered = {"lava": OVERFLOWS[:1], "lava-in-process": OVERFLOWS[:2]}.get(engine, OVERFLOWS)
+    if on_overflow not in offered:
+        why = "does not see an overflow" if on_overflow == "error" else "computes what Lava computes"
+        raise UsageError(
+            f"simulate: engine '{engine}' {why}, so on_overflow '{on_overflow}' is not possible; use engine reference or "
+            "event"
+        )

@@ -14,7 +14,8 @@ def decode(network: Network, activity: Activity, output: str | None = None) -> N
     """Return the class of each sample, ``(n_samples,)``, read from one output as the network says.
 
     ``count``: most spikes; ``first_spike``: earliest spike; ``last_voltage``: highest voltage in the last step (needs the
-    probe ``(population, "v")``). Ties go to the lowest index.
+    probe ``(population, "v")``); ``sum``, ``last_message``: highest sum of all messages, or highest in the last step.
+    Ties go to the lowest index.
 
     Args:
         output: name of the output; may be left out where there is one.
@@ -30,7 +31,10 @@ def decode(network: Network, activity: Activity, output: str | None = None) -> N
         best: NDArray[np.int64] = np.argmax(activity.states[key][:, -1], axis=1)
         return best
     events = activity.spikes[chosen.population]
-    if chosen.decoding == "count":
+    if chosen.decoding in ("sum", "last_message"):
+        raster = events.to_dense().astype(np.int64)
+        best = np.argmax(raster.sum(axis=1) if chosen.decoding == "sum" else raster[:, -1], axis=1)
+    elif chosen.decoding == "count":
         best = np.argmax(events.counts(), axis=1)
     else:
         first = np.full((events.n_samples, events.size), events.n_steps, np.int64)

@@ -130,7 +130,7 @@ class _Run:
                 awake = self._update(node, t)
                 if updated is not None and labels is not None and name in labels:
                     sample, neuron = np.divmod(awake, sizes[name])
-                    np.add.at(updated, (sample, t, np.asarray(labels[name])[neuron]), 1)
+                    np.add.at(updated[:, t], (sample, np.asarray(labels[name], np.int64)[neuron]), 1)
             for wire in self.wires:
                 self._transmit(wire, t)
             for name, which in probed:

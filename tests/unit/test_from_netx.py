@@ -10,6 +10,9 @@ from neurodeploy.network import Cuba, LeakyIntegrator
 
 NEURON = {"type": "CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1, "gradedSpike": False}
 
+RF = {"type": "RF_PHASE", "sinDecay": 2000, "cosDecay": -3000, "vThMant": 70, "gradedSpike": False}
+SDNN = {"type": "SDNN", "activation": "relu", "vThMant": 5}
+
 
 def layer(kind, shape, neuron=None, **fields):
     return {"type": kind, "shape": np.array(shape), "neuron": neuron, **fields}
@@ -121,11 +124,50 @@ def test_input_layer_with_neurons_is_driven_by_a_bias_on_request(tmp_path):
     assert network.populations[1].first_step == 2
 
 
+def test_resonators_get_one_projection_for_each_component_of_their_weights(tmp_path):
+    path = write(tmp_path / "a.net", dense(3, 4), layer("dense", (2, 1, 1), RF | {"type": "RF_IZHIKEVICH"}))
+    with h5py.File(path, "r+") as file:
+        file["layer/1/weight/real"] = np.array([[2.0, 4, 6], [8, 10, 12]])
+        file["layer/1/weight/imag"] = np.array([[-2.0, 0, 2], [0, 2, 4]])
+    network = from_netx(path)
+    model = network.populations[1].model
+    assert (model.sin_decay, model.cos_decay, model.threshold, model.reset) == (2000, -3000, 70 << 6, True)
+    _, real, imag = network.projections
+    assert [(p.source, p.target, p.component) for p in (real, imag)] == [
+        ("layer0_dense", "layer1_dense", "real"),
+        ("layer0_dense", "layer1_dense", "imag"),
+    ]
+    assert imag.synapses.weights.tolist() == [[-2, 0, 2], [0, 2, 4]]
+    assert network.outputs[0].decoding == "count"
+
+
+def test_sigma_delta_layers_keep_their_encoder_and_scale_threshold_and_bias(tmp_path):
+    last = dense(2, 3, SDNN | {"sigma_output": True})
+    path = write(
+        tmp_path / "a.net", layer("input", (4, 1, 1), SDNN), dense(3, 4, SDNN, bias=np.array([1.0, -2, 0])), last
+    )
+    network = from_netx(path, spike_exponent=2)
+    encoder, hidden, out = network.populations
+    assert network.inputs[0].graded
+    assert [p.model.kind for p in network.populations] == ["delta", "sigma_delta", "sigma"]
+    assert (encoder.model.threshold, encoder.model.spike_exponent, encoder.model.state_exponent) == (5 << 8, 2, 6)
+    assert hidden.model.bias.tolist() == [1 << 8, -2 << 8, 0]
+    assert network.projections[0].synapses.weights.tolist() == [1, 1, 1, 1]
+    assert (out.first_step, network.outputs[0].decoding) == (3, "last_message")
+    shorter = from_netx(path, encode_input=False)
+    assert [p.first_step for p in shorter.populations] == [1, 2]
+    assert shorter.inputs[0].graded
+    assert "input layer left out" in shorter.ledger[0].what
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
         (layer("convT", (2,)), r"layer 1 has type 'convT'; supported: .*dense_rec"),
-        (dense(2, 3, NEURON | {"type": "SDNN"}), r"layer 1 \(dense\) has neurons of type 'SDNN'"),
+        (dense(2, 3, NEURON | {"type": "ADRF_PHASE"}), r"layer 1 \(dense\) has neurons of type 'ADRF_PHASE'"),
+        (dense(2, 3, RF), r"layer 1 \(dense\) has resonate-and-fire neurons but no complex weights"),
+        (dense(2, 3, RF, bias=np.array([1.0, 0.0])), r"layer 1 \(dense\): neurons of type RF_PHASE have a bias"),
+        (dense(2, 3, SDNN | {"activation": "tanh"}), r"layer 1 \(dense\): activation is 'tanh', only relu"),
         (dense(2, 3, NEURON | {"gradedSpike": True}), r"layer 1 \(dense\): gradedSpike is True"),
         (dense(2, 3, NEURON | {"wgtExp": 2}), r"layer 1 \(dense\): wgtExp is 2"),
         (dense(2, 3, delay=np.array([70.0, 0.0])), r"layer 1 \(dense\) has a delay of 70 steps, the limit is 62"),

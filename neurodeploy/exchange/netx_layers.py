@@ -1,0 +1,166 @@
+"""A layer of a lava-dl ``.net`` file, and its neurons as records of the network.
+
+Neuron types: CUBA (and LOIHI), RF_PHASE and RF_IZHIKEVICH, SDNN. Exponents are those of lava-dl's loader (netx): the
+state of a resonator and of a sigma-delta neuron is shifted by 6, messages by ``spike_exponent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.errors import NetworkError
+from neurodeploy.network import (
+    STATE_SHIFT,
+    Cuba,
+    Delta,
+    LeakyIntegrator,
+    NeuronModel,
+    ResonateAndFire,
+    Shape,
+    Sigma,
+    SigmaDelta,
+)
+
+BIAS_SHIFT = 6
+"""A bias mantissa is shifted left by this (netx sets ``bias_exp = 6``)."""
+NEURON_TYPES = ("CUBA", "LOIHI", "RF_PHASE", "RF_IZHIKEVICH", "SDNN")
+_NEUTRAL = (("gradedSpike", 0), ("wgtExp", 0), ("weight_exp", 0), ("refDelay", 1))
+"""Fields that would change the neuron, with the value that does not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One layer of the file: its number, type, shape, arrays and neuron parameters."""
+
+    index: int
+    kind: str
+    shape: Shape
+    fields: Mapping[str, NDArray[Any]]
+    neuron: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return f"layer{self.index}_{self.kind}"
+
+    def whole(self, name: str) -> NDArray[np.int64]:
+        """Return an array of whole numbers."""
+        given = self.fields[name]
+        if given.dtype.kind not in "iuf" or not np.array_equal(given, np.rint(given)):
+            raise NetworkError(f"netx: layer {self.index} ({self.kind}): {name} holds numbers that are not whole")
+        return given.astype(np.int64)
+
+    def pair(self, name: str, default: int) -> tuple[int, int]:
+        """Return a number for each axis (vertical, horizontal)."""
+        both = np.broadcast_to(self.whole(name) if name in self.fields else np.asarray(default), (2,))
+        return int(both[0]), int(both[1])
+
+
+def text_of(value: Any) -> str:
+    """Return a string of the file, which may stand in an array of one."""
+    first = np.asarray(value).reshape(-1)[:1].tolist()
+    return "" if not first else first[0].decode() if isinstance(first[0], bytes) else str(first[0])
+
+
+def neuron_type(layer: Layer) -> str:
+    """Return the type of the layer's neurons, or ``""`` where it has none.
+
+    Raises:
+        NetworkError: for a type that a ``Network`` cannot hold.
+    """
+    kind = text_of(layer.neuron["type"]) if "type" in layer.neuron else ""
+    if layer.neuron and kind not in NEURON_TYPES:
+        raise NetworkError(f"{_where(layer)} has neurons of type '{kind}'; supported: {', '.join(NEURON_TYPES)}")
+    return kind
+
+
+def neuron_model(layer: Layer, spike_exponent: int) -> NeuronModel:
+    """Return the neurons; a dense layer without neurons sums up for ever and is read by its voltage, as in netx."""
+    kind = neuron_type(layer)
+    for name, neutral in _NEUTRAL:
+        if name in layer.neuron and np.any(np.asarray(layer.neuron[name]) != neutral):
+            raise NetworkError(f"{_where(layer)}: {name} is {layer.neuron[name]}, only {neutral} is supported")
+    if not kind:
+        return LeakyIntegrator(current_decay=0, voltage_decay=4096, bias=_bias(layer, BIAS_SHIFT))
+    if kind == "SDNN":
+        return _sigma_delta(layer, spike_exponent)
+    if kind.startswith("RF"):
+        _refuse_bias(layer, kind)
+        return ResonateAndFire(
+            sin_decay=_parameter(layer, "sinDecay"),
+            cos_decay=_parameter(layer, "cosDecay"),
+            threshold=_parameter(layer, "vThMant", STATE_SHIFT),
+            reset=kind == "RF_IZHIKEVICH",
+        )
+    return cuba_model(layer, _bias(layer, BIAS_SHIFT))
+
+
+def cuba_model(layer: Layer, bias: int | NDArray[np.int32]) -> Cuba:
+    """Return the CUBA neurons of a layer under a bias in state units."""
+    decays = {"current_decay": _parameter(layer, "iDecay"), "voltage_decay": _parameter(layer, "vDecay")}
+    return Cuba(**decays, threshold=_parameter(layer, "vThMant"), bias=bias)
+
+
+def delta_model(layer: Layer, spike_exponent: int) -> Delta:
+    """Return the neurons of a sigma-delta input layer, which turn values into changes."""
+    shift = spike_exponent + STATE_SHIFT
+    return Delta(
+        threshold=_parameter(layer, "vThMant", shift), spike_exponent=spike_exponent, state_exponent=STATE_SHIFT
+    )
+
+
+def _sigma_delta(layer: Layer, spike_exponent: int) -> Sigma | SigmaDelta:
+    if "sigma_output" in layer.neuron:
+        _refuse_bias(layer, "sigma output")
+        return Sigma()
+    activation = text_of(layer.neuron.get("activation", "relu"))
+    if activation != "relu":
+        raise NetworkError(f"{_where(layer)}: activation is '{activation}', only relu is supported")
+    shift = spike_exponent + STATE_SHIFT
+    return SigmaDelta(
+        threshold=_parameter(layer, "vThMant", shift), bias=_bias(layer, shift), state_exponent=STATE_SHIFT
+    )
+
+
+def _where(layer: Layer) -> str:
+    return f"netx: layer {layer.index} ({layer.kind})"
+
+
+def _refuse_bias(layer: Layer, kind: str) -> None:
+    if np.any(layer.fields.get("bias", 0)):
+        raise NetworkError(f"{_where(layer)}: neurons of type {kind} have a bias, which Lava's process does not know")
+
+
+def neuron_shape(layer: Layer) -> Shape:
+    """Return the shape of the layer's neurons."""
+    if layer.kind.startswith("dense"):
+        return (int(np.prod(layer.shape)) if layer.shape else len(layer.fields["weight"]),)
+    return layer.shape
+
+
+def _bias(layer: Layer, shift: int) -> int | NDArray[np.int32]:
+    """Return the bias in state units: one number, or one a neuron where the file has one a channel."""
+    if "bias" not in layer.fields or not np.any(layer.fields["bias"]):
+        return 0
+    shape, bias = neuron_shape(layer), layer.whole("bias").reshape(-1) << shift
+    if bias.size == 1:
+        return int(bias[0])
+    if bias.size not in (shape[0], int(np.prod(shape))):
+        raise NetworkError(f"{_where(layer)}: {bias.size} biases for neurons of shape {shape}")
+    per_channel = bias.reshape(-1, *(1,) * (len(shape) - 1)) if bias.size == shape[0] else bias.reshape(shape)
+    return np.broadcast_to(per_channel, shape).astype(np.int32)
+
+
+def _parameter(layer: Layer, name: str, shift: int = 0) -> int | NDArray[np.int32]:
+    """Return a neuron parameter: one number, or one a neuron where the file has one a channel."""
+    if name not in layer.neuron:
+        raise NetworkError(f"{_where(layer)}: the neurons have no {name}")
+    value = np.asarray(layer.neuron[name]).reshape(-1).astype(np.int64) << shift
+    if value.size == 1:
+        return int(value[0])
+    shape = (value.size,) if layer.kind.startswith("dense") else layer.shape
+    return np.broadcast_to(value.reshape(-1, *(1,) * (len(shape) - 1)), shape).astype(np.int32)
