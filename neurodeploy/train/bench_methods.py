@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -104,16 +105,22 @@ def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Row]]:
 
 
 def _in_parallel(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Row]]:
-    """Yield the rows as they are finished. Workers start afresh: a fork of torch's threads may hang."""
+    """Yield the rows as they are finished. Workers start afresh: a fork of torch's threads may hang.
+
+    No more rows are handed out than there are workers, so that after Ctrl-C or an error none is begun any more.
+    """
+    left = iter(tasks)
+    waiting: dict[Future[Row], Task] = {}
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(run_task, task): task for task in tasks}
         try:
-            for done in as_completed(waiting):
-                yield waiting[done], done.result()
+            while True:
+                waiting.update({pool.submit(run_task, task): task for task in islice(left, jobs - len(waiting))})
+                if not waiting:
+                    return
+                for done in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(done), done.result()
         except (KeyboardInterrupt, TrainingInterruptedError) as error:
             raise _interrupted() from error
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _interrupted() -> TrainingInterruptedError:

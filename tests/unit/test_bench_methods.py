@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +32,7 @@ from neurodeploy.train.evidence import correct_of, summarise  # noqa: E402
 from neurodeploy.train.slayer import to_network  # noqa: E402
 from neurodeploy.train.variants import VARIANTS, to_toml, variant_recipe  # noqa: E402
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
     "data": {"n_steps": 4},
     "network": {"layers": [{"neurons": 16}, {"neurons": 10}]},
@@ -256,6 +262,34 @@ def test_bench_methods_on_the_command_line_gives_rows_and_then_a_page(tmp_path):
     pictures = {path.name for path in tmp_path.glob("*.svg")}
     assert pictures == {"tiny-accuracy.svg", "tiny-explored.svg"}
     assert all(name in text for name in pictures)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_both_processes_with_one_message_and_the_bench_goes_on(tmp_path):
+    """The signal goes to the whole group, as from a terminal; four rows, of which two are begun."""
+    recipe, rows = tmp_path / "long.toml", tmp_path / "rows"
+    values = tomllib.loads(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "long"}
+    values["training"] = {**values["training"], "epochs": 500}
+    recipe.write_text(to_toml(values), encoding="utf-8")
+    command = [sys.executable, "-m", "neurodeploy", "bench", "methods", "--out", str(rows), "--recipe", str(recipe)]
+    command += ["--method", "dense", "--seeds", "0,1,2,3", "--jobs", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=ROOT
+    )
+    deadline = time.monotonic() + 300
+    while len(list(rows.glob("*/metrics.jsonl"))) < 2 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == TrainingInterruptedError.exit_code, said
+    assert said.strip().splitlines()[-1] == (
+        "neurodeploy: bench: interrupted; finished rows and the state of those begun are kept. To go on: the same command"
+    )
+    assert "Traceback" not in said
+    assert len(list(rows.iterdir())) == 2
+    assert len(list(rows.glob("*/state.safetensors"))) == 2
+    for metrics in rows.glob("*/metrics.jsonl"):
+        assert 1 <= len(metrics.read_text(encoding="utf-8").splitlines()) < 500
 
 
 @pytest.mark.slow
