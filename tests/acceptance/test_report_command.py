@@ -100,6 +100,12 @@ class TestReportOfAFile:
         assert "of input spikes." in bullets[1]
         assert report["demands_met"] is True
 
+    def test_the_page_starts_with_the_verdicts_and_claims_nothing_of_the_samples(self, made) -> None:
+        page = (made[1] / "report.html").read_text()
+        first = page.index("Deadline of 10 ms: met; needs 1.1 ms")
+        assert first < page.index("Spikes that differ") < page.index("Where it lies")
+        assert "never used to choose anything" not in page
+
     def test_safe_rate_is_the_factor_times_the_input_of_a_sample_in_the_time_allowed(self, made, files) -> None:
         spikes = len(load_samples(files / "samples.npz").inputs["input"]) / 6
         for cost in made[0]["targets"]:
