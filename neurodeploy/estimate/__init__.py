@@ -16,7 +16,7 @@ from neurodeploy.estimate.memory import memory
 from neurodeploy.estimate.record import Band, Binding, Cost, Latency, Verdict, WorstStep
 from neurodeploy.estimate.totals import events_of, totals_of
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Network
+from neurodeploy.network import Network, require_spiking
 
 __all__ = ["Band", "Cost", "Counts", "count", "estimate"]
 
@@ -45,9 +45,11 @@ def estimate(
             which is mapped for it.
 
     Raises:
+        NetworkError: for neurons or inputs that the prices do not cover: resonate-and-fire, sigma-delta, graded.
         EstimateError: if mapping or activity are of another network, or a demand is not a positive number or one on a
             chip without times.
     """
+    require_spiking(network, "estimate")
     for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
         _check_demand(name, value, activity, mapping)
     check_belongs(network, mapping, activity)

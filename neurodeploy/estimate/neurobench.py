@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity, Events
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.synapses import matrix_of
-from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters
+from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters, require_spiking
 
 BYTES_PER_WEIGHT = 4
 """Size of a float32 weight, as NeuroBench sees it in a torch model."""
@@ -90,6 +90,7 @@ def neurobench_metrics(
 
 
 def _check(network: Network, activity: Activity, steps: int) -> None:
+    require_spiking(network, "estimate")
     if activity.network != network.fingerprint:
         raise EstimateError("estimate: the activity is of another network; simulate this one again")
     if steps < 1 or steps + network.depth > activity.n_steps:

@@ -20,7 +20,7 @@ from neurodeploy.mapping.place import spot
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.shared import kernel_memory, list_memory
 from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of
-from neurodeploy.network import Network, Projection
+from neurodeploy.network import Network, Projection, require_spiking
 
 
 def manual_mapping(
@@ -50,6 +50,7 @@ def manual_mapping(
         UsageError: for an unknown population or format, a missing population, a wrong number of neurons, or a core that
             the target does not have.
     """
+    require_spiking(network, "map")
     labels = {name: _checked(network, chip, name, given) for name, given in cores.items()}
     absent = [p.name for p in network.populations if p.name not in labels]
     if absent:

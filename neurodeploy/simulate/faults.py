@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import UsageError
-from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population
+from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population, require_spiking
 from neurodeploy.simulate.decode import accuracy
 
 Rng = np.random.Generator
@@ -133,6 +133,7 @@ def robustness(
     Raises:
         UsageError: for an unknown fault, or a rate out of range (0..1; whole steps for jitter).
     """
+    require_spiking(network, "faults")
     if fault not in FAULTS:
         raise UsageError(f"faults: unknown fault '{fault}'; known: {', '.join(FAULTS)}")
     for rate in rates:

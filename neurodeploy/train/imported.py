@@ -29,6 +29,7 @@ from neurodeploy.network import (
     Sparse,
     Synapses,
     difference,
+    require_spiking,
 )
 from neurodeploy.recipe import NetworkRecipe, Recipe
 from neurodeploy.train.slayer import SlayerNetwork, to_network
@@ -41,9 +42,11 @@ def as_chain(network: Network, weight_bits: int = 8) -> Network:
     ``weight_bits`` (3 to 8, besides the sign) are rounded to that grid; with 8, whole weights stay whole.
 
     Raises:
+        NetworkError: for neurons or inputs that slayer's CUBA layers are not: resonate-and-fire, sigma-delta, graded.
         TrainingError: where it is no chain of spiking CUBA populations between one input and a spike count, or has a delay
             that no axon has.
     """
+    require_spiking(network, "train")
     links = list(_links(network))
     names = layer_names(len(links))
     shapes = [_shape(projection, network) for projection in links]

@@ -58,7 +58,7 @@ def _in_parallel(work: Iterable[float]) -> float:
 
 
 def _reset_s(network: Network) -> float:
-    states = 2 * sum(p.size for p in network.populations)
+    states = sum(len(p.model.states) * p.size for p in network.populations)
     buffers = sum(synapse_shape(p.synapses)[0] * (1 + p.max_delay) for p in network.projections)
     return (states + buffers) * _PER_VALUE_S
 
