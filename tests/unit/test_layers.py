@@ -89,6 +89,16 @@ def test_layers_are_dense_unless_they_say_otherwise():
             "network.layers: the last layer is 'pool', must be dense: one neuron for each",
         ),
         ("'vgg'", "network.layers: there is no network 'vgg'; known: 6conv2fc, "),
+        ("{ name = 'vgg' }", "network.layers: there is no network 'vgg'; known: 6conv2fc, "),
+        (
+            "{ name = 'vggsnn', depth = 3 }",
+            "network.layers: a network by name has the keys name, width, classes, dropout, not name, depth",
+        ),
+        ("{ name = 'vggsnn', width = 'x' }", "network.layers: width = 'x': needs a number"),
+        (
+            "{ name = 'vggsnn', dropout = 1.0 }",
+            "network.layers: network 'vggsnn' with width 1.0, classes None and drop",
+        ),
         ("[]", "network.layers = []: tuple should have at least 1 item"),
     ],
 )
@@ -163,6 +173,8 @@ def weights_of(layers, shape):
         ("6conv2fc", (3, 32, 32), 36_530_944, 256 * 8 * 8),
         ("vggsnn", (2, 48, 48), 9_263_232, 512 * 3 * 3),
         ("sdsnn-cifar10", (3, 32, 32), 21_356_928, 512 * 8 * 8),
+        ("sdsnn-mnist", (1, 28, 28), 467_488, 64 * 7 * 7),
+        ("sdsnn-gesture", (2, 32, 32), 2_359_168, 128 * 8 * 8),
     ],
 )
 def test_named_networks_have_the_published_sizes(name, shape, weights, neurons_before_the_first_dense):
