@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, TypeAlias
@@ -18,9 +19,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.activity import Activity, Events, Samples
-from neurodeploy.errors import LavaError, UsageError
+from neurodeploy.errors import LavaError, SimulationError, UsageError
 from neurodeploy.network import (
-    STATE_LIMIT,
     THRESHOLD_MAX,
     Conv,
     Cuba,
@@ -31,13 +31,14 @@ from neurodeploy.network import (
     Pool,
     Population,
     Projection,
-    Sparse,
     Synapses,
 )
 from neurodeploy.simulate.event import kernel_names, run_event
+from neurodeploy.simulate.peers import PEERS, Peer, Turns
 
 Row: TypeAlias = dict[str, Any]
 N_STEPS = 100
+CONV_NET = "conv-34x34x2"
 _MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=1)
 
 
@@ -61,16 +62,24 @@ CASES = (
         for density in (1.0, 0.1, 0.02)
         for rate, bar in ((0.02, 1000.0), (0.1, None))
     ),
-    Case("conv-34x34x2", 1.0, 0.02, {1: 400.0, 16: 400.0}),
-    Case("conv-34x34x2", 1.0, 0.1, {1: None, 16: None}),
+    Case(CONV_NET, 1.0, 0.02, {1: 400.0, 16: 400.0}),
+    Case(CONV_NET, 1.0, 0.1, {1: None, 16: None}),
     Case("8192-8192", 0.1, 0.02, {1: 100.0}),
 )
 
-Peer: TypeAlias = Callable[[Network, Samples], "tuple[float, Activity] | None"]
-"""Takes a network and samples; returns the seconds for one sample, start-up left out, and the activity of the first one.
+BAR_RATE = 0.02
+"""Bars hold at this input rate."""
+_OWN: dict[str, Cuba] = {"CUBA": _MODEL, "IF": Cuba(current_decay=4096, voltage_decay=0, threshold=1)}
+_PER_CORE = 1024
 
-None where the peer cannot run the network.
-"""
+
+@dataclass(frozen=True, slots=True)
+class _Ours:
+    """One way to run the event-driven engine: neurons, batch, counts for energy on or off."""
+
+    neuron: str
+    batch: int
+    counts: bool
 
 
 def bench_simulate(
@@ -80,87 +89,224 @@ def bench_simulate(
     rounds: int = 3,
     threads: int = 2,
     progress: Callable[[Row], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Return one row for each case, batch size and peer, with medians over the rounds for one sample.
+    """Return one row for each case, peer and batch size, with medians over the rounds for one sample.
 
-    Columns: ``network``, ``density``, ``rate``, ``batch``, ``threads``, ``kernel``, ``ms``, ``peer``, ``peer_threads``,
-    ``peer_ms``, ``ratio``, ``equal``, ``bar``, ``met``. A peer whose spikes differ has no ratio.
+    Columns: ``network``, ``density``, ``rate``, ``neuron``, ``batch``, ``threads``, ``kernel``, ``counts``, ``ms``,
+    ``peer``, ``peer_batch``, ``peer_threads``, ``peer_ms``, ``ratio``, ``equal``, ``bar``, ``met``. A peer whose spikes
+    differ has no ratio.
 
     Args:
         cases: what to run; ``CASES`` are those of the documentation.
-        peers: by default a plain numba scatter loop, and Lava (the faster of its Dense and Sparse processes) where a Python
-            with lava-nc is found. All of them run on one thread.
+        peers: by default those of ``PEERS`` that can run here.
         rounds: how often each contestant is timed.
         threads: of the event-driven engine for batches; a single sample always runs on one.
         progress: called with each row as soon as it is there; all cases take some minutes.
+        say: told which peer is left out, and why.
 
     Raises:
         UsageError: for fewer than one round.
     """
     if rounds < 1:
         raise UsageError(f"bench: rounds is {rounds}, must be at least 1")
-    peers = default_peers() if peers is None else peers
+    say = say or (lambda _: None)
+    peers = available_peers(say=say) if peers is None else peers
     rows = []
     for case in cases:
-        for row in _rows(case, peers, rounds, threads):
+        for row in _rows(case, {n: p for n, p in peers.items() if case.rate <= p.most_rate}, rounds, threads, say):
             rows.append(row)
             if progress is not None:
                 progress(row)
     return rows
 
 
-def default_peers() -> dict[str, Peer]:
-    """Return the peers that this installation can run."""
-    from neurodeploy.simulate.lava import find_lava_python
+def available_peers(names: Sequence[str] = (), *, say: Callable[[str], None] | None = None) -> dict[str, Peer]:
+    """Return the peers of these names (by default all) that this installation can run; ``say`` hears of the others.
 
-    peers: dict[str, Peer] = {"numba-scatter": numba_scatter}
-    try:
-        find_lava_python()
-    except LavaError:
-        return peers
-    return {**peers, "lava": lava_runtime}
+    Raises:
+        UsageError: for an unknown name.
+    """
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise UsageError(f"bench: unknown peer '{unknown[0]}'; known: {', '.join(PEERS)}")
+    found = {}
+    for name, peer in PEERS.items():
+        if names and name not in names:
+            continue
+        reason = peer.available()
+        if reason is None:
+            found[name] = peer
+        elif say is not None:
+            say(f"bench: peer {name} is left out: {reason}")
+    return found
 
 
-def _rows(case: Case, peers: Mapping[str, Peer], rounds: int, threads: int) -> list[Row]:
-    rng = np.random.default_rng(0)
-    network = make_network(case.network, case.density, case.rate, rng)
-    samples = random_samples(network, max(case.bars), case.rate, rng)
-    first = run_event(network, samples.take(0, 1))
-    own: dict[int, list[float]] = {batch: [] for batch in case.bars}
-    others: dict[str, list[float]] = {name: [] for name in peers}
-    equal: dict[str, bool] = {}
-    for _ in range(rounds):
-        for batch, times in own.items():
-            part = samples.take(0, batch)
-            times.append(_seconds(network, part, min(threads, batch)))
-        for name, peer in peers.items():
-            if (result := peer(network, samples)) is not None:
-                others[name].append(result[0])
-                equal[name] = equal.get(name, True) and _equal(first, result[1])
-    base = {"network": case.network, "density": case.density, "rate": case.rate}
-    kernel = "+".join(kernel_names(network))
+def _rows(case: Case, peers: Mapping[str, Peer], rounds: int, threads: int, say: Callable[[str], None]) -> list[Row]:
+    if not peers:
+        return []
+    kinds = dict.fromkeys(peer.neuron for peer in peers.values())
+    networks = {n: make_network(case.network, case.density, case.rate, model=_OWN[n]) for n in kinds}
+    samples = random_samples(next(iter(networks.values())), max(case.bars), case.rate, np.random.default_rng(2))
+    contest = _Contest(case, networks, samples, threads)
+    pairs = [(name, ours) for name, peer in peers.items() for ours in _ours(case, peer)]
+    own, others, equal = contest.run(peers, list(dict.fromkeys(ours for _, ours in pairs)), rounds, say)
     return [
-        {**base, "batch": batch, "threads": min(threads, batch), "kernel": kernel, "ms": 1e3 * median(times)}
-        | _against(name, median(others[name]) / median(times), equal[name], case.bars[batch])
-        | {"peer_ms": 1e3 * median(others[name])}
-        for batch, times in own.items()
-        for name in equal
+        contest.row(ours, median(own[ours]))
+        | _against(case, name, peers[name], ours.batch, median(own[ours]), median(others[name]), equal[name])
+        for name, ours in pairs
+        if name in equal
     ]
 
 
-def _against(peer: str, ratio: float, equal: bool, bar: float | None) -> Row:
-    bar = bar if peer == "lava" else None
-    met = None if bar is None else equal and ratio >= bar
-    return {"peer": peer, "peer_threads": 1, "ratio": ratio if equal else None, "equal": equal, "bar": bar, "met": met}
+@dataclass(frozen=True, slots=True)
+class _Contest:
+    """One case: its network with each kind of neurons, and the input of all."""
+
+    case: Case
+    networks: Mapping[str, Network]
+    samples: Samples
+    threads: int
+
+    def run(
+        self, peers: Mapping[str, Peer], variants: Sequence[_Ours], rounds: int, say: Callable[[str], None]
+    ) -> tuple[dict[_Ours, list[float]], dict[str, list[float]], dict[str, bool]]:
+        """Return the seconds for one sample of ours and of the peers, in turns, and which peers gave equal spikes."""
+        own: dict[_Ours, list[float]] = {ours: [] for ours in variants}
+        others: dict[str, list[float]] = {name: [] for name in peers}
+        equal: dict[str, bool] = {}
+        first = {n: run_event(network, self.samples.take(0, 1)) for n, network in self.networks.items()}
+        with ExitStack() as stack:
+            turns = {
+                name: stack.enter_context(closing(peer.start(self.networks[peer.neuron], self.samples)))
+                for name, peer in peers.items()
+            }
+            for _ in range(rounds):
+                for ours, times in own.items():
+                    times.append(self.seconds(ours))
+                for name in list(turns):
+                    if (turn := _turn(turns[name], self.case, say)) is None:
+                        del turns[name]
+                        equal.pop(name, None)
+                        continue
+                    others[name].append(turn[0])
+                    equal[name] = equal.get(name, True) and _equal(first[peers[name].neuron], turn[1])
+        return own, others, equal
+
+    def seconds(self, ours: _Ours) -> float:
+        part = self.samples.take(0, ours.batch)
+        return _seconds(self.networks[ours.neuron], part, min(self.threads, ours.batch), ours.counts)
+
+    def row(self, ours: _Ours, seconds: float) -> Row:
+        """Return the columns of a row that tell of ours."""
+        return {
+            "network": self.case.network,
+            "density": self.case.density,
+            "rate": self.case.rate,
+            "neuron": ours.neuron,
+            "batch": ours.batch,
+            "threads": min(self.threads, ours.batch),
+            "kernel": "+".join(kernel_names(self.networks[ours.neuron])),
+            "counts": ours.counts,
+            "ms": 1e3 * seconds,
+        }
 
 
-def _seconds(network: Network, samples: Samples, threads: int) -> float:
+def _turn(turns: Turns, case: Case, say: Callable[[str], None]) -> tuple[float, Activity] | None:
+    """Return the next timing of a peer, or None where it cannot run the network or failed."""
+    try:
+        return next(turns, None)
+    except (SimulationError, LavaError) as error:
+        say(f"{error} ({case.network} at {case.density:.0%} density, {case.rate:.0%} rate)")
+        return None
+
+
+def _ours(case: Case, peer: Peer) -> list[_Ours]:
+    """Return what of ours a peer is compared with: without counts every batch, with counts a single sample."""
+    batches = [b for b in case.bars if peer.batch in (None, b) and (b == 1 or not peer.counts)]
+    return [_Ours(peer.neuron, batch, peer.counts) for batch in batches]
+
+
+def _against(case: Case, name: str, peer: Peer, batch: int, ours: float, theirs: float, equal: bool) -> Row:
+    bar = case.bars[batch] if name == "lava" else peer.bar if case.rate == BAR_RATE else None
+    ratio = theirs / ours if equal else None
+    return {
+        "peer": name,
+        "peer_batch": peer.batch or 1,
+        "peer_threads": 1,
+        "peer_ms": 1e3 * theirs,
+        "ratio": ratio,
+        "equal": equal,
+        "bar": bar,
+        "met": None if bar is None else ratio is not None and ratio >= bar,
+    }
+
+
+def _seconds(network: Network, samples: Samples, threads: int, counts: bool) -> float:
     """Return the time of the event-driven engine for one sample, from as many runs as fill 50 ms."""
+    labels, fans = (core_labels(network), core_fans(network)) if counts else (None, {})
+    run_event(network, samples, threads=threads, labels=labels)
     n, begin = 0, time.perf_counter()
     while time.perf_counter() < begin + 0.05 or n < 2:
-        run_event(network, samples, threads=threads)
+        activity = run_event(network, samples, threads=threads, labels=labels)
+        if counts:
+            core_events(activity, fans)
         n += 1
     return (time.perf_counter() - begin) / (n * samples.n_samples)
+
+
+def core_labels(network: Network) -> dict[str, NDArray[np.int64]]:
+    """Return the core of each neuron where each population begins on a core of its own, 1024 neurons a core."""
+    labels, first = {}, 0
+    for population in network.populations:
+        labels[population.name] = first + np.arange(population.size) // _PER_CORE
+        first += -(-population.size // _PER_CORE)
+    return labels
+
+
+def core_fans(network: Network) -> dict[str, NDArray[np.int64]]:
+    """Return the synapses of each source neuron in each core, ``(neurons, cores)`` by source, for ``core_labels``."""
+    labels = core_labels(network)
+    n_cores = 1 + max(int(label.max()) for label in labels.values())
+    fans = {name: np.zeros((size, n_cores), np.int64) for name, size in network.sizes.items()}
+    for projection in network.projections:
+        if isinstance(projection.synapses, Dense):
+            stored = projection.synapses.weights != 0
+            for core in np.unique(labels[projection.target]):
+                fans[projection.source][:, core] += stored[labels[projection.target] == core].sum(axis=0)
+    return fans
+
+
+def core_events(activity: Activity, fans: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Return synaptic operations and messages that each core receives, ``(2, samples * steps, cores)``.
+
+    A message is a spike that reaches a core, however many synapses it has there.
+    """
+    n_cores = next(iter(fans.values())).shape[1]
+    received = np.zeros((2, activity.n_samples * activity.n_steps, n_cores), np.int64)
+    for name, fan in fans.items():
+        events = activity.spikes[name]
+        for core in np.flatnonzero(fan.any(axis=0)).tolist():
+            own = np.ascontiguousarray(fan[:, core])
+            _receive(events.sample, events.step, events.neuron, activity.n_steps, own, received[:, :, core])
+    return received
+
+
+@njit(cache=True)
+def _receive(sample: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
+    """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
+    operations, messages, place = np.int64(0), np.int64(0), np.int64(0)
+    for i in range(np.uint64(sample.size)):
+        now = np.int64(sample[i]) * n_steps + step[i]
+        if now != place:
+            received[0, place] += operations
+            received[1, place] += messages
+            operations, messages, place = np.int64(0), np.int64(0), now
+        synapses = fan[np.uint64(neuron[i])]
+        operations += synapses
+        messages += synapses > 0
+    received[0, place] += operations
+    received[1, place] += messages
 
 
 def _equal(whole: Activity, first: Activity) -> bool:
@@ -173,20 +319,24 @@ def _equal(whole: Activity, first: Activity) -> bool:
     return True
 
 
-def make_network(name: str, density: float, rate: float, rng: np.random.Generator) -> Network:
+def make_network(
+    name: str, density: float, rate: float, rng: np.random.Generator | None = None, *, model: Cuba = _MODEL
+) -> Network:
     """Return a network by name: sizes of layers (``784-256-10``), or ``conv-34x34x2``.
 
-    Weights are even, as on the chip; ``density`` is the share of them that is not zero.
+    Weights are even, as on the chip; ``density`` is the share of them that is not zero. Neurons have the decays of
+    ``model``, and thresholds at which each layer fires at about ``rate``.
 
     Raises:
         UsageError: for another name.
     """
-    shapes, synapses = _conv_net(rng) if name == "conv-34x34x2" else _perceptron(name, density, rng)
+    rng = np.random.default_rng(0) if rng is None else rng
+    shapes, synapses = _conv_net(rng) if name == CONV_NET else _perceptron(name, density, rng)
     thresholds: list[int] = []
+    few = random_samples(_chain(shapes, synapses[:1], [1]), 2, rate, np.random.default_rng(1))
     for i in range(len(synapses)):
-        few = random_samples(_chain(shapes, synapses[:1], [1]), 2, rate, np.random.default_rng(1))
-        thresholds.append(_threshold(shapes, synapses[: i + 1], thresholds, rate, few))
-    return _chain(shapes, synapses, thresholds)
+        thresholds.append(_threshold(shapes, synapses[: i + 1], thresholds, rate, few, model))
+    return _chain(shapes, synapses, thresholds, model)
 
 
 def random_samples(network: Network, n: int, rate: float, rng: np.random.Generator) -> Samples:
@@ -225,12 +375,14 @@ def _conv_net(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], list[Syn
     return [(2, 34, 34), (16, 34, 34), (16, 17, 17), (32, 17, 17), (32, 8, 8), (10,)], synapses
 
 
-def _chain(shapes: Sequence[tuple[int, ...]], synapses: Sequence[Synapses], thresholds: Sequence[int]) -> Network:
+def _chain(
+    shapes: Sequence[tuple[int, ...]], synapses: Sequence[Synapses], thresholds: Sequence[int], model: Cuba = _MODEL
+) -> Network:
     names = ["in", *(f"layer{i + 1}" for i in range(len(synapses)))]
     return Network(
         inputs=(Input(name="in", shape=shapes[0]),),
         populations=tuple(
-            Population(name=name, shape=shape, model=replace(_MODEL, threshold=threshold), first_step=i + 1)
+            Population(name=name, shape=shape, model=replace(model, threshold=threshold), first_step=i + 1)
             for i, (name, shape, threshold) in enumerate(zip(names[1:], shapes[1:], thresholds))
         ),
         projections=tuple(
@@ -242,113 +394,20 @@ def _chain(shapes: Sequence[tuple[int, ...]], synapses: Sequence[Synapses], thre
 
 
 def _threshold(
-    shapes: Sequence[tuple[int, ...]], synapses: Sequence[Synapses], before: list[int], rate: float, samples: Samples
+    shapes: Sequence[tuple[int, ...]],
+    synapses: Sequence[Synapses],
+    before: list[int],
+    rate: float,
+    samples: Samples,
+    model: Cuba,
 ) -> int:
     """Return the lowest threshold of the last layer, to 5 %, at which it fires at most at ``rate``."""
     low, high = 0, THRESHOLD_MAX
     while high - low > max(1, low // 20):
         middle = (low + high) // 2 if high <= 2 * low else int(np.sqrt((low + 1.0) * high))
-        network = _chain(shapes, synapses, [*before, middle])
+        network = _chain(shapes, synapses, [*before, middle], model)
         activity = run_event(network, samples)
         last = activity.spikes[network.populations[-1].name]
         above = len(last) > rate * last.size * last.n_steps * last.n_samples
         low, high = (middle, high) if above else (low, middle)
     return high
-
-
-def lava_runtime(network: Network, samples: Samples) -> tuple[float, Activity]:
-    """Time Lava's runtime, with Dense or Sparse processes, whichever is faster; see ``Peer``.
-
-    The time is a third of the difference between a run of the first sample four times over and one of it alone, so that
-    start and end cancel.
-    """
-    from neurodeploy.simulate.lava import run_lava
-
-    alone, long = samples.take(0, 1), _repeated(samples, 4)
-    runs = []
-    for form in {p.synapses.kind: n for n in (as_sparse(network), network) for p in n.projections}.values():
-        begin = time.perf_counter()
-        activity = run_lava(form, alone)
-        middle = time.perf_counter()
-        run_lava(form, long)
-        runs.append(((time.perf_counter() - 2 * middle + begin) / 3, activity))
-    return min(runs, key=lambda run: run[0])
-
-
-def _repeated(samples: Samples, times: int) -> Samples:
-    """Return one sample that holds the steps of the first one several times over."""
-    rasters = {name: np.tile(events.take(0, 1).to_dense(), (1, times, 1)) for name, events in samples.inputs.items()}
-    return Samples(inputs={name: Events.from_dense(raster) for name, raster in rasters.items()})
-
-
-def as_sparse(network: Network) -> Network:
-    """Return the network with its matrices as lists of stored synapses."""
-    return replace(network, projections=tuple(replace(p, synapses=_sparse(p.synapses)) for p in network.projections))
-
-
-def _sparse(synapses: Synapses) -> Synapses:
-    if not isinstance(synapses, Dense):
-        return synapses
-    source, target = np.nonzero(synapses.weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=synapses.weights.shape[1]))])
-    weights = synapses.weights[target, source]
-    return Sparse(n_target=len(synapses.weights), start=start, target=target.astype(np.int32), weights=weights)
-
-
-def numba_scatter(network: Network, samples: Samples) -> tuple[float, Activity] | None:
-    """Time a plain numba loop (scatter of 32-bit weights, one neuron at a time) on a chain of matrices; see ``Peer``."""
-    layers = [p.synapses for p in as_sparse(network).projections]
-    if not all(isinstance(layer, Sparse) for layer in layers):
-        return None
-    first = samples.take(0, 1)
-    steps = first.n_steps + network.depth
-    (events,) = first.inputs.values()
-    raster = np.zeros((steps, events.size), np.bool_)
-    raster[events.step, events.neuron] = True
-    spikes: dict[str, Events] = {}
-    seconds = 0.0
-    for population, layer in zip(network.populations, layers):
-        assert isinstance(layer, Sparse)
-        assert isinstance(population.model, Cuba)
-        model = population.model
-        arguments = (raster, layer.start, layer.target, layer.weights.astype(np.int32), population.size)
-        parameters = (model.current_decay, model.voltage_decay, model.threshold, population.first_step)
-        _plain_layer(*arguments, *parameters)
-        begin = time.perf_counter()
-        raster = _plain_layer(*arguments, *parameters)
-        seconds += time.perf_counter() - begin
-        spikes[population.name] = Events.from_dense(raster[None])
-    return seconds, Activity(engine="numba-scatter", network=network.fingerprint, n_steps=steps, spikes=spikes)
-
-
-@njit(cache=True)
-def _plain_layer(
-    raster: Any,
-    start: Any,
-    target: Any,
-    weights: Any,
-    size: Any,
-    decay_u: Any,
-    decay_v: Any,
-    threshold: Any,
-    first: Any,
-) -> Any:
-    """Return who fires when, bool ``(steps, size)``, for one layer without bias whose current stays within 24 bits."""
-    fired = np.zeros((raster.shape[0], size), np.bool_)
-    a, u, v = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
-    for t in range(first, raster.shape[0]):
-        a[:] = 0
-        for j in range(raster.shape[1]):
-            if raster[t - 1, j]:
-                for k in range(start[j], start[j + 1]):
-                    a[target[k]] += weights[k]
-        for i in range(size):
-            product = u[i] * (4096 - decay_u)
-            u[i] = (product >> 12 if product >= 0 else -(-product >> 12)) + (a[i] << 6)
-            product = v[i] * (4096 - decay_v)
-            v[i] = (product >> 12 if product >= 0 else -(-product >> 12)) + u[i]
-            v[i] = min(max(v[i], 1 - STATE_LIMIT), STATE_LIMIT - 1)
-            if v[i] > threshold << 6:
-                fired[t, i] = True
-                v[i] = 0
-    return fired
