@@ -8,6 +8,9 @@ from typing import Any
 
 from neurodeploy.sparse.options import METHOD_SETTINGS
 
+_PQ = {"gamma": 3.0, "iterations": 11}
+"""How ``pq`` loses connections: with ten iterations its own ratio can end just above a density of 5 %."""
+
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"method": "dense"},
     "static": {"method": "static"},
@@ -19,10 +22,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "esl-gradient": {"method": "esl", "growth": "gradient"},
     "esl-unseen": {"method": "esl", "growth": "unseen"},
     "esl-momentum": {"method": "esl", "growth": "momentum"},
-    "pq": {"method": "pq", "gamma": 3.0},
-    "pq-neuron": {"method": "pq", "gamma": 3.0, "scope": "neuron"},
-    "pq-fixed": {"method": "pq", "gamma": 3.0, "schedule": "fixed"},
-    "pq-cosine": {"method": "pq", "gamma": 3.0, "schedule": "cosine"},
+    "pq": {"method": "pq", **_PQ},
+    "pq-neuron": {"method": "pq", **_PQ, "scope": "neuron"},
+    "pq-fixed": {"method": "pq", **_PQ, "schedule": "fixed"},
+    "pq-cosine": {"method": "pq", **_PQ, "schedule": "cosine"},
     "sdsnn": {"method": "sdsnn", "spine_rate": 1.6},
     "rkd": {"method": "rkd"},
     "rkd-none": {"method": "esl", "growth": "gradient"},
