@@ -30,6 +30,9 @@ def map_(
             help="TOML file of what is fixed by hand: cores, split, weight_bits, parts with neurons and core."
         ),
     ] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="Activity of a run: busy neurons come together, messages are counted by spikes.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
     draw: Annotated[
         Path | None, typer.Option(help="Page (.html) or picture (.svg) of cores, messages and memory to draw.")
@@ -42,12 +45,22 @@ def map_(
     from neurodeploy.errors import FitError, UsageError
 
     if search:
+        if store_zeros or any(given is not None for given in (pin, activity, out, draw)):
+            raise UsageError("map: --search takes --chip and --split only; map to the chip that it finds")
         _show_search(commands.search(file, chip=chip, split=split), as_json)
         return
     if chip is None:
         raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
     found, result = commands.map(
-        file, chip=chip, split=split, store_zeros=store_zeros, pin=pin, out=out, draw=draw, force=force
+        file,
+        chip=chip,
+        split=split,
+        store_zeros=store_zeros,
+        pin=pin,
+        activity=activity,
+        out=out,
+        draw=draw,
+        force=force,
     )
     if as_json:
         print_json(result)

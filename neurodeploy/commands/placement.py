@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.activity import load_activity
 from neurodeploy.chip import chip_names, load_chip, new_chip_text
 from neurodeploy.commands.inputs import load_network, recipe_pins
 from neurodeploy.errors import FileError
@@ -23,6 +24,7 @@ def map(
     split: str = "overlap",
     store_zeros: bool = False,
     pin: Path | None = None,
+    activity: Path | None = None,
     out: Path | None = None,
     draw: Path | None = None,
     force: bool = False,
@@ -36,6 +38,7 @@ def map(
         store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
         pin: TOML file of what is fixed by hand (``neurodeploy.mapping.pins``); by default the table ``[mapping]`` of a
             run's recipe, where ``file`` is a run's folder and its recipe has one for this chip.
+        activity: a run of this network: its spikes say which neurons are busy, and how many messages there are.
         out: JSON file to write the mapping to, if it fits.
         draw: page (``.html``) or picture (``.svg``) to draw cores, messages and memory into, if it fits.
         force: replace ``out`` and ``draw`` if they exist.
@@ -51,10 +54,11 @@ def map(
     network, pins = load_network(file), load_pins(pin) if pin is not None else None
     target = load_chip(chip)
     pins = pins or recipe_pins(file, target)
-    found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins)
+    recorded = None if activity is None else load_activity(activity)
+    found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins, activity=recorded)
     if found.mapping is None:
         return found, {**summary(found), "chip": chip}
-    flow = traffic(network, found.mapping)
+    flow = traffic(network, found.mapping, recorded)
     if draw is not None:
         draw_mapping(found.mapping, flow, draw)
     if out is not None:

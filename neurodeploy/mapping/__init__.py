@@ -143,10 +143,13 @@ class _MapWith:
     store_zeros: bool
     pins: Pins | None = None
     pinned_chip: str = ""
+    activity: Activity | None = None
 
     def __call__(self, network: Network, chip: Chip) -> Mapping:
         pins = self.pins if chip.name == self.pinned_chip else None
-        return map_network(network, chip, split=self.split, store_zeros=self.store_zeros, pins=pins)
+        return map_network(
+            network, chip, split=self.split, store_zeros=self.store_zeros, activity=self.activity, pins=pins
+        )
 
     def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
         """Give the default split and the storage without zeros where this is not them, and no pins where there are some."""
@@ -165,18 +168,19 @@ def fit(
     split: str = "overlap",
     store_zeros: bool = False,
     pins: Pins | None = None,
+    activity: Activity | None = None,
     remedies: bool = True,
 ) -> Fit:
     """Return whether a network fits a chip: loads against limits, or the broken limit and verified remedies.
 
     Args:
-        network, chip, split, store_zeros, pins: as for ``map_network``.
+        network, chip, split, store_zeros, pins, activity: as for ``map_network``.
         remedies: compute remedies where it does not fit.
 
     Raises:
         UsageError: for an unknown split.
     """
-    return verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name), remedies=remedies)
+    return verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
 
 
 def highest_density(

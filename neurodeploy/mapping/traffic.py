@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.activity import Activity
+from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
@@ -65,7 +66,20 @@ def traffic(network: Network, mapping: Mapping, activity: Activity | None = None
 
 
 def spike_counts(network: Network, activity: Activity) -> dict[str, Ints]:
-    """Return the spikes of each neuron over a whole activity, by population and input."""
+    """Return the spikes of each neuron over a whole activity, by population and input.
+
+    Raises:
+        EstimateError: for an activity of another network; of spikes recorded elsewhere only the sizes can be checked.
+    """
+    if activity.network not in ("", network.fingerprint):
+        raise EstimateError(
+            f"map: the activity ('{activity.engine}') is of network {activity.network[:12]}, not of this one "
+            f"({network.fingerprint[:12]}); simulate this network again"
+        )
+    for name, size in network.sizes.items():
+        found = activity.spikes[name].size if name in activity.spikes else "no"
+        if found != size:
+            raise EstimateError(f"map: '{name}' has {size} neurons, the activity holds {found}; simulate again")
     return {
         name: np.bincount(activity.spikes[name].neuron, minlength=size).astype(np.int64)
         for name, size in network.sizes.items()

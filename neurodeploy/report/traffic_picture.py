@@ -28,7 +28,7 @@ def traffic_piece(mapping: Mapping, flow: Traffic, side: float = 300) -> Piece:
     host = flow.host[order]
     most = int(max(between.max(initial=0), host.max(initial=0)))
     left, top = 90, 84
-    strip = max(8.0, side / (len(order) + 1)) if host.any() else 0.0
+    strip = min(24.0, max(8.0, side / (len(order) + 1))) if host.any() else 0.0
     gap = 5.0 if host.any() else 0.0
     below = top + strip + gap
     body = [
