@@ -89,8 +89,15 @@ was chosen on the validation part. Spreads are standard deviations over seeds (o
 Losses are in points of accuracy, against the dense network of the same seeds; their intervals are 95 % percentile
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
 L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory. Training seconds were taken while two rows were trained at once
-on a machine with other work, so they compare nothing.
+on a machine with other work, so they compare nothing. The commands find data
+sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
+
+_PARTS: Mapping[tuple[str, int], str] = {
+    ("mnist", 5000): " (the first half of MNIST's test part, which is the harder one)",
+    ("nmnist", 150): " (with 750 to train on, a subset of the set's 60,000 and 10,000)",
+}
+"""What test samples are, where they are not a set's whole test part, by data set and number."""
 
 
 _ROWS = """## Where the rows are
@@ -120,7 +127,8 @@ def _bars(rows: Sequence[Row]) -> str:
 def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     facts = (
-        f"Data `{first['data']}`, {first['n_test']} test samples, {first['n_steps']} steps, {first['epochs']} epochs."
+        f"Data `{first['data']}`, {first['n_test']} test samples{_PARTS.get((first['data'], first['n_test']), '')}, "
+        f"{first['n_steps']} steps, {first['epochs']} epochs."
         f"{_settings(rows)}\n"
     )
     table = _table([name for name, _ in _COLUMNS], [[show(group) for _, show in _COLUMNS] for group in summarise(rows)])
