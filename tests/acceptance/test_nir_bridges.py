@@ -1,9 +1,16 @@
 """Other frameworks, with their real packages (each test skips where its package is missing).
 
-Measured with snntorch 1.0.0, norse 1.1.0, sinabs 3.1.3, nirtorch 2.6 and nir 1.0.8 on Python 3.10. Two of their exports give
+Measured with snntorch 1.0.0, norse 1.1.0, sinabs 2.0.3 and 3.1.3, spikingjelly 0.0.0.0.14, nirtorch 2.6 and nir 1.0.8 on
+Python 3.10. Two of their exports give
 graphs that nir itself cannot write (parameters without axes, missing input shapes): such a graph is handed over in memory,
 and ``check_nir(graph, fix=...)`` writes a file that nir opens.
 """
+
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
 
 import nir
 import numpy as np
@@ -141,3 +148,44 @@ def test_graph_that_nir_cannot_write_arrives_and_is_repaired(tmp_path, make):
     assert report.repairs
     assert len(nir.read(tmp_path / "fixed.nir", type_check=True).nodes) == len(graph.nodes)
     assert check_nir(tmp_path / "fixed.nir", dt=dt).repairs == ()
+
+
+def test_spikingjelly_network_arrives_through_the_route_of_the_example():
+    """A convolution, IF and both forms of LIF: not one spike differs between SpikingJelly and the floats of its graph."""
+    pytest.importorskip("spikingjelly")
+    script = Path(__file__).resolve().parents[2] / "examples" / "nir_from_spikingjelly.py"
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=True)
+    assert re.search(
+        r"^0 of 250 neuron steps differ, (1|2)\d\d spikes\n3 layers in integers, 281 neurons$", done.stdout, re.M
+    )
+
+
+def test_spikingjelly_resetting_by_subtraction_is_refused():
+    neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
+    path = Path(__file__).resolve().parents[2] / "examples" / "nir_from_spikingjelly.py"
+    example = runpy.run_path(str(path))
+    with pytest.raises(ValueError, match="resets by subtraction"):
+        example["nir_graph"](torch.nn.Sequential(torch.nn.Linear(3, 2), neuron.IFNode(v_reset=None)), (3,))
+
+
+def test_spikingjelly_own_export_arrives():
+    """The development version of 2026 writes NIR; with nir 1.0.8 its export fails, with older ones the file arrives."""
+    exchange = pytest.importorskip("spikingjelly.activation_based.nir_exchange", reason="needs a SpikingJelly with NIR")
+    from spikingjelly.activation_based import functional, neuron
+
+    torch.manual_seed(3)
+    module = torch.nn.Sequential(
+        torch.nn.Linear(20, 30), neuron.IFNode(), torch.nn.Linear(30, 5), neuron.LIFNode(tau=4.0, decay_input=False)
+    )
+    try:
+        graph = exchange.export_to_nir(module, torch.rand(1, 20), dt=DT)
+    except TypeError as error:
+        pytest.skip(f"SpikingJelly's export does not know this nir: {error}")
+    raster = (torch.rand(60, 1, 20) < 0.5).float()
+    functional.reset_net(module)
+    theirs = np.stack([module(step)[0].detach().numpy() > 0 for step in raster])
+    (name,) = (n for n, node in graph.nodes.items() if isinstance(node, nir.Input))
+    run = interpret(graph, {name: raster.numpy()[None, :, 0]})
+    assert run.dt == DT
+    assert theirs.sum() > 5
+    assert np.count_nonzero(run.spikes["3"][0] != theirs) == 0
