@@ -1,11 +1,16 @@
 """``bench_simulate``: what its rows say, and that a contestant with other spikes gets no ratio."""
 
+import importlib.util
+import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from neurodeploy.activity import Activity, Events
+from neurodeploy.cli import app
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Dense, Sparse
 from neurodeploy.simulate import bench
@@ -235,3 +240,58 @@ def test_unknown_network_and_no_rounds():
         network("resnet")
     with pytest.raises(UsageError, match="rounds is 0"):
         bench_simulate(cases=[CASE], peers={}, rounds=0)
+
+
+class TestCommand:
+    def run(self, monkeypatch, *options):
+        monkeypatch.setattr(bench, "CASES", (CASE, Case("20-5", 1.0, 0.02, {1: None})))
+        return CliRunner().invoke(app, ["bench", "simulate", "--rounds", "1", *options])
+
+    def test_json_holds_the_columns_and_only_the_chosen_network_and_peer(self, monkeypatch):
+        result = self.run(monkeypatch, "--network", "20-5", "--peer", "numba-scatter", "--json")
+        assert result.exit_code == 0
+        (row,) = json.loads(result.stdout)
+        named = ("network", "density", "rate", "batch", "threads", "kernel", "peer", "equal")
+        assert [row[key] for key in named] == ["20-5", 1.0, 0.02, 1, 1, "dense", "numba-scatter", True]
+        assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ms"])
+
+    def test_unknown_network_and_peer_are_usage_errors_that_name_the_known_ones(self, monkeypatch):
+        for option, known in (("--network", "known: 20-5, 30-40-5"), ("--peer", "known: numba-scatter, lava")):
+            error = self.run(monkeypatch, option, "resnet").exception
+            assert isinstance(error, UsageError)
+            assert "resnet" in str(error)
+            assert known in str(error)
+
+
+class TestScript:
+    @pytest.fixture
+    def script(self):
+        path = Path(__file__).parents[1] / "benchmarks" / "bench_simulate.py"
+        spec = importlib.util.spec_from_file_location("bench_simulate_script", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    def test_resume_keeps_what_the_file_holds_and_measures_the_rest(self, script, monkeypatch, tmp_path):
+        monkeypatch.setattr(script, "CASES", (CASE, Case("20-5", 1.0, 0.1, {1: None})))
+        rows, page = tmp_path / "rows.json", tmp_path / "page.md"
+        common = ["x", "--rounds", "1", "--peers", "numba-scatter", "--json", str(rows), "--out", str(page)]
+        monkeypatch.setattr(sys, "argv", [*common, "--only", "peers", "--cases", "0"])
+        script.main()
+        before = json.loads(rows.read_text())["peers"]
+        assert [row["batch"] for row in before] == [1, 3]
+        monkeypatch.setattr(sys, "argv", [*common, "--only", "peers", "--resume"])
+        script.main()
+        after = json.loads(rows.read_text())["peers"]
+        assert after[:2] == before
+        assert [row["network"] for row in after] == ["30-40-5", "30-40-5", "20-5"]
+        text = page.read_text()
+        assert text.startswith("# Speed of the simulators\n")
+        assert text.count("| numba-scatter |") == 3
+
+    def test_small_chip_fires_at_the_rate_that_is_asked_for(self, script):
+        network = script.chip_network(3, 512, 20, 0.1, np.random.default_rng(0))
+        silent = random_samples(network, 1, 0.0, np.random.default_rng(0))
+        activity = run_event(network, silent, n_steps=60)
+        later = sum(int((activity.spikes[p.name].step >= 20).sum()) for p in network.populations)
+        assert later / (40 * 3 * 512) == pytest.approx(0.1, rel=0.2)
