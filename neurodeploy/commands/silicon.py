@@ -160,7 +160,8 @@ def _ntidigits() -> Iterator[SiliconRow]:
     }
     step, total = 17.63e-6, cost.energy.total_j
     power = [1e3 * joules / (cost.n_steps * step) for joules in (total.low, total.nominal, total.high)]
-    note = f"{cost.n_steps} steps; the estimate's energy of a sample over the measured time of it."
+    joules = f"{1e6 * total.nominal:.0f} µJ ({1e6 * total.low:.0f} to {1e6 * total.high:.0f})"
+    note = f"A sample of {cost.n_steps} steps is estimated at {joules}; that over the measured time of these steps."
     yield _row(common, "dynamic power of a copy", "mW", 10.89, power, note)
     bare = cost.latency.step_s.mean
     note = "One copy alone needs no barrier between chips, 32 chips with 640 copies do: see the next row."

@@ -192,8 +192,12 @@ def _opinions_section(cost: Cost) -> Section:
     for o in (cost.energy, *cost.second_opinions):
         if o is not None and o.total_j is not None:
             without = ", ".join(component_name(item.component) for item in o.unpriced)
-            rows.append((o.prices, band(o.total_j, "J"), o.total_j.grade, without or "-"))
-    notes = [note for o in cost.second_opinions for note in o.notes]
+            name = f"{o.prices} (this estimate)" if o is cost.energy else o.prices
+            rows.append((name, band(o.total_j, "J"), o.total_j.grade, without or "-"))
+    lines = cost.energy.lines if cost.energy else ()
+    known = sum("SANA-FE" in line.source for line in lines)
+    notes = [f"{known} of {len(lines)} nominal prices of this estimate come from SANA-FE."] if known else []
+    notes += [note for o in cost.second_opinions for note in o.notes]
     return Section(f"{cost.chip_title}: the same counts at other prices", rows, notes)
 
 

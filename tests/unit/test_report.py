@@ -187,6 +187,18 @@ class TestSummary:
 
 
 class TestTexts:
+    def test_second_opinions_stand_side_by_side_with_their_grades(self, report: dict) -> None:
+        text = markdown_report(report)
+        rows = [line for line in text.split("the same counts at other prices")[1].splitlines() if line.startswith("| ")]
+        assert [row.split(" |")[0].removeprefix("| ") for row in rows[2:6]] == [
+            "loihi1 (this estimate)",
+            "davies2018",
+            "45 nm MACs of a dense ANN of equal shape (arithmetic only)",
+            "45 nm additions (arithmetic only)",
+        ]
+        assert [row.split(" | ")[2] for row in rows[3:6]] == ["pre-silicon", "published", "published"]
+        assert "nominal prices of this estimate come from SANA-FE." in text
+
     def test_text_says_verdict_first_and_every_price_with_its_grade(self, report: dict) -> None:
         text = text_report(report)
         head = text[: text.index("Network:")]
