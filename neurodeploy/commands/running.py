@@ -59,6 +59,7 @@ def simulate(
     """
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
+    check_offered(engine, on_overflow)
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
     started = time.perf_counter()
     if engine == "lava":
@@ -66,7 +67,6 @@ def simulate(
 
         seconds = predict_seconds(network, samples, samples.n_steps + network.depth)
         (say or silent)(f"simulate: lava will take about {seconds:.0f} s")
-        check_offered(engine, on_overflow)
         activity = run_lava(network, samples, timeout_s=timeout_s, progress=progress)
     else:
         activity = simulate_network(network, samples, engine=engine, on_overflow=on_overflow, progress=progress)

@@ -241,7 +241,62 @@ def test_process_models_of_lava_equal_the_reference(case):
 
 
 @pytest.mark.lava
-@settings(MANY, max_examples=4)
+@pytest.mark.slow
+@settings(MANY, max_examples=25)
 @given(cases(lava=True))
 def test_runtime_of_lava_equals_the_reference(case):
     assert_same(on_lava(run_lava, case), run_reference(case.network, case.samples, probe=case.probe))
+
+
+EVERY_KIND = {
+    "cuba": Cuba(current_decay=700, voltage_decay=300, threshold=90),
+    "rf": ResonateAndFire(sin_decay=2600, cos_decay=2900, threshold=900),
+    "rf_iz": ResonateAndFire(sin_decay=-1500, cos_decay=3500, threshold=[500, 800, 900, 300, 70], reset=True),
+    "delta": Delta(threshold=70, spike_exponent=1, state_exponent=2),
+    "sigma_delta": SigmaDelta(threshold=600, bias=[-700, 0, 10, 800, 9000], state_exponent=3),
+    "cumulative": SigmaDelta(threshold=[900, 40, 1, 0, 70], activation="none", cumulative=True),
+    "sigma": Sigma(),
+}
+
+
+def every_kind() -> Case:
+    """A population of each kind, all reached from both inputs, some before their first step, and in a chain."""
+    rng = np.random.default_rng(8)
+    inputs = (Input(name="spikes", shape=(4,)), Input(name="graded", shape=(3,), graded=True))
+    sizes = {i.name: i.size for i in inputs} | dict.fromkeys(EVERY_KIND, 5)
+    populations = tuple(
+        Population(name=name, shape=(5,), model=model, first_step=0 if name == "sigma" else 2)
+        for name, model in EVERY_KIND.items()
+    )
+    pairs = [(i.name, name) for i in inputs for name in EVERY_KIND]
+    pairs += list(zip(list(EVERY_KIND), [*list(EVERY_KIND)[1:], "cuba"]))
+    projections = []
+    for source, target in pairs:
+        for component in ("real", "imag") if target.startswith("rf") else ("real",):
+            weights = 2 * rng.integers(-9, 12, (5, sizes[source]))
+            projections.append(
+                Projection(
+                    name=f"w{len(projections)}", source=source, target=target, synapses=Dense(weights=weights),
+                    component=component, delay=rng.integers(0, 2, sizes[source]),
+                )
+            )  # fmt: skip
+    network = Network(
+        inputs=inputs,
+        populations=populations,
+        projections=tuple(projections),
+        outputs=(Output(name="out", population="sigma"),),
+    )
+    active = rng.random((2, 15, 4)) < 0.3
+    values = rng.integers(-20, 21, (2, 15, 3)) * (rng.random((2, 15, 3)) < 0.4)
+    samples = {"spikes": Events.from_dense(active), "graded": Events.from_dense(values, graded=True)}
+    probe = tuple((p.name, state) for p in populations for state in p.model.states)
+    return Case(network, Samples(inputs=samples), probe)
+
+
+@pytest.mark.lava
+def test_runtime_of_lava_runs_every_kind():
+    case = every_kind()
+    definition = run_reference(case.network, case.samples, probe=case.probe)
+    for name in EVERY_KIND:
+        assert len(definition.spikes[name]) >= 10, f"{name} sends too little to show anything"
+    assert_same(on_lava(run_lava, case), definition)
