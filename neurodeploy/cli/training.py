@@ -70,13 +70,16 @@ def _leads() -> bool:
 
 @contextmanager
 def _leader_speaks() -> Iterator[None]:
-    """Let one process print an error that all of them meet; the others end with its code in silence."""
+    """Under torchrun, let one process print an error that all of them meet, and end each with its code at once."""
     try:
         yield
     except NeurodeployError as error:
-        if _leads():
+        if "RANK" not in os.environ:
             raise
-        raise typer.Exit(error.exit_code) from error
+        if _leads():
+            say(f"neurodeploy: {error}")
+        # after an exception gloo's destructors (torch 2.3) wait forever when the interpreter ends
+        os._exit(error.exit_code)
 
 
 @bench_app.command(

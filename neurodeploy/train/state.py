@@ -107,7 +107,8 @@ def stop_on_interrupt(world: World = ALONE) -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            # torchrun sends the signal once more, while its processes part from each other
+            signal.signal(number, signal.SIG_IGN if asked.is_set() and world.size > 1 else handler)
 
 
 def _fields(best: Best | None) -> dict[str, object] | None:
