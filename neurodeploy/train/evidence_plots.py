@@ -8,8 +8,16 @@ from typing import Any
 
 from neurodeploy.files import replacing
 
-_STYLE = {"svg.hashsalt": "neurodeploy", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
-"""Looks, and names inside the file that stay from one drawing to the next."""
+_STYLE = {
+    "svg.hashsalt": "neurodeploy",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Arial", "sans-serif"],
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+"""Looks; text that stays text (a quarter of the size); names inside the file that stay from one drawing to the next."""
 
 
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
