@@ -12,7 +12,7 @@ from neurodeploy.cli.show import print_json, progress, show, table
 
 
 @app.command(
-    epilog="Examples: neurodeploy export runs/digits-mlp\n\n"
+    epilog="Example: neurodeploy export runs/digits-mlp\n\n"
     "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir"
 )
 def export(
