@@ -196,10 +196,10 @@ class _Run:
 
 
 class _Work:
-    """The arrays that one call writes to: states, sums, spikes, and flags for counting; kept for the next call."""
+    """The arrays that one call writes to: states, sums and spikes; kept for the next call."""
 
-    def __init__(self, plan: Plan, label: NDArray[np.int32] | None, n_labels: int) -> None:
-        n, n_counted = plan.n_states, plan.n_states if label is not None else 0
+    def __init__(self, plan: Plan) -> None:
+        n = plan.n_states
         self.spikes = np.empty(_FIRST_SPIKES, np.int32)
         self.state = (
             aligned(plan.n_sums, np.int32),
@@ -208,8 +208,6 @@ class _Work:
             np.zeros(n // k.PAD, np.bool_),
             np.zeros(plan.n_flags, np.uint8),
         )
-        label = np.zeros(0, np.int32) if label is None else label
-        self.counting = (n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(n_labels, np.int64))
         self.work = (
             aligned(int(plan.populations[:, k.P_PADDED].max()), np.int32),
             *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
@@ -287,9 +285,8 @@ def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
 
 def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
     """Run samples ``first`` to ``stop``, in several calls where the buffer of spikes is too small for one."""
-    plan, reusable = run.plan, run.label is None
-    work = _free_work(run.free) if reusable else None
-    work = work or _Work(plan, run.label, run.updated.shape[2])
+    plan, counting = run.plan, _counting(run)
+    work = _free_work(run.free) or _Work(plan)
     counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
     while first < stop:
         overflow, n_spikes = np.zeros((2, len(plan.populations)), np.int64)
@@ -304,7 +301,7 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             plan.tables,
             (run.input_start, run.input_neuron),
             work.state,
-            work.counting,
+            counting,
             work.work,
             (run.probed, _places(run, first), plan.order),
             (work.spikes, counts, overflow, n_spikes, run.updated[first:stop]),
@@ -314,8 +311,15 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             continue
         yield _Part(done, _columns(plan, first, work.spikes, counts[:done], n_spikes), overflow)
         first += done
-    if reusable and work.spikes.size <= _KEPT_SPIKES:
+    if work.spikes.size <= _KEPT_SPIKES:
         run.free.append(work)
+
+
+def _counting(run: _Run) -> tuple[bool, NDArray[np.uint64], NDArray[np.int32], NDArray[np.int64]]:
+    """Return whether updates are counted, a bit a neuron, the label of each neuron, and the counts of a step by label."""
+    n_counted = 0 if run.label is None else run.plan.n_states
+    label = np.zeros(0, np.int32) if run.label is None else run.label
+    return n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(run.updated.shape[2], np.int64)
 
 
 def _free_work(free: list[_Work]) -> _Work | None:

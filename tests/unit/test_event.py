@@ -298,6 +298,16 @@ class TestRuns:
         with pytest.raises(SimulationError, match="threads is 0, must be at least 1"):
             run_event(net, samples(1, 1.0), threads=0)
 
+    def test_arrays_of_a_call_serve_the_next_one_with_other_labels_or_none(self, monkeypatch):
+        net, made = network(Dense(weights=np.full((70, 4), 90)), 4, (70,)), []
+        work = event._Work
+        monkeypatch.setattr(event, "_Work", lambda plan: made.append(plan) or work(plan))
+        given = samples(4, 0.5, n_samples=3)
+        for labels in ({"out": np.arange(70) % 7}, None, {"out": np.arange(70) // 60}):
+            ours, theirs = run_event(net, given, labels=labels, threads=1), run_reference(net, given, labels=labels)
+            assert np.array_equal(ours.updated, theirs.updated) if labels else ours.updated is None
+        assert len(made) == 1
+
     def test_results_do_not_share_memory_with_the_next_run(self):
         net = network(Dense(weights=np.full((3, 4), 90)), 4, (3,))
         probe = [("out", "v")]
