@@ -203,7 +203,11 @@ def _case_table(case: str, rows: list[Row]) -> str:
         lines += [_line(variant, own, plain, chip) for chip in CHIPS if own]
     connections = sorted({row["connections"] for row in rows})
     samples = sorted({row["samples"] for row in rows})
-    lines += ["", f"Connections: {connections}. Test samples: {samples}.", ""]
+    lines += ["", f"Connections: {', '.join(map(str, connections))}. Test samples: {', '.join(map(str, samples))}.", ""]
+    done = {(row["variant"], row["seed"]) for row in rows}
+    missing = [f"{v} seed {seed}" for v in given["variants"] for seed in given["seeds"] if (v, seed) not in done]
+    if missing:
+        lines += [f"Not trained yet, so absent above: {'; '.join(missing)}.", ""]
     return "\n".join(lines)
 
 
