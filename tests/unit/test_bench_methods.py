@@ -7,7 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from neurodeploy.cli import app  # noqa: E402
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
 from neurodeploy.recipe import find_recipe, parse_recipe, tomllib  # noqa: E402
+from neurodeploy.train import bench_methods as bench  # noqa: E402
 from neurodeploy.train import bench_row  # noqa: E402
 from neurodeploy.train.bench_methods import bench_methods  # noqa: E402
 from neurodeploy.train.bench_row import densities, operations  # noqa: E402
@@ -104,10 +107,37 @@ def test_all_rows_of_the_first_seed_come_first_and_are_given_by_method(tmp_path)
     assert [(row["method"], row["seed"]) for row in rows] == [("static", 3), ("static", 1), ("dense", 3), ("dense", 1)]
 
 
-def test_two_processes_give_the_rows_of_one(tmp_path):
-    arguments = {"methods": ("static", "dense"), "densities": (0.2,), "seeds": (0,), "changes": TINY}
-    alone, together = bench_methods(tmp_path / "one", **arguments), bench_methods(tmp_path / "two", **arguments, jobs=2)
-    assert [_without_time(row) for row in together] == [_without_time(row) for row in alone]
+def test_no_more_rows_are_handed_out_than_there_are_processes_and_none_after_an_error(tmp_path, monkeypatch):
+    """Threads stand in for processes, so that the order can be watched."""
+    begun, go = [], {seed: threading.Event() for seed in range(4)}
+
+    class Threads(ThreadPoolExecutor):
+        def __init__(self, jobs, mp_context):
+            assert mp_context.get_start_method() == "spawn"
+            super().__init__(jobs)
+
+        def __exit__(self, *error):
+            go[2].set()
+            go[3].set()
+            return super().__exit__(*error)
+
+    def run(task):
+        begun.append(task.seed)
+        assert go[task.seed].wait(30)
+        if task.seed == 1:
+            raise TrainingError("bench: this one fails")
+        return {"seed": task.seed}
+
+    def seen(row):
+        assert (row["seed"], set(begun) - {0, 1}) == (0, set())
+        go[1].set()
+
+    monkeypatch.setattr(bench, "ProcessPoolExecutor", Threads)
+    monkeypatch.setattr(bench, "run_task", run)
+    go[0].set()
+    with pytest.raises(TrainingError, match="this one fails"):
+        bench_methods(tmp_path, methods=("dense",), seeds=range(4), jobs=2, on_row=seen)
+    assert 3 not in begun
 
 
 def test_a_row_that_was_interrupted_goes_on_and_ends_as_an_unbroken_one(tmp_path, monkeypatch):
@@ -262,6 +292,13 @@ def test_bench_methods_on_the_command_line_gives_rows_and_then_a_page(tmp_path):
     pictures = {path.name for path in tmp_path.glob("*.svg")}
     assert pictures == {"tiny-accuracy.svg", "tiny-explored.svg"}
     assert all(name in text for name in pictures)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_rows_of_one(tmp_path):
+    arguments = {"methods": ("static", "dense"), "densities": (0.2,), "seeds": (0,), "changes": TINY}
+    alone, together = bench_methods(tmp_path / "one", **arguments), bench_methods(tmp_path / "two", **arguments, jobs=2)
+    assert [_without_time(row) for row in together] == [_without_time(row) for row in alone]
 
 
 @pytest.mark.slow
