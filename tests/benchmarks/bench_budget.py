@@ -25,7 +25,7 @@ from neurodeploy.estimate import estimate
 from neurodeploy.files import write_text
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.traffic import traffic
-from neurodeploy.network import n_masked
+from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.recipe import parse_recipe
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import accuracy
@@ -133,6 +133,7 @@ def row_of(case: str, variant: str, seed: int, runs: Path) -> Row:
         "accuracy": accuracy(network, activity, samples),
         "validation_accuracy": result.validation_accuracy,
         "connections": sum(n_masked(projection) for projection in network.projections),
+        "synapses": sum(n_nonzero(projection) for projection in network.projections),
         "samples": samples.n_samples,
         "chips": {chip: on_chip(network, activity, chip, given["cores"]) for chip in CHIPS},
     }
@@ -170,7 +171,9 @@ INTRO = """# Rewiring under a chip budget
 Written by `python tests/benchmarks/bench_budget.py --runs runs/budget --out docs/budget.md`: plain rewiring (ESL with
 growth by gradient) against the same rewiring under a budget, at the same number of connections in every layer, with
 the same seeds of weights, masks and order of samples. Accuracy is that of the exported integers on test samples that
-chose nothing; behind the mean stand the seeds, and their differences from plain rewiring in points.
+chose nothing; behind the mean stand the seeds, and their differences from plain rewiring in points. *Synapses* are
+the connections whose weight is not 0 after quantisation: only these are stored, so that words compare fairly only
+where they are alike.
 
 Both networks are mapped by `map_network`, which may cut either as it likes, onto as many cores a layer as the title
 says; *cores at least* is what the mapper takes when it is free. Words, axons and messages are sums over cores,
@@ -189,8 +192,8 @@ def table(rows: list[Row]) -> str:
 
 
 HEAD = (
-    "| variant | seeds | test accuracy (%) | against plain (points, each seed) | chip | cores at least | cores used | "
-    "synapse words | fullest core | input axons | messages a sample | per core spike | energy (µJ a sample) |"
+    "| variant | seeds | test accuracy (%) | against plain (points, each seed) | synapses | chip | cores at least | "
+    "cores used | synapse words | fullest core | input axons | messages a sample | per core spike | energy (µJ a sample) |"
 )
 
 
@@ -214,7 +217,7 @@ def _case_table(case: str, rows: list[Row]) -> str:
 def _line(variant: str, rows: list[Row], plain: Mapping[int, float], chip: str) -> str:
     found = [row["chips"][chip] for row in rows]
     if any("error" in one for one in found):
-        return f"| {variant} | {len(rows)} | | | {chip} | does not fit: {found[0].get('error')} |" + " |" * 7
+        return f"| {variant} | {len(rows)} | | | | {chip} | does not fit: {found[0].get('error')} |" + " |" * 7
     percent = [100 * row["accuracy"] for row in rows]
     gains = [100 * (row["accuracy"] - plain[row["seed"]]) for row in rows if row["seed"] in plain]
     shown = [
@@ -222,6 +225,7 @@ def _line(variant: str, rows: list[Row], plain: Mapping[int, float], chip: str) 
         len(rows),
         f"{statistics.mean(percent):.2f} ({', '.join(f'{p:.2f}' for p in percent)})",
         f"{statistics.mean(gains):+.2f} ({', '.join(f'{g:+.2f}' for g in gains)})" if gains else "",
+        f"{statistics.mean(row['synapses'] for row in rows):,.0f}",
         chip,
         *(_spread([one[key] for one in found]) for key in ("fewest_cores", "cores")),
         *(f"{statistics.mean(one[key] for one in found):,.0f}" for key in ("synapse_words", "most_words")),
