@@ -184,7 +184,7 @@ class _Contest:
             for _ in range(rounds):
                 for ours, times in own.items():
                     times.append(self.seconds(ours))
-                for name in list(turns):
+                for name in [name for name in turns if len(others[name]) < peers[name].most_turns]:
                     if (turn := _turn(turns[name], self.case, say)) is None:
                         del turns[name]
                         equal.pop(name, None)

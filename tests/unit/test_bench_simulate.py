@@ -102,6 +102,13 @@ def test_peer_that_cannot_run_the_network_gives_no_row():
     assert bench_simulate(cases=[CASE], peers={"none": Peer(start=start)}, rounds=1) == []
 
 
+def test_slow_starter_takes_fewer_turns():
+    taken = []
+    count = always(lambda net, samples: taken.append("count") or right(net, samples), most_turns=2)
+    assert len(bench_simulate(cases=[CASE], peers={"x": count, "y": always(right)}, rounds=3)) == 4
+    assert len(taken) == 2
+
+
 def test_peer_that_fails_later_gives_no_row_and_one_line_and_the_others_go_on():
     def start(net, samples):
         yield 1.0, right(net, samples)

@@ -33,6 +33,7 @@ class Peer:
         counts: it also counts what energy needs, so our counts are switched on.
         bar: the ratio that is asked for at an input rate of 2 %; Lava's depend on the network (``Case``).
         most_rate: highest input rate at which it runs.
+        most_turns: turns that it takes at most, for one that starts slowly.
     """
 
     start: Callable[[Network, Samples], Turns]
@@ -42,6 +43,7 @@ class Peer:
     counts: bool = False
     bar: float | None = None
     most_rate: float = 1.0
+    most_turns: int = 1000
 
 
 def _lava_missing() -> str | None:
@@ -69,7 +71,7 @@ def _peer(name: str, *, bar: float, neuron: str = "CUBA", batch: int | None = 64
 
 PEERS: dict[str, Peer] = {
     "numba-scatter": Peer(start=local.numba_scatter),
-    "lava": Peer(start=local.lava_runtime, available=_lava_missing),
+    "lava": Peer(start=local.lava_runtime, available=_lava_missing, most_turns=3),
     "slayer": _peer("slayer", bar=20),
     "snntorch": _peer("snntorch", bar=20, neuron="IF"),
     "spikingjelly": _peer("spikingjelly", bar=20, neuron="IF"),
