@@ -39,7 +39,11 @@ class TestRecipe:
                 "preference = -1.0",
                 "budget.preference = -1.0: input should be greater than or equal",
             ),
-            ("hidden1 = 20", "hidden1 = 0", "budget.input_axons: 0 is no whole number of 1 or more; give one for all layers"),
+            (
+                "hidden1 = 20",
+                "hidden1 = 0",
+                "budget.input_axons: 0 is no whole number of 1 or more; give one for all layers",
+            ),
             ("hidden1 = 20", "hidden2 = 20", "budget.input_axons names layer 'hidden2'; there are: hidden1, output"),
             ("{ neurons = 24 }", "{ neurons = 24, recurrent = true }", "dense layers .* layer 'hidden1' is recurrent"),
             ("{ neurons = 24 }", "{ neurons = 24, delay = 3 }", "dense layers without delays, .* 'hidden1' is delayed"),
