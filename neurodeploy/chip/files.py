@@ -138,7 +138,21 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return data
     beside = path.parent / f"{base}.toml"
-    return _merged(_read(beside if beside.is_file() else _found(str(base)), (*seen, path)), data)
+    inherited = _read(beside if beside.is_file() else _found(str(base)), (*seen, path))
+    if "synapse_format" in data:
+        inherited = _of_formats(inherited, {str(f.get("name")) for f in data["synapse_format"]})
+    return _merged(inherited, data)
+
+
+def _of_formats(table: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Return a chip's tables with the prices and times (``synop``) of these synapse formats alone."""
+    kept = {}
+    for key, value in table.items():
+        if key == "synop":
+            kept[key] = {name: price for name, price in value.items() if name in names}
+        else:
+            kept[key] = _of_formats(value, names) if isinstance(value, dict) else value
+    return kept
 
 
 def _merged(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

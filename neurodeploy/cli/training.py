@@ -16,7 +16,7 @@ from neurodeploy.errors import NeurodeployError
 
 
 @app.command(
-    epilog="Examples: neurodeploy train digits-mlp --out runs/digits-mlp\n\n"
+    epilog="Example: neurodeploy train digits-mlp --out runs/digits-mlp\n\n"
     "neurodeploy train digits-mlp --from trained-elsewhere.nir\n\n"
     "torchrun --nproc_per_node 2 -m neurodeploy train mnist-mlp"
 )

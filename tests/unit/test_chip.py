@@ -277,3 +277,12 @@ def test_loihi1_holds_both_sets_of_prices() -> None:
     chip = load_chip("loihi1")
     assert chip.energy.synop["dense"].nominal == 35.5
     assert chip.energy_alternative["davies2018"].synop["dense"].nominal == 23.6
+
+
+def test_a_chip_that_names_its_own_formats_inherits_the_prices_of_these_alone(tmp_path: Path) -> None:
+    own = FORMAT.replace('"list"', '"sparse"').replace("[4, 8]", "[4, 10]")
+    text = f'extends = "loihi1"\n[chip]\nname = "less"\ntitle = "less"\n{own}'
+    chip = load_chip(written(tmp_path, text))
+    assert [f.name for f in chip.synapse_format] == ["sparse"]
+    assert set(chip.energy.synop) == set(chip.latency.synop) == {"sparse"}
+    assert set(chip.energy_alternative["davies2018"].synop) == {"sparse"}

@@ -38,6 +38,8 @@ def spread_out(neurons: int, formats: tuple[str, ...] = ("sparse", "runlength", 
     data = load_chip("loihi1").model_dump(mode="json", exclude_none=True)
     data["cores"]["neurons"]["value"] = neurons
     data["synapse_format"] = [f for f in data["synapse_format"] if f["name"] in formats]
+    for table in (data["energy"], data["latency"], *data["energy_alternative"].values()):
+        table["synop"] = {name: price for name, price in table["synop"].items() if name in formats}
     return chip_from_dict(data)
 
 
