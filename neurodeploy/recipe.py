@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -15,14 +15,12 @@ from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import DECAY_ONE
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
+from neurodeploy.toml import TomlError, parse_toml
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+START_DENSITY = 0.5
+"""Density at which ``method_recipe`` lets methods begin that lose connections."""
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
-
 
 ImageSet = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100"]
 EventSet = Literal["nmnist", "dvs-gesture", "cifar10-dvs", "shd", "braille", "fsdd"]
@@ -341,6 +339,38 @@ def starting_from(
     return f"start = {{ {line} }}\n{text}"
 
 
+def recipe_values(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the tables of a recipe as plain values, with the keys of ``changes`` replaced, table by table."""
+    values = _toml(find_recipe(name_or_path).read_text(encoding="utf-8"), str(name_or_path))
+    return {**values, **{table: {**values.get(table, {}), **own} for table, own in changes.items()}}
+
+
+def method_recipe(
+    values: Mapping[str, Any], wanted: Mapping[str, Any], density: float | None, seed: int
+) -> dict[str, Any]:
+    """Return the recipe ``values`` with another rewiring method, density and seed, as plain values.
+
+    Settings of ``values`` that the method has too stay, except those that choose its rule (growth, ratio). Methods that
+    lose connections (``pq``, ``granet``) begin at ``START_DENSITY``, or at ``density`` where that is more, and end at
+    ``density``. A table ``distillation`` is for ``rkd`` alone.
+
+    Args:
+        values: tables of a recipe.
+        wanted: ``method`` and settings of its own.
+        density: of all weights at the end, None for methods without one.
+        seed: of weights, masks, rewiring and sample order.
+    """
+    settings = METHOD_SETTINGS[wanted["method"]]
+    kept = {key: value for key, value in values.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
+    sparse = {**kept, **wanted}
+    if density is not None:
+        falls = "floor" in settings
+        sparse["density"] = max(START_DENSITY, density) if falls else density
+        sparse.update({"floor": density} if falls else {})
+    others = {key: value for key, value in values.items() if key != "distillation" or wanted["method"] == "rkd"}
+    return {**others, "seed": seed, "sparse": sparse}
+
+
 def parse_recipe(text: str, where: str) -> Recipe:
     """Return the recipe in ``text`` (TOML); ``where`` names its origin in errors."""
     try:
@@ -351,8 +381,8 @@ def parse_recipe(text: str, where: str) -> Recipe:
 
 def _toml(text: str, where: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except TomlError as error:
         raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error
 
 

@@ -12,12 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
 from neurodeploy.mapping import PLACEMENTS, SPLITS
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.recipe import method_recipe, parse_recipe, recipe_values
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 from neurodeploy.toml import TomlError, parse_toml, to_toml
-
-_START_DENSITY = 0.5
-"""Density at which methods begin that lose connections; the grid's density is the one that they end with."""
 
 
 class _Record(BaseModel):
@@ -123,17 +120,14 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
 
 
 def _points(plan: Plan, folder: Path) -> Iterator[Point]:
-    grid, recipe = plan.grid, _beside(plan.recipe, folder)
-    base = parse_toml(find_recipe(recipe).read_text(encoding="utf-8"))
-    for table, values in plan.changes.items():
-        base[table] = {**base.get(table, {}), **values}
+    grid = plan.grid
+    base = recipe_values(_beside(plan.recipe, folder), plan.changes)
     axes = (grid.seed, grid.weight_bits, grid.chip, grid.split, grid.placement)
     for one in grid.method:
         wanted = {"method": one} if isinstance(one, str) else one
         densities = (None,) if wanted["method"] in WITHOUT_DENSITY else grid.density
         for density, seed, bits, chip, split, placement in itertools.product(densities, *axes):
-            values = point_recipe(base, wanted, density, seed)
-            text = to_toml(values)
+            text = to_toml(method_recipe(base, wanted, density, seed))
             parse_recipe(text, where=f"recipe of {label(wanted)} at density {density}")
             yield Point(
                 method=label(wanted),
@@ -146,26 +140,6 @@ def _points(plan: Plan, folder: Path) -> Iterator[Point]:
                 chip_file=_beside(chip, folder),
                 recipe_text=text,
             )
-
-
-def point_recipe(
-    base: Mapping[str, Any], wanted: Mapping[str, Any], density: float | None, seed: int
-) -> dict[str, Any]:
-    """Return the recipe ``base`` with another method, density and seed, as plain values.
-
-    Settings of ``base`` that the method has too stay, except those that choose its rule (growth, ratio). Methods that
-    lose connections (``pq``, ``granet``) begin at density 0.5, or at ``density`` where that is more, and end at ``density``.
-    A table ``distillation`` is for ``rkd`` alone.
-    """
-    settings = METHOD_SETTINGS[wanted["method"]]
-    kept = {key: value for key, value in base.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
-    sparse = {**kept, **wanted}
-    if density is not None:
-        falls = "floor" in settings
-        sparse["density"] = max(_START_DENSITY, density) if falls else density
-        sparse.update({"floor": density} if falls else {})
-    others = {key: value for key, value in base.items() if key != "distillation" or wanted["method"] == "rkd"}
-    return {**others, "seed": seed, "sparse": sparse}
 
 
 def label(wanted: Mapping[str, Any]) -> str:

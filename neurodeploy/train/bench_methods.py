@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
-from neurodeploy.recipe import find_recipe, parse_recipe, tomllib
+from neurodeploy.recipe import parse_recipe, recipe_values
 from neurodeploy.sparse.options import WITHOUT_DENSITY
+from neurodeploy.toml import to_toml
 from neurodeploy.train.bench_row import Row, Task, run_task
-from neurodeploy.train.variants import VARIANTS, to_toml, variant_recipe
+from neurodeploy.train.variants import VARIANTS, variant_recipe
 
 
 def bench_methods(
@@ -59,9 +60,7 @@ def bench_methods(
         TrainingInterruptedError: after Ctrl-C; what was trained is kept.
     """
     _check(methods, seeds, jobs)
-    base = tomllib.loads(find_recipe(recipe).read_text(encoding="utf-8"))
-    for table, values in (changes or {}).items():
-        base[table] = {**base.get(table, {}), **values}
+    base = recipe_values(recipe, changes or {})
     tasks = [
         _task(folder, base, method, density, seed, data_root)
         for method in methods

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from neurodeploy.sparse.options import METHOD_SETTINGS
+from neurodeploy.recipe import method_recipe
 
 _PQ = {"gamma": 3.0, "iterations": 11}
 """How ``pq`` loses connections: with ten iterations its own ratio can end just above a density of 5 %."""
@@ -34,9 +33,6 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Rows of the table by name; those of ``rkd`` share a loss without label smoothing, except ``rkd-smoothing``."""
 
-START_DENSITY = 0.5
-"""Density at which the methods begin that lose connections (``pq`` and ``granet``)."""
-
 _SPINE_MEMORY = 18 / 600
 """Part of all epochs that a spine remembers in SD-SNN's released script."""
 
@@ -51,28 +47,16 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
         seed: of weights, masks, rewiring and sample order.
     """
     wanted = dict(VARIANTS[method])
-    settings = METHOD_SETTINGS[wanted["method"]]
-    kept = {key: value for key, value in base["sparse"].items() if key in settings - {"growth", "ratio"}}
-    sparse = {**kept, **wanted}
-    if density is not None:
-        falls = wanted["method"] in ("pq", "granet")
-        sparse["density"] = max(START_DENSITY, density) if falls else density
-        sparse.update({"floor": density} if falls else {})
-    recipe = {**base, "seed": seed, "sparse": sparse}
+    recipe = method_recipe(base, wanted, density, seed)
     if wanted["method"] == "sdsnn":
         # pruning needs 2 C + 1 epochs before it starts
-        sparse["spine_constant"] = max(round(base["training"]["epochs"] * _SPINE_MEMORY), 1)
+        recipe["sparse"]["spine_constant"] = max(round(base["training"]["epochs"] * _SPINE_MEMORY), 1)
     if method.startswith("rkd"):
         smoothing = 0.1 if method == "rkd-smoothing" else 0.0
         recipe["training"] = {**base["training"], "label_smoothing": smoothing}
     if wanted["method"] == "rkd":
         recipe["distillation"] = _teacher(base, method)
     return recipe
-
-
-def to_toml(values: Mapping[str, Any]) -> str:
-    """Return plain values as TOML text, one line a key, tables within a line."""
-    return "".join(f"{key} = {_toml(value)}\n" for key, value in values.items())
 
 
 def _teacher(base: Mapping[str, Any], method: str) -> dict[str, Any]:
@@ -94,11 +78,3 @@ def _resized(layer: Mapping[str, Any], factor: float) -> dict[str, Any]:
     """Return a layer with another number of neurons or channels; pools have none of their own."""
     sizes = {key: max(int(layer[key] * factor), 1) for key in ("neurons", "channels") if key in layer}
     return {**layer, **sizes}
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_toml(part) for part in value) + "]"
-    return json.dumps(value)

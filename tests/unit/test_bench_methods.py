@@ -25,7 +25,8 @@ from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
 from neurodeploy.cli import app  # noqa: E402
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe, tomllib  # noqa: E402
+from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
+from neurodeploy.toml import parse_toml, to_toml  # noqa: E402
 from neurodeploy.train import bench_methods as bench  # noqa: E402
 from neurodeploy.train import bench_row  # noqa: E402
 from neurodeploy.train.bench_methods import bench_methods  # noqa: E402
@@ -33,7 +34,7 @@ from neurodeploy.train.bench_row import densities, operations  # noqa: E402
 from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
 from neurodeploy.train.evidence import correct_of, summarise  # noqa: E402
 from neurodeploy.train.slayer import to_network  # noqa: E402
-from neurodeploy.train.variants import VARIANTS, to_toml, variant_recipe  # noqa: E402
+from neurodeploy.train.variants import VARIANTS, variant_recipe  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {
@@ -48,10 +49,10 @@ TINY = {**SMALL, "training": {"epochs": 2, "batch_size": 256, "learning_rate": 1
 @pytest.mark.parametrize("recipe", ["digits-bench", "mnist-mlp", "mnist-conv", "nmnist-conv"])
 @pytest.mark.parametrize("method", VARIANTS)
 def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method, recipe):
-    base = tomllib.loads(find_recipe(recipe).read_text(encoding="utf-8"))
+    base = parse_toml(find_recipe(recipe).read_text(encoding="utf-8"))
     density = None if VARIANTS[method]["method"] in ("dense", "sdsnn") else 0.05
     values = variant_recipe(base, method, density, 3)
-    assert tomllib.loads(to_toml(values)) == values
+    assert parse_toml(to_toml(values)) == values
     checked = parse_recipe(to_toml(values), "bench")
     assert checked.seed == 3
     assert (checked.distillation is not None) == (method in ("rkd", "rkd-normal"))
@@ -269,7 +270,7 @@ def test_a_damaged_row_is_named_and_not_trained_over(tmp_path):
 
 def test_bench_methods_on_the_command_line_gives_rows_and_then_a_page(tmp_path):
     recipe = tmp_path / "tiny.toml"
-    values = tomllib.loads(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "tiny"}
+    values = parse_toml(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "tiny"}
     for table, changed in TINY.items():
         values[table] = {**values[table], **changed}
     recipe.write_text(to_toml(values), encoding="utf-8")
@@ -305,7 +306,7 @@ def test_two_processes_give_the_rows_of_one(tmp_path):
 def test_ctrl_c_stops_both_processes_with_one_message_and_the_bench_goes_on(tmp_path):
     """The signal goes to the whole group, as from a terminal; four rows, of which two are begun."""
     recipe, rows = tmp_path / "long.toml", tmp_path / "rows"
-    values = tomllib.loads(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "long"}
+    values = parse_toml(find_recipe("digits-bench").read_text(encoding="utf-8")) | {"name": "long"}
     values["training"] = {**values["training"], "epochs": 500}
     recipe.write_text(to_toml(values), encoding="utf-8")
     command = [sys.executable, "-m", "neurodeploy", "bench", "methods", "--out", str(rows), "--recipe", str(recipe)]

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurodeploy.errors import FileError, FitError, SimulationError, SweepError
+from neurodeploy.recipe import method_recipe
 from neurodeploy.sweep import Point, knee, load_plan, pareto_front, parse_plan, sweep
 from neurodeploy.sweep import run as run_module
-from neurodeploy.sweep.plan import point_recipe
 from neurodeploy.sweep.results import make_results, markdown
 from neurodeploy.sweep.store import Store, content_key
 from neurodeploy.toml import parse_toml
@@ -85,7 +85,7 @@ def test_a_method_that_loses_connections_ends_at_the_density_of_its_point() -> N
 
 def test_settings_of_another_method_do_not_reach_a_point() -> None:
     base = {"sparse": {"method": "esl", "density": 0.1, "growth": "random", "every_steps": 7, "distribution": "er"}}
-    recipe = point_recipe(base, {"method": "static"}, 0.3, 5)
+    recipe = method_recipe(base, {"method": "static"}, 0.3, 5)
     assert recipe == {"seed": 5, "sparse": {"method": "static", "density": 0.3, "distribution": "er"}}
 
 
