@@ -136,6 +136,13 @@ def test_bars_of_the_other_peers_hold_at_the_rate_of_the_bars_and_batches_are_th
     assert all(r["bar"] is None for r in bench_simulate(cases=[CASE], peers={"few": peers["few"]}, rounds=1))
 
 
+def test_bars_of_the_other_peers_do_not_hold_where_only_that_of_lava_does():
+    case = Case("30-40-5", 0.5, bench.BAR_RATE, {1: 2.0}, only_lava=True)
+    rows = bench_simulate(cases=[case], peers={"lava": always(right), "few": always(right, bar=1e3)}, rounds=1)
+    assert [(row["peer"], row["bar"]) for row in rows] == [("lava", 2.0), ("few", None)]
+    assert [case.network for case in bench.CASES if case.only_lava] == ["8192-8192"]
+
+
 def test_peer_that_is_not_installed_is_left_out_with_the_reason(monkeypatch):
     monkeypatch.setattr(remote, "find_python", lambda _peer: None)
     said = []
