@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +58,3 @@ class Store:
                 partial.write_bytes(content)
         with replacing(folder / RESULT_FILE) as partial:
             partial.write_text(json.dumps({**result, "files": sorted(files)}) + "\n", encoding="utf-8")
-
-    def clear(self) -> None:
-        """Remove everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
