@@ -347,6 +347,6 @@ def _columns(
     columns = np.empty((3, stop[-1]), np.int32)
     begin = stop - n_spikes
     ranges = list(zip(begin.tolist(), stop.tolist()))
-    mark = np.zeros(-(-plan.max_size // 64) if plan.order.size else 0, np.uint64)
-    k.collect_spikes(first, spikes, counts, plan.populations, plan.order, mark, begin, columns)
+    place = np.zeros(int(plan.populations[:, k.P_CHANNELS].max()), np.int64)
+    k.collect_spikes(first, spikes, counts, plan.populations, plan.order, place, begin, columns)
     return [(columns[0, a:b], columns[1, a:b], columns[2, a:b]) for a, b in ranges]

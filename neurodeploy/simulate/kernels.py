@@ -28,17 +28,20 @@ from neurodeploy.simulate.vector import (
 )
 
 # Columns of the table of populations.
-P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_BIASED, P_WRAPS, P_FITS, P_COLUMNS = range(12)
+(P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_CHANNELS, P_BIASED, P_WRAPS, P_FITS) = range(12)
+P_COLUMNS = 12
 # Columns of the table of projections (one row a wire).
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
 )
-Q_GROUP, Q_COLUMNS = 12, 13
+Q_GROUP, Q_FAN, Q_COLUMNS = 12, 13, 14
 # Kinds of wires.
 DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED = range(7)
 
 PAD = 64
 """Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
+FEW = 4
+"""Spikes of 64 neurons in a step that are written without asking how many there are."""
 BLOCK = 512
 """Neurons that are skipped together when all of them are at rest."""
 
@@ -57,12 +60,20 @@ def _all_zero(acc: Any, first: Any, stop: Any) -> Any:
 
 @_inlined
 def _append(mask: Any, first: Any, out: Any, n: Any) -> Any:
-    """Append the neurons from ``first`` on whose bit is set."""
-    while mask:
+    """Append the neurons from ``first`` on whose bit is set; ``out`` has room for ``FEW`` more than that.
+
+    The first few are written whether they are there or not: how many there are cannot be predicted by the machine.
+    """
+    end = n + bit_count(mask)
+    for _ in range(FEW):
         out[n] = first + lowest_bit(mask)
         mask &= mask - np.uint64(1)
         n += 1
-    return n
+    while n < end:
+        out[n] = first + lowest_bit(mask)
+        mask &= mask - np.uint64(1)
+        n += 1
+    return end
 
 
 @_jit
@@ -106,13 +117,13 @@ def _add_segment(acc: Any, at: Any, weights: Any, first: Any, length: Any) -> No
 def _add_segments(
     wires: Any, w: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any
 ) -> None:
-    """Add the segments of each source; each source has its own delay, unless the sums are private (``ring`` is 0)."""
+    """Add the segments of each source; a source has a delay of its own where ``Q_STRIDE`` says where that is."""
     weights, start, segments, source_delay = net[1], net[4], net[5], net[7]
     (sources, begin, end) = spikes
     lists, delays, index, weight = wires[w, Q_START], wires[w, Q_STRIDE], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
     for i in range(begin, end):
         source, at = np.int64(sources[i]), row
-        if ring > 0:
+        if delays >= 0:
             at += source_delay[delays + source] * size
             at = at - ring if at >= ring else at
         for k in range(start[lists + source], start[lists + source + 1]):
@@ -125,12 +136,19 @@ def _add_segments(
 def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: Any, start: Any, spikes: Any) -> None:
     """Add the stored synapses of each source to the row of ``acc`` at ``base``.
 
-    Where the lists leave the cache, those of the source that comes ``Q_STRIDE`` later are fetched early.
+    Where the lists leave the cache, those of the source that comes ``Q_STRIDE`` later are fetched early. Where all are as
+    long as ``Q_FAN`` says, nobody needs to look up where they start.
     """
     (sources, begin, end) = spikes
     first, index, weight, scale = wires[w, Q_START], wires[w, Q_INDEX], wires[w, Q_WEIGHT], np.int32(wires[w, Q_SCALE])
-    row, ahead = np.uintp(base), wires[w, Q_STRIDE]
+    row, ahead, fan = np.uintp(base), wires[w, Q_STRIDE], np.uintp(wires[w, Q_FAN])
     shift = np.uintp(weight - index)  # modulo 2**64: an unsigned number needs no test for a negative one
+    if fan > 0:
+        for i in range(begin, end):
+            own = np.uintp(index) + np.uintp(sources[i]) * fan
+            for k in range(own, own + fan):
+                acc[row + np.uintp(target[k])] += np.int32(weights[k + shift]) * scale
+        return
     for i in range(begin, end):
         if ahead > 0 and i + ahead < end:
             source = first + sources[i + ahead]
@@ -245,7 +263,7 @@ def _update(
                 masks = update_fitting(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
             else:
                 masks = update_equal(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
-            fired, over, after, before = masks
+            fired, over, before, after = masks
             if size - i < PAD:
                 inside = (np.uint64(1) << np.uint64(size - i)) - np.uint64(1)
                 fired, before = fired & inside, before & inside
@@ -363,7 +381,7 @@ def run_samples(
         sample_over[:] = 0
         for t in range(n_steps):
             for p in range(n_populations):
-                if used + populations[p, P_SIZE] > spikes.size:
+                if used + populations[p, P_SIZE] + FEW > spikes.size:
                     return sample - first
                 end, over = _update(populations, p, t, scalars, each_here, state_here, counting_here, spikes, used)
                 fired_start[p], fired_stop[p] = used, end
@@ -407,12 +425,12 @@ def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any
 
 @_jit
 def collect_spikes(
-    first: Any, spikes: Any, counts: Any, populations: Any, order: Any, mark: Any, at: Any, columns: Any
+    first: Any, spikes: Any, counts: Any, populations: Any, order: Any, place: Any, at: Any, columns: Any
 ) -> None:
     """Sort the common buffer of spikes into columns sample, step and outer neuron, one population after the other.
 
     ``at`` holds where each population begins in ``columns`` (int32 ``(3, n)``) and is moved on; samples count from
-    ``first``; ``mark`` is a cleared word for every 64 neurons of the largest population.
+    ``first``; ``place`` has room for every channel of a population whose neurons are numbered otherwise inside.
     """
     begin = np.int64(0)
     sample, step, neuron = columns[0], columns[1], columns[2]
@@ -426,7 +444,8 @@ def collect_spikes(
                 step[to : to + size] = t
                 if perm >= 0:
                     own = order[perm : perm + populations[p, P_SIZE]]
-                    _sorted_copy(spikes[begin : begin + size], own, mark, neuron[to : to + size])
+                    channels = populations[p, P_CHANNELS]
+                    _sorted_copy(spikes[begin : begin + size], own, place[:channels], neuron[to : to + size])
                 else:
                     neuron[to : to + size] = spikes[begin : begin + size]
                 at[p] = to + size
@@ -434,14 +453,16 @@ def collect_spikes(
 
 
 @_jit
-def _sorted_copy(inner: Any, perm: Any, mark: Any, neuron: Any) -> None:
-    """Write ``perm[inner]`` in rising order, by way of one bit a neuron."""
+def _sorted_copy(inner: Any, perm: Any, place: Any, neuron: Any) -> None:
+    """Write ``perm[inner]`` in rising order: of each channel, which runs fastest inside, the pixels are in order already."""
+    channels = np.uint32(place.size)
+    place[:] = 0
     for i in inner:
-        outer = perm[i]
-        mark[outer >> 6] |= np.uint64(1) << np.uint64(outer & 63)
+        place[np.uint32(i) % channels] += 1
     n = np.int64(0)
-    for w in range((perm.size + 63) >> 6):
-        word = mark[w]
-        if word:
-            n = _append(word, 64 * w, neuron, n)
-            mark[w] = 0
+    for channel in range(place.size):
+        place[channel], n = n, n + place[channel]
+    for i in inner:
+        c = np.uint32(i) % channels
+        neuron[place[c]] = perm[i]
+        place[c] += 1

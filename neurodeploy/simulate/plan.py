@@ -52,6 +52,8 @@ cache)."""
 _SYNAPSE_BYTES = 3
 _FETCH_FROM, _FETCH_AHEAD = 2**19, 8
 """Lists of more synapses than this leave the cache of a core; they are fetched so many sources ahead."""
+_LONGEST_FAN, _MOST_FILLED = 8, 2
+"""Lists of at most so many synapses are made equally long where that makes at most so many times as many."""
 _NEVER = 2**31 - 1
 
 
@@ -73,7 +75,6 @@ class Plan:
     n_states: int
     n_sums: int
     n_flags: int
-    max_size: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,7 +168,6 @@ def compile_network(network: Network) -> Plan:
         n_states=int(last[k.P_STATE] + last[k.P_PADDED]),
         n_sums=n_acc,
         n_flags=n_acc if wraps else 0,
-        max_size=max(network.sizes.values()),
     )
 
 
@@ -228,6 +228,10 @@ def _population_tables(
         row[k.P_SIZE], row[k.P_PADDED], row[k.P_STATE] = population.size, size, n_states
         row[k.P_FIRST], row[k.P_ROWS], row[k.P_ACC] = population.first_step, rows[name], n_acc
         row[k.P_VECTOR], row[k.P_PERM] = -1, order.add(orders[name]) if name in orders else -1
+        if name in orders:
+            row[k.P_CHANNELS] = (
+                population.size // orders[name][1]
+            )  # the outer number of its second channel is its pixels
         row[k.P_BIASED], row[k.P_WRAPS] = np.any(parameters[3]), name in wraps
         row[k.P_FITS] = name not in wraps and current_fits(network, population)
         if all(p.size == 1 for p in parameters):
@@ -341,15 +345,15 @@ def _bytes(weights: IntArray, shift: int) -> tuple[IntArray, int]:
 
 
 def _stored_sparse(tables: _Tables, lists: _Lists, n_target: int, shift: int) -> dict[int, int]:
-    start = {k.Q_START: tables.start.add(lists.start)}
     if lists.delay is not None and np.any(np.diff(lists.delay)):
-        at = {
+        return {
+            k.Q_START: tables.start.add(lists.start),
             k.Q_KIND: k.DELAYED,
             k.Q_STRIDE: tables.entry_delay.add(lists.delay),
             k.Q_INDEX: tables.target32.add(lists.target),
             k.Q_WEIGHT: tables.int16.add(lists.weights << shift),
         }
-        return start | at
+    lists, fan = _equally_long(lists)
     weights, scale = _bytes(lists.weights, shift)
     short, small = n_target <= 2**16, weights.dtype == np.int8
     kind = {(1, 1): k.SPARSE_16_8, (0, 1): k.SPARSE_32_8, (1, 0): k.SPARSE_16_16, (0, 0): k.SPARSE_32_16}[short, small]
@@ -360,8 +364,23 @@ def _stored_sparse(tables: _Tables, lists: _Lists, n_target: int, shift: int) ->
         k.Q_INDEX: (tables.target16 if short else tables.target32).add(lists.target),
         k.Q_WEIGHT: (tables.int8 if small else tables.int16).add(weights),
     }
+    start = {k.Q_FAN: fan} if fan else {k.Q_START: tables.start.add(lists.start)}
     same = {k.Q_DELAY: int(lists.delay[0])} if lists.delay is not None and lists.delay.size else {}
     return start | at | same
+
+
+def _equally_long(lists: _Lists) -> tuple[_Lists, int]:
+    """Return short lists, as those of pools, made equally long by synapses of weight 0, and their length; 0 for others."""
+    own = np.diff(lists.start)
+    fan = int(own.max(initial=0))
+    if not 0 < fan <= _LONGEST_FAN or fan * own.size > _MOST_FILLED * lists.weights.size:
+        return lists, 0
+    target, weights = np.zeros((2, own.size, fan), lists.target.dtype)
+    filled = np.arange(fan) < own[:, None]
+    target[filled], weights[filled] = lists.target, lists.weights
+    delay = None if lists.delay is None else np.full(target.size, lists.delay.max(initial=0))
+    start = np.arange(own.size + 1, dtype=np.int64) * fan
+    return _Lists(start, target.ravel(), weights.ravel(), delay), fan
 
 
 def _stored_rows(tables: _Tables, lists: _Lists, ends: _Ends, delay: IntArray, shift: int) -> dict[int, int]:
@@ -387,13 +406,13 @@ def _stored_conv(tables: _Tables, conv: Conv, ends: _Ends, delay: int | IntArray
     start = np.concatenate([[0], np.cumsum(np.bincount(rank[source], minlength=ends.shape[1]))])
     # (c_out, c_in, y, x) -> (group, c_in, y, flipped x, c_out of the group)
     kernel = conv.weights.reshape(conv.groups, -1, *conv.weights.shape[1:])[..., ::-1].transpose(0, 2, 3, 4, 1)
-    delays = np.zeros(ends.shape[1], np.int64) if isinstance(delay, int) else delay[ends.source_order]
+    own = -1 if isinstance(delay, int) else tables.source_delay.add(delay[ends.source_order])
     return {
         k.Q_KIND: k.SEGMENTS,
         k.Q_START: tables.start.add(start),
         k.Q_INDEX: tables.segments.add(segments[order].ravel()) // 3,
         k.Q_WEIGHT: tables.int16.add(kernel.ravel() << shift),
-        k.Q_STRIDE: tables.source_delay.add(delays),
+        k.Q_STRIDE: own,
     }
 
 

@@ -19,6 +19,8 @@ _NEURONS = 16
 _tuple_of: Any = types.UniTuple
 _MASKS = _tuple_of(types.uint64, 4)
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_TOWARDS_ZERO = 11
+"""AVX-512's rounding of one operation: towards zero, no exceptions."""
 
 
 def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -109,19 +111,30 @@ def _tile_of(vectors: int) -> Any:
 
 
 def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: Any, fits: bool = False) -> Any:
-    """Update 64 neurons in place; return four masks of 64 bits: fired, overflow, not at rest after, not at rest before.
+    """Update 64 neurons in place; return four words: masks of those that fired, overflowed, were not at rest before, and
+    whether any is not at rest now.
 
     ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out what is only needed
     where a current can leave 24 bits.
     """
     states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
-    groups = []
+    groups, left = [], []
     for k in range(0, 64, _NEURONS):
         places = [builder.add(args[i], _I64(k)) for i in (1, 4, 4)]
         pointers = [_vector_at(builder, data, at, _I32, _NEURONS) for data, at in zip(states, places)]
-        groups.append(_step_16(builder, pointers, parameters(k), fits))
+        *masks, state = _step_16(builder, pointers, parameters(k), fits, _rounds_by_operation(context))
+        groups.append(masks)
+        left.append(state)
     masks = [_I64(0) if masks[0] is None else _joined(builder, masks) for masks in zip(*groups)]
-    return context.make_tuple(builder, signature.return_type, masks)
+    some = builder.or_(builder.or_(left[0], left[1]), builder.or_(left[2], left[3]))
+    awake = builder.bitcast(builder.icmp_signed("!=", some, _number(0)), ir.IntType(_NEURONS))
+    return context.make_tuple(builder, signature.return_type, [*masks, builder.zext(awake, _I64)])
+
+
+def _rounds_by_operation(context: Any) -> bool:
+    """Return whether the machine that is compiled for can round a single product towards zero."""
+    features: str = context.codegen().magic_tuple()[2]
+    return "+avx512f" in features.split(",")
 
 
 def _joined(builder: Any, masks: Any) -> Any:
@@ -137,26 +150,28 @@ def _number(n: int) -> Any:
     return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
 
 
-def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool) -> Any:
-    """Update 16 neurons at the pointers to their sums, currents and voltages; return the masks of ``_step_64``."""
+def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, rounds: bool) -> Any:
+    """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks and what remains."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
     keep_u, keep_v, limit, bias = parameters
     before = builder.or_(builder.or_(a, bias), builder.or_(u, v))
-    old, new = _decayed(builder, u, keep_u), builder.shl(a, _number(6))
+    decayed_u = _decayed_by_float if fits and rounds else _decayed
+    decayed_v = _decayed_by_float if rounds else _decayed
+    old, new = decayed_u(builder, u, keep_u), builder.shl(a, _number(6))
     u, over = builder.add(old, new), None
     if not fits:
         over = _overflow(builder, a, old, new, u)
         high, low = (builder.icmp_signed(c, u, _number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
         fold = builder.select(high, _number(-(2**24)), builder.select(low, _number(2**24), _number(0)))
         u = builder.add(u, fold)
-    v = builder.add(builder.add(_decayed(builder, v, keep_v), u), bias)
+    v = builder.add(builder.add(decayed_v(builder, v, keep_v), u), bias)
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
         v = builder.select(builder.icmp_signed(comparison, v, _number(end)), _number(end), v)
     fired = builder.icmp_signed(">", v, limit)
     v = builder.select(fired, _number(0), v)
     for pointer, value in zip(pointers, (_number(0), u, v)):
         builder.store(value, pointer).align = 4
-    return fired, over, *(builder.icmp_signed("!=", x, _number(0)) for x in (builder.or_(u, v), before))
+    return fired, over, builder.icmp_signed("!=", before, _number(0)), builder.or_(u, v)
 
 
 def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any) -> Any:
@@ -174,6 +189,21 @@ def _decayed(builder: Any, x: Any, keep: Any) -> Any:
     high = builder.mul(builder.lshr(size, _number(12)), keep)
     low = builder.lshr(builder.mul(builder.and_(size, _number(4095)), keep), _number(12))
     return builder.sub(builder.xor(builder.add(high, low), sign), sign)
+
+
+def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
+    """Return ``_decayed`` for ``|x| <= 2**23`` in three operations.
+
+    A float holds ``x`` exactly. Of ``x * keep / 4096``, rounded towards zero, it holds all bits of the whole part.
+    """
+    floats = ir.VectorType(ir.FloatType(), _NEURONS)
+    unit = ir.Constant(floats, [1 / 4096] * _NEURONS)
+    part = builder.fmul(builder.sitofp(keep, floats), unit)
+    kind = ir.FunctionType(floats, [floats, floats, _I32])
+    get_function: Any = cgutils.get_or_insert_function
+    multiply = get_function(builder.module, kind, "llvm.x86.avx512.mul.ps.512")
+    product = builder.call(multiply, [builder.sitofp(x, floats), part, _I32(_TOWARDS_ZERO)])
+    return builder.fptosi(product, ir.VectorType(_I32, _NEURONS))
 
 
 def _update_equal(

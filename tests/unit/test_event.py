@@ -38,6 +38,7 @@ def assert_same(net, given, kinds=None, **options):
     one, other = run_reference(net, given, **options), run_event(net, given, **options)
     for name, events in one.spikes.items():
         assert np.array_equal(events.to_dense(), other.spikes[name].to_dense())
+        assert np.array_equal(events.neuron, other.spikes[name].neuron)
     for key, states in one.states.items():
         assert np.array_equal(states, other.states[key])
     assert dict(one.overflow) == dict(other.overflow)
@@ -52,19 +53,32 @@ def sparse(n_source, n_target, per_source, low, high, step, seed=1):
     return Sparse(n_target=n_target, start=np.arange(n_source + 1) * per_source, target=target, weights=weights)
 
 
-@njit
-def update_all(acc, u, v, keep_u, keep_v, limit, bias):
-    """The four flags of each neuron (fired, overflow, not at rest after, not at rest before) from ``update_equal``."""
-    bits = np.zeros((acc.size, 4), np.bool_)
-    for i in range(0, acc.size, 64):
-        masks = vector.update_equal(acc, i, u, v, i, keep_u, keep_v, limit, bias)
-        for lane in range(64):
-            for k in range(4):
-                bits[i + lane, k] = masks[k] >> np.uint64(lane) & np.uint64(1)
-    return bits
+def update_all(update, acc, u, v, keep_u, keep_v, limit, bias):
+    """What ``update`` gives of each neuron (fired, overflow, not at rest before), and of each 64 (any not at rest now)."""
+
+    @njit
+    def run(acc, u, v, keep_u, keep_v, limit, bias):
+        bits, awake = np.zeros((acc.size, 3), np.bool_), np.zeros(acc.size // 64, np.bool_)
+        for i in range(0, acc.size, 64):
+            words = update(acc, i, u, v, i, keep_u, keep_v, limit, bias)
+            awake[i // 64] = words[3] != 0
+            for lane in range(64):
+                for k in range(3):
+                    bits[i + lane, k] = words[k] >> np.uint64(lane) & np.uint64(1)
+        return bits, awake
+
+    return run(acc, u, v, keep_u, keep_v, limit, bias)
+
+
+@pytest.fixture(params=[True, False], ids=["machine's own", "no rounding by operation"])
+def any_machine(request, monkeypatch):
+    """Both ways to decay a state: the one of this machine, and the one that every machine has."""
+    if not request.param:
+        monkeypatch.setattr(vector, "_rounds_by_operation", lambda _: False)
 
 
 class TestNeuronLoop:
+    @pytest.mark.usefixtures("any_machine")
     @pytest.mark.parametrize("decays", [(0, 0), (1, 4095), (2048, 1), (4096, 4096), (4095, 17)])
     def test_any_32_bit_state_and_input_gives_what_the_reference_gives(self, decays):
         """Currents after a fold lie within +-(2**31 - 2**24); inputs are any 32-bit number."""
@@ -78,15 +92,44 @@ class TestNeuronLoop:
         expected = cuba_step(model, u[None], v[None], a[None])
         acc, now_u, now_v = a.copy(), u.copy(), v.copy()
         keep = [np.int32(4096 - d) for d in decays]
-        bits = update_all(acc, now_u, now_v, *keep, np.int32(131071 * 64), np.int32(-5))
+        bits, awake = update_all(vector.update_equal, acc, now_u, now_v, *keep, np.int32(131071 * 64), np.int32(-5))
         assert np.array_equal(now_u, expected[0][0])
         assert np.array_equal(now_v, expected[1][0])
         assert np.array_equal(bits[:, 0], expected[2][0])
         assert np.array_equal(bits[:, 1], expected[3][0])
         assert expected[3].sum() > 100
-        assert np.array_equal(bits[:, 2], (now_u | now_v) != 0)
-        assert bits[:, 3].all()
+        assert bits[:, 2].all()
+        assert np.array_equal(awake, ((now_u | now_v) != 0).reshape(-1, 64).any(axis=1))
         assert not acc.any()
+
+    @pytest.mark.usefixtures("any_machine")
+    def test_currents_within_24_bits_decay_exactly_by_any_decay(self):
+        """The last bits of ``state * keep`` decide: 24 bits times 12, near whole multiples of 4096 too."""
+        rng, n = np.random.default_rng(8), 64 * 64
+        edge = np.array([0, 1, -1, 4095, -4095, LIMIT - 1, 1 - LIMIT, LIMIT // 2, LIMIT // 2 + 1, 4177919])
+        for decay in [0, 1, 2, 17, 128, 1024, 2048, 3071, 4094, 4095, 4096, *rng.integers(0, 4097, 20)]:
+            u = np.where(rng.random(n) < 0.3, rng.choice(edge, n), rng.integers(1 - LIMIT, LIMIT, n)).astype(np.int32)
+            v, acc = rng.permutation(u), np.zeros(n, np.int32)
+            model = Cuba(current_decay=int(decay), voltage_decay=int(4096 - decay), threshold=131071)
+            expected = cuba_step(model, u[None], v[None], acc[None])
+            keep = [np.int32(4096 - decay), np.int32(decay)]
+            bits, _ = update_all(vector.update_fitting, acc, u, v, *keep, np.int32(131071 * 64), np.int32(0))
+            assert np.array_equal(u, expected[0][0])
+            assert np.array_equal(v, expected[1][0])
+            assert np.array_equal(bits[:, 0], expected[2][0])
+            assert not bits[:, 1].any()
+
+    def test_neurons_at_rest_are_told_from_others(self):
+        """One neuron of 64 with a voltage, one with a current, one that falls to rest in this step."""
+        cases = [(0, 64, True, True), (64, 0, True, True), (1, 0, True, False), (0, 0, False, False)]
+        for u, v, before, after in cases:
+            us, vs, acc = np.zeros(64, np.int32), np.zeros(64, np.int32), np.zeros(64, np.int32)
+            us[37], vs[37] = u, v
+            keep = np.int32(2048), np.int32(4000)
+            bits, awake = update_all(vector.update_fitting, acc, us, vs, *keep, np.int32(2**20), np.int32(0))
+            assert bits[37, 2] == before
+            assert bits[:, 2].sum() == before
+            assert awake[0] == after
 
     @pytest.mark.parametrize(("weight", "decay", "exponent", "fits"), [
         (128, 1024, 0, False), (127, 1024, 0, True), (-128, 1025, 0, True), (4, 1024, 5, False), (-256, 4096, -1, True),
@@ -153,17 +196,40 @@ class TestKernels:
     @pytest.mark.parametrize(
         ("n_target", "low", "step", "kind"),
         [
-            (500, -100, 2, kernels.SPARSE_16_8),
-            (500, -100, 1, kernels.SPARSE_16_8),
-            (500, 200, 1, kernels.SPARSE_16_16),
+            (900, -100, 2, kernels.SPARSE_16_8),
+            (900, -100, 1, kernels.SPARSE_16_8),
+            (900, 200, 1, kernels.SPARSE_16_16),
             (70000, -100, 2, kernels.SPARSE_32_8),
             (70000, 200, 1, kernels.SPARSE_32_16),
         ],
     )
-    def test_sparse_lists_of_each_width(self, n_target, low, step, kind):
-        synapses = sparse(30, n_target, 5, low, 128 if low < 0 else 256, step)
+    @pytest.mark.parametrize("per_source", [5, 12])
+    def test_sparse_lists_of_each_width(self, n_target, low, step, kind, per_source):
+        synapses = sparse(30, n_target, per_source, low, 128 if low < 0 else 256, step)
         net = network(synapses, 30, (n_target,), Cuba(current_decay=500, voltage_decay=500, threshold=30))
         assert_same(net, samples(30, 0.2), kinds=[kind], labels={"out": np.arange(n_target) % 3})
+
+    @pytest.mark.parametrize(("fans", "filled"), [
+        ([1, 1, 1, 0], 1), ([8, 7, 6, 8], 8), ([9, 9, 9, 9], 0), ([0, 0, 0, 0], 0), ([8, 1, 1, 1], 0), ([3, 0, 0, 3], 3),
+    ])  # fmt: skip
+    @pytest.mark.parametrize("delay", [0, 2, "axonal"])
+    def test_short_lists_are_made_equally_long(self, fans, filled, delay):
+        """By synapses of weight 0 where that at most doubles them; target 0 gets nothing from them."""
+        rng, start = np.random.default_rng(11), np.r_[0, np.cumsum(fans)]
+        target = np.concatenate([1 + np.arange(fan, dtype=np.int64) for fan in fans])
+        weights = rng.integers(100, 250, target.size)
+        delays = np.array([2, 0, 1, 1]) if delay == "axonal" else delay
+        synapses = Sparse(n_target=300, start=start, target=target, weights=weights)
+        net = network(synapses, 4, (300,), Cuba(current_decay=500, voltage_decay=500, threshold=90), delay=delays)
+        wires = compile_network(net).wires
+        assert (wires[:, kernels.Q_FAN] == (0 if delay == "axonal" else filled)).all()
+        assert_same(net, samples(4, 0.4, n_steps=20))
+
+    def test_a_pool_that_leaves_out_the_last_row_has_short_lists(self):
+        pool = Pool(input_shape=(5, 17, 29), kernel=(2, 2), stride=(2, 2))
+        net = network(pool, 2465, pool.output_shape, Cuba(current_decay=500, voltage_decay=500, threshold=2))
+        assert compile_network(net).wires[0, kernels.Q_FAN] == 1
+        assert_same(net, samples(2465, 0.3, n_steps=20))
 
     def test_dense_with_axonal_delays_uses_rows(self):
         rng = np.random.default_rng(4)
