@@ -60,7 +60,7 @@ def train(
             on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs),
         )
     if _leads():
-        show(result, as_json)
+        show(result if as_json else {key: value for key, value in result.items() if value is not None}, as_json)
 
 
 def _leads() -> bool:
@@ -126,7 +126,7 @@ def bench_methods(
         recipe=recipe,
         data_root=data_root,
         jobs=jobs,
-        on_row=lambda r: say(f"{r['recipe']} {r['method']} {r['density']} seed {r['seed']}: {r['accuracy']:.4f}"),
+        on_row=lambda row: say(_row_line(row)),
     )
     shown = rows if as_json else [{key: row[key] for key in _SHOWN} for row in rows]
     show_rows(shown, as_json)
@@ -146,6 +146,11 @@ _SHOWN = (
     "seconds",
 )
 """What of a row the table on a terminal has room for."""
+
+
+def _row_line(row: dict[str, Any]) -> str:
+    note = f" ({row['note']})" if row.get("note") else ""  # rows kept from earlier versions have none
+    return f"{row['recipe']} {row['method']} {row['density']} seed {row['seed']}: {row['accuracy']:.4f}{note}"
 
 
 def _epoch_line(metrics: Any) -> str:

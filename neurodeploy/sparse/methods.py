@@ -249,6 +249,23 @@ def start(method: str, weights: Weights, optimizer: torch.optim.Optimizer, setti
     return METHODS[method](weights, optimizer, settings)
 
 
+def above_floor(method: str, settings: Settings, masks: Masks) -> str | None:
+    """Return a line for the user where ``pq``, told to shrink to a ``floor`` above 0, has ended above it; else None.
+
+    How far ``pq`` shrinks follows from the weights, so that its floor is a bound and no promise.
+    """
+    if method != "pq" or not settings.shrink or settings.floor == 0:
+        return None
+    kept, possible = sum(int(m.sum()) for m in masks.values()), sum(m.numel() for m in masks.values())
+    at_floor = round(settings.floor * possible)
+    if kept <= at_floor:
+        return None
+    return (
+        f"density {kept / possible:.4g} is above floor {settings.floor:g} ({kept} connections, {at_floor} at the floor); "
+        "more sparse.iterations or a larger sparse.gamma bring it lower"
+    )
+
+
 def _rewirer(
     weights: Weights,
     optimizer: torch.optim.Optimizer,

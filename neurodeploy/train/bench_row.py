@@ -97,6 +97,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "epochs": result.epochs,
         "n_steps": recipe.data.n_steps,
         "seconds": result.seconds,
+        "note": result.note,
         "n_test": samples.n_samples,
         "correct": np.packbits(correct).tobytes().hex(),
     }

@@ -18,6 +18,7 @@ from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedErro
 from neurodeploy.files import write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.recipe import Recipe, SparseRecipe
+from neurodeploy.sparse.methods import above_floor
 from neurodeploy.train.board import Board
 from neurodeploy.train.checkpoint import save_checkpoint
 from neurodeploy.train.imported import as_chain, with_layers_of
@@ -42,7 +43,8 @@ class TrainingResult:
     """What training left in ``folder``; accuracies are those of the best epoch, chosen on the validation part alone.
 
     Where training went on from a network, ``imported_accuracy`` is that of its integers on the validation part, and
-    ``start_accuracy`` that of what the recipe's density left of it, before the first step.
+    ``start_accuracy`` that of what the recipe's density left of it, before the first step. ``note`` is a line on a
+    method that ended short of what it was told (``methods.above_floor``), or None.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class TrainingResult:
     seconds: float
     imported_accuracy: float | None = None
     start_accuracy: float | None = None
+    note: str | None = None
 
 
 def train(
@@ -188,6 +191,7 @@ class _Training:
             epochs=self.run.recipe.training.epochs,
             validation_accuracy=best.validation_accuracy,
             seconds=self.seconds,
+            note=above_floor(self.run.recipe.sparse.method, self.run.settings, self.run.rewirer.masks),
             **_start_facts(self.folder),
         )
 

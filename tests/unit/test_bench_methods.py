@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
 from neurodeploy.cli import app  # noqa: E402
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
+from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values  # noqa: E402
 from neurodeploy.toml import parse_toml, to_toml  # noqa: E402
 from neurodeploy.train import bench_methods as bench  # noqa: E402
 from neurodeploy.train import bench_row  # noqa: E402
@@ -86,6 +87,11 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
     for row in rows[:2]:
         assert row["parameter_density"] >= round(0.2 * total) / total
     assert rows[0]["parameter_density"] == round(0.2 * total) / total
+    assert [row["note"] is None for row in rows] == [
+        True,
+        rows[1]["parameter_density"] == round(0.2 * total) / total,
+        True,
+    ]
     for row in rows:
         assert row["nonzero_density"] <= row["parameter_density"] == row["connection_density"]
         assert row["synaptic_operations_per_sample"] > row["spikes_per_sample"] > 0
@@ -98,6 +104,21 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
     assert bench_methods(tmp_path, **arguments) == rows
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")} == before
     assert all(json.dumps(row) for row in rows)
+
+
+def test_a_training_of_pq_that_ends_above_its_floor_says_so_on_the_terminal_and_in_json(tmp_path):
+    values = variant_recipe(recipe_values("digits-bench", TINY), "pq", 0.05, 0)
+    values["sparse"] = {**values["sparse"], "iterations": 1, "gamma": 1.0}
+    recipe = tmp_path / "high.toml"
+    recipe.write_text(to_toml(values), encoding="utf-8")
+    train = ["train", str(recipe), "--out", str(tmp_path / "run")]
+    made = json.loads(CliRunner().invoke(app, [*train, "--json"]).stdout)
+    assert re.fullmatch(
+        r"density 0\.\d+ is above floor 0\.05 \(\d+ connections, 59 at the floor\); more .* lower", made["note"]
+    )
+    shown = CliRunner().invoke(app, [*train, "--resume"]).stdout
+    assert shown.count(made["note"]) == 1
+    assert "None" not in shown
 
 
 def test_all_rows_of_the_first_seed_come_first_and_are_given_by_method(tmp_path):

@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 from neurodeploy.errors import TrainingError  # noqa: E402
 from neurodeploy.recipe import SparseRecipe  # noqa: E402
 from neurodeploy.sparse.masks import find_weights  # noqa: E402
-from neurodeploy.sparse.methods import METHODS, Settings, start  # noqa: E402
+from neurodeploy.sparse.methods import METHODS, Settings, above_floor, start  # noqa: E402
 from neurodeploy.sparse.options import METHOD_SETTINGS  # noqa: E402
 
 N_WEIGHTS = 24 * 64 + 64 * 6
@@ -113,8 +113,27 @@ def test_pq_with_neuron_scope_shrinks_neurons_by_their_own_ratio():
 
 
 def test_pq_never_falls_below_its_floor():
-    _, totals = _train("pq", density=0.5, iterations=8, gamma=3.0, floor=0.2)
+    rewirer, totals = _train("pq", density=0.5, iterations=8, gamma=3.0, floor=0.2)
     assert totals[-1] == round(0.2 * N_WEIGHTS)
+    reached = Settings(end_step=90, floor=0.2)
+    assert above_floor("pq", reached, rewirer.masks) is None
+
+
+def test_pq_that_ends_above_its_floor_is_told_with_its_density():
+    rewirer, totals = _train("pq", density=0.5, iterations=2, floor=0.05)
+    note = above_floor("pq", Settings(end_step=90, floor=0.05), rewirer.masks)
+    assert note == (
+        f"density {totals[-1] / N_WEIGHTS:.4g} is above floor 0.05 ({totals[-1]} connections, 96 at the floor); "
+        "more sparse.iterations or a larger sparse.gamma bring it lower"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"), [("pq", {}), ("pq", {"floor": 0.1, "shrink": False}), ("granet", {"floor": 0.1})]
+)
+def test_nothing_is_told_of_a_floor_that_was_not_asked_for(method, settings):
+    masks = {"layer": torch.ones(3, 4, dtype=torch.bool)}
+    assert above_floor(method, Settings(end_step=90, **settings), masks) is None
 
 
 def test_sdsnn_starts_dense_and_prunes_hidden_neurons():
