@@ -24,7 +24,8 @@ from neurodeploy.simulate import kernels as k
 from neurodeploy.simulate.dynamics import Overflow
 from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels
 from neurodeploy.simulate.messages import run_messages
-from neurodeploy.simulate.plan import Plan, aligned, compile_network
+from neurodeploy.simulate.plan import Plan, compile_network
+from neurodeploy.simulate.tables import aligned
 
 _PART = 256
 """Samples that one call of the compiled loop runs, at most."""

@@ -7,7 +7,7 @@ from numba import njit
 from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
-from neurodeploy.simulate import event, kernels, plan, vector
+from neurodeploy.simulate import event, kernels, vector, wires
 from neurodeploy.simulate.event import batches, run_event, stream_event
 from neurodeploy.simulate.plan import compile_network
 from neurodeploy.simulate.reference import cuba_step, run_reference
@@ -181,16 +181,16 @@ class TestKernels:
         assert_same(net, samples(50, 0.3), kinds=[kernels.DENSE8])
 
     def test_rows_outside_the_cache_are_summed_few_at_a_time(self, monkeypatch):
-        monkeypatch.setattr(plan, "_CACHED_BYTES", 1000)
+        monkeypatch.setattr(wires, "_CACHED_BYTES", 1000)
         net = network(sparse(90, 200, 140, -60, 61, 2), 90, (200,))
         assert compile_network(net).wires[0, kernels.Q_GROUP] == 8
         assert_same(net, samples(90, 0.7), kinds=[kernels.DENSE8])
 
     def test_a_matrix_outside_the_cache_takes_at_most_four_times_the_memory_of_its_lists(self, monkeypatch):
-        monkeypatch.setattr(plan, "_DENSE_FAR_PER_NS", 1e9)
+        monkeypatch.setattr(wires, "_DENSE_FAR_PER_NS", 1e9)
         net = network(sparse(90, 200, 20, -60, 61, 2), 90, (200,))
         for cached, kind in ((2**24, kernels.DENSE8), (1000, kernels.SPARSE_16_8)):
-            monkeypatch.setattr(plan, "_CACHED_BYTES", cached)
+            monkeypatch.setattr(wires, "_CACHED_BYTES", cached)
             assert compile_network(net).wires[0, kernels.Q_KIND] == kind
 
     @pytest.mark.parametrize(
@@ -221,8 +221,8 @@ class TestKernels:
         delays = np.array([2, 0, 1, 1]) if delay == "axonal" else delay
         synapses = Sparse(n_target=300, start=start, target=target, weights=weights)
         net = network(synapses, 4, (300,), Cuba(current_decay=500, voltage_decay=500, threshold=90), delay=delays)
-        wires = compile_network(net).wires
-        assert (wires[:, kernels.Q_FAN] == (0 if delay == "axonal" else filled)).all()
+        own = compile_network(net).wires
+        assert (own[:, kernels.Q_FAN] == (0 if delay == "axonal" else filled)).all()
         assert_same(net, samples(4, 0.4, n_steps=20))
 
     def test_a_pool_that_leaves_out_the_last_row_has_short_lists(self):
