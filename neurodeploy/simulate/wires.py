@@ -1,0 +1,171 @@
+"""The wires of a projection: its weights in the form that a kernel reads fastest, chosen by measured costs.
+
+Weights take one byte each where they allow it: even ones are halved (all weights of mixed sign on the chip are even).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from neurodeploy.network import STATE_LIMIT, Conv, Dense, Pool, Projection
+from neurodeploy.simulate import kernels as k
+from neurodeploy.simulate.lists import Ends, IntArray, Lists, largest_sum, lists_of, part_of, runs
+from neurodeploy.simulate.tables import Tables, padded
+
+_DENSE_NS, _DENSE_PER_NS, _DENSE_FAR_PER_NS = 0.5, 70.0, 20.0
+"""Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2).
+
+The last number is for a matrix that leaves the cache (measured: 16-25).
+"""
+_CACHED_BYTES = 2**24
+_ROWS, _FAR_ROWS = 256, 8
+"""Rows that the dense kernel sums in registers: all that an int16 can hold, or so few that the machine fetches ahead in
+each of them; with eight, a spike into 8192 neurons takes half the time that it takes with 256."""
+_MOST_ZEROS = 4
+"""A matrix that leaves the cache is kept with its zeros only if it takes at most so many times the memory of its lists."""
+_SPARSE_NS, _SYNAPSE_NS, _SYNAPSE_FAR_NS = 4.0, 0.5, 0.9
+"""Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-0.6; 0.8-1.0 outside the
+cache)."""
+_SYNAPSE_BYTES = 3
+_FETCH_FROM, _FETCH_AHEAD = 2**19, 8
+"""Lists of more synapses than this leave the cache of a core; they are fetched so many sources ahead."""
+_LONGEST_FAN, _MOST_FILLED = 8, 2
+"""Lists of at most so many synapses are made equally long where that makes at most so many times as many."""
+
+
+def wires_of(tables: Tables, projection: Projection, ends: Ends) -> Iterator[list[int]]:
+    """Give the rows of the table of wires for one projection, and store its weights."""
+    synapses, exponent, delay = projection.synapses, projection.weight_exponent, projection.delay
+    wraps = isinstance(synapses, Conv | Pool) and largest_sum(synapses) << max(exponent, 0) >= STATE_LIMIT
+    private = wraps or exponent < 0
+    common = {k.Q_SOURCE: ends.source, k.Q_TARGET: ends.target, k.Q_PRIVATE: private, k.Q_WRAP: wraps}
+    common |= {k.Q_SHIFT: exponent} if private else {}
+    shift = 0 if private else exponent
+    if isinstance(delay, int) or not private:
+        yield _row(common, _stored(tables, projection, ends, shift))
+        return
+    lists = lists_of(projection, ends)
+    assert lists.delay is not None
+    for d in np.unique(lists.delay):
+        part = part_of(lists, lists.delay == d)
+        yield _row(common | {k.Q_DELAY: int(d)}, _stored_sparse(tables, part, ends.shape[0], shift))
+
+
+def _row(*columns: dict[int, int]) -> list[int]:
+    row = {column: value for part in columns for column, value in part.items()}
+    return [int(row.get(column, 0)) for column in range(k.Q_COLUMNS)]
+
+
+def _stored(tables: Tables, projection: Projection, ends: Ends, shift: int) -> dict[int, int]:
+    """Store the weights of a projection in the form that its kernel reads fastest; return its columns."""
+    synapses, delay = projection.synapses, projection.delay
+    uniform = {k.Q_DELAY: delay} if isinstance(delay, int) else {}
+    if isinstance(synapses, Conv) and ends.conv_order and synapses.weights.shape[0] > synapses.groups:
+        return _stored_conv(tables, synapses, ends, delay, shift) | uniform
+    lists = lists_of(projection, ends)
+    n_target, n_source = ends.shape
+    if isinstance(delay, int) and _dense_is_faster(lists, ends.shape):
+        rows = np.zeros((n_source, padded(n_target)), np.int16)
+        rows[np.repeat(np.arange(n_source), np.diff(lists.start)), lists.target] = lists.weights
+        weights, scale = _bytes(rows, shift)
+        if weights.dtype == np.int8:
+            group = _ROWS if rows.size <= _CACHED_BYTES else _FAR_ROWS
+            columns = {k.Q_KIND: k.DENSE8, k.Q_STRIDE: rows.shape[1], k.Q_SCALE: scale, k.Q_GROUP: group}
+            return columns | {k.Q_WEIGHT: tables.int8.add(weights.ravel())} | uniform
+    if not isinstance(delay, int) and delay.ndim == 1 and isinstance(synapses, Dense):
+        return _stored_rows(tables, lists, ends, delay, shift)
+    return _stored_sparse(tables, lists, n_target, shift) | uniform
+
+
+def _dense_is_faster(lists: Lists, shape: tuple[int, int]) -> bool:
+    """Return whether rows with their zeros are read faster than lists of the stored synapses."""
+    n_target, n_source = shape
+    columns, stored = padded(n_target), lists.weights.size
+    rows_bytes, lists_bytes = columns * n_source, _SYNAPSE_BYTES * stored
+    if rows_bytes > max(_CACHED_BYTES, _MOST_ZEROS * lists_bytes):
+        return False
+    per_ns = _DENSE_PER_NS if rows_bytes <= _CACHED_BYTES else _DENSE_FAR_PER_NS
+    synapse_ns = _SYNAPSE_NS if lists_bytes <= _CACHED_BYTES else _SYNAPSE_FAR_NS
+    return _DENSE_NS + columns / per_ns < _SPARSE_NS + synapse_ns * stored / n_source
+
+
+def _bytes(weights: IntArray, shift: int) -> tuple[IntArray, int]:
+    """Return weights as int8 where halves or wholes fit, else int16, and the factor that gives their full size."""
+    if not np.any(weights & 1):
+        return (weights >> 1).astype(np.int8), 2 << shift
+    low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
+    return weights.astype(np.int8 if low >= -128 and high <= 127 else np.int16), 1 << shift
+
+
+def _stored_sparse(tables: Tables, lists: Lists, n_target: int, shift: int) -> dict[int, int]:
+    if lists.delay is not None and np.any(np.diff(lists.delay)):
+        return {
+            k.Q_START: tables.start.add(lists.start),
+            k.Q_KIND: k.DELAYED,
+            k.Q_STRIDE: tables.entry_delay.add(lists.delay),
+            k.Q_INDEX: tables.target32.add(lists.target),
+            k.Q_WEIGHT: tables.int16.add(lists.weights << shift),
+        }
+    lists, fan = _equally_long(lists)
+    weights, scale = _bytes(lists.weights, shift)
+    short, small = n_target <= 2**16, weights.dtype == np.int8
+    kind = {(1, 1): k.SPARSE_16_8, (0, 1): k.SPARSE_32_8, (1, 0): k.SPARSE_16_16, (0, 0): k.SPARSE_32_16}[short, small]
+    at = {
+        k.Q_KIND: kind,
+        k.Q_SCALE: scale,
+        k.Q_STRIDE: _FETCH_AHEAD if lists.weights.size > _FETCH_FROM else 0,
+        k.Q_INDEX: (tables.target16 if short else tables.target32).add(lists.target),
+        k.Q_WEIGHT: (tables.int8 if small else tables.int16).add(weights),
+    }
+    start = {k.Q_FAN: fan} if fan else {k.Q_START: tables.start.add(lists.start)}
+    same = {k.Q_DELAY: int(lists.delay[0])} if lists.delay is not None and lists.delay.size else {}
+    return start | at | same
+
+
+def _equally_long(lists: Lists) -> tuple[Lists, int]:
+    """Return short lists, as those of pools, made equally long by synapses of weight 0, and their length; 0 for others."""
+    own = np.diff(lists.start)
+    fan = int(own.max(initial=0))
+    if not 0 < fan <= _LONGEST_FAN or fan * own.size > _MOST_FILLED * lists.weights.size:
+        return lists, 0
+    target, weights = np.zeros((2, own.size, fan), lists.target.dtype)
+    filled = np.arange(fan) < own[:, None]
+    target[filled], weights[filled] = lists.target, lists.weights
+    delay = None if lists.delay is None else np.full(target.size, lists.delay.max(initial=0))
+    start = np.arange(own.size + 1, dtype=np.int64) * fan
+    return Lists(start, target.ravel(), weights.ravel(), delay), fan
+
+
+def _stored_rows(tables: Tables, lists: Lists, ends: Ends, delay: IntArray, shift: int) -> dict[int, int]:
+    """Store a dense matrix with one delay a source: each source is one segment of all targets."""
+    n_target, n_source = ends.shape
+    rows = np.zeros((n_source, n_target), np.int16)
+    rows[np.repeat(np.arange(n_source), np.diff(lists.start)), lists.target] = lists.weights << shift
+    segments = np.stack([np.zeros(n_source), np.arange(n_source) * n_target, np.full(n_source, n_target)], axis=1)
+    return {
+        k.Q_KIND: k.SEGMENTS,
+        k.Q_START: tables.start.add(np.arange(n_source + 1)),
+        k.Q_INDEX: tables.segments.add(segments.ravel()) // 3,
+        k.Q_WEIGHT: tables.int16.add(rows.ravel()),
+        k.Q_STRIDE: tables.source_delay.add(delay[ends.source_order]),
+    }
+
+
+def _stored_conv(tables: Tables, conv: Conv, ends: Ends, delay: int | IntArray, shift: int) -> dict[int, int]:
+    """Store kernels once, and for each source the runs of neighbours that one of its spikes reaches."""
+    source, segments = runs(conv)
+    rank = np.argsort(ends.source_order)
+    order = np.argsort(rank[source], kind="stable")
+    start = np.concatenate([[0], np.cumsum(np.bincount(rank[source], minlength=ends.shape[1]))])
+    # (c_out, c_in, y, x) -> (group, c_in, y, flipped x, c_out of the group)
+    kernel = conv.weights.reshape(conv.groups, -1, *conv.weights.shape[1:])[..., ::-1].transpose(0, 2, 3, 4, 1)
+    own = -1 if isinstance(delay, int) else tables.source_delay.add(delay[ends.source_order])
+    return {
+        k.Q_KIND: k.SEGMENTS,
+        k.Q_START: tables.start.add(start),
+        k.Q_INDEX: tables.segments.add(segments[order].ravel()) // 3,
+        k.Q_WEIGHT: tables.int16.add(kernel.ravel() << shift),
+        k.Q_STRIDE: own,
+    }
