@@ -158,7 +158,8 @@ def _settings(rows: Sequence[Row]) -> str:
         found = next((row["settings"] for row in rows if row["method"] == method), None)
         if found:
             shown = {key: value for key, value in found.items() if key in _TOLD}
-            said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + ".")
+            without = "; it and its controls train without dropout" if method == "pq" else ""
+            said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + without + ".")
     return (" " + " ".join(said)) if said else ""
 
 

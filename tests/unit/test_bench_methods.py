@@ -25,6 +25,7 @@ from typer.testing import CliRunner  # noqa: E402
 from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
 from neurodeploy.cli import app  # noqa: E402
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
+from neurodeploy.files import locked  # noqa: E402
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
 from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values  # noqa: E402
 from neurodeploy.toml import parse_toml, to_toml  # noqa: E402
@@ -57,6 +58,15 @@ def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method, recipe):
     checked = parse_recipe(to_toml(values), "bench")
     assert checked.seed == 3
     assert (checked.distillation is not None) == (method in ("rkd", "rkd-normal"))
+
+
+def test_pq_and_its_controls_train_without_dropout_and_others_as_the_recipe_says():
+    base = recipe_values("mnist-mlp", {})
+    for method in VARIANTS:
+        density = None if VARIANTS[method]["method"] in ("dense", "sdsnn") else 0.05
+        hidden = variant_recipe(base, method, density, 0)["network"]["layers"][0]
+        assert hidden.get("dropout") == (None if method.startswith("pq") else 0.2), method
+        assert hidden["neurons"] == 512
 
 
 def test_the_weaker_teacher_has_a_quarter_of_neurons_and_channels_the_stronger_twice_as_many():
@@ -287,6 +297,22 @@ def test_a_damaged_row_is_named_and_not_trained_over(tmp_path):
     kept.write_text("{", encoding="utf-8")
     with pytest.raises(FileError, match=r"row.json holds no row .* remove it, and its row is made again"):
         bench_methods(tmp_path, **arguments)
+
+
+def test_a_row_that_another_bench_is_making_is_refused_and_made_once_that_has_ended(tmp_path):
+    arguments = {"methods": ("dense",), "seeds": (0,), "changes": TINY}
+    bench_methods(tmp_path / "elsewhere", **arguments)
+    (name,) = (path.name for path in (tmp_path / "elsewhere").iterdir())
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    with (
+        locked(rows / f"{name}.lock", "test"),
+        pytest.raises(FileError, match=f"bench: row {re.escape(name)} is being made by process {os.getpid()}"),
+    ):
+        bench_methods(rows, **arguments)
+    assert not list(rows.iterdir())
+    assert len(bench_methods(rows, **arguments)) == 1
+    assert [path.name for path in rows.iterdir()] == [name]
 
 
 def test_bench_methods_on_the_command_line_gives_rows_and_then_a_page(tmp_path):
