@@ -50,7 +50,9 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
     recipe = method_recipe(base, wanted, density, seed)
     if wanted["method"] == "pq":
         # at a few percent of its weights a network does not even fit its training data with dropout
-        layers = [{key: value for key, value in layer.items() if key != "dropout"} for layer in base["network"]["layers"]]
+        layers = [
+            {key: value for key, value in layer.items() if key != "dropout"} for layer in base["network"]["layers"]
+        ]
         recipe["network"] = {**base["network"], "layers": layers}
     if wanted["method"] == "sdsnn":
         # pruning needs 2 C + 1 epochs before it starts
