@@ -29,16 +29,17 @@ EventSet = Literal["nmnist", "dvs-gesture", "cifar10-dvs", "shd", "braille", "fs
 class DataRecipe(Record):
     """Which data set, and how its values or events become spikes over ``n_steps`` steps.
 
-    Images take the encoding ``rate`` or ``latency``; recordings of events become binary ``frames`` of their first
-    ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside the middle ``crop``
-    (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a test part of their own.
+    Images take the encoding ``rate``, ``latency`` or ``current`` (``data/encode.py``); recordings of events become binary
+    ``frames`` of their first ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside the
+    middle ``crop`` (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a test part
+    of their own.
 
     ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is how many samples
     of the test part are used at most.
     """
 
     name: Literal[ImageSet, EventSet]
-    encoding: Literal["rate", "latency", "frames"] = "rate"
+    encoding: Literal["rate", "latency", "current", "frames"] = "rate"
     n_steps: Annotated[int, Field(ge=1, le=1000)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
@@ -60,7 +61,7 @@ class DataRecipe(Record):
     def _fits_kind_of_set(self) -> DataRecipe:
         events = self.name in get_args(EventSet)
         if events != (self.encoding == "frames"):
-            takes = "'frames'" if events else "'rate' or 'latency'"
+            takes = "'frames'" if events else "'rate', 'latency' or 'current'"
             raise ValueError(f"'{self.name}' takes the encoding {takes}, not '{self.encoding}'")
         if not events and (self.duration_s or self.crop or self.pool > 1):
             raise ValueError(f"'duration_s', 'crop' and 'pool' are for events; '{self.name}' holds images")

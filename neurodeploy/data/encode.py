@@ -54,9 +54,32 @@ def latency(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     return fires.astype(np.uint8)
 
 
+def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
+    """Return what integrate-and-fire neurons send, one a channel, which a value drives as a direct current.
+
+    In each step the voltage of a neuron grows by the value; at 1 it fires and loses 1. After ``t`` steps it has fired
+    ``floor(t * value)`` times: small values stay silent longest, whatever ``n_steps`` is. A network that takes the current
+    itself would need analog input, which neither NIR's edges nor a chip's axons carry.
+
+    Args:
+        values: float ``(n_samples, n_channels)`` in 0..1; 16 bits of them count.
+        n_steps: number of steps, at least 1.
+
+    Returns:
+        uint8 ``(n_samples, n_steps, n_channels)`` of 0 and 1.
+
+    >>> current(np.array([[0.5, 1.0, 0.3]]), 4)[0].T.tolist()
+    [[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 1]]
+    """
+    step = np.rint(values * 2**16).astype(np.int64)[:, None, :]
+    fired = np.arange(n_steps + 1)[None, :, None] * step >> 16
+    return np.diff(fired, axis=1).astype(np.uint8)
+
+
 ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.uint8]]] = {
     "rate": rate,
     "latency": latency,
+    "current": current,
 }
 
 

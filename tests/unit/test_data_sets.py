@@ -16,7 +16,7 @@ from neurodeploy.data import encoded, load_splits
 from neurodeploy.data.audio import accumulate, mel_levels
 from neurodeploy.data.catalog import CATALOG, data_get, data_list, data_verify
 from neurodeploy.data.dataset import Dataset, split_official
-from neurodeploy.data.encode import Frame, latency
+from neurodeploy.data.encode import Frame, current, latency
 from neurodeploy.data.files import unpickle_plain
 from neurodeploy.errors import DataError, MissingPackageError, RecipeError, UsageError
 from neurodeploy.recipe import DataRecipe, parse_recipe
@@ -285,6 +285,23 @@ class TestEncoded:
         assert spikes.sum(0).tolist() == [0] + [1] * 10
         assert spikes.argmax(0)[1:].tolist() == list(range(9, -1, -1))
 
+    def test_direct_current_gives_the_spikes_of_integrate_and_fire_neurons(self):
+        """Numbers of 16 bits after the point, so that the voltages of the model in floats are exact."""
+        values = np.random.default_rng(0).integers(0, 2**16 + 1, (3, 40)) / 2**16
+        spikes, voltage = current(values, 50), np.zeros((3, 40))
+        for step in range(50):
+            voltage += values
+            assert np.array_equal(spikes[:, step], voltage >= 1)
+            voltage -= voltage >= 1
+        assert np.array_equal(current(values, 9), spikes[:, :9])
+
+    def test_recipes_take_direct_current(self):
+        recipe = DataRecipe(name="digits", encoding="current", n_steps=5)
+        train, _, test = load_splits(recipe)
+        assert encoded(test, recipe, "test").name == "digits/test/current"
+        raster = encoded(train, recipe, "train").raster(slice(0, 20))
+        assert np.array_equal(raster, current(train.floats(slice(0, 20)), 5))
+
     def test_part_without_samples_is_refused(self, tmp_path):
         write_nmnist(tmp_path)
         none = _load("nmnist", tmp_path)[0].take(np.array([], np.int64))
@@ -394,7 +411,7 @@ class TestRecipe:
         ("lines", "message"),
         [
             ('name = "nmnist"\nencoding = "rate"', "'nmnist' takes the encoding 'frames', not 'rate'"),
-            ('name = "mnist"\nencoding = "frames"', "'mnist' takes the encoding 'rate' or 'latency', not 'frames'"),
+            ('name = "mnist"\nencoding = "frames"', "'mnist' takes the encoding 'rate', 'latency' or 'current', not 'frames'"),
             ('name = "mnist"\npool = 2', "'mnist' holds images"),
             ('name = "shd"\npool = 2', "'shd' has channels in a row"),
             ('name = "mnist"\ntest_samples = 0', "data.test_samples = 0"),
