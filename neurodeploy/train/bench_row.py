@@ -12,7 +12,7 @@ import numpy as np
 from neurodeploy.activity import Activity, load_samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.files import write_text
+from neurodeploy.files import locked, write_text
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
@@ -51,21 +51,26 @@ def run_task(task: Task) -> Row:
     ``numpy.packbits`` of the answers as hexadecimal digits.
 
     Raises:
-        FileError: for a row file that is no JSON.
+        FileError: for a row file that is no JSON, or a row that another process is making.
         TrainingError, DataError, TrainingInterruptedError: as ``train``.
     """
     kept = task.folder / ROW_FILE
-    if kept.exists():
-        return read_row(kept)
+    if not kept.exists():
+        task.folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(task.folder.with_name(task.folder.name + ".lock"), f"bench: row {task.folder.name}"):
+            if not kept.exists():
+                write_text(json.dumps(_made(task)) + "\n", kept)
+    return read_row(kept)
+
+
+def _made(task: Task) -> Row:
     recipe = parse_recipe(task.text, where=f"bench {task.method}")
     if task.data_root is not None:
         recipe = recipe.model_copy(
             update={"data": recipe.data.model_copy(update={"root": str(task.data_root)})}
         )  # not in the text: rows of one recipe are alike wherever the data lie
     result = train(recipe, task.folder, recipe_text=task.text, resume=(task.folder / STATE_FILE).exists(), force=True)
-    row = _row(task, recipe, result)
-    write_text(json.dumps(row) + "\n", kept)
-    return row
+    return _row(task, recipe, result)
 
 
 def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:

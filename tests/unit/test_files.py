@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+
 import pytest
 
-from neurodeploy.files import replacing, write_text
+from neurodeploy.errors import FileError
+from neurodeploy.files import locked, replacing, write_text
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from neurodeploy.files import locked
+with locked(Path(sys.argv[1]), "test"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_text_replaces_an_older_file_and_leaves_nothing_beside_it(tmp_path):
@@ -24,3 +39,46 @@ def test_a_failure_while_writing_keeps_the_old_file_alone(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert [(p.name, p.read_text(encoding="utf-8")) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+def test_a_lock_holds_the_process_id_and_is_removed_however_its_block_ends(tmp_path):
+    path = tmp_path / "row.lock"
+    with locked(path, "test"):
+        assert path.read_text(encoding="utf-8") == str(os.getpid())
+    assert not path.exists()
+    with pytest.raises(RuntimeError, match="stop"), locked(path, "test"):
+        raise RuntimeError("stop")
+    assert not path.exists()
+
+
+def test_a_lock_of_a_living_process_is_refused_and_that_of_a_killed_one_taken_over(tmp_path):
+    path = tmp_path / "row.lock"
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout.readline() == "held\n"
+            refused = rf"test is being made by process {holder.pid} \(.*row.lock\); wait for it, then start again"
+            with pytest.raises(FileError, match=refused), locked(path, "test"):
+                pass
+            assert path.read_text(encoding="utf-8") == str(holder.pid)
+        finally:
+            holder.send_signal(signal.SIGKILL)
+    assert path.read_text(encoding="utf-8") == str(holder.pid)
+    with locked(path, "test"):
+        assert path.read_text(encoding="utf-8") == str(os.getpid())
+
+
+def test_a_lock_whose_file_its_holder_removed_in_the_same_moment_is_refused(tmp_path, monkeypatch):
+    """Between our opening and our locking: else a third process would lock a file of the same name beside us."""
+    import fcntl
+
+    path, flock = tmp_path / "row.lock", fcntl.flock
+
+    def late(file, how):
+        path.unlink()
+        path.write_text("7", encoding="utf-8")
+        flock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with pytest.raises(FileError, match="test is being made"), locked(path, "test"):
+        pass
+    assert path.read_text(encoding="utf-8") == "7"
