@@ -11,21 +11,21 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from neurodeploy.estimate.record import CoreMemory, Cost, Energy, Latency, Memory
+from neurodeploy.report.core_picture import mesh_places
+from neurodeploy.report.drawing import EMPTY, FONT, INK, LINE, MUTED, RAMP
 from neurodeploy.report.record import Raster
 from neurodeploy.report.text import component_name
 from neurodeploy.report.units import band, kib, si
 
-INK, MUTED, LINE, PAPER = "#1d2733", "#667085", "#e4e7ec", "#ffffff"
+PAPER = "#ffffff"
 ACCENT, WARM, SOFT = "#2a6f97", "#c2703d", "#a9c9dc"
-FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_FILL = [[0.0, "#dcebf3"], [0.5, "#6ea8c6"], [1.0, "#174a68"]]
 
 
 def core_map(memory: Memory) -> go.Figure:
     """Return the cores of the first chip in use as squares; colour: how full the fullest register is; grey: not used."""
     chip = min(core.chip for core in memory.cores)
     used = {core.core: core for core in memory.cores if core.chip == chip}
-    places = [core_place(number, memory) for number in range(memory.cores_per_chip)]
+    places = [place[:2] for place in mesh_places(memory.cores_per_chip, memory.cores_per_tile, memory.mesh)]
     columns, rows = 1 + max(x for x, _ in places), 1 + max(y for _, y in places)
     fill: list[list[float | None]] = [[None] * columns for _ in range(rows)]
     hover = [["no core"] * columns for _ in range(rows)]
@@ -35,13 +35,13 @@ def core_map(memory: Memory) -> go.Figure:
         hover[y][x] = _core_words(core, memory) if core else f"core {number}: not used"
     figure = go.Figure(
         go.Heatmap(
-            **{"z": [[0] * columns] * rows, "colorscale": [[0, "#f1f3f5"], [1, "#f1f3f5"]], "showscale": False},
+            **{"z": [[0] * columns] * rows, "colorscale": [[0, EMPTY], [1, EMPTY]], "showscale": False},
             **{"xgap": 3, "ygap": 3, "hoverinfo": "text", "hovertext": hover},
         )
     )
     figure.add_trace(
         go.Heatmap(
-            **{"z": fill, "zmin": 0, "zmax": 1, "colorscale": _FILL, "hoverinfo": "text", "hovertext": hover},
+            **{"z": fill, "zmin": 0, "zmax": 1, "colorscale": RAMP, "hoverinfo": "text", "hovertext": hover},
             **{"xgap": 3, "ygap": 3},
             colorbar={"tickformat": ".0%", "thickness": 8, "outlinewidth": 0, "len": 0.9, "tickfont": {"size": 11}},
         )
@@ -49,18 +49,6 @@ def core_map(memory: Memory) -> go.Figure:
     figure.update_xaxes(visible=False, constrain="domain")
     figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
     return styled(figure, 60 + 26 * rows)
-
-
-def core_place(number: int, memory: Memory) -> tuple[int, int]:
-    """Return column and row of a core in the picture: on the mesh, tiles as squares; else in rows of 20."""
-    if memory.mesh is None or memory.cores_per_tile is None:
-        return number % 20, number // 20
-    side = 2 if memory.cores_per_tile == 4 else 1
-    tile, inside = divmod(number, memory.cores_per_tile)
-    x, y = divmod(tile, memory.mesh[1])
-    return x * (memory.cores_per_tile // side) + inside % (memory.cores_per_tile // side), y * side + inside // (
-        memory.cores_per_tile // side
-    )
 
 
 def _core_words(core: CoreMemory, memory: Memory) -> str:

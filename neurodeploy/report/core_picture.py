@@ -54,16 +54,21 @@ def core_words(load: CoreLoad, mapping: Mapping) -> str:
 
 
 def core_places(chip: Chip) -> list[tuple[int, int, int, int]]:
-    """Return column and row of each core of a chip, and column and row of its router.
+    """Return the ``mesh_places`` of a chip."""
+    count, per_tile, mesh = chip.cores.count, chip.cores.per_tile, chip.cores.mesh
+    return mesh_places(count.value, per_tile.value if per_tile else None, mesh.value if mesh else None)
+
+
+def mesh_places(count: int, per_tile: int | None, mesh: Sequence[int] | None) -> list[tuple[int, int, int, int]]:
+    """Return column and row of each of ``count`` cores in a picture, and column and row of its router.
 
     On a mesh the cores of a router stand together, as square as they can; without one all cores stand in rows twice as
     long as there are rows, and the router is that of the whole chip.
     """
-    count = chip.cores.count.value
-    if chip.cores.mesh is None or chip.cores.per_tile is None:
+    if mesh is None or per_tile is None:
         columns = max(1, round(math.sqrt(2 * count)))
         return [(core % columns, core // columns, 0, 0) for core in range(count)]
-    per_tile, height = chip.cores.per_tile.value, chip.cores.mesh.value[1]
+    height = mesh[1]
     wide = math.ceil(math.sqrt(per_tile))
     high = math.ceil(per_tile / wide)
     places = []

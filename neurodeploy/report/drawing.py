@@ -19,6 +19,7 @@ KINDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e
 """Kinds that differ for colour-blind readers too (Okabe and Ito 2008)."""
 STEPS = 64
 """Shades of ``RAMP`` that are told apart."""
+FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 class Piece(NamedTuple):
@@ -90,8 +91,7 @@ def svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: str = "
     width, height = piece.width + 2 * margin, piece.height + 2 * margin
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin:g} {-margin:g} {width:g} {height:g}" role="img" '
-        f'aria-label="{escape(label)}" font-family="-apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif" '
-        f'fill="{INK}" {attributes}>\n{piece.body}\n</svg>'
+        f'aria-label="{escape(label)}" font-family="{FONT}" fill="{INK}" {attributes}>\n{piece.body}\n</svg>'
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from neurodeploy.report.charts import ACCENT, INK, LINE, MUTED, WARM, styled
+from neurodeploy.report.charts import ACCENT, WARM, styled
+from neurodeploy.report.drawing import INK, LINE, MUTED
 from neurodeploy.report.html import drawn, render
 from neurodeploy.report.units import si
 from neurodeploy.sweep.pareto import knee, pareto_front

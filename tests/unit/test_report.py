@@ -34,7 +34,8 @@ from neurodeploy.report import (
     text_report,
     write_report,
 )
-from neurodeploy.report.charts import core_place
+from neurodeploy.report.charts import core_map
+from neurodeploy.report.core_picture import core_places
 from neurodeploy.report.record import SCHEMA_FILE
 from neurodeploy.report.schema import json_schema
 from neurodeploy.report.units import band, kib, percent, si
@@ -391,18 +392,12 @@ class TestUnits:
         assert (kib(1024), kib(20 * 2**20), percent(0.08233)) == ("1.0 KiB", "20.0 MiB", "8.233 %")
 
 
-def test_every_core_of_a_mesh_has_a_place_of_its_own() -> None:
-    network = random_network()
-    for chip in ("loihi1", "loihi2"):
-        memory = estimate(network, map_network(network, load_chip(chip))).memory
-        places = {core_place(i, memory) for i in range(memory.cores_per_chip)}
-        assert len(places) == memory.cores_per_chip
-
-
-def test_cores_of_a_tile_lie_side_by_side() -> None:
-    network = random_network()
-    memory = estimate(network, map_network(network, load_chip("loihi1"))).memory
-    assert [core_place(i, memory) for i in range(5)] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2)]
+@pytest.mark.parametrize("name", ["loihi1", "loihi2"])
+def test_the_cores_of_the_report_lie_where_the_picture_of_the_mapping_has_them(name: str) -> None:
+    chip, network = load_chip(name), random_network()
+    hover = core_map(estimate(network, map_network(network, chip)).memory).data[0].hovertext
+    for core, (column, row, *_) in enumerate(core_places(chip)):
+        assert re.match(rf"(<b>)?core {core}\b", hover[row][column])
 
 
 def test_importing_estimate_and_report_loads_neither_torch_nor_lava_nor_plotly() -> None:
