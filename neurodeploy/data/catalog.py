@@ -17,6 +17,7 @@ from neurodeploy.data.digits import load_digits
 from neurodeploy.data.encode import Frame
 from neurodeploy.data.files import data_root
 from neurodeploy.errors import DataError, MissingPackageError, UsageError
+from neurodeploy.files import replacing
 from neurodeploy.recipe import DataRecipe
 
 Loaded = Dataset | Frames | tuple[Dataset, Dataset] | tuple[Frames, Frames]
@@ -342,10 +343,8 @@ def _convert_aedat4(folder: Path) -> None:
         rows = read(str(path))
         names = rows.dtype.names
         time_us, x, y, polarity = (rows[n] for n in names) if names else np.asarray(rows).T
-        partial = target.with_name(target.name + ".part")
-        with partial.open("wb") as file:
+        with replacing(target) as partial, partial.open("wb") as file:
             np.save(file, np.stack([x, y, polarity, time_us], axis=1).astype(np.int64))
-        partial.replace(target)
 
 
 def _entry(name: str) -> Entry:

@@ -6,7 +6,6 @@ exponents that the weights cannot take up and delays of single synapses are refu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from neurodeploy.errors import FileError, MismatchError, NetworkError
 from neurodeploy.exchange.description import full_matrix
 from neurodeploy.exchange.from_netx import from_netx
 from neurodeploy.exchange.netx_layers import BIAS_SHIFT
+from neurodeploy.files import replacing
 from neurodeploy.network import (
     WEIGHT_MAX,
     WEIGHT_MIN,
@@ -58,17 +58,14 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
         raise FileError(f"netx: {path} exists; choose another name or pass force (--force)")
     require_spiking(network, "netx")
     layers = [_input(network), *(layer for step in _chain(network) for layer in _layers(step, network))]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with h5py.File(partial, "w") as file:
-            for i, layer in enumerate(layers):
-                _write(file.create_group(f"layer/{i}"), layer)
-        _check_same(network, from_netx(partial, dt=network.dt))
-        partial.replace(path)
+        with replacing(path) as partial:
+            with h5py.File(partial, "w") as file:
+                for i, layer in enumerate(layers):
+                    _write(file.create_group(f"layer/{i}"), layer)
+            _check_same(network, from_netx(partial, dt=network.dt))
     except OSError as error:
         raise FileError(f"netx: {path} cannot be written ({error}); check the folder and the free space") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _chain(network: Network) -> list[_Step]:

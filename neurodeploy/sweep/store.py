@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from neurodeploy import __version__
-from neurodeploy.files import replacing
+from neurodeploy.files import replacing, write_text
 
 FORMAT = 1
 """Raised when a stage changes what it computes or returns."""
@@ -56,5 +56,4 @@ class Store:
         for name, content in files.items():
             with replacing(folder / name) as partial:
                 partial.write_bytes(content)
-        with replacing(folder / RESULT_FILE) as partial:
-            partial.write_text(json.dumps({**result, "files": sorted(files)}) + "\n", encoding="utf-8")
+        write_text(json.dumps({**result, "files": sorted(files)}) + "\n", folder / RESULT_FILE)
