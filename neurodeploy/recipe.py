@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError, UsageError
+from neurodeploy.explain import worst_problem
 from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
 from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import DECAY_ONE
@@ -30,9 +31,9 @@ class DataRecipe(Record):
     """Which data set, and how its values or events become spikes over ``n_steps`` steps.
 
     Images take the encoding ``rate``, ``latency`` or ``current`` (``data/encode.py``); recordings of events become binary
-    ``frames`` of their first ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside the
-    middle ``crop`` (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a test part
-    of their own.
+    ``frames`` of their first ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside
+    the middle ``crop`` (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a
+    test part of their own.
 
     ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is how many samples
     of the test part are used at most.
@@ -377,7 +378,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
     try:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
-        raise RecipeError(f"recipe: {where}: {_explain(error)}") from error
+        raise RecipeError(f"recipe: {where}: {worst_problem(error, Recipe)}") from error
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:
@@ -385,45 +386,3 @@ def _toml(text: str, where: str) -> dict[str, Any]:
         return parse_toml(text)
     except TomlError as error:
         raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """Say the worst problem of a recipe with its key; an unknown key first, with the known ones."""
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    first = problems[0]
-    key, table = _table(first["loc"])
-    more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""
-    if first["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; known keys there: {', '.join(sorted(table.model_fields))}{more}"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing{more}"
-    if first["type"] == "union_tag_invalid":
-        return f"{key} is of kind '{first['ctx']['tag']}'; known: {first['ctx']['expected_tags']}{more}"
-    if first["type"] == "value_error":
-        return f"{key or 'recipe'}: {first['ctx']['error']}{more}"
-    return f"{key} = {first['input']!r}: {first['msg'].lower()}{more}"
-
-
-def _table(location: tuple[int | str, ...]) -> tuple[str, type[BaseModel]]:
-    """Return the key that ``location`` stands for, and the record of the table that an unknown key lies in.
-
-    Where a table is one of several kinds, pydantic puts the kind into the location; the key has it not.
-    """
-    records: list[type[BaseModel]] = [Recipe]
-    key: list[str] = []
-    for part in location:
-        one = {str(record.model_fields["kind"].default): record for record in records if "kind" in record.model_fields}
-        if len(records) > 1 and part in one:
-            records = [one[str(part)]]
-            continue
-        key.append(str(part))
-        if isinstance(part, str) and part in records[0].model_fields:
-            records = _records(records[0].model_fields[part].annotation) or records
-    return ".".join(key), records[0]
-
-
-def _records(annotation: Any) -> list[type[BaseModel]]:
-    """Return the records that an annotation is made of."""
-    if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [record for part in get_args(annotation) for record in _records(part)]

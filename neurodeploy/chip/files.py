@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from neurodeploy.chip.record import Chip
 from neurodeploy.errors import ChipError
+from neurodeploy.explain import first_problem
 from neurodeploy.resources import resource_dir
 from neurodeploy.toml import TomlError, parse_toml
 
@@ -114,12 +115,7 @@ def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip
     try:
         return Chip.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        what = first["msg"].removeprefix("Value error, ")
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        at = f"{key}: " if key else ""
-        raise ChipError(f"chip: {path}: {at}{what}{more}; correct the file") from error
+        raise ChipError(f"chip: {path}: {first_problem(error)}; correct the file") from error
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

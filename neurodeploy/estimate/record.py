@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
+from neurodeploy.explain import first_problem
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """From strong to weak."""
@@ -293,6 +294,4 @@ class Cost(_Record):
         try:
             return Cost.model_validate(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise EstimateError(f"estimate: no cost record: {where}: {first['msg']}; estimate again") from error
+            raise EstimateError(f"estimate: no cost record: {first_problem(error)}; estimate again") from error

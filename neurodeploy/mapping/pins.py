@@ -23,10 +23,12 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from neurodeploy.chip import Chip
+from neurodeploy.chip.numbers import Table
 from neurodeploy.errors import RecipeError
+from neurodeploy.explain import first_problem
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import CutOne, excess, excess_error
 from neurodeploy.mapping.parts import Layers
@@ -36,20 +38,7 @@ from neurodeploy.toml import TomlError, parse_toml
 RANGE = r"^[0-9]+(:[0-9]+)?$"
 
 
-class _Table(BaseModel):
-    """A TOML table: frozen, strict, and with an error for an unknown key that lists the known ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_known_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict) and (unknown := [str(key) for key in data if key not in cls.model_fields]):
-            raise ValueError(f"unknown key '{unknown[0]}'; known keys: {', '.join(cls.model_fields)}")
-        return data
-
-
-class Part(_Table):
+class Part(Table):
     """The neurons of one core: numbers (``"8"``) or ranges without their end (``"0:5"``); its place where it is fixed."""
 
     neurons: Annotated[list[Annotated[str, Field(pattern=RANGE)]], Field(min_length=1)]
@@ -63,7 +52,7 @@ class Part(_Table):
         return self
 
 
-class LayerPins(_Table):
+class LayerPins(Table):
     """What is fixed of one layer; what is absent is chosen as without pins."""
 
     cores: Annotated[int, Field(ge=1)] | None = None
@@ -78,7 +67,7 @@ class LayerPins(_Table):
         return self
 
 
-class Pins(_Table):
+class Pins(Table):
     """What is fixed of a mapping onto ``chip`` (any where None), by layer; ``source_file`` says where, for errors."""
 
     chip: str | None = None
@@ -110,10 +99,7 @@ def pins_from_dict(data: ReadOnlyDict[str, Any], where: str) -> Pins:
     try:
         return Pins.model_validate({**data, "source_file": where})
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "top level"
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise RecipeError(f"map: {where}: {key}: {first['msg'].removeprefix('Value error, ')}{more}") from error
+        raise RecipeError(f"map: {where}: {first_problem(error, 'top level')}") from error
 
 
 def check_pins(pins: Pins, network: Network, chip: Chip, splits: list[str]) -> None:

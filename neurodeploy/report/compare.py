@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
+from neurodeploy.explain import first_problem
 from neurodeploy.report.record import Report, checked
 from neurodeploy.report.text import Section, as_markdown
 from neurodeploy.report.units import kib, percent, si
@@ -137,10 +138,8 @@ def load_gate(path: Path) -> Gate:
     except (TomlError, UnicodeDecodeError) as error:
         raise ReportError(f"compare: the gate {path} is no TOML file: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         known = ", ".join((*Gate.model_fields, *(f"max_increase.{name}" for name in (*_OF_COST, "connections"))))
-        raise ReportError(f"compare: gate {path}: {where}: {first['msg']}; known keys: {known}") from error
+        raise ReportError(f"compare: gate {path}: {first_problem(error)}; known keys: {known}") from error
 
 
 def _whole(a: Report, b: Report, gate: Gate) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
+from neurodeploy.explain import first_problem
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -181,9 +182,7 @@ def checked(data: object) -> Report:
     try:
         return Report.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ReportError(f"report: {where}: {first['msg']}; make the report again") from error
+        raise ReportError(f"report: {first_problem(error)}; make the report again") from error
 
 
 def load_report(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
+from neurodeploy.explain import worst_problem
 from neurodeploy.mapping import PLACEMENTS, SPLITS
 from neurodeploy.recipe import method_recipe, parse_recipe, recipe_values
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
@@ -108,7 +109,8 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
     except TomlError as error:
         raise SweepError(f"sweep: {where} is not valid TOML: {error}") from error
     except ValidationError as error:
-        raise SweepError(f"sweep: {where}: {_explained(error)}") from error
+        problem = worst_problem(error, Plan, key_name="key '{}'".format)
+        raise SweepError(f"sweep: {where}: {problem}") from error
     try:
         for name in plan.grid.chip:
             load_chip(_beside(name, folder))
@@ -156,18 +158,3 @@ def _beside(name: str, folder: Path) -> str:
     """Return the path of a file that lies beside the sweep file, or the name as it is."""
     beside = folder / name
     return str(beside) if beside.is_file() else name
-
-
-def _explained(error: ValidationError) -> str:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        record: type[BaseModel] = Grid if first["loc"][0] == "grid" else Plan
-        return f"unknown key '{key}'; known keys there: {', '.join(sorted(record.model_fields))}"
-    if first["type"] == "missing":
-        return f"key '{key}' is missing"
-    if first["type"] == "value_error":
-        return f"key '{key}': {first['ctx']['error']}"
-    if first["type"] == "too_short":
-        return f"key '{key}' is empty; give at least one value, or leave it out"
-    return f"key '{key}' = {first['input']!r}: {first['msg'].lower()}"

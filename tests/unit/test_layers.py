@@ -99,7 +99,7 @@ def test_layers_are_dense_unless_they_say_otherwise():
             "{ name = 'vggsnn', dropout = 1.0 }",
             "network.layers: network 'vggsnn' with width 1.0, classes None and drop",
         ),
-        ("[]", "network.layers = []: tuple should have at least 1 item"),
+        ("[]", "network.layers is empty; give at least one value"),
     ],
 )
 def test_layer_that_cannot_be_is_refused_with_its_key(layers, message):
