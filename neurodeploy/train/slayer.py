@@ -1,35 +1,28 @@
-"""The only door to lava-dl: recipe -> slayer network -> ``Network`` and ``Activity`` (Python 3.10, extra ``train``).
+"""The door to slayer: recipe -> slayer network -> ``Network`` and ``Activity`` (Python 3.10, extra ``train``).
 
-Blocks are built with ``delay_shift=False``, ``shared_param=True`` and without weight-norm, with slayer's own 8-bit
-quantisation in the forward pass; under these options slayer and Lava's fixed-point models give the same spikes as long
-as currents and voltages stay within 24 bits and thresholds below 64 float units. Recurrent blocks keep their state from
-one forward pass to the next in slayer; here every pass starts from zero.
+As its blocks are built (``blocks.py``), slayer and Lava's fixed-point models give the same spikes as long as currents and
+voltages stay within 24 bits and thresholds below 64 float units. Recurrent blocks keep their state from one forward pass to
+the next in slayer; here every pass starts from zero.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
-import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.data import INPUT_NAME
-from neurodeploy.errors import MissingPackageError, TrainingError
-from neurodeploy.layers import AnyLayer, DenseLayer, NeuronRecipe, layer_names, layer_shapes, neuron_of
+from neurodeploy.errors import TrainingError
+from neurodeploy.layers import AnyLayer, DenseLayer, layer_names, layer_shapes, neuron_of
 from neurodeploy.network import (
-    DECAY_ONE,
     Conv,
     Cuba,
     Dense,
     Input,
     Network,
     Output,
-    Pool,
     Population,
     Projection,
     Shape,
@@ -37,32 +30,18 @@ from neurodeploy.network import (
 )
 from neurodeploy.recipe import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
-from neurodeploy.train.fused import (
-    STATE_SCALE,
-    WEIGHT_SCALE,
-    CubaSettings,
-    cuba_spikes,
-    raised_threshold,
-    recurrent_cuba_spikes,
-    window_sums,
+from neurodeploy.train.blocks import (
+    PoolBlock,
+    RecurrentBlock,
+    cuba_settings,
+    give_neuron,
+    integers,
+    new_block,
+    pooled_sums,
+    synapses_of,
 )
+from neurodeploy.train.fused import cuba_spikes, recurrent_cuba_spikes
 from neurodeploy.train.grid import Grid
-
-try:
-    # lava-dl prints advice about optional packages when it is imported
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-        warnings.catch_warnings(),
-    ):
-        warnings.simplefilter("ignore")
-        from lava.lib.dl.slayer.block import cuba
-        from lava.lib.dl.slayer.neuron import cuba as cuba_neuron
-        from lava.lib.dl.slayer.synapse import layer as synapse_layer
-except ImportError as error:
-    raise MissingPackageError(
-        "train: lava-dl is not installed; it needs Python 3.10: pip install 'neurodeploy[train]'"
-    ) from error
 
 
 class SlayerNetwork(torch.nn.Module):
@@ -128,10 +107,10 @@ class SlayerNetwork(torch.nn.Module):
         """
         found = {}
         for name, block in self.blocks.items():
-            if isinstance(block, cuba.Recurrent):
+            if isinstance(block, RecurrentBlock):
                 found[name] = block.input_synapse.weight
                 found[recurrent_name(name)] = block.recurrent_synapse.weight
-            elif not isinstance(block, cuba.Pool):
+            elif not isinstance(block, PoolBlock):
                 found[name] = block.synapse.weight
         return found
 
@@ -157,20 +136,11 @@ class SlayerNetwork(torch.nn.Module):
         slayer has one threshold a layer: where thresholds differ, only the fused neurons compute the layer.
         """
         self.neurons[name] = neuron
-        own = self.blocks[name].neuron
-        own._threshold = float(np.mean(neuron.threshold)) / WEIGHT_SCALE
-        own.threshold_eps = float(np.max(raised_threshold(neuron) - np.asarray(neuron.threshold) / WEIGHT_SCALE))
-        own.tau_rho = self._tau_grad[name] * own._threshold
-        for decay in ("current_decay", "voltage_decay"):
-            value = np.asarray(getattr(neuron, decay), np.float32)
-            getattr(own, decay).data = torch.from_numpy(value.reshape(value.shape or (1,)))
-        bias = torch.from_numpy(np.asarray(neuron.bias, np.float32)) / STATE_SCALE
-        # slayer's place for a constant: between current and voltage
-        own.norm = _Constant(bias[..., None] if bias.ndim else bias) if np.any(neuron.bias) else None
+        give_neuron(self.blocks[name], neuron, self._tau_grad[name])
 
     def _add(self, name: str, layer: AnyLayer, recipe: Recipe) -> None:
         given = neuron_of(layer, recipe.network.neuron)
-        block = _BLOCKS[layer.kind](_neuron(given), self._taken[name], layer, recipe.training.weight_scale)
+        block = new_block(layer, given, self._taken[name], recipe.training.weight_scale)
         self.blocks[name] = block
         self.grids[name] = Grid(step=getattr(layer, "weight_step", 2), exponent=getattr(layer, "weight_exponent", 0))
         if self.grids[name] != Grid():
@@ -187,14 +157,12 @@ class SlayerNetwork(torch.nn.Module):
     def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
         """Return a layer's spikes through the fused neuron."""
         block = self.blocks[name]
-        own = block.neuron
-        tau, scale = own.tau_rho * cuba_neuron.TAU_RHO_MULT, own.scale_rho * cuba_neuron.SCALE_RHO_MULT
-        settings = CubaSettings(neuron=self.neurons[name], tau=tau, scale=scale)
-        if isinstance(block, cuba.Recurrent):
+        settings = cuba_settings(block, self.neurons[name])
+        if isinstance(block, RecurrentBlock):
             recurrent = block.recurrent_synapse.pre_hook_fx(block.recurrent_synapse.weight).flatten(1)
             fired, peak = recurrent_cuba_spikes(block.input_synapse(spikes), recurrent, settings)
-        elif isinstance(block, cuba.Pool):
-            fired, peak = cuba_spikes(_window_sums(block.synapse, spikes), settings)
+        elif isinstance(block, PoolBlock):
+            fired, peak = cuba_spikes(pooled_sums(block, spikes), settings)
         else:
             fired, peak = cuba_spikes(self.grids[name].whole_sums(block.synapse(spikes)), settings)
         self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
@@ -215,7 +183,7 @@ class SlayerNetwork(torch.nn.Module):
     def _forget(self) -> None:
         """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
         for block in self.blocks.values():
-            if isinstance(block, cuba.Recurrent):
+            if isinstance(block, RecurrentBlock):
                 zero = block.spike_state.new_zeros(1)
                 block.spike_state = block.neuron.current_state = block.neuron.voltage_state = zero
 
@@ -305,110 +273,16 @@ def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batc
     )
 
 
-def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
-    """Return slayer's parameters of a neuron, in float units."""
-    return {
-        "threshold": neuron.threshold / WEIGHT_SCALE,
-        "current_decay": neuron.current_decay / DECAY_ONE,
-        "voltage_decay": neuron.voltage_decay / DECAY_ONE,
-        "tau_grad": neuron.tau_grad,
-        "scale_grad": neuron.scale_grad,
-    }
-
-
-class _Constant(torch.nn.Module):
-    """Adds a constant to each current, in slayer's float units ``(*shape, 1)``."""
-
-    def __init__(self, value: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("value", value, persistent=False)
-
-    def forward(self, current: torch.Tensor) -> torch.Tensor:
-        """Return the sum."""
-        return current + self.value
-
-
-def _window_sums(synapse: torch.nn.Module, spikes: torch.Tensor) -> torch.Tensor:
-    weight = synapse.pre_hook_fx(synapse.weight).flatten()[0].item()
-    return window_sums(spikes, synapse.kernel_size[:2], weight)
-
-
-def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
-    make = cuba.Recurrent if layer.recurrent else cuba.Dense
-    block = make(
-        neuron, taken[0], layer.neurons, weight_scale=weight_scale, weight_norm=False, delay_shift=False
-    )  # recurrent blocks set persistent_state themselves
-    if layer.recurrent:
-        # its shape follows the batch, so that a saved one would not fit the next run
-        block.register_buffer("spike_state", torch.zeros(1), persistent=False)
-    return block
-
-
-def _conv_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
-    return cuba.Conv(
-        neuron,
-        taken[0],
-        layer.channels,
-        layer.kernel,
-        stride=layer.stride,
-        padding=layer.padding,
-        dilation=layer.dilation,
-        groups=layer.groups,
-        weight_scale=weight_scale,
-        weight_norm=False,
-        delay_shift=False,
-    )
-
-
-def _pool_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
-    del taken, weight_scale
-    return cuba.Pool(
-        neuron, layer.kernel, weight_scale=layer.weight / WEIGHT_SCALE, weight_norm=False, delay_shift=False
-    )
-
-
-_BLOCKS: Mapping[str, Callable[[dict[str, float], Shape, Any, float], torch.nn.Module]] = {
-    "dense": _dense_block,
-    "conv": _conv_block,
-    "pool": _pool_block,
-}
-
-
 def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[str, torch.Tensor]) -> list[Projection]:
     """Return what leads into a layer: from the layer before it, and from itself where it is recurrent."""
     block, taken = model.blocks[name], model._taken[name]
     delay = _delay(model.delays[source], model.shapes[source]) if source in model.delays else 0
-    if isinstance(block, cuba.Recurrent):
-        into = _projection(source, name, Dense(weights=_integers(block.input_synapse)), masks[name], delay)
-        recurrent = Dense(weights=_integers(block.recurrent_synapse))
+    if isinstance(block, RecurrentBlock):
+        into = _projection(source, name, Dense(weights=integers(block.input_synapse)), masks[name], delay)
+        recurrent = Dense(weights=integers(block.recurrent_synapse))
         return [into, _projection(name, name, recurrent, masks[recurrent_name(name)], 0)]
     exponent = model.grids[name].exponent
-    return [_projection(source, name, _synapses(block.synapse, taken), masks.get(name), delay, exponent)]
-
-
-def _synapses(synapse: torch.nn.Module, taken: Shape) -> Synapses:
-    weights = _integers(synapse)
-    if isinstance(synapse, synapse_layer.Pool):
-        kernel = synapse.kernel_size[:2]
-        return Pool(input_shape=taken, kernel=kernel, stride=synapse.stride[:2], weight=int(weights.flat[0]))
-    if isinstance(synapse, synapse_layer.Conv):
-        return Conv(
-            weights=weights,
-            input_shape=taken,
-            stride=synapse.stride[:2],
-            padding=synapse.padding[:2],
-            dilation=synapse.dilation[:2],
-            groups=synapse.groups,
-        )
-    return Dense(weights=weights)
-
-
-def _integers(synapse: torch.nn.Module) -> np.ndarray:
-    """Return a synapse's weights in chip units, int16: ``(out, in)``, or ``(out, in / groups, height, width)``."""
-    with torch.no_grad():
-        quantised = synapse.pre_hook_fx(synapse.weight, descale=True).cpu().numpy()
-    weights = np.rint(quantised).astype(np.int16)[..., 0]
-    return weights[..., 0, 0] if isinstance(synapse, synapse_layer.Dense) else weights
+    return [_projection(source, name, synapses_of(block.synapse, taken), masks.get(name), delay, exponent)]
 
 
 def _delay(axon: AxonalDelay, shape: Shape) -> int | np.ndarray:
