@@ -132,12 +132,13 @@ def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
         f"{difference['step']} of sample {difference['sample']}: {a} has {x}, {b} has {y}"
     )
     print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
-    print(
-        f"in that step: summed input {diagnosis['summed_input']}, current {diagnosis['current']}, voltage "
-        f"{diagnosis['voltage']}, threshold {diagnosis['threshold']}"
-    )
+    if not diagnosis["decided_by"]:
+        return
+    known = {"summed input": diagnosis["summed_input"], "imaginary": diagnosis["summed_input_imag"]}
+    known |= diagnosis["decided_by"] | {"threshold": diagnosis["threshold"]}
+    print("in that step: " + ", ".join(f"{name} {value}" for name, value in known.items() if value is not None))
     arriving = diagnosis["arriving"]
-    table("Arriving from|Neuron|Sent in step|Weight", [tuple(s.values())[1:] for s in arriving[:20]])
+    table("Arriving from|Neuron|Sent in step|Message|Weight", [tuple(s.values())[1:] for s in arriving[:20]])
     if len(arriving) > 20:
         print(f"and {len(arriving) - 20} more")
 

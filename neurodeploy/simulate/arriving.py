@@ -1,0 +1,136 @@
+"""What reaches one population in one sample, computed anew from the messages that an engine recorded for its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.activity import Activity
+from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse, Synapses
+from neurodeploy.simulate.dynamics import Ints
+from neurodeploy.simulate.reference import conv_24, shifted, synaptic_sum
+
+Given: TypeAlias = tuple[Ints, Ints]
+"""The real and the imaginary input of a population, int32 ``(n_steps, size)`` each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arriving:
+    """One synapse through which a message reached the neuron in the step of the difference; a spike is a message of 1."""
+
+    projection: str
+    source: str
+    neuron: int
+    sent_in_step: int
+    message: int
+    weight: int
+
+
+def recorded(run: Activity, name: str, sample: int) -> Ints:
+    """Return the messages of an input or a population in one sample, int32 ``(n_steps, size)``; 1 for a spike."""
+    dense: Ints = run.spikes[name].take(sample, sample + 1).to_dense()[0]
+    return dense
+
+
+def source_messages(network: Network, run: Activity, name: str, sample: int) -> dict[str, NDArray[Any]]:
+    """Return what each source of a population sent, ``(n_steps, size)``: int32 where it is graded, else bool."""
+    sources = {p.source: recorded(run, p.source, sample) for p in network.into(name)}
+    return {source: sent if source in network.graded else sent != 0 for source, sent in sources.items()}
+
+
+def synaptic_input(
+    projection: Projection, messages: NDArray[Any], *, round_down: bool = True, wrap_conv: bool = True
+) -> Ints:
+    """Return what a projection brings to each target in each step, int32 ``(n_steps, n_target)``.
+
+    Args:
+        messages: those of its source, ``(n_steps, n_source)``.
+        round_down: how a negative exponent shifts the sum in the definition; otherwise towards zero.
+        wrap_conv: sums of a convolution or a pooling stay in 24 bits, as in the definition.
+    """
+    parts = []
+    for synapses, sources, delay in _by_delay(projection):
+        part = synaptic_sum(synapses, later(messages if sources is None else messages * sources, 1 + delay))
+        exponent = projection.weight_exponent
+        down = round_down or exponent >= 0
+        part = shifted(part, exponent) if down else np.sign(part) * (np.abs(part) >> -exponent)
+        parts.append(conv_24(part, "report") if wrap_conv and isinstance(synapses, Conv | Pool) else part)
+    total: Ints = np.sum(parts, axis=0, dtype=np.int32)
+    return total
+
+
+def summed(into: Iterable[Projection], parts: Mapping[str, Ints], shape: tuple[int, int]) -> Given:
+    """Return the real and the imaginary input ``(n_steps, size)``: the sums of the parts that the projections bring."""
+    real, imag = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    for projection in into:
+        total = real if projection.component == "real" else imag
+        total += parts[projection.name]
+    return real, imag
+
+
+def population_input(network: Network, run: Activity, name: str, sample: int) -> Given:
+    """Return the real and the imaginary input of a population in one sample, int32 ``(n_steps, size)``."""
+    messages, into = source_messages(network, run, name, sample), network.into(name)
+    parts = {p.name: synaptic_input(p, messages[p.source]) for p in into}
+    return summed(into, parts, (run.n_steps, network.sizes[name]))
+
+
+def later(rows: NDArray[Any], steps: int) -> NDArray[Any]:
+    """Return the rows ``steps`` later (earlier where negative), filled up with silence."""
+    moved = np.zeros_like(rows)
+    if steps >= 0:
+        moved[steps:] = rows[: max(len(rows) - steps, 0)]
+    else:
+        moved[:steps] = rows[-steps:]
+    return moved
+
+
+def arriving(network: Network, run: Activity, name: str, sample: int, step: int, neuron: int) -> Iterator[Arriving]:
+    """Give the synapses whose messages reach one neuron in one step."""
+    messages = source_messages(network, run, name, sample)
+    for projection in network.into(name):
+        for synapses, sources, delay in _by_delay(projection):
+            at = step - 1 - delay
+            if at < 0:
+                continue
+            sent = messages[projection.source][at].astype(np.int32)
+            for source in np.flatnonzero(sent if sources is None else sent * sources):
+                weight = _weight(synapses, int(source), neuron)
+                if weight:
+                    yield Arriving(
+                        projection=projection.name,
+                        source=projection.source,
+                        neuron=int(source),
+                        sent_in_step=at,
+                        message=int(sent[source]),
+                        weight=weight,
+                    )
+
+
+def _by_delay(projection: Projection) -> Iterator[tuple[Synapses, NDArray[np.bool_] | None, int]]:
+    """Give the synapses that share a delay, and which sources they carry (None: all)."""
+    delay, synapses = projection.delay, projection.synapses
+    if isinstance(delay, int):
+        yield synapses, None, delay
+        return
+    for d in np.unique(delay):
+        if delay.ndim == 2 and isinstance(synapses, Dense):
+            yield Dense(weights=np.where(delay == d, synapses.weights, 0)), None, int(d)
+        else:
+            yield synapses, delay == d, int(d)
+
+
+def _weight(synapses: Synapses, source: int, target: int) -> int:
+    """Return the weight between two neurons, 0 where there is no synapse."""
+    if isinstance(synapses, Dense):
+        return int(synapses.weights[target, source])
+    if isinstance(synapses, Sparse):
+        own = slice(synapses.start[source], synapses.start[source + 1])
+        return int(synapses.weights[own][synapses.target[own] == target].sum())
+    one = np.zeros((1, int(np.prod(synapses.input_shape))), np.bool_)
+    one[0, source] = True
+    return int(synaptic_sum(synapses, one)[0, target])
