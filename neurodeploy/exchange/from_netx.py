@@ -9,6 +9,7 @@ section 5): the delay of a layer acts on its outgoing spikes, also for convoluti
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,45 +83,37 @@ def from_netx(
     """
     layers = _read(Path(path))[:n_layers]
     encoded = encode_input and layers[0].kind == "input" and neuron_type(layers[0]) == "SDNN"
-    ledger = list(_left_out(layers, input_bias, encoded))
     given = _input(layers) if input_bias is None else Input(name="unused", shape=(1,))
-    populations: list[Population] = [] if input_bias is None else [_driven(layers[0], input_bias)]
-    projections: list[Projection] = []
-    if encoded:
-        encoder, one_each = _encoder(layers[0], spike_exponent)
-        populations, projections = [encoder], [one_each]
-    source, shape = ([given.name] + [p.name for p in populations])[-1], layers[0].shape or _fan_in(layers[0])
-    delay: int | NDArray[np.int32] = 0
-    for layer in layers[0 if layers[0].kind != "input" else 1 :]:
+    populations, projections = _input_neurons(layers[0], input_bias, encoded, spike_exponent)
+    sender = populations[-1].name if populations else given.name
+    tip = _Tip(source=sender, shape=layers[0].shape or _fan_in(layers[0]))
+    for layer in layers[1:] if layers[0].kind == "input" else layers:
         if layer.kind == "flatten":
-            shape = (int(np.prod(shape)),)
+            tip = replace(tip, shape=(int(np.prod(tip.shape)),))
         if layer.kind in ("flatten", "average"):
             continue
-        model, depth = neuron_model(layer, spike_exponent), len(populations) + 1
+        depth, model = len(populations) + 1, neuron_model(layer, spike_exponent)
         population = Population(name=layer.name, shape=neuron_shape(layer), first_step=depth, model=model)
         populations.append(population)
-        ends: dict[str, Any] = {"source": source, "target": population.name, "delay": delay}
-        if isinstance(model, ResonateAndFire):
-            projections += _complex(layer, population.size, **ends)
-        else:
-            projections.append(Projection(name=layer.name, synapses=_synapses(layer, shape), **ends))
-        if layer.kind == "dense_rec":
-            own = Dense(weights=_matrix(layer, "weight_rec", population.size))
-            projections.append(
-                Projection(name=f"{layer.name}_rec", source=population.name, target=population.name, synapses=own)
-            )
-        source, shape, delay = population.name, population.shape, _delay(layer, population)
-    if np.any(delay):
-        what = "delay of the last layer's spikes left out: it lies behind the network"
-        ledger.append(Approximation(where=source, what=what, size=f"answers come up to {np.max(delay)} steps earlier"))
+        projections += _projections(layer, tip, population)
+        tip = _Tip(source=population.name, shape=population.shape, delay=_delay(layer, population))
     return Network(
         inputs=(given,),
         populations=tuple(populations),
         projections=tuple(projections),
-        outputs=(Output(name="output", population=source, decoding=_decoding(populations[-1].model)),),
+        outputs=(Output(name="output", population=tip.source, decoding=_decoding(populations[-1].model)),),
         dt=dt,
-        ledger=tuple(ledger),
+        ledger=(*_left_out(layers, input_bias, encoded), *_last_delay(tip)),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Tip:
+    """How far the chain is built: whose spikes the next layer takes, in which shape, and after how many more steps."""
+
+    source: str
+    shape: Shape
+    delay: int | NDArray[np.int32] = 0
 
 
 def _read(path: Path) -> list[Layer]:
@@ -169,6 +162,18 @@ def _input(layers: list[Layer]) -> Input:
     return Input(name="input", shape=shape, graded=neuron_type(with_neurons) == "SDNN")
 
 
+def _input_neurons(
+    layer: Layer, drive: NDArray[np.integer[Any]] | None, encoded: bool, spike_exponent: int
+) -> tuple[list[Population], list[Projection]]:
+    """Return the input layer's own neurons, where the network holds them, and what leads to them."""
+    if drive is not None:
+        return [_driven(layer, drive)], []
+    if not encoded:
+        return [], []
+    encoder, one_each = _encoder(layer, spike_exponent)
+    return [encoder], [one_each]
+
+
 def _encoder(layer: Layer, spike_exponent: int) -> tuple[Population, Projection]:
     """Return the sigma-delta neurons of the input layer, each with one synapse of weight 1 from its value."""
     population = Population(name=layer.name, shape=layer.shape, model=delta_model(layer, spike_exponent))
@@ -191,6 +196,18 @@ def _driven(layer: Layer, drive: NDArray[np.integer[Any]]) -> Population:
     return Population(name=layer.name, shape=layer.shape, first_step=1, model=cuba_model(layer, bias))
 
 
+def _projections(layer: Layer, tip: _Tip, population: Population) -> Iterator[Projection]:
+    """Give what leads into a layer's neurons: from the tip of the chain, and from themselves where it is recurrent."""
+    ends: dict[str, Any] = {"source": tip.source, "target": population.name, "delay": tip.delay}
+    if isinstance(population.model, ResonateAndFire):
+        yield from _complex(layer, population.size, **ends)
+    else:
+        yield Projection(name=layer.name, synapses=_synapses(layer, tip.shape), **ends)
+    if layer.kind == "dense_rec":
+        own = Dense(weights=_matrix(layer, "weight_rec", population.size))
+        yield Projection(name=f"{layer.name}_rec", source=population.name, target=population.name, synapses=own)
+
+
 def _complex(layer: Layer, n_target: int, **ends: Any) -> Iterator[Projection]:
     """Give the projections of a layer of resonators, one for each component of its weights."""
     if "weight_real" not in layer.fields:
@@ -210,6 +227,13 @@ def _left_out(layers: list[Layer], drive: object, encoded: bool) -> Iterator[App
         if layer.kind == "average":
             what = f"average over groups of outputs left out, layer {layer.index}: take it over the spikes"
             yield Approximation(where=layer.name, what=what, size="no spike differs")
+
+
+def _last_delay(tip: _Tip) -> Iterator[Approximation]:
+    if np.any(tip.delay):
+        what = "delay of the last layer's spikes left out: it lies behind the network"
+        size = f"answers come up to {np.max(tip.delay)} steps earlier"
+        yield Approximation(where=tip.source, what=what, size=size)
 
 
 def _synapses(layer: Layer, shape: Shape) -> Synapses:

@@ -64,41 +64,52 @@ def run_lava_in_process(
         )
     models = _Models(make_job(network, samples, steps))
     inputs = input_events(network, samples, steps)
-    span = (samples.n_samples, steps)
-    sent = {p.name: np.zeros((*span, p.size), np.int32) for p in network.populations}
-    states = {(name, which): np.zeros((*span, network.sizes[name]), np.int32) for name, which in probe}
-    overflow = dict.fromkeys(sent, 0)
+    log = _Log(network, (samples.n_samples, steps), probe)
     for sample in range(samples.n_samples):
         models.reset()
         rasters = {name: events.take(sample, sample + 1).to_dense()[0] for name, events in inputs.items()}
         for t in range(steps):
-            before = {name: models.states(name) for name in sent}
-            messages, wrapped = models.step(t, {name: raster[t] for name, raster in rasters.items()})
-            for name, row in messages.items():
-                sent[name][sample, t] = row
-                overflow[name] += _overflows(network, models, name, before[name], wrapped[name])
-            for name, which in probe:
-                if t >= network.population(name).first_step:
-                    states[name, which][sample, t] = getattr(models.neurons[name], which)
+            log.step(models, (sample, t), {name: raster[t] for name, raster in rasters.items()})
         if progress is not None:
             progress(sample + 1, samples.n_samples)
     if on_overflow == "error":
-        check_overflow("lava-in-process", overflow)
+        check_overflow("lava-in-process", log.overflow)
+    sent = {p.name: Events.from_dense(log.sent[p.name], graded=p.model.graded) for p in network.populations}
     return Activity(
         engine="lava-in-process",
         network=network.fingerprint,
         n_steps=steps,
-        spikes=inputs | {p.name: Events.from_dense(sent[p.name], graded=p.model.graded) for p in network.populations},
-        states=states,
-        overflow=overflow,
+        spikes=inputs | sent,
+        states=log.states,
+        overflow=log.overflow,
     )
 
 
-def _overflows(network: Network, models: _Models, name: str, before: States, wrapped: NDArray[np.bool_]) -> int:
-    """Return how many neurons left 24 bits in this step: from Lava's states before it and what Lava's synapses sent."""
-    real, imag = models.arriving(name)
-    done = step(network.population(name).model, before, real, imag)
-    return int(np.count_nonzero(done.overflow | wrapped))
+class _Log:
+    """What the models did: messages and probed states by sample and step, and how often each population left 24 bits."""
+
+    def __init__(self, network: Network, span: tuple[int, int], probe: Sequence[tuple[str, str]]) -> None:
+        self.network = network
+        self.sent = {p.name: np.zeros((*span, p.size), np.int32) for p in network.populations}
+        self.states = {(name, which): np.zeros((*span, network.sizes[name]), np.int32) for name, which in probe}
+        self.overflow = dict.fromkeys(self.sent, 0)
+
+    def step(self, models: _Models, at: tuple[int, int], inputs: dict[str, Ints]) -> None:
+        """Run one step of a sample, ``at`` (sample, step), and note what came of it."""
+        before = {name: models.states(name) for name in self.sent}
+        messages, wrapped = models.step(at[1], inputs)
+        for name, row in messages.items():
+            self.sent[name][at] = row
+            self.overflow[name] += self._overflows(models, name, before[name], wrapped[name])
+        for (name, which), states in self.states.items():
+            if at[1] >= self.network.population(name).first_step:
+                states[at] = getattr(models.neurons[name], which)
+
+    def _overflows(self, models: _Models, name: str, before: States, wrapped: NDArray[np.bool_]) -> int:
+        """Return how many neurons left 24 bits in this step: from Lava's states before it and what Lava's synapses sent."""
+        real, imag = models.arriving(name)
+        done = step(self.network.population(name).model, before, real, imag)
+        return int(np.count_nonzero(done.overflow | wrapped))
 
 
 class _Port:
