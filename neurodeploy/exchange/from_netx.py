@@ -97,6 +97,8 @@ def from_netx(
         populations.append(population)
         projections += _projections(layer, tip, population)
         tip = _Tip(source=population.name, shape=population.shape, delay=_delay(layer, population))
+    if not populations:
+        raise NetworkError(f"netx: {path} has no layer with neurons among those that are read; read more of its layers")
     return Network(
         inputs=(given,),
         populations=tuple(populations),

@@ -181,6 +181,13 @@ def test_what_a_network_cannot_hold_is_refused_with_its_layer(tmp_path, bad, mes
         from_netx(write(tmp_path / "a.net", dense(3, 4), bad))
 
 
+def test_a_file_of_which_only_the_input_is_read_is_refused(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (3,)), dense(2, 3))
+    assert [p.name for p in from_netx(path).populations] == ["layer1_dense"]
+    with pytest.raises(NetworkError, match=r"a\.net has no layer with neurons among those that are read"):
+        from_netx(path, n_layers=1)
+
+
 def test_missing_damaged_and_foreign_files_say_so(tmp_path):
     with pytest.raises(FileError, match="there is no file"):
         from_netx(tmp_path / "gone.net")
