@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from neurodeploy.errors import RecipeError
@@ -160,69 +158,6 @@ def _run(text: str, samples):
     for _ in range(run.recipe.training.epochs):
         run.epoch()
     return run
-
-
-WORKER = """
-import os, sys, torch
-import torch.distributed as dist
-from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget import chip_budget
-from neurodeploy.sparse.masks import find_weights
-from neurodeploy.sparse.methods import Settings, start
-
-torch.set_num_threads(1)
-torch.manual_seed(0)
-world, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
-if world > 1:
-    dist.init_process_group("gloo")
-net = torch.nn.Sequential(torch.nn.Linear(20, 48, bias=False), torch.nn.ReLU(), torch.nn.Linear(48, 5, bias=False))
-optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
-chip = load_chip("loihi2")
-settings = Settings(
-    density=0.2, every_steps=3, end_step=1000, growth="gradient", preference=1.0, whole_lists=True,
-    budget=lambda masks: chip_budget(chip, {n: m.numpy() for n, m in masks.items()}, cores=3, input_axons={"0.weight": 8}),
-)
-rewirer = start("esl", find_weights(net), optimizer, settings)
-model = torch.nn.parallel.DistributedDataParallel(net) if world > 1 else net
-generator = torch.Generator().manual_seed(1)
-for _ in range(30):
-    x, y = torch.randn(32, 20, generator=generator), torch.randint(5, (32,), generator=generator)
-    optimizer.zero_grad()
-    for half in [rank] if world > 1 else [0, 1]:
-        part = slice(16 * half, 16 * half + 16)
-        loss = torch.nn.functional.cross_entropy(model(x[part]), y[part])
-        (loss if world > 1 else loss / 2).backward()
-    rewirer.before_step()
-    optimizer.step()
-    rewirer.after_step()
-assert rewirer.n_rewirings == 10
-torch.save({**rewirer.masks, **{"w" + n: w.detach() for n, w in rewirer.weights.items()}}, f"{sys.argv[1]}-{world}-{rank}")
-if world > 1:
-    dist.destroy_process_group()
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.train
-def test_two_ranks_under_a_budget_equal_each_other_and_one_process_that_accumulates(tmp_path):
-    torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-    script = tmp_path / "worker.py"
-    script.write_text(WORKER, encoding="utf-8")
-    root = str(Path(__file__).parents[2])
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
-    environment.pop("WORLD_SIZE", None)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for command in ([sys.executable], launcher):
-        done = subprocess.run(
-            [*command, script, tmp_path / "out"], env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-    one, *ranks = (torch.load(tmp_path / f"out-{name}", weights_only=True) for name in ("1-0", "2-0", "2-1"))
-    for name, value in one.items():
-        assert torch.equal(ranks[0][name], ranks[1][name])
-        assert torch.equal(ranks[0][name], value)
-    lists = np.add.reduceat(one["0.weight"].numpy(), [0, 16, 32], axis=0)
-    assert ((lists > 0).sum(axis=1) <= 8).all()
 
 
 @pytest.mark.slow

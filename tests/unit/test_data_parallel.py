@@ -1,4 +1,7 @@
-"""Two processes that train data-parallel keep the same masks and weights, and those of one that accumulates."""
+"""Two processes that train data-parallel keep the same masks and weights, and those of one that accumulates.
+
+With free growth by each rule, and by gradient under a budget of 8 input axons on each core of 16 neurons.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
@@ -15,6 +19,8 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 WORKER = """
 import os, sys, torch
 import torch.distributed as dist
+from neurodeploy.chip import load_chip
+from neurodeploy.mapping.budget import chip_budget
 from neurodeploy.sparse.masks import find_weights
 from neurodeploy.sparse.methods import Settings, start
 
@@ -26,7 +32,12 @@ if world > 1:
     dist.init_process_group("gloo")
 net = torch.nn.Sequential(torch.nn.Linear(20, 48, bias=False), torch.nn.ReLU(), torch.nn.Linear(48, 5, bias=False))
 optimizer = torch.optim.AdamW(net.parameters(), lr=0.01)
-settings = Settings(density=0.2, every_steps=3, end_step=1000, growth=sys.argv[2])
+growth, limits = sys.argv[2], {}
+if growth == "budget":
+    chip, on_a_core = load_chip("loihi2"), {"cores": 3, "input_axons": {"0.weight": 8}}
+    budget = lambda masks: chip_budget(chip, {n: m.numpy() for n, m in masks.items()}, **on_a_core)
+    growth, limits = "gradient", {"budget": budget, "preference": 1.0, "whole_lists": True}
+settings = Settings(density=0.2, every_steps=3, end_step=1000, growth=growth, **limits)
 rewirer = start("esl", find_weights(net), optimizer, settings)
 model = torch.nn.parallel.DistributedDataParallel(net) if world > 1 else net
 generator = torch.Generator().manual_seed(1)
@@ -47,7 +58,7 @@ if world > 1:
 """
 
 
-@pytest.mark.parametrize("growth", ["random", "gradient", "momentum"])
+@pytest.mark.parametrize("growth", ["random", "gradient", "momentum", "budget"])
 def test_two_ranks_equal_each_other_and_one_process_that_accumulates_both_halves(growth, tmp_path):
     script = tmp_path / "worker.py"
     script.write_text(WORKER, encoding="utf-8")
@@ -64,3 +75,6 @@ def test_two_ranks_equal_each_other_and_one_process_that_accumulates_both_halves
     for name, value in one.items():
         assert torch.equal(ranks[0][name], ranks[1][name])
         assert torch.equal(ranks[0][name], value)
+    if growth == "budget":
+        lists = np.add.reduceat(one["0.weight"].numpy(), [0, 16, 32], axis=0)
+        assert ((lists > 0).sum(axis=1) <= 8).all()
