@@ -14,10 +14,11 @@ are sent in step ``t``. A population is updated from its ``first_step`` on, whic
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,15 @@ from neurodeploy.neurons import Sigma as Sigma
 from neurodeploy.neurons import SigmaDelta as SigmaDelta
 from neurodeploy.neurons import SpikingModel as SpikingModel
 from neurodeploy.neurons import frozen, parameter
+from neurodeploy.synapses import WEIGHT_MAX as WEIGHT_MAX
+from neurodeploy.synapses import WEIGHT_MIN as WEIGHT_MIN
+from neurodeploy.synapses import Conv as Conv
+from neurodeploy.synapses import Dense as Dense
+from neurodeploy.synapses import Pool as Pool
+from neurodeploy.synapses import Sparse as Sparse
+from neurodeploy.synapses import Synapses as Synapses
+from neurodeploy.synapses import synapse_shape as synapse_shape
 
-WEIGHT_MIN, WEIGHT_MAX = -256, 255
-"""Range of a weight before its exponent (8 bits and a sign)."""
 DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
@@ -71,7 +78,7 @@ class Population:
     @property
     def size(self) -> int:
         """Number of neurons."""
-        return _size(self.shape)
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +98,7 @@ class Input:
     @property
     def size(self) -> int:
         """Number of input channels."""
-        return _size(self.shape)
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,125 +113,6 @@ class Output:
     name: str
     population: str
     decoding: Literal["count", "first_spike", "last_voltage", "sum", "last_message"] = "count"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Dense:
-    """A matrix of weights, int16 ``(n_target, n_source)``; zeros are synapses that do not exist (see ``mask``)."""
-
-    kind: ClassVar[str] = "dense"
-    weights: NDArray[np.int16]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", _checked_weights(self.weights, 2))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Sparse:
-    """Stored synapses only, by source neuron: source ``j`` owns ``target[start[j]:start[j + 1]]`` in rising order.
-
-    ``start`` int64 ``(n_source + 1,)``, ``target`` int32 and ``weights`` int16 ``(n_synapses,)``.
-    """
-
-    kind: ClassVar[str] = "sparse"
-    n_target: int
-    start: NDArray[np.int64]
-    target: NDArray[np.int32]
-    weights: NDArray[np.int16]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "start", frozen(self.start, np.int64, "sparse start"))
-        object.__setattr__(self, "target", frozen(self.target, np.int32, "sparse target"))
-        object.__setattr__(self, "weights", _checked_weights(self.weights, 1))
-        start, target = self.start, self.target
-        n = self.weights.size
-        if start.ndim != 1 or start.size < 1 or start[0] != 0 or start[-1] != n or np.any(np.diff(start) < 0):
-            raise NetworkError(f"network: sparse start must rise from 0 to the number of synapses {n}")
-        if target.shape != (n,) or (n and (target.min() < 0 or target.max() >= self.n_target)):
-            raise NetworkError(f"network: sparse target must hold {n} indices in 0..{self.n_target - 1}")
-        source = np.repeat(np.arange(start.size - 1), np.diff(start))
-        if n > 1 and np.any((np.diff(target) <= 0) & (np.diff(source) == 0)):
-            raise NetworkError("network: sparse target must rise within each source neuron, without repeats")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Conv:
-    """Shared kernels in torch's convention (cross-correlation): int16 ``(c_out, c_in / groups, kernel_h, kernel_w)``.
-
-    ``input_shape`` is ``(c_in, height, width)``; ``stride``, ``padding`` and ``dilation`` are ``(vertical, horizontal)``.
-    """
-
-    kind: ClassVar[str] = "conv"
-    weights: NDArray[np.int16]
-    input_shape: tuple[int, int, int]
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", _checked_weights(self.weights, 4))
-        channels = self.input_shape[0]
-        if len(self.input_shape) != 3 or self.groups < 1 or channels % self.groups or len(self.weights) % self.groups:
-            raise NetworkError(
-                f"network: conv input_shape {self.input_shape} and {len(self.weights)} kernels do not divide into "
-                f"{self.groups} groups of channels"
-            )
-        if self.weights.shape[1] != channels // self.groups:
-            raise NetworkError(
-                f"network: conv weights have {self.weights.shape[1]} input channels a group, but input_shape "
-                f"{self.input_shape} with {self.groups} groups needs {channels // self.groups}"
-            )
-        if min(self.stride) < 1 or min(self.dilation) < 1 or min(self.padding) < 0 or min(self.output_shape) < 1:
-            raise NetworkError(
-                f"network: conv with stride {self.stride}, padding {self.padding}, dilation {self.dilation} gives no "
-                f"output for input_shape {self.input_shape}"
-            )
-
-    @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """``(c_out, height, width)`` of what the convolution gives."""
-        kernel = self.weights.shape[2:]
-        height, width = (
-            (size + 2 * pad - dil * (k - 1) - 1) // step + 1
-            for size, pad, dil, k, step in zip(self.input_shape[1:], self.padding, self.dilation, kernel, self.stride)
-        )
-        return len(self.weights), height, width
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Pool:
-    """Sum over windows of each channel times one weight; ``input_shape`` is ``(channels, height, width)``."""
-
-    kind: ClassVar[str] = "pool"
-    input_shape: tuple[int, int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: tuple[int, int] = (0, 0)
-    weight: int = 64
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "weight", int(_checked_weights(np.asarray(self.weight), 0)))
-        self.as_conv()
-
-    def as_conv(self) -> Conv:
-        """Return the grouped convolution with a constant kernel that gives the same sums."""
-        channels = self.input_shape[0]
-        return Conv(
-            weights=np.full((channels, 1, *self.kernel), self.weight, np.int16),
-            input_shape=self.input_shape,
-            stride=self.stride,
-            padding=self.padding,
-            groups=channels,
-        )
-
-    @property
-    def output_shape(self) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of what the pooling gives."""
-        return self.as_conv().output_shape
-
-
-Synapses: TypeAlias = Dense | Sparse | Conv | Pool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -403,15 +291,6 @@ def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> di
         waiting = [p for p in waiting if p not in ready]
 
 
-def synapse_shape(synapses: Synapses) -> tuple[int, int]:
-    """Return ``(n_target, n_source)`` of the unrolled connection."""
-    if isinstance(synapses, Dense):
-        return synapses.weights.shape[0], synapses.weights.shape[1]
-    if isinstance(synapses, Sparse):
-        return synapses.n_target, synapses.start.size - 1
-    return _size(synapses.output_shape), _size(synapses.input_shape)
-
-
 def n_parameters(projection: Projection) -> int:
     """Return the number of weights that could be stored: matrix or kernel entries, not unrolled positions."""
     synapses = projection.synapses
@@ -490,22 +369,6 @@ def _checked_shape(shape: Shape, where: str) -> Shape:
     if not own or min(own) < 1 or len(own) > 3:
         raise NetworkError(f"network: {where} has shape {shape}; needs one to three sizes of at least 1")
     return own
-
-
-def _checked_weights(weights: object, ndim: int) -> NDArray[np.int16]:
-    own = frozen(weights, np.int16, "weights")
-    if own.ndim != ndim:
-        raise NetworkError(f"network: weights have {own.ndim} axes, need {ndim}")
-    if own.size and (own.min() < WEIGHT_MIN or own.max() > WEIGHT_MAX):
-        bad = int(own.min()) if own.min() < WEIGHT_MIN else int(own.max())
-        raise NetworkError(
-            f"network: a weight is {bad}, outside {WEIGHT_MIN}..{WEIGHT_MAX}; scale it down and use weight_exponent"
-        )
-    return own
-
-
-def _size(shape: Shape) -> int:
-    return int(np.prod(shape))
 
 
 def _check_network(network: Network) -> None:
