@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurodeploy.cli.app import Force, Json, NirFile, app, chips_app
 from neurodeploy.cli.show import kib, print_json, short, table
+
+if TYPE_CHECKING:
+    from neurodeploy.mapping.fit import Load
 
 
 @app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
@@ -64,23 +68,27 @@ def map_(
     )
     if as_json:
         print_json(result)
-    elif found.fits:
-        print(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
-        layers = [
-            (la["name"], la["cores"], kib(la["synaptic_bytes"]), la["format"], la["bits_per_synapse"])
-            for la in result["layers"]
-        ]
-        table("Layer|Cores|Synaptic memory|Format|Bits a synapse", [tuple(short(v) for v in row) for row in layers])
-        rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in found.loads]
-        table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
-        print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
-        for note in result["notes"]:
-            print(note)
-    if not found.fits and not as_json:
+        if not found.fits:
+            raise typer.Exit(FitError.exit_code)
+        return
+    if not found.fits:
         remedies = [f"\n  {r.what}: {r.cores} cores, {kib(r.synaptic_bytes)}" for r in found.remedies]
         raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
-    if not found.fits:
-        raise typer.Exit(FitError.exit_code)
+    print(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
+    _show_mapping(result, found.loads)
+
+
+def _show_mapping(result: dict[str, Any], loads: Iterable[Load]) -> None:
+    layers = [
+        (la["name"], la["cores"], kib(la["synaptic_bytes"]), la["format"], la["bits_per_synapse"])
+        for la in result["layers"]
+    ]
+    table("Layer|Cores|Synaptic memory|Format|Bits a synapse", [tuple(short(v) for v in row) for row in layers])
+    rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in loads]
+    table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
+    print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
+    for note in result["notes"]:
+        print(note)
 
 
 def _show_search(result: dict[str, Any], as_json: bool) -> None:

@@ -7,7 +7,7 @@ rule needs to prefer sources that already reach a core (``sparse.scores.preferri
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -194,8 +194,33 @@ def _built(
     limits: Mapping[str, Mapping[str, int]],
     sources: Mapping[str, str],
 ) -> ChipBudget:
-    """Number positions, lists, cores and sources of all layers, and set up the meters."""
-    layers: list[PlacedLayer] = []
+    """Return the budget of layers that are cut: their tables of words and their meters."""
+    layers = tuple(_placed(cuts, shapes, limits, sources))
+    lists = [
+        (layer.first_list + layer.cut.labels.astype(np.int32)[:, None] * layer.n_sources + np.arange(layer.n_sources))
+        for layer in layers
+    ]
+    cores = [layer.first_core + np.repeat(np.arange(layer.cut.n_parts), layer.n_sources) for layer in layers]
+    core = np.concatenate(cores).astype(np.int64)
+    formats = _formats(chip)
+    return ChipBudget(
+        chip=chip,
+        layers=layers,
+        formats=tuple(f.name for f in formats),
+        list_of=np.concatenate([part.ravel() for part in lists]).astype(np.int32),
+        core=core,
+        words=_tables(chip, formats, layers),
+        meters=tuple(_meters(chip, layers, core)),
+    )
+
+
+def _placed(
+    cuts: Mapping[str, Cut],
+    shapes: Mapping[str, tuple[int, int]],
+    limits: Mapping[str, Mapping[str, int]],
+    sources: Mapping[str, str],
+) -> Iterator[PlacedLayer]:
+    """Give the layers with their positions, lists, cores and sources numbered on from one to the next."""
     position = first_list = core = source = 0
     for name, (n, n_sources) in shapes.items():
         cut = cuts[name]
@@ -204,39 +229,22 @@ def _built(
                 f"budget: layer '{name}' has {n_sources} sources, but '{sources[name]}' has "
                 f"{shapes[sources[name]][0]} neurons"
             )
-        layers.append(
-            PlacedLayer(
-                name=name,
-                cut=cut,
-                n_sources=n_sources,
-                source=sources.get(name),
-                limits=limits[name],
-                first_position=position,
-                first_list=first_list,
-                first_core=core,
-                first_source=source,
-            )
+        yield PlacedLayer(
+            name=name,
+            cut=cut,
+            n_sources=n_sources,
+            source=sources.get(name),
+            limits=limits[name],
+            first_position=position,
+            first_list=first_list,
+            first_core=core,
+            first_source=source,
         )
         position, first_list = position + n * n_sources, first_list + cut.n_parts * n_sources
         core, source = core + cut.n_parts, source + n_sources
-    lists = [
-        (layer.first_list + layer.cut.labels.astype(np.int32)[:, None] * layer.n_sources + np.arange(layer.n_sources))
-        for layer in layers
-    ]
-    cores = [layer.first_core + np.repeat(np.arange(layer.cut.n_parts), layer.n_sources) for layer in layers]
-    formats = _formats(chip)
-    return ChipBudget(
-        chip=chip,
-        layers=tuple(layers),
-        formats=tuple(f.name for f in formats),
-        list_of=np.concatenate([part.ravel() for part in lists]).astype(np.int32),
-        core=np.concatenate(cores).astype(np.int64),
-        words=_tables(chip, formats, layers),
-        meters=tuple(_meters(chip, layers, np.concatenate(cores).astype(np.int64))),
-    )
 
 
-def _tables(chip: Chip, formats: list[SynapseFormat], layers: list[PlacedLayer]) -> Ints:
+def _tables(chip: Chip, formats: list[SynapseFormat], layers: Sequence[PlacedLayer]) -> Ints:
     """Return words by format, core and length of a list; a list longer than its core is ``UNUSABLE``."""
     sizes = np.concatenate([layer.cut.sizes for layer in layers])
     width, word_bits = max(chip.weights.bits.value), chip.cores.word_bits.value if chip.cores.word_bits else 8
@@ -247,7 +255,7 @@ def _tables(chip: Chip, formats: list[SynapseFormat], layers: list[PlacedLayer])
     return tables
 
 
-def _meters(chip: Chip, layers: list[PlacedLayer], core: Ints) -> Iterable[Meter]:
+def _meters(chip: Chip, layers: Sequence[PlacedLayer], core: Ints) -> Iterable[Meter]:
     """Give a meter for every register that lists use up and that has a limit."""
     sizes = np.concatenate([layer.cut.sizes for layer in layers])
     by_core = {
@@ -269,7 +277,7 @@ def _meters(chip: Chip, layers: list[PlacedLayer], core: Ints) -> Iterable[Meter
         yield Meter("output_axons", sender, 0, entries["discrete_out"], by_core["output_axons"])
 
 
-def _senders(layer: PlacedLayer, layers: list[PlacedLayer]) -> Ints:
+def _senders(layer: PlacedLayer, layers: Sequence[PlacedLayer]) -> Ints:
     """Return the core that the source of each list of a layer lies on, -1 for the host."""
     if layer.source is None:
         return np.full(layer.cut.n_parts * layer.n_sources, -1, np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.chip import Chip, LayerCore
+from neurodeploy.chip import Chip, LayerCore, RecurrentCore
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of, stored_bits
@@ -21,10 +21,9 @@ def map_recurrent(network: Network, chip: Chip) -> Mapping:
     Raises:
         FitError: naming the limit that the network breaks, or the connection that the core does not have.
     """
-    limits, outputs = chip.recurrent_core, _read_outs(network)
-    assert limits is not None
+    assert chip.recurrent_core is not None
+    outputs, sizes = _read_outs(network), network.sizes
     hidden = [p.name for p in network.populations if p.name not in outputs]
-    sizes = network.sizes
     recurrent = [p for p in network.projections if p.source in hidden and p.target in hidden]
     used = {
         "inputs": sum(i.size for i in network.inputs),
@@ -32,16 +31,28 @@ def map_recurrent(network: Network, chip: Chip) -> Mapping:
         "outputs": sum(sizes[name] for name in outputs),
         "recurrent_synapses": sum(matrix_of(p).weight.size for p in recurrent),
     }
-    allowed = {
+    allowed = _allowed(chip.recurrent_core)
+    for name, limit in allowed.items():
+        if used[name] > limit:
+            key = "mean_fanout" if name == "recurrent_synapses" else name
+            raise _too_much(chip, "the network", 0, name, used[name], limit, f"recurrent_core.{key}")
+    _check_passes_hidden(network, chip, outputs)
+    stored = {p.name: _stored(p, full=p not in recurrent) for p in network.projections}
+    load = _load(0, network, chip, [p.name for p in network.populations], stored, stored, used)
+    return _mapping(network, chip, [load], allowed)
+
+
+def _allowed(limits: RecurrentCore) -> dict[str, int]:
+    return {
         "inputs": limits.inputs.value,
         "hidden": limits.hidden.value,
         "outputs": limits.outputs.value,
         "recurrent_synapses": limits.mean_fanout.value * limits.hidden.value,
     }
-    keys = dict(zip(allowed, ("inputs", "hidden", "outputs", "mean_fanout")))
-    for name, limit in allowed.items():
-        if used[name] > limit:
-            raise _too_much(chip, "the network", 0, name, used[name], limit, f"recurrent_core.{keys[name]}")
+
+
+def _check_passes_hidden(network: Network, chip: Chip, outputs: list[str]) -> None:
+    """Refuse a projection from an input to an output."""
     inputs = {i.name for i in network.inputs}
     for p in network.projections:
         if p.source in inputs and p.target in outputs:
@@ -49,10 +60,6 @@ def map_recurrent(network: Network, chip: Chip) -> Mapping:
                 f"map: projection '{p.name}' leads from an input to an output, which chip '{chip.name}' cannot connect "
                 f"({chip.source_file}: recurrent_core); put a hidden layer between them"
             )
-    stored = {p.name: _stored(p, full=p not in recurrent) for p in network.projections}
-    return _mapping(
-        network, chip, [_load(0, network, chip, [p.name for p in network.populations], stored, stored, used)], allowed
-    )
 
 
 def _read_outs(network: Network) -> list[str]:
