@@ -26,7 +26,7 @@ def simulate(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Run a network on samples and count its spikes."""
+    """Run a network on samples, count its spikes and decode its outputs."""
     from neurodeploy import commands
     from neurodeploy.units import parse_seconds
 
@@ -43,7 +43,15 @@ def simulate(
             say=say,
             progress=lambda n, of: bar(engine, n, of),
         )[1]
+    if not as_json:
+        summary = summary | {"outputs": "; ".join(_output_line(name, o) for name, o in summary["outputs"].items())}
     show(summary, as_json)
+
+
+def _output_line(name: str, output: dict[str, Any]) -> str:
+    first = " ".join(map(str, output["classes"][:10])) + (" ..." if len(output["classes"]) > 10 else "")
+    right = "" if output["accuracy"] is None else f", accuracy {output['accuracy']:.2%}"
+    return f"{name} by {output['decoding']}{right}, classes {first}"
 
 
 @app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,event,lava")

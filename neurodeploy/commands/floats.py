@@ -13,7 +13,7 @@ from neurodeploy.activity import Activity, Samples
 from neurodeploy.exchange.interpreter import Interpretation, interpret
 from neurodeploy.network import Network
 from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import decode
+from neurodeploy.simulate.decode import decode, decoding_probes
 
 _CHUNK = 64
 
@@ -38,8 +38,7 @@ def beside_floats(
         run = interpret(path, rasters, dt=network.dt)
         if not differing.keys() <= run.spikes.keys():
             return None
-        voltages = [(o.population, "v") for o in network.outputs if o.decoding == "last_voltage"]
-        activity = simulate(network, part, engine="event", probe=voltages)
+        activity = simulate(network, part, engine="event", probe=decoding_probes(network))
         for name in differing:
             differing[name] += _differing(network, activity, run, name)
         if len(network.outputs) == 1:

@@ -32,7 +32,7 @@ from neurodeploy.network import Network
 from neurodeploy.report.facts import file_hashes, network_facts, versions
 from neurodeploy.report.text import target_line, verdict_line
 from neurodeploy.simulate import simulate as simulate_network
-from neurodeploy.simulate.decode import accuracy
+from neurodeploy.simulate.decode import accuracy, decoding_probes
 from neurodeploy.simulate.proof import make_proof
 from neurodeploy.simulate.verify import compare
 
@@ -190,7 +190,7 @@ def _whole(
     network: Network, samples: Samples, mappings: Sequence[ChipMapping], progress: Progress | None
 ) -> list[Activity]:
     """Return the activity of all samples for each mapping, from one run unless its counts would take too much memory."""
-    probe = [(o.population, "v") for o in network.outputs if o.decoding == "last_voltage"]
+    probe = decoding_probes(network)
     labels = joint_labels(network, mappings)
     n_labels = 1 + max(int(own.max()) for own in labels.values())
     n_bytes = 8 * n_labels * samples.n_samples * (samples.n_steps + network.depth)

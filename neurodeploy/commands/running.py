@@ -10,6 +10,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from neurodeploy.activity import Activity, Samples, save_activity
 from neurodeploy.commands.inputs import (
     CHECKPOINT_FILE,
@@ -22,10 +24,10 @@ from neurodeploy.commands.inputs import (
 )
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.files import write_text
-from neurodeploy.network import Network
+from neurodeploy.network import Network, Output
 from neurodeploy.simulate import ENGINES, check_offered
 from neurodeploy.simulate import simulate as simulate_network
-from neurodeploy.simulate.decode import accuracy
+from neurodeploy.simulate.decode import decode, decoding_probes
 from neurodeploy.simulate.proof import broken, load_proof, make_proof
 from neurodeploy.simulate.verify import compare
 
@@ -45,7 +47,9 @@ def simulate(
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[Activity, dict[str, Any]]:
-    """Run the network of a NIR file on samples; with ``out``, write the activity there as ``.npz``.
+    """Run the network of a NIR file on samples and decode its outputs; with ``out``, write the activity there as ``.npz``.
+
+    Voltages that an output is decoded from are recorded, on every engine.
 
     Args:
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
@@ -54,27 +58,36 @@ def simulate(
         say: told how long ``lava`` will take before it starts.
 
     Returns:
-        The activity, and a summary of it as plain values: accuracy where the samples carry labels, spikes, overflow
-        (None on ``lava``, which does not see it).
+        The activity, and a summary of it as plain values: accuracy where the samples carry labels and there is one
+        output; by output its ``decoding``, ``accuracy`` and ``classes`` (one a sample); spikes; overflow (None on
+        ``lava``, which does not see it).
+
+    Raises:
+        SimulationError: for samples that do not fit, or an output that cannot be decoded as it says.
     """
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
     check_offered(engine, on_overflow)
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
+    probe = decoding_probes(network)
     started = time.perf_counter()
     if engine == "lava":
         from neurodeploy.simulate.lava import predict_seconds, run_lava
 
         seconds = predict_seconds(network, samples, samples.n_steps + network.depth)
         (say or silent)(f"simulate: lava will take about {seconds:.0f} s")
-        activity = run_lava(network, samples, timeout_s=timeout_s, progress=progress)
+        activity = run_lava(network, samples, probe=probe, timeout_s=timeout_s, progress=progress)
     else:
-        activity = simulate_network(network, samples, engine=engine, on_overflow=on_overflow, progress=progress)
+        activity = simulate_network(
+            network, samples, engine=engine, probe=probe, on_overflow=on_overflow, progress=progress
+        )
+    outputs = {o.name: _decoded(network, activity, samples, o) for o in network.outputs}
     facts = {
         "engine": engine,
         "samples": samples.n_samples,
         "steps": activity.n_steps,
-        "accuracy": None if samples.labels is None else accuracy(network, activity, samples),
+        "accuracy": next(iter(outputs.values()))["accuracy"] if len(outputs) == 1 else None,
+        "outputs": outputs,
         "spikes": {name: len(events) for name, events in activity.spikes.items()},
         "overflow": None if engine == "lava" else dict(activity.overflow),
         "seconds": time.perf_counter() - started,
@@ -82,6 +95,12 @@ def simulate(
     if out is not None:
         save_activity(activity, out)
     return activity, facts
+
+
+def _decoded(network: Network, activity: Activity, samples: Samples, output: Output) -> dict[str, Any]:
+    classes = decode(network, activity, output.name)
+    right = None if samples.labels is None else float(np.mean(classes == samples.labels))
+    return {"decoding": output.decoding, "accuracy": right, "classes": classes.tolist()}
 
 
 def _write_json(value: Any, path: Path) -> None:
@@ -172,7 +191,7 @@ def faults(
     from neurodeploy.simulate.faults import robustness
 
     def run(network: Network, samples: Samples) -> Activity:
-        return simulate_network(network, samples, engine=engine)
+        return simulate_network(network, samples, engine=engine, probe=decoding_probes(network))
 
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
     rows = robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)

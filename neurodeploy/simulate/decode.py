@@ -10,11 +10,32 @@ from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network, Output
 
 
+def decoding_probes(network: Network) -> list[tuple[str, str]]:
+    """Return the states that the outputs are read from, for ``simulate(..., probe=...)``; those read from spikes need none.
+
+    Raises:
+        SimulationError: where an output is to be read from a voltage that its population does not have.
+    """
+    probes = []
+    for output in network.outputs:
+        if output.decoding == "last_voltage":
+            model = network.population(output.population).model
+            if "v" not in model.states:
+                raise SimulationError(
+                    f"simulate: output '{output.name}' is decoded by last_voltage, but '{output.population}' has "
+                    f"{model.kind.replace('_', '-')} neurons, whose states are {', '.join(model.states)}; decode it by "
+                    f"{'sum or last_message' if model.graded else 'count or first_spike'}"
+                )
+            probes.append((output.population, "v"))
+    return list(dict.fromkeys(probes))
+
+
 def decode(network: Network, activity: Activity, output: str | None = None) -> NDArray[np.int64]:
     """Return the class of each sample, ``(n_samples,)``, read from one output as the network says.
 
     ``count``: most spikes; ``first_spike``: earliest spike; ``last_voltage``: highest voltage in the last step (needs the
-    probe ``(population, "v")``); ``sum``, ``last_message``: highest sum of all messages, or highest in the last step.
+    probe that ``decoding_probes`` gives); ``sum``, ``last_message``: highest sum of all messages, or highest in the last
+    step.
     Ties go to the lowest index.
 
     Args:
