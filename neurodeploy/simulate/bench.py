@@ -1,8 +1,7 @@
 """Measured speed of the event-driven engine beside other simulators of the same integers.
 
 Contestants take turns within each round, so that the load of the machine meets all of them; a row holds medians over the
-rounds, and nothing is timed before its spikes were found equal. Inputs are random spikes at a given rate; thresholds are
-chosen so that every population fires at about that rate.
+rounds, and nothing is timed before its spikes were found equal.
 """
 
 from __future__ import annotations
@@ -10,36 +9,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events, Samples
+from neurodeploy.activity import Activity, Samples
 from neurodeploy.errors import LavaError, SimulationError, UsageError
 from neurodeploy.network import (
-    THRESHOLD_MAX,
-    Conv,
     Cuba,
-    Dense,
-    Input,
     Network,
-    Output,
-    Pool,
-    Population,
-    Projection,
-    Synapses,
 )
+from neurodeploy.simulate.bench_counts import core_events, core_fans, core_labels
+from neurodeploy.simulate.bench_networks import CONV_NET, MODEL, make_network, random_samples
 from neurodeploy.simulate.event import kernel_names, run_event
 from neurodeploy.simulate.peers import PEERS, Peer, Turns
 
 Row: TypeAlias = dict[str, Any]
-N_STEPS = 100
-CONV_NET = "conv-34x34x2"
-_MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +58,7 @@ CASES = (
 
 BAR_RATE = 0.02
 """Bars hold at this input rate."""
-_OWN: dict[str, Cuba] = {"CUBA": _MODEL, "IF": Cuba(current_decay=4096, voltage_decay=0, threshold=1)}
-_PER_CORE = 1024
+_OWN: dict[str, Cuba] = {"CUBA": MODEL, "IF": Cuba(current_decay=4096, voltage_decay=0, threshold=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,60 +244,6 @@ def _seconds(network: Network, samples: Samples, threads: int, counts: bool) -> 
     return (time.perf_counter() - begin) / (n * samples.n_samples)
 
 
-def core_labels(network: Network) -> dict[str, NDArray[np.int64]]:
-    """Return the core of each neuron where each population begins on a core of its own, 1024 neurons a core."""
-    labels, first = {}, 0
-    for population in network.populations:
-        labels[population.name] = first + np.arange(population.size) // _PER_CORE
-        first += -(-population.size // _PER_CORE)
-    return labels
-
-
-def core_fans(network: Network) -> dict[str, NDArray[np.int64]]:
-    """Return the synapses of each source neuron in each core, ``(neurons, cores)`` by source, for ``core_labels``."""
-    labels = core_labels(network)
-    n_cores = 1 + max(int(label.max()) for label in labels.values())
-    fans = {name: np.zeros((size, n_cores), np.int64) for name, size in network.sizes.items()}
-    for projection in network.projections:
-        if isinstance(projection.synapses, Dense):
-            stored = projection.synapses.weights != 0
-            for core in np.unique(labels[projection.target]):
-                fans[projection.source][:, core] += stored[labels[projection.target] == core].sum(axis=0)
-    return fans
-
-
-def core_events(activity: Activity, fans: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Return synaptic operations and messages that each core receives, ``(2, samples * steps, cores)``.
-
-    A message is a spike that reaches a core, however many synapses it has there.
-    """
-    n_cores = next(iter(fans.values())).shape[1]
-    received = np.zeros((2, activity.n_samples * activity.n_steps, n_cores), np.int64)
-    for name, fan in fans.items():
-        events = activity.spikes[name]
-        for core in np.flatnonzero(fan.any(axis=0)).tolist():
-            own = np.ascontiguousarray(fan[:, core])
-            _receive(events.sample, events.step, events.neuron, activity.n_steps, own, received[:, :, core])
-    return received
-
-
-@njit(cache=True)
-def _receive(sample: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
-    """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
-    operations, messages, place = np.int64(0), np.int64(0), np.int64(0)
-    for i in range(np.uint64(sample.size)):
-        now = np.int64(sample[i]) * n_steps + step[i]
-        if now != place:
-            received[0, place] += operations
-            received[1, place] += messages
-            operations, messages, place = np.int64(0), np.int64(0), now
-        synapses = fan[np.uint64(neuron[i])]
-        operations += synapses
-        messages += synapses > 0
-    received[0, place] += operations
-    received[1, place] += messages
-
-
 def _equal(whole: Activity, first: Activity) -> bool:
     """Return whether the activity of the first sample is that of the whole run, as far as it goes."""
     for name, events in first.spikes.items():
@@ -320,97 +252,3 @@ def _equal(whole: Activity, first: Activity) -> bool:
         if not np.array_equal(ours.to_dense()[:, :n_steps], theirs.to_dense()[:, :n_steps]):
             return False
     return True
-
-
-def make_network(
-    name: str, density: float, rate: float, rng: np.random.Generator | None = None, *, model: Cuba = _MODEL
-) -> Network:
-    """Return a network by name: sizes of layers (``784-256-10``), or ``conv-34x34x2``.
-
-    Weights are even, as on the chip; ``density`` is the share of them that is not zero. Neurons have the decays of
-    ``model``, and thresholds at which each layer fires at about ``rate``.
-
-    Raises:
-        UsageError: for another name.
-    """
-    rng = np.random.default_rng(0) if rng is None else rng
-    shapes, synapses = _conv_net(rng) if name == CONV_NET else _perceptron(name, density, rng)
-    thresholds: list[int] = []
-    few = random_samples(_chain(shapes, synapses[:1], [1]), 2, rate, np.random.default_rng(1))
-    for i in range(len(synapses)):
-        thresholds.append(_threshold(shapes, synapses[: i + 1], thresholds, rate, few, model))
-    return _chain(shapes, synapses, thresholds, model)
-
-
-def random_samples(network: Network, n: int, rate: float, rng: np.random.Generator) -> Samples:
-    """Return ``n`` samples of ``N_STEPS`` steps with independent spikes at a rate per channel and step."""
-    inputs = {i.name: Events.from_dense(rng.random((n, N_STEPS, i.size)) < rate) for i in network.inputs}
-    return Samples(inputs=inputs, name=f"random spikes, rate {rate}")
-
-
-def _perceptron(name: str, density: float, rng: np.random.Generator) -> tuple[list[tuple[int, ...]], list[Synapses]]:
-    try:
-        sizes = [int(size) for size in name.split("-")]
-    except ValueError:
-        sizes = []
-    if len(sizes) < 2 or min(sizes) < 1:
-        raise UsageError(f"bench: there is no network '{name}'; give sizes such as 784-256-10, or conv-34x34x2")
-    synapses: list[Synapses] = []
-    for n_source, n_target in zip(sizes, sizes[1:]):
-        kept = rng.random((n_target, n_source)) < density
-        synapses.append(Dense(weights=2 * rng.integers(-64, 65, kept.shape, np.int16) * kept))
-    return [(size,) for size in sizes], synapses
-
-
-def _conv_net(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], list[Synapses]]:
-    """34x34x2 - conv 3x3x16 - pool 2 - conv 3x3x32 - pool 2 - dense 10."""
-
-    def kernels(c_out: int, c_in: int) -> NDArray[np.int16]:
-        return 2 * rng.integers(-64, 65, (c_out, c_in, 3, 3), np.int16)
-
-    synapses: list[Synapses] = [
-        Conv(weights=kernels(16, 2), input_shape=(2, 34, 34), padding=(1, 1)),
-        Pool(input_shape=(16, 34, 34), kernel=(2, 2), stride=(2, 2)),
-        Conv(weights=kernels(32, 16), input_shape=(16, 17, 17), padding=(1, 1)),
-        Pool(input_shape=(32, 17, 17), kernel=(2, 2), stride=(2, 2)),
-        Dense(weights=2 * rng.integers(-64, 65, (10, 2048), np.int16)),
-    ]
-    return [(2, 34, 34), (16, 34, 34), (16, 17, 17), (32, 17, 17), (32, 8, 8), (10,)], synapses
-
-
-def _chain(
-    shapes: Sequence[tuple[int, ...]], synapses: Sequence[Synapses], thresholds: Sequence[int], model: Cuba = _MODEL
-) -> Network:
-    names = ["in", *(f"layer{i + 1}" for i in range(len(synapses)))]
-    return Network(
-        inputs=(Input(name="in", shape=shapes[0]),),
-        populations=tuple(
-            Population(name=name, shape=shape, model=replace(model, threshold=threshold), first_step=i + 1)
-            for i, (name, shape, threshold) in enumerate(zip(names[1:], shapes[1:], thresholds))
-        ),
-        projections=tuple(
-            Projection(name=f"to_{target}", source=source, target=target, synapses=s)
-            for source, target, s in zip(names, names[1:], synapses)
-        ),
-        outputs=(Output(name="out", population=names[-1]),),
-    )
-
-
-def _threshold(
-    shapes: Sequence[tuple[int, ...]],
-    synapses: Sequence[Synapses],
-    before: list[int],
-    rate: float,
-    samples: Samples,
-    model: Cuba,
-) -> int:
-    """Return the lowest threshold of the last layer, to 5 %, at which it fires at most at ``rate``."""
-    low, high = 0, THRESHOLD_MAX
-    while high - low > max(1, low // 20):
-        middle = (low + high) // 2 if high <= 2 * low else int(np.sqrt((low + 1.0) * high))
-        network = _chain(shapes, synapses, [*before, middle], model)
-        activity = run_event(network, samples)
-        last = activity.spikes[network.populations[-1].name]
-        above = len(last) > rate * last.size * last.n_steps * last.n_samples
-        low, high = (middle, high) if above else (low, middle)
-    return high

@@ -34,16 +34,9 @@ from neurodeploy.files import write_text
 from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.recipe import DataRecipe
 from neurodeploy.simulate import kernels
-from neurodeploy.simulate.bench import (
-    CASES,
-    available_peers,
-    bench_simulate,
-    core_events,
-    core_fans,
-    core_labels,
-    make_network,
-    random_samples,
-)
+from neurodeploy.simulate.bench import CASES, available_peers, bench_simulate
+from neurodeploy.simulate.bench_counts import core_events, core_fans, core_labels
+from neurodeploy.simulate.bench_networks import make_network, random_samples
 from neurodeploy.simulate.event import run_event, stream_event
 from neurodeploy.simulate.vector import borrowed
 

@@ -14,16 +14,9 @@ from neurodeploy.cli import app
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Dense, Sparse
 from neurodeploy.simulate import bench
-from neurodeploy.simulate.bench import (
-    Case,
-    available_peers,
-    bench_simulate,
-    core_events,
-    core_fans,
-    core_labels,
-    make_network,
-    random_samples,
-)
+from neurodeploy.simulate.bench import Case, available_peers, bench_simulate
+from neurodeploy.simulate.bench_counts import core_events, core_fans, core_labels
+from neurodeploy.simulate.bench_networks import make_network, random_samples
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.peers import PEERS, Peer, local, remote, worker
 from neurodeploy.simulate.peers.local import as_sparse, numba_scatter
