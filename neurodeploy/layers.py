@@ -9,18 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from neurodeploy.errors import RecipeError
 from neurodeploy.network import DECAY_ONE, DELAY_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Shape
+from neurodeploy.record import Record
 
 OUTPUT_NAME = "output"
-
-
-class Record(BaseModel):
-    """A table of a recipe: unknown keys are errors, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _pair(value: object) -> object:

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError, UsageError
-from neurodeploy.explain import worst_problem
-from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, Record, layer_names
+from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, layer_names
 from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import DECAY_ONE
+from neurodeploy.record import Record, worst_problem
 from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 from neurodeploy.toml import TomlError, parse_toml

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from neurodeploy.chip.record import Chip
 from neurodeploy.errors import ChipError
-from neurodeploy.explain import first_problem
+from neurodeploy.record import first_problem
 from neurodeploy.resources import resource_dir
 from neurodeploy.toml import TomlError, parse_toml
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
-from neurodeploy.explain import first_problem
+from neurodeploy.record import Record, first_problem
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """From strong to weak."""
@@ -27,11 +27,7 @@ def weakest(grades: Iterable[Grade]) -> Grade:
     return max(grades, key=GRADES.index)
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Band(_Record):
+class Band(Record):
     """A figure with its range, ``low <= nominal <= high``, and the grade of the weakest price in it."""
 
     low: float
@@ -78,7 +74,7 @@ class Band(_Record):
         )
 
 
-class CoreMemory(_Record):
+class CoreMemory(Record):
     """One used core: ``used`` against the limits by register; ``fullest`` names the register that is filled most."""
 
     index: int
@@ -94,7 +90,7 @@ class CoreMemory(_Record):
     fill: float
 
 
-class LayerMemory(_Record):
+class LayerMemory(Record):
     """One population: its neurons, cores, and the synapses that lead into it; ``formats`` counts cores by format."""
 
     name: str
@@ -106,7 +102,7 @@ class LayerMemory(_Record):
     weight_bits: tuple[int, ...]
 
 
-class Memory(_Record):
+class Memory(Record):
     """Memory by core and by layer, and what the target offers; ``mesh`` are tiles of one chip in x and y direction."""
 
     n_cores: int
@@ -122,7 +118,7 @@ class Memory(_Record):
     layers: tuple[LayerMemory, ...]
 
 
-class EnergyLine(_Record):
+class EnergyLine(Record):
     """One component: ``energy_j = events * price_j / n_samples``; the low figure takes ``events_low`` events."""
 
     component: str
@@ -133,7 +129,7 @@ class EnergyLine(_Record):
     energy_j: Band
 
 
-class Unpriced(_Record):
+class Unpriced(Record):
     """Something that happens and has no price; ``events`` is None where it is not counted either."""
 
     component: str
@@ -141,7 +137,7 @@ class Unpriced(_Record):
     reason: str
 
 
-class Energy(_Record):
+class Energy(Record):
     """Dynamic energy per sample under one set of prices; ``total_j`` is None where nothing has a price."""
 
     prices: str
@@ -151,7 +147,7 @@ class Energy(_Record):
     notes: tuple[str, ...] = ()
 
 
-class StaticLine(_Record):
+class StaticLine(Record):
     """Energy per sample that flows without activity: ``power_w`` of one chip times chips and the time of a sample.
 
     ``whole_j`` charges all chips in use, ``share_j`` only the used share of their cores.
@@ -168,7 +164,7 @@ class StaticLine(_Record):
     source: str
 
 
-class Spread(_Record):
+class Spread(Record):
     """Mean, 99th percentile and worst case of a time."""
 
     mean: Band
@@ -176,7 +172,7 @@ class Spread(_Record):
     worst: Band
 
 
-class Binding(_Record):
+class Binding(Record):
     """How many steps one core and resource decided; ``core`` is None where the barrier or a floor did."""
 
     core: int | None
@@ -184,7 +180,7 @@ class Binding(_Record):
     steps: int
 
 
-class WorstStep(_Record):
+class WorstStep(Record):
     """The longest step: where it is, and what made it long."""
 
     sample: int
@@ -194,7 +190,7 @@ class WorstStep(_Record):
     time_s: float
 
 
-class Trace(_Record):
+class Trace(Record):
     """Nominal step times of the slowest sample, with the binding core of each step (None: barrier), and over samples."""
 
     sample: int
@@ -204,7 +200,7 @@ class Trace(_Record):
     worst_s: tuple[float, ...]
 
 
-class Latency(_Record):
+class Latency(Record):
     """Times of a step and of a sample, free-running; ``real_time`` where each step takes at least ``step_period_s``.
 
     ``management_s`` is added to each step by an embedded processor; it is a line of its own, and part only of
@@ -226,7 +222,7 @@ class Latency(_Record):
     notes: tuple[str, ...] = ()
 
 
-class Verdict(_Record):
+class Verdict(Record):
     """Whether a demand is met by the nominal and by the high figure; ``margin`` is 1 - needed / allowed (nominal).
 
     What is needed includes the management of each step, and no input and output of the host.
@@ -246,7 +242,7 @@ class Verdict(_Record):
     """The same as spikes of all inputs a second, on average over the run: those of a sample in the time allowed for it."""
 
 
-class Baseline(_Record):
+class Baseline(Record):
     """The same task done otherwise, with its energy per sample; None where it is not possible, and ``note`` says why.
 
     Break-even: by how much all spikes could grow, and up to which density, until the chip's dynamic energy reaches it.
@@ -259,7 +255,7 @@ class Baseline(_Record):
     note: str = ""
 
 
-class Cost(_Record):
+class Cost(Record):
     """Everything ``estimate`` found. Without an activity only memory is known, and the rest is None."""
 
     chip: str
@@ -271,7 +267,7 @@ class Cost(_Record):
     n_samples: int
     n_steps: int
     memory: Memory
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default={})
     energy: Energy | None = None
     second_opinions: tuple[Energy, ...] = ()
     baselines: tuple[Baseline, ...] = ()

@@ -20,11 +20,11 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
-from neurodeploy.explain import first_problem
+from neurodeploy.record import Record, first_problem
 from neurodeploy.report.record import Report, checked
 from neurodeploy.report.text import Section, as_markdown
 from neurodeploy.report.units import kib, percent, si
@@ -49,20 +49,16 @@ _OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[floa
 """Figure of a chip -> its name, how to read it, how to show it. Less is better for all of them."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Gate(_Record):
+class Gate(Record):
     """What may get worse from report A to report B; None allows anything."""
 
     require_equal: bool = False
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
     max_accuracy_drop: float | None = Field(default=None, ge=0, le=1)
-    max_increase: dict[Figure, float] = {}
+    max_increase: dict[Figure, float] = Field(default={})
 
 
-class Row(_Record):
+class Row(Record):
     """One figure in both reports; ``change`` is ``b / a - 1``, None where it has no meaning. ``failed`` says why not."""
 
     figure: str
@@ -75,7 +71,7 @@ class Row(_Record):
     failed: str | None
 
 
-class Comparison(_Record):
+class Comparison(Record):
     """All figures of two reports, and remarks on what makes them hard to compare."""
 
     a: str

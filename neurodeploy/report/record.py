@@ -9,22 +9,18 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
-from neurodeploy.explain import first_problem
+from neurodeploy.record import Record, first_problem
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 """The published JSON schema of ``report.json``."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ProjectionFacts(_Record):
+class ProjectionFacts(Record):
     """Connections of one projection: possible, kept by the mask, not zero after quantisation."""
 
     name: str
@@ -38,7 +34,7 @@ class ProjectionFacts(_Record):
     density_nonzero: float
 
 
-class LayerFacts(_Record):
+class LayerFacts(Record):
     """One population."""
 
     name: str
@@ -47,7 +43,7 @@ class LayerFacts(_Record):
     first_step: int
 
 
-class LedgerEntry(_Record):
+class LedgerEntry(Record):
     """One approximation between the origin and the network."""
 
     where: str
@@ -55,7 +51,7 @@ class LedgerEntry(_Record):
     size: str
 
 
-class NetworkFacts(_Record):
+class NetworkFacts(Record):
     """What the network is; both densities are counted from the network itself."""
 
     fingerprint: str
@@ -72,7 +68,7 @@ class NetworkFacts(_Record):
     ledger: tuple[LedgerEntry, ...] = ()
 
 
-class Accuracy(_Record):
+class Accuracy(Record):
     """Share of samples classified rightly; ``held_out`` where they are a run's test part, never used to choose anything."""
 
     test: float = Field(ge=0, le=1)
@@ -80,7 +76,7 @@ class Accuracy(_Record):
     held_out: bool = True
 
 
-class VerifiedPopulation(_Record):
+class VerifiedPopulation(Record):
     """One population of a comparison of engines."""
 
     name: str
@@ -89,7 +85,7 @@ class VerifiedPopulation(_Record):
     different: int
 
 
-class FirstDifference(_Record):
+class FirstDifference(Record):
     """The earliest place at which two engines differ: 0 no spike, 1 a spike, or the payload."""
 
     population: str
@@ -100,7 +96,7 @@ class FirstDifference(_Record):
     values: tuple[int, int]
 
 
-class Verification(_Record):
+class Verification(Record):
     """Comparison of engines on the same samples: spikes compared and places that differ."""
 
     equal: bool
@@ -113,7 +109,7 @@ class Verification(_Record):
     first_difference: FirstDifference | None = None
 
 
-class RasterLayer(_Record):
+class RasterLayer(Record):
     """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; ``step`` and ``row`` have one entry a spike."""
 
     name: str
@@ -123,7 +119,7 @@ class RasterLayer(_Record):
     row: tuple[int, ...]
 
 
-class Raster(_Record):
+class Raster(Record):
     """Spikes of one sample."""
 
     sample: int
@@ -131,7 +127,7 @@ class Raster(_Record):
     layers: tuple[RasterLayer, ...]
 
 
-class NeuroBenchFacts(_Record):
+class NeuroBenchFacts(Record):
     """Metrics with the definitions of NeuroBench; ``membrane_updates`` is None where no voltages were recorded."""
 
     footprint_bytes: int
@@ -145,16 +141,16 @@ class NeuroBenchFacts(_Record):
     n_steps: int
 
 
-class Provenance(_Record):
+class Provenance(Record):
     """Where the figures come from and how to get them again: files by hash, versions, seed, command."""
 
     command: str | None = None
     seed: int | None = None
-    files: dict[str, str] = {}
-    versions: dict[str, str] = {}
+    files: dict[str, str] = Field(default={})
+    versions: dict[str, str] = Field(default={})
 
 
-class Report(_Record):
+class Report(Record):
     """Everything that a report says."""
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")

@@ -7,22 +7,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
-from neurodeploy.explain import worst_problem
 from neurodeploy.mapping import PLACEMENTS, SPLITS
 from neurodeploy.recipe import method_recipe, parse_recipe, recipe_values
+from neurodeploy.record import Record, worst_problem
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
 from neurodeploy.toml import TomlError, parse_toml, to_toml
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Grid(_Record):
+class Grid(Record):
     """The values of each axis; every combination is a point. An axis that is left out has one value.
 
     ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
@@ -58,7 +54,7 @@ class Grid(_Record):
         return names
 
 
-class Plan(_Record):
+class Plan(Record):
     """A sweep: base recipe, grid, and what changes in the recipe for all points (``changes``, by table).
 
     ``samples``: how many test samples are run, by default all. ``recipe`` is a name or a path beside the sweep file.
@@ -68,10 +64,10 @@ class Plan(_Record):
     recipe: str
     samples: Annotated[int, Field(ge=1)] | None = None
     grid: Grid
-    changes: dict[str, dict[str, Any]] = {}
+    changes: dict[str, dict[str, Any]] = Field(default={})
 
 
-class Point(_Record):
+class Point(Record):
     """One point of the grid: its settings, the chip's name or file, and the recipe that trains it (TOML text)."""
 
     method: str

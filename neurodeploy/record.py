@@ -1,11 +1,17 @@
-"""What pydantic found wrong with a file or a record, in one line for the user."""
+"""``Record``: what is read from a file and checked; and what was found wrong with one, in a line for the user."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Record(BaseModel):
+    """Values that do not change; an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def first_problem(error: ValidationError, top: str = "") -> str:
