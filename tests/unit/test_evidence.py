@@ -184,6 +184,26 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
     assert text == page(rows)
 
 
+def test_t43_a_weaker_teacher_stands_in_one_table_with_its_controls_and_is_paired_with_each():
+    """No teacher, label smoothing and a stronger teacher (``algorithms.md``, test T43)."""
+    right = {"rkd": 90, "rkd-none": 86, "rkd-smoothing": 87, "rkd-normal": 92}
+    rows = [
+        _row(method, [1] * (n - seed) + [0] * (100 - n + seed), seed=seed)
+        for method, n in right.items()
+        for seed in (0, 1)
+    ]
+    tables = [part.splitlines() for part in page(rows).split("\n\n") if part.lstrip().startswith("| ")]
+    (results,) = [table for table in tables if table[0].startswith("| method | density asked |")]
+    assert [line.split(" | ")[0] for line in results[2:]] == [f"| `{method}`" for method in right]
+    (pairs,) = [table for table in tables if table[0].startswith("| recipe | density | pair |")]
+    gains = {"rkd-none": "+4.00", "rkd-smoothing": "+3.00", "rkd-normal": "-2.00"}
+    assert len(pairs[2:]) == len(gains)
+    for line, (control, gain) in zip(pairs[2:], gains.items()):
+        assert line.startswith(f"| `r` | 10 % | `rkd` - `{control}` | a weaker teacher against ")
+        assert f"| {gain} [" in line
+        assert line.endswith(f"| {gain}, {gain} |")
+
+
 def test_rows_are_collected_by_recipe_and_in_the_order_of_the_methods(tmp_path):
     for name, row in (
         ("z", _row("dense", [1], density=None, recipe="b")),
