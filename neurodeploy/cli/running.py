@@ -44,14 +44,15 @@ def simulate(
             progress=lambda n, of: bar(engine, n, of),
         )[1]
     if not as_json:
-        summary = summary | {"outputs": "; ".join(_output_line(name, o) for name, o in summary["outputs"].items())}
+        outputs = summary.pop("outputs")
+        summary |= {f"output {name}": _output_line(output) for name, output in outputs.items()}
     show(summary, as_json)
 
 
-def _output_line(name: str, output: dict[str, Any]) -> str:
+def _output_line(output: dict[str, Any]) -> str:
     first = " ".join(map(str, output["classes"][:10])) + (" ..." if len(output["classes"]) > 10 else "")
     right = "" if output["accuracy"] is None else f", accuracy {output['accuracy']:.2%}"
-    return f"{name} by {output['decoding']}{right}, classes {first}"
+    return f"{output['decoding']}{right}, classes {first}"
 
 
 @app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,event,lava")

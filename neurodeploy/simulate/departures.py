@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from neurodeploy.activity import Activity
 from neurodeploy.network import (
     DECAY_ONE,
+    THRESHOLD_MAX,
     Conv,
     Cuba,
     Delta,
@@ -52,8 +53,9 @@ _Shifted: TypeAlias = ResonateAndFire | Delta | SigmaDelta
 
 
 def _moved(name: str, by: int) -> Callable[[Any], NeuronModel]:
-    """Return a model with a decay that is larger or smaller."""
-    return lambda model: replace(model, **{name: np.clip(np.asarray(getattr(model, name)) + by, 0, DECAY_ONE)})
+    """Return a model with a decay or a threshold that is larger or smaller."""
+    high = THRESHOLD_MAX if name == "threshold" else DECAY_ONE
+    return lambda model: replace(model, **{name: np.clip(np.asarray(getattr(model, name)) + by, 0, high)})
 
 
 def _set(name: str, value: Any) -> Callable[[Any], NeuronModel | None]:
@@ -101,6 +103,8 @@ CUBA = (
     Departure("quantisation", "the decay of the current is one smaller", parameters=_moved("current_decay", -1)),
     Departure("quantisation", "the decay of the voltage is one larger", parameters=_moved("voltage_decay", 1)),
     Departure("quantisation", "the decay of the voltage is one smaller", parameters=_moved("voltage_decay", -1)),
+    Departure("quantisation", "the threshold is one larger", parameters=_moved("threshold", 1)),
+    Departure("quantisation", "the threshold is one smaller", parameters=_moved("threshold", -1)),
     Departure("quantisation", "the bias is left out", parameters=_set("bias", 0)),
 )  # fmt: skip
 

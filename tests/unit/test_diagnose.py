@@ -323,6 +323,8 @@ CASES = {
         ("quantisation", "the decay of the current is one smaller", LONG, {"current_decay": 99}),
         ("quantisation", "the decay of the voltage is one larger", LONG, {"voltage_decay": 51}),
         ("quantisation", "the decay of the voltage is one smaller", LONG, {"voltage_decay": 49}),
+        ("quantisation", "the threshold is one larger", LONG, {"threshold": 901}),
+        ("quantisation", "the threshold is one smaller", LONG, {"threshold": 899}),
         ("quantisation", "the bias is left out", BIASED, {"bias": 0}),
     ],
     ResonateAndFire: [

@@ -167,7 +167,7 @@ def test_classes_are_told_without_labels_and_printed(folder):
     )
     assert done.exit_code == 0, done.output
     classes = " ".join(map(str, _expected(folder, "last_voltage.nir", "spikes.npz")[:10]))
-    assert f"class by last_voltage, classes {classes} ..." in done.stdout
+    assert f"output class last_voltage, classes {classes} ..." in " ".join(done.stdout.split())
 
 
 def test_each_of_several_outputs_is_decoded_with_its_own_accuracy(folder):
@@ -181,9 +181,9 @@ def test_each_of_several_outputs_is_decoded_with_its_own_accuracy(folder):
     labels = commands.load_data(folder / "spikes.npz").labels
     for output in summary["outputs"].values():
         assert output["accuracy"] == np.mean(np.array(output["classes"]) == labels)
-    shown = CliRunner().invoke(app, arguments).stdout
-    assert "class by count, accuracy" in shown
-    assert "value by last_voltage, accuracy" in shown
+    shown = " ".join(CliRunner().invoke(app, arguments).stdout.split())
+    assert "output class count, accuracy" in shown
+    assert "output value last_voltage, accuracy" in shown
 
 
 def test_an_activity_that_was_kept_can_be_decoded_later(folder, tmp_path):
