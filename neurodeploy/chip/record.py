@@ -55,7 +55,7 @@ class Cores(Table):
     mesh: Counts | None = None
     """Tiles in x and y direction."""
     word_bits: Count | None = None
-    """Bits of one word of synaptic memory."""
+    """Bits of one word of synaptic memory (``bits_per_word``)."""
     neurons: Count | None = None
     input_axons: Count | None = None
     output_axons: Count | None = None
@@ -79,6 +79,11 @@ class Cores(Table):
         if places < self.count.value:
             raise ValueError(f"count is {self.count.value}, but mesh and per_tile give places for {places} cores only")
         return self
+
+    @property
+    def bits_per_word(self) -> int:
+        """Bits of a word of synaptic memory; 8 where the chip counts bytes."""
+        return self.word_bits.value if self.word_bits else 8
 
     @property
     def limits(self) -> dict[str, int]:

@@ -247,7 +247,7 @@ def _placed(
 def _tables(chip: Chip, formats: list[SynapseFormat], layers: Sequence[PlacedLayer]) -> Ints:
     """Return words by format, core and length of a list; a list longer than its core is ``UNUSABLE``."""
     sizes = np.concatenate([layer.cut.sizes for layer in layers])
-    width, word_bits = max(chip.weights.bits.value), chip.cores.word_bits.value if chip.cores.word_bits else 8
+    width, word_bits = max(chip.weights.bits.value), chip.cores.bits_per_word
     tables = np.full((len(formats), sizes.size, int(sizes.max()) + 1), UNUSABLE, np.int64)
     for size in np.unique(sizes).tolist():
         for table, fmt in zip(tables, formats):

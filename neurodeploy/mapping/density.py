@@ -33,7 +33,7 @@ def bits_per_synapse(chip: Chip, name: str, neurons: int, density: float, width:
     if not owner.size:
         raise UsageError(f"map: {N_LISTS} lists of {neurons} neurons hold no synapse at density {density}; raise it")
     layout = LIST_RULES[fmt.rule](Lists(owner.astype(np.int64), local.astype(np.int64), N_LISTS), width, fmt)
-    word_bits = chip.cores.word_bits.value if chip.cores.word_bits else 8
+    word_bits = chip.cores.bits_per_word
     total = sum_by(np.zeros(N_LISTS, np.int32), words(fmt, layout.bits, word_bits), 1)[0]
     return float(total * word_bits / owner.size)
 

@@ -118,7 +118,7 @@ def _format(chip: Chip, projection: Projection, formats: str | ReadOnlyDict[str,
 def _use(projection: Projection, fmt: SynapseFormat, chip: Chip, labels: NDArray[np.int64], bits: int) -> _Use:
     numbers, part = np.unique(labels, return_inverse=True)
     cut, width = Cut(part.astype(np.int32), numbers.size), bits + delay_bits(projection, chip)
-    word_bits = chip.cores.word_bits.value if chip.cores.word_bits else 8
+    word_bits = chip.cores.bits_per_word
     on, conv = lists_on(matrix_of(projection), cut), conv_of(projection)
     axons = np.bincount(on.part, minlength=cut.n_parts)
     if fmt.connection == "shared":

@@ -214,8 +214,7 @@ class Layers:
     @property
     def word_bits(self) -> int:
         """Bits of a word of synaptic memory."""
-        count = self.chip.cores.word_bits
-        return count.value if count else 8
+        return self.chip.cores.bits_per_word
 
     def use(self, population: str, cuts: dict[str, Cut]) -> dict[str, Ints]:
         """Return what each part of a population takes of each register; populations not in ``cuts`` are left out."""

@@ -71,7 +71,7 @@ class Mapping:
         cores: the cores used, in order of chip and core.
         limits: register -> limit of one core.
         split: how layers were cut.
-        inputs: ``"host"``: who sends the spikes of the network's inputs.
+        inputs: who sends the spikes of the network's inputs: ``host``, or ``relay``, neurons on cores of their own.
         notes: what a reader of the figures has to know, such as a layout that is a guess.
     """
 
@@ -93,8 +93,8 @@ class Mapping:
 
     @property
     def word_bits(self) -> int:
-        """Bits of a word of synaptic memory; 8 where the chip counts bytes."""
-        return self.chip.cores.word_bits.value if self.chip.cores.word_bits else 8
+        """Bits of a word of synaptic memory."""
+        return self.chip.cores.bits_per_word
 
     @property
     def n_chips(self) -> int:
