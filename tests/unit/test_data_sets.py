@@ -411,7 +411,10 @@ class TestRecipe:
         ("lines", "message"),
         [
             ('name = "nmnist"\nencoding = "rate"', "'nmnist' takes the encoding 'frames', not 'rate'"),
-            ('name = "mnist"\nencoding = "frames"', "'mnist' takes the encoding 'rate', 'latency' or 'current', not 'frames'"),
+            (
+                'name = "mnist"\nencoding = "frames"',
+                "'mnist' takes the encoding 'rate', 'latency' or 'current', not 'frames'",
+            ),
             ('name = "mnist"\npool = 2', "'mnist' holds images"),
             ('name = "shd"\npool = 2', "'shd' has channels in a row"),
             ('name = "mnist"\ntest_samples = 0', "data.test_samples = 0"),
