@@ -1,5 +1,6 @@
 """Mapping small networks: every limit, every error, and the record on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,13 @@ def chain(*layers: Synapses, shape: tuple[int, ...] | None = None, delay: object
     )
 
 
+def with_loop(network: Network, name: str) -> Network:
+    """The network with synapses from every neuron of a population to all of it."""
+    size = network.sizes[name]
+    loop = Projection(name="loop", source=name, target=name, synapses=ones(size, size))
+    return replace(network, projections=(*network.projections, loop))
+
+
 def ones(n_target: int, n_source: int, weight: int = 2) -> Dense:
     return Dense(weights=np.full((n_target, n_source), weight, np.int16))
 
@@ -89,14 +97,7 @@ def test_source_without_a_synapse_on_a_core_takes_no_axon_there() -> None:
 
 
 def test_recurrent_layer_sends_to_all_its_own_parts() -> None:
-    network = chain(ones(6, 2))
-    loop = Projection(name="loop", source="p1", target="p1", synapses=ones(6, 6))
-    network = Network(
-        inputs=network.inputs,
-        populations=network.populations,
-        outputs=network.outputs,
-        projections=(*network.projections, loop),
-    )
+    network = with_loop(chain(ones(6, 2)), "p1")
     mapping = map_network(network, limited(load_chip("loihi1"), neurons=2))
     assert [load.used["output_axons"] for load in mapping.cores] == [2 * 3] * 3
     assert [load.used["input_axons"] for load in mapping.cores] == [2 + 6] * 3
@@ -349,14 +350,7 @@ def test_shared_connection_takes_two_output_entries_for_each_core() -> None:
 def test_neuron_that_reaches_too_many_cores_of_other_chips_is_refused() -> None:
     """Cores of one neuron, one a chip: each of six neurons sends to five other chips, two entries each, and to itself."""
     board = limited(load_chip("nahuku32"), count=1, neurons=1, output_axons=10)
-    network = chain(ones(6, 1))
-    loop = Projection(name="loop", source="p1", target="p1", synapses=ones(6, 6))
-    network = Network(
-        inputs=network.inputs,
-        populations=network.populations,
-        outputs=network.outputs,
-        projections=(*network.projections, loop),
-    )
+    network = with_loop(chain(ones(6, 1)), "p1")
     with pytest.raises(FitError, match=r"needs 11 output axons on its core 0, 5 of them for targets on other chips"):
         map_network(network, board)
     assert len(map_network(network, limited(board, output_axons=11)).cores) == 6
