@@ -199,8 +199,9 @@ class TrainingRecipe(Record):
     ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
     towards ``tet_target`` besides. ``operations_penalty`` is the price of one synaptic operation a connection and sample,
     ``spikes_penalty`` that of one spike a hidden neuron and sample. ``restarts`` is the number of cosines that the learning
-    rate goes through. A batch is computed in ``parts``, whose gradients are added: less memory, and the very weights that as
-    many processes get under ``torchrun``.
+    rate goes through. In every epoch each image is moved by up to ``shift`` pixels along both axes (``train/augment.py``); a
+    teacher's answers stay those to the image in its place. A batch is computed in ``parts``, whose gradients are added: less
+    memory, and the very weights that as many processes get under ``torchrun``.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -216,6 +217,7 @@ class TrainingRecipe(Record):
     operations_penalty: Annotated[float, Field(ge=0)] = 0.0
     spikes_penalty: Annotated[float, Field(ge=0)] = 0.0
     restarts: Annotated[int, Field(ge=1)] = 1
+    shift: Annotated[int, Field(ge=0)] = 0
     parts: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
 

@@ -16,6 +16,7 @@ from neurodeploy.network import Network
 from neurodeploy.recipe import Recipe, TrainingRecipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS
+from neurodeploy.train.augment import Shifts
 from neurodeploy.train.budget import budget_settings
 from neurodeploy.train.fused import WEIGHT_SCALE
 from neurodeploy.train.imported import check_fits, install
@@ -66,6 +67,7 @@ class Run:
         if chain is not None:
             check_fits(chain, self.input_shape, recipe.data.name)
             self.input_shape = chain.inputs[0].shape
+        self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
             self.model = build(recipe, self.input_shape)
@@ -219,7 +221,7 @@ class Run:
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the sum of the loss over samples, and how many were right."""
-        layers = self.model.layers(self.spikes[index])
+        layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
         (loss * share).backward()

@@ -30,7 +30,8 @@ name = "tiny"
 data = { name = "digits", n_steps = 6 }
 network = { layers = [{ neurons = 24 }, { neurons = 10 }], neuron = { threshold = 64, current_decay = 2048, \
 voltage_decay = 512, tau_grad = 0.01 } }
-training = { epochs = EPOCHS, batch_size = 64, learning_rate = 1e-2, weight_scale = 0.7, logit_scale = 0.5 }
+training = { epochs = EPOCHS, batch_size = 64, learning_rate = 1e-2, weight_scale = 0.7, logit_scale = 0.5, \
+shift = 1 }
 """
 METHODS = {
     "esl": 'sparse = { method = "esl", density = 0.2, growth = "random", every_steps = 4 }',
