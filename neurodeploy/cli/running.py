@@ -88,7 +88,11 @@ def verify(
     if as_json:
         print_json(proof)
     else:
-        rows = [(p["name"], p["places"], p["spikes"], p["different"]) for p in proof["populations"]]
+        voltages = dict.fromkeys(proof["voltages_compared"], ", voltage")
+        rows = [
+            (p["name"] + voltages.get(p["name"], ""), p["places"], p["spikes"], p["different"])
+            for p in proof["populations"]
+        ]
         table("Population|Places|Spikes|Different", rows)
         print(f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}")
     if not proof["equal"]:
@@ -135,11 +139,9 @@ def faults(
 
 
 def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
-    (a, b), (x, y) = difference["engines"], difference["values"]
-    print(
-        f"first difference: population '{difference['population']}', neuron {difference['neuron']}, step "
-        f"{difference['step']} of sample {difference['sample']}: {a} has {x}, {b} has {y}"
-    )
+    from neurodeploy.simulate.verify import Difference
+
+    print(f"first difference: {Difference(**difference)}")
     print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
     if not diagnosis["decided_by"]:
         return

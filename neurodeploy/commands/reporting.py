@@ -34,7 +34,7 @@ from neurodeploy.report.text import target_line, verdict_line
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy, decoding_probes
 from neurodeploy.simulate.proof import make_proof
-from neurodeploy.simulate.verify import compare
+from neurodeploy.simulate.verify import compare, readouts
 
 DEMO_CHIPS = ("loihi1", "loihi2")
 FILE_ENGINES = ("reference", "event")
@@ -168,7 +168,7 @@ def _run_each_once(
     steps = first.n_steps + network.depth
     probes = [(p.name, "v") for p in network.populations]
     if 4 * first.n_samples * steps * sum(p.size for p in network.populations) > _PROBE_BYTES:
-        probes = []
+        probes = readouts(network)
     runs = {}
     for engine in engines:
         if engine == "reference":
@@ -182,7 +182,10 @@ def _run_each_once(
     ordered = [runs[engine] for engine in engines]
     probed = runs["reference"] if "reference" in runs else simulate_network(network, first, probe=probes)
     return _Runs(
-        proof=make_proof(network, first, ordered, compare(ordered)), whole=whole, by_mapping=by_mapping, probed=probed
+        proof=make_proof(network, first, ordered, compare(ordered, readouts(network))),
+        whole=whole,
+        by_mapping=by_mapping,
+        probed=probed,
     )
 
 
@@ -207,7 +210,7 @@ def _first(activity: Activity, n_samples: int) -> Activity:
     return replace(
         activity,
         spikes={name: events.take(0, n_samples) for name, events in activity.spikes.items()},
-        states={},
+        states={key: values[:n_samples] for key, values in activity.states.items()},
         updated=None,
     )
 

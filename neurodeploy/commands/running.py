@@ -29,7 +29,7 @@ from neurodeploy.simulate import ENGINES, check_offered
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import decode, decoding_probes
 from neurodeploy.simulate.proof import broken, load_proof, make_proof
-from neurodeploy.simulate.verify import compare
+from neurodeploy.simulate.verify import compare, readouts
 
 ALL_ENGINES = ("slayer", "reference", "event", "lava")
 
@@ -118,7 +118,7 @@ def verify(
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run the same samples on several engines and compare every spike.
+    """Run the same samples on several engines and compare every spike, message and voltage of a read-out.
 
     ``slayer`` runs the checkpoint of a run's folder, the others the NIR file, so that the file itself is under test.
 
@@ -155,7 +155,7 @@ def prove(
     check_engines(source, data, engines)
     network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
     runs = [run_engine(engine, source, network, samples, progress) for engine in engines]
-    return make_proof(network, samples, runs, compare(runs))
+    return make_proof(network, samples, runs, compare(runs, readouts(network)))
 
 
 def check_engines(source: Path, data: str | Path | None, engines: Sequence[str]) -> None:
@@ -229,9 +229,12 @@ def bench_simulate(
 
 
 def run_engine(engine: str, run: Path, network: Network, samples: Samples, progress: Progress | None) -> Activity:
-    """Return what one engine does with the samples; ``slayer`` runs the checkpoint of the run's folder."""
+    """Return what one engine does with the samples, with the voltages of read-outs.
+
+    ``slayer`` runs the checkpoint of the run's folder, which has none.
+    """
     if engine != "slayer":
-        return simulate_network(network, samples, engine=engine, progress=progress)
+        return simulate_network(network, samples, engine=engine, probe=readouts(network), progress=progress)
     model, trained = checkpoint_network(run)
     if trained.fingerprint != network.fingerprint:
         raise MismatchError(

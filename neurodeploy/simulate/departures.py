@@ -22,6 +22,7 @@ from neurodeploy.network import (
     Cuba,
     Delta,
     Dense,
+    LeakyIntegrator,
     Network,
     NeuronModel,
     Pool,
@@ -85,7 +86,7 @@ def _unshifted_bias(model: SigmaDelta) -> NeuronModel:
     return replace(model, bias=np.asarray(model.bias) >> _exponent(model))
 
 
-CUBA = (
+LEAKY_INTEGRATOR = (
     Departure("range", "states beyond 24 bits are neither wrapped nor clipped", CubaRule(current="none", voltage="none")),
     Departure("range", "the current is not wrapped at 24 bits", CubaRule(current="none")),
     Departure("range", "the current is clipped at 24 bits instead of wrapped", CubaRule(current="clip")),
@@ -93,19 +94,23 @@ CUBA = (
     Departure("range", "the voltage wraps at 24 bits instead of being clipped", CubaRule(voltage="wrap")),
     Departure("rounding", "decayed states are rounded down instead of towards zero", CubaRule(rounding="down")),
     Departure("rounding", "decayed states are rounded to nearest", CubaRule(rounding="nearest")),
+    Departure("quantisation", "the decay of the current is one larger", parameters=_moved("current_decay", 1)),
+    Departure("quantisation", "the decay of the current is one smaller", parameters=_moved("current_decay", -1)),
+    Departure("quantisation", "the decay of the voltage is one larger", parameters=_moved("voltage_decay", 1)),
+    Departure("quantisation", "the decay of the voltage is one smaller", parameters=_moved("voltage_decay", -1)),
+    Departure("quantisation", "the bias is left out", parameters=_set("bias", 0)),
+)  # fmt: skip
+
+CUBA = (
+    *LEAKY_INTEGRATOR,
     Departure("rounding", "decayed states are not rounded", CubaRule(rounding="none")),
     Departure("reset", "a neuron fires when its voltage equals the threshold", CubaRule(at_threshold="spike")),
     Departure("reset", "a voltage equal to the threshold is reset without a spike", CubaRule(at_threshold="reset")),
     Departure("reset", "the threshold is subtracted instead of resetting to 0", CubaRule(reset="subtract")),
     Departure("reset", "the voltage is not reset", CubaRule(reset="none")),
     Departure("reset", "the current is reset with the voltage", CubaRule(reset="both")),
-    Departure("quantisation", "the decay of the current is one larger", parameters=_moved("current_decay", 1)),
-    Departure("quantisation", "the decay of the current is one smaller", parameters=_moved("current_decay", -1)),
-    Departure("quantisation", "the decay of the voltage is one larger", parameters=_moved("voltage_decay", 1)),
-    Departure("quantisation", "the decay of the voltage is one smaller", parameters=_moved("voltage_decay", -1)),
     Departure("quantisation", "the threshold is one larger", parameters=_moved("threshold", 1)),
     Departure("quantisation", "the threshold is one smaller", parameters=_moved("threshold", -1)),
-    Departure("quantisation", "the bias is left out", parameters=_set("bias", 0)),
 )  # fmt: skip
 
 RESONATOR = (
@@ -172,6 +177,7 @@ SIGMA_DELTA = (
 
 RULES: Mapping[type, tuple[Departure, ...]] = {
     Cuba: CUBA,
+    LeakyIntegrator: LEAKY_INTEGRATOR,
     ResonateAndFire: RESONATOR,
     Sigma: SIGMA,
     Delta: DELTA,
@@ -213,7 +219,7 @@ _SHIFTS = (-1, 1, -2, 2, -3, 3)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A departure, and what the population sends under it in the first ``n`` steps, int64 ``(n, size)``."""
+    """A departure, and what the population sends (a read-out: its voltage) under it in ``n`` steps, int64 ``(n, size)``."""
 
     cause: Cause
     why: str
@@ -255,7 +261,7 @@ def _replayed(population: Population, given: Given, rule: Rule | None, n: int) -
 
 def _neurons(population: Population, given: Given) -> Iterator[Candidate]:
     """Give the population under each rule of its kind, and with another first step."""
-    for departure in RULES.get(type(population.model), ()):
+    for departure in RULES[type(population.model)]:
         model = population.model if departure.parameters is None else departure.parameters(population.model)
         if model is not None:
             sent = partial(_replayed, replace(population, model=model), given, departure.rule)

@@ -15,7 +15,8 @@ import numpy as np
 from neurodeploy.activity import Activity
 from neurodeploy.network import STATE_SHIFT, Cuba, Network, NeuronModel, ResonateAndFire
 from neurodeploy.simulate.arriving import Arriving, arriving, population_input, recorded
-from neurodeploy.simulate.departures import Candidate, Cause, candidates
+from neurodeploy.simulate.departures import Cause, candidates
+from neurodeploy.simulate.dynamics import Ints
 from neurodeploy.simulate.replay import replay
 from neurodeploy.simulate.verify import Difference
 
@@ -87,29 +88,36 @@ def _cause(network: Network, run: Activity, difference: Difference) -> tuple[Cau
     """Return the first departure under which the population sends exactly what the run recorded."""
     name, sample = difference.population, difference.sample
     model = network.population(name).model
-    if not recorded(run, name, sample).any():
-        return "unknown", "the population sends nothing at all in this sample"
-    first = [c for c in candidates(network, run, name, sample) if _explains(c, run, name, sample, difference.step + 1)]
-    left = [c for c in first if _explains(c, run, name, sample, run.n_steps)]
+    given = _given(run, difference, sample)
+    if not given.any():
+        return "unknown", "the population gives nothing at all in this sample"
+    early = difference.step + 1
+    first = [c for c in candidates(network, run, name, sample) if np.array_equal(c.sent(early), given[:early])]
+    left = [c for c in first if np.array_equal(c.sent(run.n_steps), given)]
     for more in [s for s in range(run.n_samples) if s != sample][:_MORE_SAMPLES]:
         if len(left) < 2:
             break
-        again = {c.why: c for c in candidates(network, run, name, more)}
-        left = [c for c in left if _explains(again[c.why], run, name, more, run.n_steps)] or left
+        given = _given(run, difference, more)
+        again = {c.why: c.sent for c in candidates(network, run, name, more)}
+        left = [c for c in left if np.array_equal(again[c.why](run.n_steps), given)] or left
     if left:
         return left[0].cause, left[0].why
     kind, states = model.kind.replace("_", "-"), ", ".join(model.states)
-    return "unknown", f"no single known rule for {kind} neurons gives what it sends; probe {states} on both engines"
+    return "unknown", f"no single known rule for {kind} neurons gives its values; probe {states} on both engines"
 
 
-def _explains(candidate: Candidate, run: Activity, name: str, sample: int, n_steps: int) -> bool:
-    return np.array_equal(candidate.sent(n_steps), recorded(run, name, sample)[:n_steps])
+def _given(run: Activity, difference: Difference, sample: int) -> Ints:
+    """Return what a run recorded of the population that differs: its messages, or the voltage of a read-out."""
+    if difference.of == "message":
+        return recorded(run, difference.population, sample)
+    voltage: Ints = run.states[difference.population, difference.of][sample]
+    return voltage
 
 
 def _is_lawful(network: Network, run: Activity, difference: Difference) -> bool:
     name, sample = difference.population, difference.sample
     lawful = replay(network.population(name), population_input(network, run, name, sample)).sent
-    return np.array_equal(lawful, recorded(run, name, sample))
+    return np.array_equal(lawful, _given(run, difference, sample))
 
 
 def _threshold(model: NeuronModel, neuron: int) -> int | None:

@@ -23,7 +23,7 @@ SCHEMA = "neurodeploy-proof/1"
 def make_proof(
     network: Network, samples: Samples, runs: Sequence[Activity], verification: Verification
 ) -> dict[str, Any]:
-    """Return the outcome of a comparison with the hashes of the network, the samples and every raster of every engine.
+    """Return the outcome of a comparison with hashes of the network, the samples and every engine's rasters and voltages.
 
     Where the engines differ, ``diagnosis`` explains the first difference (``neurodeploy.simulate.diagnose``).
     """
@@ -35,11 +35,20 @@ def make_proof(
     return {
         "schema": SCHEMA,
         **verification.to_json(),
+        "voltages_compared": list(verification.voltages_compared),
         "diagnosis": explained,
         "network": network.fingerprint,
         "samples": {name: digest(events) for name, events in samples.inputs.items()},
         "rasters": {run.engine: {name: digest(e) for name, e in run.spikes.items()} for run in runs},
+        "voltages": {
+            run.engine: {name: _voltage_digest(run, name) for name in verification.voltages_compared} for run in runs
+        },
     }
+
+
+def _voltage_digest(run: Activity, name: str) -> str:
+    voltage = np.ascontiguousarray(run.states[name, "v"], dtype="<i4")
+    return hashlib.sha256(f"{voltage.shape};".encode() + voltage.tobytes()).hexdigest()
 
 
 def digest(events: Events) -> str:
@@ -69,19 +78,24 @@ def load_proof(path: Path) -> dict[str, Any]:
 
 
 def broken(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what no longer holds of an old proof, in words: other network, samples or rasters; empty where all holds.
+    """Return what no longer holds of an old proof, in words: other network, samples, rasters or voltages; else nothing.
 
-    Rasters of each new engine are compared with those of the same engine in the old proof, or where that engine took no
-    part, with those of its first engine.
+    Those of each new engine are compared with those of the same engine in the old proof, or where that engine took no
+    part, with those of its first engine. Proofs of older versions hold no voltages.
     """
     if old["network"] != new["network"]:
         return ["the network is another one"]
     if old["samples"] != new["samples"]:
         return ["the samples are others"]
-    first = next(iter(old["rasters"].values()))
+    found = _other(old["rasters"], new["rasters"], "spikes")
+    return found + (_other(old["voltages"], new["voltages"], "voltages") if "voltages" in old else [])
+
+
+def _other(old: Mapping[str, Any], new: Mapping[str, Any], what: str) -> list[str]:
+    first = next(iter(old.values()))
     return [
-        f"engine '{engine}' gives other spikes in '{name}'"
-        for engine, rasters in new["rasters"].items()
-        for name, value in rasters.items()
-        if old["rasters"].get(engine, first).get(name) != value
+        f"engine '{engine}' gives other {what} in '{name}'"
+        for engine, digests in new.items()
+        for name, value in digests.items()
+        if old.get(engine, first).get(name) != value
     ]

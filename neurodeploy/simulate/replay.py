@@ -85,7 +85,8 @@ Rule: TypeAlias = CubaRule | ResonatorRule | SigmaRule | DeltaRule
 class Replay:
     """What a population did: messages (1 for a spike), what they were decided by, and the states after the last step.
 
-    ``sent`` and each of ``decided`` (states before a reset, the change ``delta``) have the shape ``(n_steps, size)``.
+    A read-out sends nothing: its ``sent`` is its voltage, which is its answer. ``sent`` and each of ``decided`` (states
+    before a reset, the change ``delta``) have the shape ``(n_steps, size)``.
     """
 
     sent: Values
@@ -134,7 +135,7 @@ def _cuba(model: SpikingModel, states: tuple[Values, ...], a: Values, _: Values,
     v = v if rule.voltage == "none" else _bounded(_int32(v), rule.voltage)
     seen = {"u": u, "v": v}
     if isinstance(model, LeakyIntegrator):
-        return (u, v), np.zeros(v.shape, np.int64), seen
+        return (u, v), v, seen
     limit = _own(model.threshold) << STATE_SHIFT
     sends = v >= limit if rule.at_threshold == "spike" else v > limit
     resets = sends if rule.at_threshold == "nothing" else v >= limit

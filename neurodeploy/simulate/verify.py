@@ -1,4 +1,4 @@
-"""Proof that engines agree: every spike of every population compared, or the first difference shown."""
+"""Proof that engines agree: every spike, message and read-out voltage compared, or the first difference shown."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 
 from neurodeploy.activity import Activity, Events
 from neurodeploy.errors import SimulationError, UsageError
+from neurodeploy.network import LeakyIntegrator, Network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A place where an engine's value differs from that of the first engine (0: no spike, 1: spike, or the payload)."""
+    """A place where an engine's value differs from that of the first engine.
+
+    ``of`` says whose: ``"message"`` (0: no spike, 1: spike, or the payload), or the state ``"v"`` of a read-out.
+    """
 
     population: str
     neuron: int
@@ -23,12 +27,17 @@ class Difference:
     sample: int
     engines: tuple[str, str]
     values: tuple[int, int]
+    of: str = "message"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the place and the values as plain values; ``of`` only where they are no messages."""
+        return {key: value for key, value in asdict(self).items() if (key, value) != ("of", "message")}
 
     def __str__(self) -> str:
-        (a, b), (x, y) = self.engines, self.values
+        (a, b), (x, y), of = self.engines, self.values, "" if self.of == "message" else f"{self.of} = "
         return (
             f"population '{self.population}', neuron {self.neuron}, step {self.step} of sample {self.sample}: "
-            f"{a} has {x}, {b} has {y}"
+            f"{a} has {of}{x}, {b} has {of}{y}"
         )
 
 
@@ -44,17 +53,21 @@ class PopulationResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
-    """The outcome of a comparison of two or more engines on the same samples."""
+    """The outcome of a comparison of two or more engines on the same samples.
+
+    ``voltages_compared`` names the populations whose voltage was compared as well, since all engines recorded it.
+    """
 
     engines: tuple[str, ...]
     n_samples: int
     n_steps: int
     populations: tuple[PopulationResult, ...]
     first_difference: Difference | None
+    voltages_compared: tuple[str, ...] = ()
 
     @property
     def equal(self) -> bool:
-        """Whether no spike differs."""
+        """Whether nothing differs."""
         return self.first_difference is None
 
     @property
@@ -77,12 +90,22 @@ class Verification:
             "spikes_compared": self.spikes_compared,
             "spikes_different": self.spikes_different,
             "populations": [asdict(p) for p in self.populations],
-            "first_difference": asdict(self.first_difference) if self.first_difference else None,
+            "first_difference": self.first_difference.to_json() if self.first_difference else None,
         }
 
 
-def compare(activities: Sequence[Activity]) -> Verification:
+def readouts(network: Network) -> list[tuple[str, str]]:
+    """Return the voltages of leaky integrators, which are all that those give: for ``probe`` and ``compare``."""
+    return [(p.name, "v") for p in network.populations if isinstance(p.model, LeakyIntegrator)]
+
+
+def compare(activities: Sequence[Activity], states: Sequence[tuple[str, str]] = ()) -> Verification:
     """Compare the spikes of all populations (inputs included) of two or more runs with the first of them.
+
+    Args:
+        activities: the runs.
+        states: pairs of a population and a state, such as ``readouts`` gives, that are compared too between runs that
+            recorded them.
 
     The first difference is the one in the lowest sample, then the earliest step, then the first population in the order
     of the network: the one to look at, since later ones may follow from it.
@@ -99,11 +122,13 @@ def compare(activities: Sequence[Activity]) -> Verification:
     results, found = [], []
     for order, name in enumerate(first.spikes):
         different: NDArray[np.int64] = np.zeros(0, np.int64)
+        compared = ["message", *(state for population, state in states if population == name)]
         for other in activities[1:]:
-            keys = _differing(first.spikes[name], other.spikes[name])
-            different = np.union1d(different, keys)
-            if keys.size:
-                found.append((_describe(name, int(keys[0]), first, other), order))
+            for of in compared:
+                keys = _differing(first, other, name, of)
+                different = np.union1d(different, keys)
+                if keys.size:
+                    found.append((_describe(name, of, int(keys[0]), first, other), order))
         events = first.spikes[name]
         places = events.size * events.n_steps * events.n_samples
         results.append(PopulationResult(name=name, places=places, spikes=len(events), different=int(different.size)))
@@ -114,6 +139,7 @@ def compare(activities: Sequence[Activity]) -> Verification:
         n_steps=first.n_steps,
         populations=tuple(results),
         first_difference=found[0][0] if found else None,
+        voltages_compared=tuple(name for name, state in states if _all_have(activities, (name, state))),
     )
 
 
@@ -127,7 +153,20 @@ def _check_comparable(a: Activity, b: Activity) -> None:
         )
 
 
-def _differing(a: Events, b: Events) -> NDArray[np.int64]:
+def _all_have(activities: Sequence[Activity], key: tuple[str, str]) -> bool:
+    return all(key in run.states for run in activities)
+
+
+def _differing(first: Activity, other: Activity, name: str, of: str) -> NDArray[np.int64]:
+    """Return the places, rising, where messages or a state that both recorded differ."""
+    if of == "message":
+        return _differing_events(first.spikes[name], other.spikes[name])
+    if not _all_have((first, other), (name, of)):
+        return np.zeros(0, np.int64)
+    return np.flatnonzero(first.states[name, of] != other.states[name, of])
+
+
+def _differing_events(a: Events, b: Events) -> NDArray[np.int64]:
     """Return the places, rising, where only one has an event or the payloads differ."""
     keys_a, keys_b = a.places(), b.places()
     alone = np.setxor1d(keys_a, keys_b, assume_unique=True)
@@ -142,7 +181,7 @@ def _payload(events: Events) -> NDArray[np.int32]:
     return np.ones(len(events), np.int32) if events.payload is None else events.payload
 
 
-def _describe(name: str, key: int, first: Activity, other: Activity) -> Difference:
+def _describe(name: str, of: str, key: int, first: Activity, other: Activity) -> Difference:
     events = first.spikes[name]
     at, neuron = divmod(key, events.size)
     sample, step = divmod(at, events.n_steps)
@@ -152,10 +191,14 @@ def _describe(name: str, key: int, first: Activity, other: Activity) -> Differen
         step=step,
         sample=sample,
         engines=(first.engine, other.engine),
-        values=(_value(events, key), _value(other.spikes[name], key)),
+        values=(_value(first, name, of, key), _value(other, name, of, key)),
+        of=of,
     )
 
 
-def _value(events: Events, key: int) -> int:
+def _value(run: Activity, name: str, of: str, key: int) -> int:
+    if of != "message":
+        return int(run.states[name, of].flat[key])
+    events = run.spikes[name]
     place = np.flatnonzero(events.places() == key)
     return int(_payload(events)[place[0]]) if place.size else 0

@@ -18,6 +18,7 @@ from neurodeploy.network import (
     Delta,
     Dense,
     Input,
+    LeakyIntegrator,
     Network,
     Output,
     Pool,
@@ -30,7 +31,7 @@ from neurodeploy.network import (
 from neurodeploy.simulate.departures import CUTS, KERNELS, MESSAGES, RULES
 from neurodeploy.simulate.diagnose import diagnose
 from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
+from neurodeploy.simulate.verify import compare, readouts
 
 LIMIT = 2**23
 
@@ -70,7 +71,7 @@ def wrap(x, bits=24):
 def cuba(m, *, div=trunc, current=fold, voltage=clip, fires=None, resets=None, after=lambda u, *_: (u, 0), **other):
     m = replace(m, **other)
     u = v = 0
-    limit = m.threshold * 64
+    limit = 2**31 if isinstance(m, LeakyIntegrator) else m.threshold * 64
     fires = fires or (lambda v: v > limit)
 
     def step(a, _):
@@ -81,7 +82,7 @@ def cuba(m, *, div=trunc, current=fold, voltage=clip, fires=None, resets=None, a
         sent = fires(v) if resets is None else v > limit
         if sent if resets is None else resets(v):
             u, v = after(u, v, limit)
-        return int(sent)
+        return v if isinstance(m, LeakyIntegrator) else int(sent)
 
     return step
 
@@ -148,7 +149,14 @@ def encoder(m, *, total=lambda s, a: s + a, bound=same, above=False, shift=floor
     return step
 
 
-NEURONS = {Cuba: cuba, ResonateAndFire: resonator, Sigma: sigma, Delta: encoder, SigmaDelta: encoder}
+NEURONS = {
+    Cuba: cuba,
+    LeakyIntegrator: cuba,
+    ResonateAndFire: resonator,
+    Sigma: sigma,
+    Delta: encoder,
+    SigmaDelta: encoder,
+}
 
 
 def network(model, weights, imag=None, *, graded=False, shape=None, first_step=1, **options) -> Network:
@@ -180,13 +188,11 @@ def values(n_in: int, high: int = 20, n_steps: int = 40, n_samples: int = 3, rat
 
 
 def another(lawful: Activity, sent: np.ndarray, *, graded: bool = False) -> Activity:
-    """An activity that another engine might have recorded: the same inputs, other messages of population 'a'."""
-    return Activity(
-        engine="other",
-        network=lawful.network,
-        n_steps=lawful.n_steps,
-        spikes={**lawful.spikes, "a": Events.from_dense(sent, graded=graded)},
-    )
+    """An activity that another engine might have recorded: the same inputs, other messages (or voltages) of 'a'."""
+    other = replace(lawful, engine="other")
+    if lawful.states:
+        return replace(other, states={("a", "v"): sent})
+    return replace(other, spikes={**lawful.spikes, "a": Events.from_dense(sent, graded=graded)})
 
 
 def engine(net: Network, lawful: Activity, *, message=same, weights=same, late=0, start=0, keeps=False, **departure):
@@ -211,7 +217,7 @@ def engine(net: Network, lawful: Activity, *, message=same, weights=same, late=0
 
 
 def explained(net: Network, lawful: Activity, other: Activity):
-    difference = compare([lawful, other]).first_difference
+    difference = compare([lawful, other], readouts(net)).first_difference
     assert difference is not None, "the network does not tell the other engine from the definition"
     return difference, diagnose(net, lawful, other, difference)
 
@@ -237,6 +243,8 @@ WANDERING = (
 MEETING = (network(Cuba(current_decay=4096, voltage_decay=0, threshold=64), WEIGHTS // 16 * 16), spikes(8, n_steps=100))
 BIASED = (network(Cuba(current_decay=900, voltage_decay=200, threshold=90, bias=777), SMALL), spikes(8, n_steps=100))
 LONG = (network(Cuba(current_decay=100, voltage_decay=50, threshold=900), BALANCED), spikes(8, n_steps=150))
+READ = (network(LeakyIntegrator(current_decay=100, voltage_decay=50, bias=-77), SMALL), spikes(8))
+READ_LOUD = (network(LeakyIntegrator(current_decay=900, voltage_decay=300), WEIGHTS, graded=True), values(8, high=800))
 RF = (
     network(ResonateAndFire(sin_decay=2600, cos_decay=2900, threshold=6001), WEIGHTS, TURNED),
     spikes(8, n_steps=100),
@@ -327,6 +335,20 @@ CASES = {
         ("quantisation", "the threshold is one smaller", LONG, {"threshold": 899}),
         ("quantisation", "the bias is left out", BIASED, {"bias": 0}),
     ],
+    LeakyIntegrator: [
+        ("range", "states beyond 24 bits are neither wrapped nor clipped", READ_LOUD, {"current": same, "voltage": same}),
+        ("range", "the current is not wrapped at 24 bits", READ_LOUD, {"current": same}),
+        ("range", "the current is clipped at 24 bits instead of wrapped", READ_LOUD, {"current": clip}),
+        ("range", "the voltage is not clipped at 24 bits", READ_LOUD, {"voltage": same}),
+        ("range", "the voltage wraps at 24 bits instead of being clipped", READ_LOUD, {"voltage": wrap}),
+        ("rounding", "decayed states are rounded down instead of towards zero", READ, {"div": floor}),
+        ("rounding", "decayed states are rounded to nearest", READ, {"div": nearest}),
+        ("quantisation", "the decay of the current is one larger", READ, {"current_decay": 101}),
+        ("quantisation", "the decay of the current is one smaller", READ, {"current_decay": 99}),
+        ("quantisation", "the decay of the voltage is one larger", READ, {"voltage_decay": 51}),
+        ("quantisation", "the decay of the voltage is one smaller", READ, {"voltage_decay": 49}),
+        ("quantisation", "the bias is left out", READ, {"bias": 0}),
+    ],
     ResonateAndFire: [
         ("range", "states beyond 24 bits are not clipped", RF_LOUD, {"bound": same}),
         ("range", "states wrap at 24 bits instead of being clipped", RF_LOUD, {"bound": wrap}),
@@ -402,7 +424,7 @@ ALL = [pytest.param(*case, id=f"{kind.kind}: {case[1]}") for kind, cases in CASE
 @pytest.mark.parametrize(("cause", "why", "made", "departure"), ALL)
 def test_an_engine_that_departs_by_one_rule_is_recognised(cause, why, made, departure):
     net, samples = made
-    lawful = run_reference(net, samples)
+    lawful = run_reference(net, samples, probe=readouts(net))
     difference, found = explained(net, lawful, engine(net, lawful, **departure))
     assert (found.cause, found.why, found.departs) == (cause, why, "other")
     assert difference.engines == ("reference", "other")
@@ -414,12 +436,14 @@ def test_every_rule_of_every_kind_is_tested():
     }
 
 
-@pytest.mark.parametrize("made", [PLAIN, SATURATED, WANDERING, RF, RF_LOUD, RF_IZ, SUM_LOUD, DELTA, SIGMA_DELTA_LOUD])
+@pytest.mark.parametrize(
+    "made", [PLAIN, SATURATED, WANDERING, READ_LOUD, RF, RF_LOUD, RF_IZ, SUM_LOUD, DELTA, SIGMA_DELTA_LOUD]
+)
 def test_the_other_engine_itself_departs_in_nothing(made):
     """Otherwise the tests above would prove little."""
     net, samples = made
-    lawful = run_reference(net, samples)
-    assert compare([lawful, engine(net, lawful)]).equal
+    lawful = run_reference(net, samples, probe=readouts(net))
+    assert compare([lawful, engine(net, lawful)], readouts(net)).equal
 
 
 def changed(net: Network, **change) -> Network:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import FileError
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.proof import broken, digest, load_proof, make_proof
 from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
+from neurodeploy.simulate.verify import compare, readouts
 
 
 def _network(threshold: int = 90) -> Network:
@@ -68,6 +69,26 @@ def test_one_changed_spike_breaks_a_proof_and_is_diagnosed():
     assert broken(_proof(network, samples), changed) == ["engine 'other' gives other spikes in 'a'"]
     assert changed["diagnosis"]["departs"] == "other"
     assert json.loads(json.dumps(changed)) == json.loads(json.dumps(changed, default=list))
+
+
+def test_a_changed_voltage_of_a_readout_breaks_a_proof_and_older_proofs_without_voltages_hold():
+    net = _network()
+    model = LeakyIntegrator(current_decay=2000, voltage_decay=300)
+    net = replace(net, populations=(replace(net.populations[0], model=model),))
+    run = run_reference(net, _samples(), probe=readouts(net))
+    changed = run.states["a", "v"].copy()
+    changed[2, 9, 1] += 1
+    other = replace(run, engine="other", states={("a", "v"): changed})
+
+    def proof(*runs):
+        return make_proof(net, _samples(), runs, compare(runs, readouts(net)))
+
+    old = proof(run, replace(run, engine="other"))
+    assert (old["equal"], old["voltages_compared"]) == (True, ["a"])
+    found = proof(run, other)
+    assert broken(old, found) == ["engine 'other' gives other voltages in 'a'"]
+    assert broken({key: value for key, value in old.items() if key != "voltages"}, found) == []
+    assert (found["first_difference"]["of"], found["diagnosis"]["departs"]) == ("v", "other")
 
 
 def test_digest_depends_on_every_event_and_on_payloads():

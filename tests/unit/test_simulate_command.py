@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ from neurodeploy import commands
 from neurodeploy.activity import Events, Samples, load_activity, save_samples
 from neurodeploy.cli import app
 from neurodeploy.cli.running import _explain
+from neurodeploy.commands import running
 from neurodeploy.errors import SimulationError
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import (
@@ -27,7 +30,7 @@ from neurodeploy.network import (
     Projection,
     ResonateAndFire,
 )
-from neurodeploy.simulate import messages
+from neurodeploy.simulate import messages, simulate
 from neurodeploy.simulate.decode import decode, decoding_probes
 from neurodeploy.simulate.dynamics import Step, step
 from neurodeploy.simulate.reference import run_reference
@@ -272,6 +275,30 @@ def test_verify_shows_both_payloads_and_the_cause_in_text_json_and_proof(folder,
     )
     first = diagnosis["arriving"][0]
     assert f"{first['neuron']} {first['sent_in_step']} {first['message']} {first['weight']}" in printed
+
+
+def test_verify_compares_the_voltages_of_a_readout(folder, monkeypatch):
+    """The other engine forgets a read-out's voltage faster by one 4096th, which no spike shows."""
+    arguments = ["verify", str(folder / "last_voltage.nir"), str(folder / "spikes.npz"), "--engines", "reference,event"]
+    equal = CliRunner().invoke(app, [*arguments, "--samples", "3"])
+    assert equal.exit_code == 0, equal.output
+    assert "at_class, voltage" in equal.stdout
+
+    def faster(network, samples, *, engine, **options):
+        if engine == "reference":
+            return simulate(network, samples, engine=engine, **options)
+        hidden, last = network.populations
+        wrong = replace(network, populations=(hidden, replace(last, model=replace(last.model, voltage_decay=301))))
+        return replace(simulate(wrong, samples, engine=engine, **options), network=network.fingerprint)
+
+    monkeypatch.setattr(running, "simulate_network", faster)
+    done = CliRunner().invoke(app, [*arguments, "--samples", "3"])
+    assert done.exit_code == 12
+    shown = " ".join(done.stdout.split())
+    assert re.search(
+        r"population 'at_class', neuron \d, step \d+ of sample 0: reference has v = -?\d+, event has v = ", shown
+    )
+    assert "cause: quantisation: event departs from the definition: the decay of the voltage is one larger" in shown
 
 
 def test_verify_shows_the_complex_input_of_a_resonator(capsys):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import SimulationError, UsageError
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import accuracy, decode
-from neurodeploy.simulate.verify import compare
+from neurodeploy.simulate.verify import compare, readouts
 
 
 def _activity(engine: str, raster, other=None, network: str = "n") -> Activity:
@@ -66,6 +68,34 @@ def test_graded_payloads_are_compared():
 
     result = compare([graded("x", [5, 7]), graded("y", [5, 8])])
     assert result.first_difference.values == (7, 8)
+
+
+def test_voltages_are_compared_where_all_recorded_them():
+    """The voltage differs before the spike does, in the same population."""
+    raster = np.zeros((2, 3, 2), int)
+    voltage = np.arange(12, dtype=np.int32).reshape(2, 3, 2)
+    other, late = voltage.copy(), raster.copy()
+    other[1, 1, 0] = -7
+    late[1, 2, 1] = 1
+    x, y = (
+        replace(_activity(name, r), states={("a", "v"): v})
+        for name, r, v in (("x", raster, voltage), ("y", late, other))
+    )
+    assert compare([x, replace(x, engine="z")], [("a", "v")]).equal
+    result = compare([x, y], [("a", "v")])
+    found = result.first_difference
+    assert (found.neuron, found.step, found.sample, found.of, found.values) == (0, 1, 1, "v", (8, -7))
+    assert "x has v = 8, y has v = -7" in str(found)
+    assert (result.voltages_compared, result.spikes_different) == (("a",), 2)
+    without = compare([x, _activity("y", late)], [("a", "v")])
+    assert (without.voltages_compared, without.first_difference.of, without.spikes_different) == ((), "message", 1)
+
+
+def test_readouts_are_the_voltages_of_leaky_integrators():
+    network = _network("count")
+    silent = Population(name="b", shape=(2,), model=LeakyIntegrator(current_decay=1, voltage_decay=1))
+    assert readouts(network) == []
+    assert readouts(replace(network, populations=(*network.populations, silent))) == [("b", "v")]
 
 
 def test_runs_that_cannot_be_compared_are_refused():
