@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from neurodeploy.files import write_text
@@ -178,10 +179,18 @@ def _comparisons(rows: Sequence[Row]) -> str:
             if gain:
                 seeds = ", ".join(f"{value:+.2f}" for value in gain.by_seed)
                 at = "-" if density is None else f"{100 * density:g} %"
-                lines.append((f"`{recipe}`", at, f"`{first}` - `{second}`", what, _loss(gain), seeds))
+                both = _kept(groups[recipe, method, density].values(), other.values())
+                lines.append((f"`{recipe}`", at, f"`{first}` - `{second}`", what, both, _loss(gain), seeds))
     if not lines:
         return "No rows yet.\n"
-    return _table(("recipe", "density", "pair", "what it shows", "gain in points [95 %]", "by seed"), lines)
+    header = ("recipe", "density", "pair", "what it shows", "weights kept", "gain in points [95 %]", "by seed")
+    return "Where the weights kept are not equal, the gain is that of more of them too.\n\n" + _table(header, lines)
+
+
+def _kept(first: Iterable[Row], second: Iterable[Row]) -> str:
+    """Return the weights that both keep on average, and whether they differ by more than a hundredth."""
+    one, other = (mean(row["parameter_density"] for row in rows) for rows in (first, second))
+    return f"{_percent(one)} / {_percent(other)}" + (", **not equal**" if abs(one - other) > 0.01 * other else "")
 
 
 def _papers() -> str:

@@ -176,7 +176,8 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
     assert "| `pq` down to 5 % (gamma 3), loss | `mnist-mlp` | loss 1.00 points (at most 1), 5.00 %" in text
     assert "no rows yet | 0 | not measured |" in text
     assert "| `esl-random` | 10 % | 2 | 85.00 ± 0.00 | +5.00 [" in text
-    assert "| `mnist-mlp` | 5 % | `pq` - `pq-fixed` | the PQ ratio against a fixed one of 0.155 | +2.00 [" in text
+    pair = "| `mnist-mlp` | 5 % | `pq` - `pq-fixed` | the PQ ratio against a fixed one of 0.155 |"
+    assert f"{pair} 5.00 % / 10.00 %, **not equal** | +2.00 [" in text
     assert "| `mnist-mlp` | 10 % | `esl-random` - `static` |" in text
     assert "--recipe mnist-mlp --seeds 0,1 --densities 0.1 --method esl-random --jobs 2" in text
     assert "--recipe mnist-mlp --seeds 0 --method dense --jobs 2" in text
@@ -202,6 +203,16 @@ def test_t43_a_weaker_teacher_stands_in_one_table_with_its_controls_and_is_paire
         assert line.startswith(f"| `r` | 10 % | `rkd` - `{control}` | a weaker teacher against ")
         assert f"| {gain} [" in line
         assert line.endswith(f"| {gain}, {gain} |")
+
+
+@pytest.mark.parametrize(("kept", "unequal"), [(0.0501, False), (0.08, True)])
+def test_pairs_say_what_both_keep_and_where_that_is_not_equal(kept, unequal):
+    rows = [
+        {**_row("pq", [1, 1], seed=0), "parameter_density": kept},
+        {**_row("pq-fixed", [1, 0], seed=0), "parameter_density": 0.05},
+    ]
+    (line,) = [line for line in page(rows).splitlines() if "`pq` - `pq-fixed`" in line]
+    assert f"| {100 * kept:.2f} % / 5.00 %{', **not equal**' if unequal else ''} |" in line
 
 
 def test_rows_are_collected_by_recipe_and_in_the_order_of_the_methods(tmp_path):
