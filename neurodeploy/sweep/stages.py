@@ -50,11 +50,11 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     from neurodeploy.mapping.change import requantised
     from neurodeploy.network import n_masked, n_nonzero, n_parameters
     from neurodeploy.simulate import simulate
-    from neurodeploy.simulate.decode import accuracy
+    from neurodeploy.simulate.decode import accuracy, decoding_probes
 
     network, given = _loaded(nir, samples, n_samples)
     coarse = requantised(network, bits, frozenset(p.name for p in network.populations))
-    activity = simulate(coarse, given)
+    activity = simulate(coarse, given, probe=decoding_probes(coarse))
     with tempfile.TemporaryDirectory() as made:
         to_nir(coarse, Path(made) / "model.nir")
         file = (Path(made) / "model.nir").read_bytes()

@@ -313,3 +313,32 @@ def test_the_same_sweep_on_a_local_ray_cluster_gives_the_same_rows(swept: Path) 
         [{key: value for key, value in row.items() if key != "seconds"} for row in some] for some in (rows, here)
     ]
     assert untimed[0] == untimed[1]
+
+
+def test_a_network_that_is_read_from_its_last_voltage_is_quantised_with_its_accuracy(tmp_path: Path) -> None:
+    from neurodeploy.activity import Events, Samples, load_samples, save_samples
+    from neurodeploy.exchange.to_nir import to_nir
+    from neurodeploy.network import Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+    from neurodeploy.simulate import simulate
+    from neurodeploy.simulate.decode import accuracy
+    from neurodeploy.sweep.stages import quantise_stage
+
+    rng = np.random.default_rng(0)
+    model = LeakyIntegrator(current_decay=2048, voltage_decay=512)
+    network = Network(
+        inputs=(Input(name="in", shape=(12,)),),
+        populations=(Population(name="out", shape=(3,), model=model),),
+        projections=(
+            Projection(name="w", source="in", target="out", synapses=Dense(weights=rng.integers(-60, 61, (3, 12)) * 2)),
+        ),
+        outputs=(Output(name="out", population="out", decoding="last_voltage"),),
+    )
+    given = Samples(
+        inputs={"in": Events.from_dense((rng.random((20, 8, 12)) < 0.3).astype(np.int8))},
+        labels=rng.integers(0, 3, 20).astype(np.int32),
+    )
+    to_nir(network, tmp_path / "n.nir")
+    save_samples(given, tmp_path / "s.npz")
+    found = quantise_stage((tmp_path / "n.nir").read_bytes(), (tmp_path / "s.npz").read_bytes(), 8, None)
+    activity = simulate(network, load_samples(tmp_path / "s.npz"), probe=[("out", "v")])
+    assert found["accuracy"] == accuracy(network, activity, given)
