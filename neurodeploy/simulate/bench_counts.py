@@ -46,24 +46,31 @@ def core_events(activity: Activity, fans: Mapping[str, NDArray[np.int64]]) -> ND
     received = np.zeros((2, activity.n_samples * activity.n_steps, n_cores), np.int64)
     for name, fan in fans.items():
         events = activity.spikes[name]
+        # numbers of another type than the column's would have it converted whole
+        begins = np.searchsorted(events.sample, np.arange(events.n_samples + 1, dtype=np.int32))
         for core in np.flatnonzero(fan.any(axis=0)).tolist():
-            own = np.ascontiguousarray(fan[:, core])
-            _receive(events.sample, events.step, events.neuron, activity.n_steps, own, received[:, :, core])
+            own = fan[:, core] + (fan[:, core] > 0) * _MESSAGE
+            _receive(begins, events.step, events.neuron, activity.n_steps, own, received[:, :, core])
     return received
 
 
+_MESSAGE = 1 << 40
+"""What a message adds to the same number as its synapses, so that both are counted by one addition."""
+
+
 @njit(cache=True)
-def _receive(sample: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
+def _receive(begins: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
     """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
-    operations, messages, place = np.int64(0), np.int64(0), np.int64(0)
-    for i in range(np.uint64(sample.size)):
-        now = np.int64(sample[i]) * n_steps + step[i]
-        if now != place:
-            received[0, place] += operations
-            received[1, place] += messages
-            operations, messages, place = np.int64(0), np.int64(0), now
-        synapses = fan[np.uint64(neuron[i])]
-        operations += synapses
-        messages += synapses > 0
-    received[0, place] += operations
-    received[1, place] += messages
+    for sample in range(begins.size - 1):
+        first, stop = np.uint64(begins[sample]), np.uint64(begins[sample + 1])
+        if first == stop:
+            continue
+        total, now = np.int64(0), step[first]
+        for i in range(first, stop):
+            if step[i] != now:
+                received[0, sample * n_steps + now] += total & (_MESSAGE - 1)
+                received[1, sample * n_steps + now] += total >> 40
+                total, now = np.int64(0), step[i]
+            total += fan[np.uint64(neuron[i])]
+        received[0, sample * n_steps + now] += total & (_MESSAGE - 1)
+        received[1, sample * n_steps + now] += total >> 40
