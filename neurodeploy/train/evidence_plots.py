@@ -20,8 +20,15 @@ _STYLE = {
 """Looks; text that stays text (a quarter of the size); names inside the file that stay from one drawing to the next."""
 
 
+_SPREAD = 1.4
+"""Ratio of the places of the last and the first of the methods that were asked for one density."""
+
+
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw mean accuracy over the density that was measured, with the spread over seeds, as SVG."""
+    """Draw mean accuracy over the density that was measured, with the spread over seeds, as SVG.
+
+    Methods that were asked for a density stand side by side there, in the order of the legend: each moved by a factor.
+    """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -31,14 +38,16 @@ def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) 
         methods = list(dict.fromkeys(group["method"] for group in summary))
         for place, method in enumerate(methods):
             groups = sorted((g for g in summary if g["method"] == method), key=lambda g: g["parameter_density"])
+            aside = _SPREAD ** ((place + 0.5) / len(methods) - 0.5)
             axes.errorbar(
-                [100 * g["parameter_density"] for g in groups],
+                [100 * g["parameter_density"] * (1 if g["density"] is None else aside) for g in groups],
                 [g["accuracy_mean"] for g in groups],
                 yerr=[g["accuracy_sd"] or 0.0 for g in groups],
                 marker=_MARKERS[place % len(_MARKERS)],
                 color=f"C{place % 10}",
                 markersize=5,
-                linewidth=1,
+                linewidth=0.4,
+                elinewidth=1,
                 capsize=2,
                 label=method,
             )
