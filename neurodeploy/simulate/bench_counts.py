@@ -61,16 +61,18 @@ _MESSAGE = 1 << 40
 @njit(cache=True)
 def _receive(begins: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
     """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
+    upto = np.zeros(
+        n_steps, np.int64
+    )  # of a sample, up to and with each step: written without asking where a step ends
     for sample in range(begins.size - 1):
-        first, stop = np.uint64(begins[sample]), np.uint64(begins[sample + 1])
-        if first == stop:
-            continue
-        total, now = np.int64(0), step[first]
-        for i in range(first, stop):
-            if step[i] != now:
-                received[0, sample * n_steps + now] += total & (_MESSAGE - 1)
-                received[1, sample * n_steps + now] += total >> 40
-                total, now = np.int64(0), step[i]
+        upto[:] = 0
+        total = np.int64(0)
+        for i in range(np.uint64(begins[sample]), np.uint64(begins[sample + 1])):
             total += fan[np.uint64(neuron[i])]
-        received[0, sample * n_steps + now] += total & (_MESSAGE - 1)
-        received[1, sample * n_steps + now] += total >> 40
+            upto[np.uint64(step[i])] = total
+        before = np.int64(0)
+        for t in range(n_steps):
+            now = max(upto[t], before)
+            received[0, sample * n_steps + t] += (now - before) & (_MESSAGE - 1)
+            received[1, sample * n_steps + t] += (now - before) >> 40
+            before = now

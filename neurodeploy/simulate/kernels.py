@@ -285,7 +285,7 @@ def _row(t: Any, rows: Any) -> Any:
     return t % rows if rows > 1 else 0
 
 
-@_jit
+@_inlined
 def _count(now: Any, place: Any, counting: Any) -> None:
     (_, before, label, counts) = counting
     if now != before[place]:

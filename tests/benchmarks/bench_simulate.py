@@ -129,7 +129,7 @@ def _in_turns(kernel, additions, rounds, times, ours, theirs, own, other, bar) -
     }  # fmt: skip
 
 
-def bench_counts(rounds: int = 7) -> list[dict]:
+def bench_counts(rounds: int = 51) -> list[dict]:
     """Cost at batch 64 of counting updated neurons by core, and of the events of each core: at most 20 % more for both."""
     rows = []
     for name in ("784-256-10", "2312-512-512-11"):
