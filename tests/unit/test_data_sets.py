@@ -296,6 +296,7 @@ class TestEncoded:
         assert np.array_equal(current(values, 9), spikes[:, :9])
 
     def test_recipes_take_direct_current(self):
+        pytest.importorskip("sklearn", reason="scikit-learn ships the digits")
         recipe = DataRecipe(name="digits", encoding="current", n_steps=5)
         train, _, test = load_splits(recipe)
         assert encoded(test, recipe, "test").name == "digits/test/current"
