@@ -71,9 +71,11 @@ def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     >>> current(np.array([[0.5, 1.0, 0.3]]), 4)[0].T.tolist()
     [[0, 1, 0, 1], [1, 1, 1, 1], [0, 0, 0, 1]]
     """
-    step = np.rint(values * 2**16).astype(np.int64)[:, None, :]
-    fired = np.arange(n_steps + 1)[None, :, None] * step >> 16
-    return np.diff(fired, axis=1).astype(np.uint8)
+    step = np.rint(values * 2**16).astype(np.uint32)[:, None, :]
+    voltage = np.arange(1, n_steps + 1, dtype=np.uint32)[:, None] * step
+    voltage &= 2**16 - 1  # what is left when a whole 1 is taken: less than a step exactly where it was
+    fires: NDArray[np.bool_] = voltage < step
+    return fires.astype(np.uint8)
 
 
 ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.uint8]]] = {

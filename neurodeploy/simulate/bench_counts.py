@@ -61,9 +61,8 @@ _MESSAGE = 1 << 40
 @njit(cache=True)
 def _receive(begins: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
     """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
-    upto = np.zeros(
-        n_steps, np.int64
-    )  # of a sample, up to and with each step: written without asking where a step ends
+    # of a sample, up to and with each step: written without asking where a step ends
+    upto = np.zeros(n_steps, np.int64)
     for sample in range(begins.size - 1):
         upto[:] = 0
         total = np.int64(0)

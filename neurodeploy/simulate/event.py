@@ -348,6 +348,6 @@ def _columns(
     columns = np.empty((3, stop[-1]), np.int32)
     begin = stop - n_spikes
     ranges = list(zip(begin.tolist(), stop.tolist()))
-    place = np.zeros(int(plan.populations[:, k.P_CHANNELS].max()), np.int64)
+    place = np.zeros(plan.max_channels, np.int64)
     k.collect_spikes(first, spikes, counts, plan.populations, plan.order, place, begin, columns)
     return [(columns[0, a:b], columns[1, a:b], columns[2, a:b]) for a, b in ranges]

@@ -54,6 +54,7 @@ class Plan:
     n_states: int
     n_sums: int
     n_flags: int
+    max_channels: int
 
 
 def compile_network(network: Network) -> Plan:
@@ -81,6 +82,7 @@ def compile_network(network: Network) -> Plan:
         n_states=int(last[k.P_STATE] + last[k.P_PADDED]),
         n_sums=n_acc,
         n_flags=n_acc if wraps else 0,
+        max_channels=int(populations[:, k.P_CHANNELS].max()),
     )
 
 
@@ -130,9 +132,8 @@ def _population_tables(
         row[k.P_FIRST], row[k.P_ROWS], row[k.P_ACC] = population.first_step, rows[name], n_acc
         row[k.P_VECTOR], row[k.P_PERM] = -1, order.add(orders[name]) if name in orders else -1
         if name in orders:
-            row[k.P_CHANNELS] = (
-                population.size // orders[name][1]
-            )  # the outer number of its second channel is its pixels
+            pixels = orders[name][1]  # the outer number of the second channel
+            row[k.P_CHANNELS] = population.size // pixels
         row[k.P_BIASED], row[k.P_WRAPS] = np.any(parameters[3]), name in wraps
         row[k.P_FITS] = name not in wraps and current_fits(network, population)
         if all(p.size == 1 for p in parameters):

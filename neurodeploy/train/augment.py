@@ -52,9 +52,7 @@ class Shifts:
         for down, right in np.unique(by, axis=0).tolist():
             own = torch.from_numpy(np.flatnonzero((by == (down, right)).all(axis=1)))
             (to_y, from_y), (to_x, from_x) = _overlap(down, self._shape[1]), _overlap(right, self._shape[2])
-            part = torch.zeros_like(images[own])
-            part[:, :, to_y, to_x] = images[own][:, :, from_y, from_x]
-            result[own] = part
+            result[own, :, to_y, to_x] = images[own, :, from_y, from_x]
         return result.view_as(spikes)
 
 

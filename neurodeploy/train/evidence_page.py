@@ -11,6 +11,7 @@ from neurodeploy.files import write_text
 from neurodeploy.sparse.options import WITHOUT_DENSITY
 from neurodeploy.train.evidence import Loss, Row, grouped, judge, paired_loss, summarise
 from neurodeploy.train.evidence_plots import plot_accuracy, plot_explored
+from neurodeploy.train.variants import NOTES
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),
@@ -159,8 +160,8 @@ def _settings(rows: Sequence[Row]) -> str:
         found = next((row["settings"] for row in rows if row["method"] == method), None)
         if found:
             shown = {key: value for key, value in found.items() if key in _TOLD}
-            without = "; it and its controls train without dropout" if method == "pq" else ""
-            said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + without + ".")
+            note = f"; {NOTES[method]}" if method in NOTES else ""
+            said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + note + ".")
     return (" " + " ".join(said)) if said else ""
 
 

@@ -33,6 +33,9 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Rows of the table by name; those of ``rkd`` share a loss without label smoothing, except ``rkd-smoothing``."""
 
+NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
+"""What ``variant_recipe`` changes besides the table ``sparse``, for the reader of results, by method."""
+
 _SPINE_MEMORY = 18 / 600
 """Part of all epochs that a spine remembers in SD-SNN's released script."""
 

@@ -284,13 +284,13 @@ def _case_key(row: dict) -> tuple:
 def bench_peers(options: argparse.Namespace, done: list[dict], keep) -> list[dict]:
     """Give the rows of all chosen cases; those of a case that is in ``done`` already are kept as they are."""
     peers = available_peers(options.peers, say=print)
-    order = [(case.network, case.density, case.rate) for case in CASES]
+    places = {(case.network, case.density, case.rate): place for place, case in enumerate(CASES)}
     for number in options.cases if options.cases is not None else range(len(CASES)):
         case = CASES[number]
         if any(_case_key(row) == (case.network, case.density, case.rate) for row in done):
             continue
         done += bench_simulate(cases=[case], peers=peers, rounds=options.rounds, progress=_show, say=print)
-        done.sort(key=lambda row: order.index(_case_key(row)) if _case_key(row) in order else len(order))
+        done.sort(key=lambda row: places.get(_case_key(row), len(places)))
         keep(done)
     return done
 
