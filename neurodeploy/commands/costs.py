@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 from neurodeploy.activity import load_activity
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.commands.inputs import load_data, load_network, recipe_pins
+from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.errors import EstimateError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.record import Cost
 from neurodeploy.estimate.sanafe import check_free, write_sanafe
 from neurodeploy.mapping import load_mapping, map_network
+from neurodeploy.run_folder import recipe_pins
 from neurodeploy.simulate import simulate as simulate_network
 
 if TYPE_CHECKING:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.activity import Samples, load_samples
-from neurodeploy.chip import Chip
 from neurodeploy.errors import DataError, NirError
-from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import Network
-from neurodeploy.recipe import Recipe, StartRecipe, load_recipe, parse_recipe
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
-NETWORK_FILE = "model.nir"
-RECIPE_FILE = "recipe.toml"
-TEST_FILE = "test.npz"
-
+from neurodeploy.recipe import StartRecipe, load_recipe
+from neurodeploy.run_folder import NETWORK_FILE, TEST_FILE
 
 Progress = Callable[[int, int], None]
 
@@ -75,29 +67,6 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
     if not 1 <= n_samples <= samples.n_samples:
         raise DataError(f"data: asked for {n_samples} samples, {data} has {samples.n_samples}")
     return samples.take(0, n_samples)
-
-
-def run_recipe(run: Path) -> Recipe:
-    """Return the recipe that a run's folder was trained with."""
-    return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
-
-
-def recipe_pins(run: Path, chip: Chip) -> Pins | None:
-    """Return the table ``[mapping]`` in the recipe of a run's folder, None where there is none for this chip."""
-    if not (run / RECIPE_FILE).is_file():
-        return None
-    pins = run_recipe(run).mapping
-    if pins is None or pins.chip not in (None, chip.name):
-        return None
-    return pins.model_copy(update={"source_file": str(run / RECIPE_FILE)})
-
-
-def checkpoint_network(run: Path) -> tuple[Any, Network]:
-    """Return the model of a run's checkpoint and the network exported from it."""
-    load_checkpoint = import_module("neurodeploy.train.checkpoint").load_checkpoint
-    slayer = import_module("neurodeploy.train.slayer")
-    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
-    return checkpoint.model, slayer.to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)
 
 
 def _recipe_samples(recipe: str | Path) -> Samples:

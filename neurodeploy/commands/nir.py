@@ -6,10 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from neurodeploy.commands.inputs import NETWORK_FILE, Progress, checkpoint_network, load_data, load_network
+from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.files import write_text
+from neurodeploy.network import Network
 from neurodeploy.report.facts import network_facts
+from neurodeploy.run_folder import NETWORK_FILE
 
 if TYPE_CHECKING:
     from neurodeploy.exchange.check import CheckReport
@@ -55,9 +57,7 @@ def export(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
-    network = (
-        checkpoint_network(source)[1] if trained else load_network(source, data=samples, dt=dt, weight_bits=weight_bits)
-    )
+    network = _trained(source) if trained else load_network(source, data=samples, dt=dt, weight_bits=weight_bits)
     if path.suffix == ".net":
         from neurodeploy.exchange.to_netx import to_netx
 
@@ -78,6 +78,12 @@ def export(
 
         result["beside_floats"] = beside_floats(source, network, samples, progress)
     return result
+
+
+def _trained(source: Path) -> Network:
+    from neurodeploy.train.checkpoint import checkpoint_network
+
+    return checkpoint_network(source)[1]
 
 
 def check(

@@ -9,17 +9,7 @@ from typing import Any
 
 from neurodeploy.activity import Activity, Samples
 from neurodeploy.chip import load_chip
-from neurodeploy.commands.inputs import (
-    CHECKPOINT_FILE,
-    NETWORK_FILE,
-    TEST_FILE,
-    Progress,
-    load_data,
-    load_network,
-    recipe_pins,
-    run_recipe,
-    silent,
-)
+from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
@@ -31,6 +21,7 @@ from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network
 from neurodeploy.report.facts import file_hashes, network_facts, versions
 from neurodeploy.report.text import target_line, verdict_line
+from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import accuracy, decoding_probes
 from neurodeploy.simulate.proof import make_proof

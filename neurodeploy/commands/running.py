@@ -13,18 +13,11 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.activity import Activity, Samples, save_activity
-from neurodeploy.commands.inputs import (
-    CHECKPOINT_FILE,
-    NETWORK_FILE,
-    Progress,
-    checkpoint_network,
-    load_data,
-    load_network,
-    silent,
-)
+from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.files import write_text
 from neurodeploy.network import Network, Output
+from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
 from neurodeploy.simulate import ENGINES, check_offered
 from neurodeploy.simulate import simulate as simulate_network
 from neurodeploy.simulate.decode import decode, decoding_probes
@@ -235,6 +228,8 @@ def run_engine(engine: str, run: Path, network: Network, samples: Samples, progr
     """
     if engine != "slayer":
         return simulate_network(network, samples, engine=engine, probe=readouts(network), progress=progress)
+    from neurodeploy.train.checkpoint import checkpoint_network
+
     model, trained = checkpoint_network(run)
     if trained.fingerprint != network.fingerprint:
         raise MismatchError(

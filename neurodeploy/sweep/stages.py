@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FitError
+from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
 
-KEPT_FILES = ("model.nir", "test.npz", "checkpoint.safetensors", "recipe.toml", "metrics.jsonl")
+KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
 """Files of a training that a sweep keeps; they make its folder one that ``neurodeploy report`` takes."""
 
 
@@ -29,13 +30,14 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as made:
             return train_stage(recipe_text, made)
     loop = import_module("neurodeploy.train.loop")
-    from neurodeploy.commands import export
+    checkpoint = import_module("neurodeploy.train.checkpoint")
+    from neurodeploy.exchange.to_nir import to_nir
     from neurodeploy.recipe import parse_recipe
 
     run = Path(folder)
     recipe = parse_recipe(recipe_text, where="sweep")
-    result = loop.train(recipe, run, recipe_text=recipe_text, resume=(run / loop.STATE_FILE).exists())
-    export(run, force=True)
+    result = loop.train(recipe, run, recipe_text=recipe_text, resume=(run / STATE_FILE).exists())
+    to_nir(checkpoint.checkpoint_network(run)[1], run / NETWORK_FILE, force=True)
     return {
         "validation_accuracy": result.validation_accuracy,
         "best_epoch": result.best_epoch,
@@ -56,8 +58,8 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     coarse = requantised(network, bits, frozenset(p.name for p in network.populations))
     activity = simulate(coarse, given, probe=decoding_probes(coarse))
     with tempfile.TemporaryDirectory() as made:
-        to_nir(coarse, Path(made) / "model.nir")
-        file = (Path(made) / "model.nir").read_bytes()
+        to_nir(coarse, Path(made) / NETWORK_FILE)
+        file = (Path(made) / NETWORK_FILE).read_bytes()
     possible = sum(map(n_parameters, network.projections))
     return {
         "accuracy": None if given.labels is None else accuracy(coarse, activity, given),
@@ -65,7 +67,7 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
         "mask_density": sum(map(n_masked, network.projections)) / possible,
         "nonzero_density": sum(map(n_nonzero, coarse.projections)) / possible,
         "spikes_per_sample": sum(len(activity.spikes[p.name]) for p in coarse.populations) / given.n_samples,
-        "files": {"model.nir": file},
+        "files": {NETWORK_FILE: file},
     }
 
 
@@ -104,9 +106,9 @@ def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any
     from neurodeploy.activity import load_samples
     from neurodeploy.exchange.from_nir import from_nir
 
-    files: Mapping[str, bytes] = {"model.nir": nir, "test.npz": samples}
+    files: Mapping[str, bytes] = {NETWORK_FILE: nir, TEST_FILE: samples}
     with tempfile.TemporaryDirectory() as made:
         for name, content in files.items():
             (Path(made) / name).write_bytes(content)
-        network, given = from_nir(Path(made) / "model.nir"), load_samples(Path(made) / "test.npz")
+        network, given = from_nir(Path(made) / NETWORK_FILE), load_samples(Path(made) / TEST_FILE)
     return network, given if n_samples is None else given.take(0, min(n_samples, given.n_samples))

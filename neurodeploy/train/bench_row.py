@@ -17,11 +17,12 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import decode
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.evidence import read_row
-from neurodeploy.train.loop import METRICS_FILE, STATE_FILE, TEACHER_FILE, TrainingResult, train
+from neurodeploy.train.loop import TrainingResult, train
 from neurodeploy.train.slayer import to_network
 
 Row = dict[str, Any]

@@ -14,9 +14,10 @@ from safetensors.torch import save
 
 from neurodeploy.errors import FileError
 from neurodeploy.files import replacing
-from neurodeploy.network import Cuba
+from neurodeploy.network import Cuba, Network
 from neurodeploy.recipe import NetworkRecipe, Recipe, parse_recipe
-from neurodeploy.train.slayer import SlayerNetwork, build
+from neurodeploy.run_folder import CHECKPOINT_FILE
+from neurodeploy.train.slayer import SlayerNetwork, build, to_network
 
 _FORMAT = "neurodeploy-checkpoint/1"
 _PARAMETERS = ("current_decay", "voltage_decay", "threshold", "bias")
@@ -149,3 +150,9 @@ def _tensor(tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, 
         found = tuple(tensors[name].shape) if name in tensors else "nothing"
         raise FileError(f"checkpoint: {path}: '{name}' should be {tuple(like.shape)}, found {found}; train again")
     return tensors[name]
+
+
+def checkpoint_network(run: Path) -> tuple[SlayerNetwork, Network]:
+    """Return the model in a run's folder or checkpoint file, and the integer network exported from it."""
+    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
+    return checkpoint.model, to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)

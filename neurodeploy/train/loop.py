@@ -18,6 +18,16 @@ from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedErro
 from neurodeploy.files import write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.recipe import Recipe, SparseRecipe
+from neurodeploy.run_folder import (
+    BOARD_FOLDER,
+    CHECKPOINT_FILE,
+    METRICS_FILE,
+    RECIPE_FILE,
+    START_FILE,
+    STATE_FILE,
+    TEACHER_FILE,
+    TEST_FILE,
+)
 from neurodeploy.sparse.methods import above_floor
 from neurodeploy.train.board import Board
 from neurodeploy.train.checkpoint import save_checkpoint
@@ -27,15 +37,6 @@ from neurodeploy.train.parallel import World, joined
 from neurodeploy.train.run import Run
 from neurodeploy.train.state import Best, load_state, save_state, shared_best, stop_on_interrupt
 from neurodeploy.train.teacher import train_teacher
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
-METRICS_FILE = "metrics.jsonl"
-STATE_FILE = "state.safetensors"
-TEACHER_FILE = "teacher.json"
-START_FILE = "start.json"
-TEST_FILE = "test.npz"
-RECIPE_FILE = "recipe.toml"
-BOARD_FOLDER = "tensorboard"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

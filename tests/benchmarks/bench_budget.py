@@ -27,10 +27,11 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.traffic import traffic
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.recipe import parse_recipe
+from neurodeploy.run_folder import STATE_FILE
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import accuracy
 from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.loop import STATE_FILE, train
+from neurodeploy.train.loop import train
 from neurodeploy.train.slayer import to_network
 
 Row = dict[str, Any]

@@ -1,0 +1,46 @@
+"""The folder of a training: the names of its files, and what its recipe says to the stages after training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neurodeploy.chip import Chip
+from neurodeploy.mapping.pins import Pins
+from neurodeploy.recipe import Recipe, parse_recipe
+
+CHECKPOINT_FILE = "checkpoint.safetensors"
+"""Weights and masks of the best epoch."""
+
+STATE_FILE = "state.safetensors"
+"""Everything that ``--resume`` needs."""
+
+RECIPE_FILE = "recipe.toml"
+METRICS_FILE = "metrics.jsonl"
+"""One line for each epoch."""
+
+TEST_FILE = "test.npz"
+"""The test part of the data, as input events with labels."""
+
+TEACHER_FILE = "teacher.json"
+START_FILE = "start.json"
+"""What the training went on from, where it began with the network of a file."""
+
+NETWORK_FILE = "model.nir"
+"""The exported network; ``neurodeploy export RUN`` writes it."""
+
+BOARD_FOLDER = "tensorboard"
+
+
+def run_recipe(run: Path) -> Recipe:
+    """Return the recipe that a run's folder was trained with."""
+    return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
+
+
+def recipe_pins(run: Path, chip: Chip) -> Pins | None:
+    """Return the table ``[mapping]`` in the recipe of a run's folder, None where there is none for this chip."""
+    if not (run / RECIPE_FILE).is_file():
+        return None
+    pins = run_recipe(run).mapping
+    if pins is None or pins.chip not in (None, chip.name):
+        return None
+    return pins.model_copy(update={"source_file": str(run / RECIPE_FILE)})
