@@ -63,7 +63,7 @@ def bench_silicon(
     as_json: Json = False,
 ) -> None:
     """Estimates beside measurements of Loihi 1 and 2, hits and misses alike; takes about a minute."""
-    from neurodeploy.commands.silicon import bench_silicon
+    from neurodeploy.bench.silicon import bench_silicon
 
     def told(row: dict[str, Any]) -> None:
         figures = f"{row['nominal']:.3g} ({row['low']:.3g} to {row['high']:.3g}) {row['unit']}"

@@ -200,15 +200,15 @@ def bench_simulate(
     on_row: Callable[[dict[str, Any]], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.simulate.bench``).
+    """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.bench.speed.run``).
 
     Args:
         networks: only cases whose network has one of these names; by default all.
         peers: only these; by default all that can run here.
         say: told which peer is left out, and why.
     """
-    from neurodeploy.simulate.bench import CASES, available_peers
-    from neurodeploy.simulate.bench import bench_simulate as bench
+    from neurodeploy.bench.speed.run import CASES, available_peers
+    from neurodeploy.bench.speed.run import bench_simulate as bench
 
     known = sorted({case.network for case in CASES})
     unknown = [name for name in networks if name not in known]

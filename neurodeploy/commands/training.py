@@ -83,7 +83,7 @@ def bench_methods(
     """Train rewiring methods on a recipe and return one row each; finished rows in ``folder`` are not trained again.
 
     Args:
-        folder: rows and runs are kept here, one folder each (``neurodeploy.train.bench_methods``).
+        folder: rows and runs are kept here, one folder each (``neurodeploy.bench.methods.run``).
         methods: names of rows, by default all.
         densities: of all weights; methods that start dense and lose connections by their own rule have no use for them.
         seeds: one row each.
@@ -95,7 +95,7 @@ def bench_methods(
     Returns:
         The rows, without the answers to single samples (``correct``), which stand in the files.
     """
-    bench = import_module("neurodeploy.train.bench_methods")
+    bench = import_module("neurodeploy.bench.methods.run")
     chosen = {"methods": tuple(methods)} if methods else {}
     rows = bench.bench_methods(
         folder,
@@ -120,11 +120,11 @@ def methods_table(folder: Path, path: Path) -> dict[str, Any]:
     Raises:
         FileError: where ``folder`` holds no rows, a row is damaged, or the folder of ``path`` does not exist.
     """
-    collected = import_module("neurodeploy.train.evidence")
+    collected = import_module("neurodeploy.bench.methods.claims")
     rows, metrics = collected.collect(folder)
     if not path.parent.is_dir():
         raise FileError(f"bench: {path.parent} is no folder; make it, or give --table another place")
-    import_module("neurodeploy.train.evidence_page").write_page(rows, metrics, path)
+    import_module("neurodeploy.bench.methods.page").write_page(rows, metrics, path)
     verdicts = [
         {"claim": v.bar.claim, "recipe": v.bar.recipe, "measured": v.measured, "seeds": v.seeds, "met": v.met}
         for v in collected.judge(rows)

@@ -11,7 +11,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 def test_a_tenth_of_the_connections_finds_nine_of_ten_recordings(shared, tmp_path):
     """135 of the 150 test recordings, by the exported integers; chosen on 75 of the 750 others."""
-    from neurodeploy.train.bench_methods import bench_methods
+    from neurodeploy.bench.methods.run import bench_methods
 
     (row,) = bench_methods(
         tmp_path,

@@ -23,20 +23,20 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 from typer.testing import CliRunner  # noqa: E402
 
 from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
+from neurodeploy.bench.methods import row as bench_row
+from neurodeploy.bench.methods import run as bench
+from neurodeploy.bench.methods.claims import correct_of, summarise
+from neurodeploy.bench.methods.row import densities, operations
+from neurodeploy.bench.methods.run import bench_methods
+from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.cli import app  # noqa: E402
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
 from neurodeploy.files import locked  # noqa: E402
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
 from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values  # noqa: E402
 from neurodeploy.toml import parse_toml, to_toml  # noqa: E402
-from neurodeploy.train import bench_methods as bench  # noqa: E402
-from neurodeploy.train import bench_row  # noqa: E402
-from neurodeploy.train.bench_methods import bench_methods  # noqa: E402
-from neurodeploy.train.bench_row import densities, operations  # noqa: E402
 from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
-from neurodeploy.train.evidence import correct_of, summarise  # noqa: E402
 from neurodeploy.train.slayer import to_network  # noqa: E402
-from neurodeploy.train.variants import VARIANTS, variant_recipe  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {

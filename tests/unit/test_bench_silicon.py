@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from neurodeploy.commands import silicon
-from neurodeploy.commands.silicon import SiliconRow, bench_silicon, markdown
+from neurodeploy.bench import silicon
+from neurodeploy.bench.silicon import SiliconRow, bench_silicon, markdown
 from neurodeploy.errors import FileError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "silicon.md"

@@ -10,16 +10,16 @@ import pytest
 from typer.testing import CliRunner
 
 from neurodeploy.activity import Activity, Events
+from neurodeploy.bench.speed import run as bench
+from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
+from neurodeploy.bench.speed.networks import make_network, random_samples
+from neurodeploy.bench.speed.peers import PEERS, Peer, local, remote, worker
+from neurodeploy.bench.speed.peers.local import as_sparse, numba_scatter
+from neurodeploy.bench.speed.run import Case, available_peers, bench_simulate
 from neurodeploy.cli import app
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Dense, Sparse
-from neurodeploy.simulate import bench
-from neurodeploy.simulate.bench import Case, available_peers, bench_simulate
-from neurodeploy.simulate.bench_counts import core_events, core_fans, core_labels
-from neurodeploy.simulate.bench_networks import make_network, random_samples
 from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.peers import PEERS, Peer, local, remote, worker
-from neurodeploy.simulate.peers.local import as_sparse, numba_scatter
 from neurodeploy.simulate.reference import run_reference
 
 CASE = Case("30-40-5", 0.5, 0.1, {1: 2.0, 3: None})

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from neurodeploy.bench.methods.claims import Bar, collect, correct_of, judge, paired_loss, summarise
+from neurodeploy.bench.methods.page import page
 from neurodeploy.errors import FileError, TrainingError
-from neurodeploy.train.evidence import Bar, collect, correct_of, judge, paired_loss, summarise
-from neurodeploy.train.evidence_page import page
 
 
 def _row(method, correct, *, seed=0, density=0.1, recipe="r", **more):
@@ -253,6 +253,6 @@ def test_a_folder_without_rows_is_an_error_that_says_what_to_do(tmp_path):
 
 
 def test_the_page_is_made_without_torch():
-    code = "import sys, neurodeploy.train.evidence_page; print('torch' in sys.modules)"
+    code = "import sys, neurodeploy.bench.methods.page; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.bench.methods.variants import VARIANTS
 from neurodeploy.errors import FileError, TrainingError
-from neurodeploy.train.variants import VARIANTS
 
 Row = Mapping[str, Any]
 Group = tuple[str, str, float | None]

@@ -7,11 +7,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from neurodeploy.bench.methods.claims import Loss, Row, grouped, judge, paired_loss, summarise
+from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
+from neurodeploy.bench.methods.variants import NOTES
 from neurodeploy.files import write_text
 from neurodeploy.sparse.options import WITHOUT_DENSITY
-from neurodeploy.train.evidence import Loss, Row, grouped, judge, paired_loss, summarise
-from neurodeploy.train.evidence_plots import plot_accuracy, plot_explored
-from neurodeploy.train.variants import NOTES
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.activity import Activity, load_samples
+from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
 from neurodeploy.files import locked, write_text
@@ -21,7 +22,6 @@ from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import decode
 from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.evidence import read_row
 from neurodeploy.train.loop import TrainingResult, train
 from neurodeploy.train.slayer import to_network
 

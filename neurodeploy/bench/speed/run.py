@@ -16,15 +16,15 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from neurodeploy.activity import Activity, Samples
+from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
+from neurodeploy.bench.speed.networks import CONV_NET, MODEL, make_network, random_samples
+from neurodeploy.bench.speed.peers import PEERS, Peer, Turns
 from neurodeploy.errors import LavaError, SimulationError, UsageError
 from neurodeploy.network import (
     Cuba,
     Network,
 )
-from neurodeploy.simulate.bench_counts import core_events, core_fans, core_labels
-from neurodeploy.simulate.bench_networks import CONV_NET, MODEL, make_network, random_samples
 from neurodeploy.simulate.event import kernel_names, run_event
-from neurodeploy.simulate.peers import PEERS, Peer, Turns
 
 Row: TypeAlias = dict[str, Any]
 

@@ -15,12 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.bench.methods.row import Row, Task, run_task
+from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.recipe import parse_recipe, recipe_values
 from neurodeploy.sparse.options import WITHOUT_DENSITY
 from neurodeploy.toml import to_toml
-from neurodeploy.train.bench_row import Row, Task, run_task
-from neurodeploy.train.variants import VARIANTS, variant_recipe
 
 
 def bench_methods(
