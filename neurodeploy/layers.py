@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from neurodeploy.errors import RecipeError
+from neurodeploy.files.checked import Record
 from neurodeploy.network import DECAY_ONE, DELAY_MAX, WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Shape
-from neurodeploy.record import Record
 
 OUTPUT_NAME = "output"
 

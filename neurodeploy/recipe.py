@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from neurodeploy.errors import RecipeError, UsageError
+from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.shipped import resource_dir
+from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.layers import DenseLayer, Layers, NeuronRecipe, layer_names
 from neurodeploy.mapping.pins import Pins
 from neurodeploy.network import DECAY_ONE
-from neurodeploy.record import Record, worst_problem
-from neurodeploy.resources import resource_dir
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
-from neurodeploy.toml import TomlError, parse_toml
 
 START_DENSITY = 0.5
 """Density at which ``method_recipe`` lets methods begin that lose connections."""

@@ -15,16 +15,16 @@ from typing import Any, Literal
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate import simulate
 
 MODELS = "intel-nrc-ecosystem/models"

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from neurodeploy.chip.record import Chip
 from neurodeploy.errors import ChipError
-from neurodeploy.record import first_problem
-from neurodeploy.resources import resource_dir
-from neurodeploy.toml import TomlError, parse_toml
+from neurodeploy.files.checked import first_problem
+from neurodeploy.files.shipped import resource_dir
+from neurodeploy.files.toml import TomlError, parse_toml
 
 FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
 """Environment variable with folders of further chip files, separated as in PATH."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from neurodeploy.progress import reading
+from neurodeploy.files.progress import reading
 
 LARGE = 2**21
 """Numbers from which on a file is worth a bar; fewer are read at once."""

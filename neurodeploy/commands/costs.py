@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neurodeploy.activity import load_activity
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.errors import EstimateError, UsageError
@@ -14,6 +13,7 @@ from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.record import Cost
 from neurodeploy.estimate.sanafe import check_free, write_sanafe
 from neurodeploy.mapping import load_mapping, map_network
+from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
 from neurodeploy.simulate import simulate as simulate_network
 

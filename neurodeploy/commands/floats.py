@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.exchange.interpreter import Interpretation, interpret
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import decode, decoding_probes
 

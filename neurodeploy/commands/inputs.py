@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.activity import Samples, load_samples
 from neurodeploy.errors import DataError, NirError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Samples, load_samples
 from neurodeploy.recipe import StartRecipe, load_recipe
 from neurodeploy.run_folder import NETWORK_FILE, TEST_FILE
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.errors import FileError, UsageError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
 from neurodeploy.report.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE

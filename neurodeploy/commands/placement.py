@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.activity import load_activity
 from neurodeploy.chip import chip_names, load_chip, new_chip_text
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.mapping import Fit, fit, highest_density, load_pins, smallest_chip, traffic
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import mapping_summary, summary
+from neurodeploy.network.activity import load_activity
 from neurodeploy.report.map_picture import check_picture, draw_mapping
 from neurodeploy.run_folder import recipe_pins
 

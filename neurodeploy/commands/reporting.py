@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
@@ -19,6 +18,7 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.report.facts import file_hashes, network_facts, versions
 from neurodeploy.report.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Samples, save_activity
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.errors import FileError, MismatchError, UsageError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network, Output
+from neurodeploy.network.activity import Activity, Samples, save_activity
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
 from neurodeploy.simulate import ENGINES, check_offered
 from neurodeploy.simulate import simulate as simulate_network

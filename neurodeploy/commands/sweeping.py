@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 
 RESULTS_FILE = "results.json"
 

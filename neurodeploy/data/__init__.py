@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.activity import Samples
 from neurodeploy.data.catalog import CATALOG
 from neurodeploy.data.dataset import Dataset, Frames, split, split_official
 from neurodeploy.data.encoded import INPUT_NAME, Encoded
 from neurodeploy.data.files import data_root
+from neurodeploy.network.activity import Samples
 from neurodeploy.recipe import DataRecipe
 
 __all__ = ["INPUT_NAME", "encode", "encoded", "load_splits"]

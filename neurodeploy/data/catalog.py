@@ -17,7 +17,7 @@ from neurodeploy.data.digits import load_digits
 from neurodeploy.data.encode import Frame
 from neurodeploy.data.files import data_root
 from neurodeploy.errors import DataError, MissingPackageError, UsageError
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 from neurodeploy.recipe import DataRecipe
 
 Loaded = Dataset | Frames | tuple[Dataset, Dataset] | tuple[Frames, Frames]

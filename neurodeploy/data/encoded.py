@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Events, Samples, join_samples
 from neurodeploy.data.dataset import Dataset, Frames
 from neurodeploy.data.encode import ENCODINGS
 from neurodeploy.errors import DataError
+from neurodeploy.network.activity import Events, Samples, join_samples
 
 INPUT_NAME = "input"
 """Name of the input of every network that neurodeploy trains."""

@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 
-from neurodeploy.activity import Activity
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.baselines import baselines, dense_macs
 from neurodeploy.estimate.counts import Counts, check_belongs, count
@@ -17,6 +16,7 @@ from neurodeploy.estimate.record import Band, Binding, Cost, Latency, Verdict, W
 from neurodeploy.estimate.totals import events_of, totals_of
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, require_spiking
+from neurodeploy.network.activity import Activity
 
 __all__ = ["Band", "Cost", "Counts", "count", "estimate"]
 

@@ -14,7 +14,6 @@ from statistics import median
 
 import numpy as np
 
-from neurodeploy.activity import Activity
 from neurodeploy.errors import FitError
 from neurodeploy.estimate.counts import count
 from neurodeploy.estimate.energy import energy
@@ -33,6 +32,7 @@ from neurodeploy.network import (
     n_parameters,
     synapse_shape,
 )
+from neurodeploy.network.activity import Activity
 
 MLPERF_TINY_MACS = {"AD": 0.264e6, "KWS": 2.66e6, "IC": 12.5e6, "VWW": 7.49e6}
 """Multiply-accumulates of an inference of the reference networks; from memory, hence the grade of the prices."""

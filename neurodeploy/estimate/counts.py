@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.fanout import FanOut, fan_outs
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Events
 
 _CHUNK_BYTES = 2**28
 _SPARSE_BELOW = 0.2

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters, require_spiking
+from neurodeploy.network.activity import Activity, Events
 
 BYTES_PER_WEIGHT = 4
 """Size of a float32 weight, as NeuroBench sees it in a torch model."""

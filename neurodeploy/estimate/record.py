@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
-from neurodeploy.record import Record, first_problem
+from neurodeploy.files.checked import Record, first_problem
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """From strong to weak."""

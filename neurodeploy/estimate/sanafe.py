@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity
 from neurodeploy.errors import EstimateError, FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.fanout import FanOut, fan_outs
 from neurodeploy.estimate.sanafe_yaml import Mode, architecture, host_inputs, network_text
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import DECAY_ONE, Cuba, Network, Population
+from neurodeploy.network.activity import Activity
 
 RUN_FILE = Path(__file__).with_name("sanafe_run.py")
 FILE_NAMES = ("arch.yaml", "net.yaml", "expected.json", "run.py")

@@ -9,13 +9,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.chip import Chip, Quantity
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.fanout import stored_reads
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.synapses import Matrix, matrix_of
 from neurodeploy.network import DECAY_ONE, Cuba, Network, Population, Projection
+from neurodeploy.network.activity import Activity, Events
 
 Mode: TypeAlias = Literal["dynamics", "replay"]
 HOST = "host"

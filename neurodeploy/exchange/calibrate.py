@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Samples
 from neurodeploy.errors import DataError
 from neurodeploy.exchange.graph import Graph
 from neurodeploy.exchange.interpreter import interpret
@@ -26,6 +25,7 @@ from neurodeploy.exchange.ops import window_sum
 from neurodeploy.exchange.quantize import TOP, Grid, Weights, largest_of, level_limit, levels, on_chosen
 from neurodeploy.exchange.repair import node_shape
 from neurodeploy.network import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, WEIGHT_EXPONENT_MAX, Approximation
+from neurodeploy.network.activity import Samples
 
 Run: TypeAlias = tuple[NDArray[np.bool_], Floats]
 """Spikes and voltages (before the reset), ``(samples, steps, size)``."""

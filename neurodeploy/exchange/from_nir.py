@@ -31,8 +31,8 @@ from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output
 if TYPE_CHECKING:
     import nir
 
-    from neurodeploy.activity import Samples
     from neurodeploy.exchange.calibrate import Witness
+    from neurodeploy.network.activity import Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

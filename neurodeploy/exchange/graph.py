@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.errors import FileError, NirError
-from neurodeploy.progress import Reading, reading
+from neurodeploy.files.progress import Reading, reading
 
 if TYPE_CHECKING:
     import h5py

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurodeploy.errors import FileError
 from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 
 if TYPE_CHECKING:
     import nir

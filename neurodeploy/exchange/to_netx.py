@@ -18,7 +18,7 @@ from neurodeploy.errors import FileError, MismatchError, NetworkError
 from neurodeploy.exchange.description import full_matrix
 from neurodeploy.exchange.from_netx import from_netx
 from neurodeploy.exchange.netx_layers import BIAS_SHIFT
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 from neurodeploy.network import (
     WEIGHT_MAX,
     WEIGHT_MIN,

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Sizes
 from dataclasses import dataclass, replace
 
-from neurodeploy.activity import Activity
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.assemble import PLACEMENTS, assembled, crowded, spots
@@ -29,6 +28,7 @@ from neurodeploy.mapping.slayer import slayer2loihi_cut
 from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
 from neurodeploy.network import Network, n_nonzero, require_spiking
+from neurodeploy.network.activity import Activity
 
 __all__ = [
     "PLACEMENTS",

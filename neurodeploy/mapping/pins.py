@@ -28,12 +28,12 @@ from pydantic import Field, ValidationError, model_validator
 from neurodeploy.chip import Chip
 from neurodeploy.chip.numbers import Table
 from neurodeploy.errors import RecipeError
+from neurodeploy.files.checked import first_problem
+from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import CutOne, excess, excess_error
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.network import Network
-from neurodeploy.record import first_problem
-from neurodeploy.toml import TomlError, parse_toml
 
 RANGE = r"^[0-9]+(:[0-9]+)?$"
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, chip_from_dict
 from neurodeploy.errors import FileError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 
 _FORMAT = "neurodeploy-mapping/1"
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from typing import Any
 
 from neurodeploy.errors import MissingPackageError
 from neurodeploy.estimate.record import Cost
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.report.compare import Comparison, Gate, compare_reports, load_gate
 from neurodeploy.report.facts import file_hashes, network_facts, raster_facts, versions
 from neurodeploy.report.record import SCHEMA, checked, load_report

@@ -24,11 +24,11 @@ from pydantic import Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
-from neurodeploy.record import Record, first_problem
+from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.report.record import Report, checked
 from neurodeploy.report.text import Section, as_markdown
 from neurodeploy.report.units import kib, percent, si
-from neurodeploy.toml import TomlError, parse_toml
 
 Figure = Literal["cores", "synaptic_bytes", "energy", "latency", "connections"]
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.network import Network, Projection, n_masked, n_nonzero, n_parameters
+from neurodeploy.network.activity import Activity, Events
 
 _RASTER_NEURONS = 256
 _RASTER_SPIKES = 4000

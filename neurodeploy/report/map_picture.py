@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import MissingPackageError, UsageError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.traffic import Traffic
 from neurodeploy.report.core_picture import (

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError
 
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate.record import Cost
-from neurodeploy.record import Record, first_problem
+from neurodeploy.files.checked import Record, first_problem
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.simulate.dynamics import OVERFLOWS
 
 ENGINES: Mapping[str, tuple[str, str]] = {

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse, Synapses
+from neurodeploy.network.activity import Activity
 from neurodeploy.simulate.dynamics import Ints
 from neurodeploy.simulate.reference import conv_24, shifted, synaptic_sum
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network, Output
+from neurodeploy.network.activity import Activity, Samples
 
 
 def decoding_probes(network: Network) -> list[tuple[str, str]]:

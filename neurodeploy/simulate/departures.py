@@ -14,7 +14,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity
 from neurodeploy.network import (
     DECAY_ONE,
     THRESHOLD_MAX,
@@ -32,6 +31,7 @@ from neurodeploy.network import (
     Sigma,
     SigmaDelta,
 )
+from neurodeploy.network.activity import Activity
 from neurodeploy.simulate.arriving import Given, later, population_input, source_messages, summed, synaptic_input
 from neurodeploy.simulate.dynamics import Ints
 from neurodeploy.simulate.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay

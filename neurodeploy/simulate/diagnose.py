@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurodeploy.activity import Activity
 from neurodeploy.network import STATE_SHIFT, Cuba, Network, NeuronModel, ResonateAndFire
+from neurodeploy.network.activity import Activity
 from neurodeploy.simulate.arriving import Arriving, arriving, population_input, recorded
 from neurodeploy.simulate.departures import Cause, candidates
 from neurodeploy.simulate.dynamics import Ints

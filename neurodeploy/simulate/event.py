@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events, Samples, sorted_events
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network, is_spiking
+from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 from neurodeploy.simulate import kernels as k
 from neurodeploy.simulate.dynamics import Overflow
 from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels

@@ -13,9 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population, require_spiking
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.decode import accuracy
 
 Rng = np.random.Generator

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.network import Conv, Pool, Projection, Sparse
-from neurodeploy.simulate.unrolled import entries
+from neurodeploy.network.unrolled import entries
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import FileError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.diagnose import diagnose
 from neurodeploy.simulate.verify import Verification
 

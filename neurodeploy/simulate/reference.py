@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.network import STATE_LIMIT, Conv, Dense, Network, Pool, Projection, Sparse, SpikingModel, Synapses
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.dynamics import Ints, Overflow, States, busy, step
 from neurodeploy.simulate.inputs import (
     Labels,

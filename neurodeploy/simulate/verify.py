@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import LeakyIntegrator, Network
+from neurodeploy.network.activity import Activity, Events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,11 @@ from pydantic import Field, ValidationError, field_validator
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
+from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS, SPLITS
 from neurodeploy.recipe import method_recipe, parse_recipe, recipe_values
-from neurodeploy.record import Record, worst_problem
 from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
-from neurodeploy.toml import TomlError, parse_toml, to_toml
 
 
 class Grid(Record):

@@ -103,8 +103,8 @@ def price_stage(
 
 def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any]:
     """Return the network and the first samples of two files given as bytes."""
-    from neurodeploy.activity import load_samples
     from neurodeploy.exchange.from_nir import from_nir
+    from neurodeploy.network.activity import load_samples
 
     files: Mapping[str, bytes] = {NETWORK_FILE: nir, TEST_FILE: samples}
     with tempfile.TemporaryDirectory() as made:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from neurodeploy import __version__
-from neurodeploy.files import replacing, write_text
+from neurodeploy.files.writing import replacing, write_text
 
 FORMAT = 1
 """Raised when a stage changes what it computes or returns."""

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from neurodeploy.errors import FileError
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 from neurodeploy.network import Cuba, Network
 from neurodeploy.recipe import NetworkRecipe, Recipe, parse_recipe
 from neurodeploy.run_folder import CHECKPOINT_FILE

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import INPUT_NAME, Encoded
+from neurodeploy.network.activity import Samples
 
 
 class Inputs:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from neurodeploy.activity import save_samples
 from neurodeploy.data import AnyPart, encode, encoded, load_splits
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.network import STATE_LIMIT, Network
+from neurodeploy.network.activity import save_samples
 from neurodeploy.recipe import Recipe, SparseRecipe
 from neurodeploy.run_folder import (
     BOARD_FOLDER,

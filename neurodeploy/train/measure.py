@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import torch
 
-from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.network import STATE_LIMIT
+from neurodeploy.network.activity import Samples
 from neurodeploy.sparse.methods import AnyRewirer
 from neurodeploy.sparse.pq import pq_index
 from neurodeploy.train.inputs import to_tensors

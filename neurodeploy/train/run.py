@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Samples
 from neurodeploy.recipe import Recipe, TrainingRecipe
 from neurodeploy.sparse.methods import Settings, start
 from neurodeploy.sparse.options import METHOD_SETTINGS

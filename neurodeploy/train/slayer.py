@@ -12,7 +12,6 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.data import INPUT_NAME
 from neurodeploy.errors import TrainingError
 from neurodeploy.layers import AnyLayer, DenseLayer, layer_names, layer_shapes, neuron_of
@@ -28,6 +27,7 @@ from neurodeploy.network import (
     Shape,
     Synapses,
 )
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.recipe import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
 from neurodeploy.train.blocks import (

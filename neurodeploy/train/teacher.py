@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from neurodeploy.activity import Samples
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
+from neurodeploy.network.activity import Samples
 from neurodeploy.recipe import Recipe, SparseRecipe
 from neurodeploy.train.measure import evaluate
 from neurodeploy.train.parallel import ALONE, World

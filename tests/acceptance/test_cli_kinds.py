@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples, save_samples
+from neurodeploy.network.activity import Events, Samples, save_samples
 
 
 @pytest.fixture(scope="module")

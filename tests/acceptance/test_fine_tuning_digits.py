@@ -8,12 +8,12 @@ import pytest
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
-import nir  # noqa: E402
+import nir
 
-from neurodeploy import commands  # noqa: E402
-from neurodeploy.commands.training import training_recipe  # noqa: E402
-from neurodeploy.data import encode, load_splits  # noqa: E402
-from neurodeploy.simulate.decode import accuracy  # noqa: E402
+from neurodeploy import commands
+from neurodeploy.commands.training import training_recipe
+from neurodeploy.data import encode, load_splits
+from neurodeploy.simulate.decode import accuracy
 
 N_STEPS, DT, TAU = 12, 1e-3, 5e-3
 RECIPE = f"""

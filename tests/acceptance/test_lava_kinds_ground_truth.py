@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.exchange import from_netx
 from neurodeploy.network import (
     Conv,
@@ -27,6 +26,7 @@ from neurodeploy.network import (
     SigmaDelta,
     Sparse,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import simulate
 
 ENGINES = ["reference", "event", pytest.param("lava-in-process", marks=pytest.mark.lava)]

@@ -10,7 +10,6 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -24,6 +23,7 @@ from neurodeploy.network import (
     Projection,
     Sparse,
 )
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.lava import run_lava, run_lava_in_process
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.reference import run_reference

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.lava import find_lava_python, run_lava, supervise
 from neurodeploy.simulate.reference import run_reference
 

@@ -12,9 +12,9 @@ import nir
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.commands.floats import beside_floats
 from neurodeploy.exchange import from_nir, interpret
+from neurodeploy.network.activity import Events, Samples
 
 HIDDEN, DECAY, DT = 96, 0.04, 1e-3
 

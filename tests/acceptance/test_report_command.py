@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from neurodeploy import commands
-from neurodeploy.activity import Events, Samples, load_samples, save_activity, save_samples
 from neurodeploy.chip import load_chip
 from neurodeploy.cli import main
 from neurodeploy.errors import FileError, UsageError
@@ -18,10 +17,11 @@ from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import FILE_NAMES
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.files.shipped import resource_dir
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples, load_samples, save_activity, save_samples
 from neurodeploy.report import load_report
-from neurodeploy.resources import resource_dir
 from neurodeploy.simulate import simulate
 
 

@@ -18,14 +18,14 @@ from typing import Any
 
 import torch
 
-from neurodeploy.activity import load_samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
 from neurodeploy.estimate import estimate
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.traffic import traffic
 from neurodeploy.network import n_masked, n_nonzero
+from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe import parse_recipe
 from neurodeploy.run_folder import STATE_FILE
 from neurodeploy.simulate import simulate

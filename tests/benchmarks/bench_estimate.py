@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.chip import chip_from_dict, load_chip
 from neurodeploy.estimate import estimate
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events
 
 N_SPIKES = 10_000_000
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import write_sanafe
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 

@@ -27,14 +27,14 @@ from statistics import median
 import numpy as np
 from numba import njit
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
 from neurodeploy.data import encoded, load_splits
 from neurodeploy.errors import DataError, NeurodeployError
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe import DataRecipe
 from neurodeploy.simulate import kernels
 from neurodeploy.simulate.event import run_event, stream_event

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.neurobench import neurobench_metrics
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.report import make_report, network_facts
 from neurodeploy.simulate.reference import run_reference
 

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -21,6 +20,7 @@ from neurodeploy.network import (
     Projection,
     Sparse,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import event
 from neurodeploy.simulate.event import batches, run_event, stream_event
 from neurodeploy.simulate.reference import run_reference

@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.percore import per_core
@@ -21,6 +20,7 @@ from neurodeploy.network import (
     Projection,
     depths,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import simulate
 
 

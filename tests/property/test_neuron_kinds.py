@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import (
     Conv,
@@ -31,6 +30,7 @@ from neurodeploy.network import (
     SigmaDelta,
     Sparse,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import messages, reference
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.lava import run_lava, run_lava_in_process

@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.exchange import from_nir, to_nir
 from neurodeploy.network import (
     Conv,
@@ -20,6 +19,7 @@ from neurodeploy.network import (
     Sparse,
     difference,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 SEEDS = st.integers(0, 2**32 - 1)

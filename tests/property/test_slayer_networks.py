@@ -11,14 +11,14 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.activity import Events, Samples  # noqa: E402
-from neurodeploy.errors import RecipeError  # noqa: E402
-from neurodeploy.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes  # noqa: E402
-from neurodeploy.recipe import load_recipe  # noqa: E402
-from neurodeploy.simulate.event import run_event  # noqa: E402
-from neurodeploy.simulate.reference import run_reference  # noqa: E402
-from neurodeploy.simulate.verify import compare  # noqa: E402
-from neurodeploy.train.slayer import build, run_slayer, to_network  # noqa: E402
+from neurodeploy.errors import RecipeError
+from neurodeploy.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.recipe import load_recipe
+from neurodeploy.simulate.event import run_event
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+from neurodeploy.train.slayer import build, run_slayer, to_network
 
 RECIPE = load_recipe("digits-mlp")
 small = st.integers(1, 3)

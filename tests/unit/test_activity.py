@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from neurodeploy.activity import (
+from neurodeploy.errors import FileError, SimulationError
+from neurodeploy.network.activity import (
     Activity,
     Events,
     Samples,
@@ -14,7 +15,6 @@ from neurodeploy.activity import (
     save_samples,
     window,
 )
-from neurodeploy.errors import FileError, SimulationError
 
 RASTER = np.array([[[1, 0, 0], [0, 1, 1]], [[0, 0, 0], [1, 0, 1]]], np.int8)
 

@@ -9,12 +9,12 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.data import encoded, load_splits  # noqa: E402
-from neurodeploy.data.encode import rate  # noqa: E402
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.recipe import parse_recipe  # noqa: E402
-from neurodeploy.train.augment import Shifts  # noqa: E402
-from neurodeploy.train.run import Run  # noqa: E402
+from neurodeploy.data import encoded, load_splits
+from neurodeploy.data.encode import rate
+from neurodeploy.errors import TrainingError
+from neurodeploy.recipe import parse_recipe
+from neurodeploy.train.augment import Shifts
+from neurodeploy.train.run import Run
 
 SHAPE = (2, 5, 7)
 TEXT = """

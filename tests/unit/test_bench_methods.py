@@ -20,23 +20,23 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from typer.testing import CliRunner  # noqa: E402
+from typer.testing import CliRunner
 
-from neurodeploy.activity import Activity, Events, load_samples  # noqa: E402
 from neurodeploy.bench.methods import row as bench_row
 from neurodeploy.bench.methods import run as bench
 from neurodeploy.bench.methods.claims import correct_of, summarise
 from neurodeploy.bench.methods.row import densities, operations
 from neurodeploy.bench.methods.run import bench_methods
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
-from neurodeploy.cli import app  # noqa: E402
-from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError  # noqa: E402
-from neurodeploy.files import locked  # noqa: E402
-from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values  # noqa: E402
-from neurodeploy.toml import parse_toml, to_toml  # noqa: E402
-from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
-from neurodeploy.train.slayer import to_network  # noqa: E402
+from neurodeploy.cli import app
+from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError
+from neurodeploy.files.toml import parse_toml, to_toml
+from neurodeploy.files.writing import locked
+from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, load_samples
+from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values
+from neurodeploy.train.checkpoint import load_checkpoint
+from neurodeploy.train.slayer import to_network
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {

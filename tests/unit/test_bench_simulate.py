@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.bench.speed import run as bench
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
@@ -19,6 +18,7 @@ from neurodeploy.bench.speed.run import Case, available_peers, bench_simulate
 from neurodeploy.cli import app
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Dense, Sparse
+from neurodeploy.network.activity import Activity, Events
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.reference import run_reference
 

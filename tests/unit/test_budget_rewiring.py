@@ -9,22 +9,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from neurodeploy.chip import load_chip  # noqa: E402
-from neurodeploy.errors import FitError, TrainingError  # noqa: E402
-from neurodeploy.mapping.budget import chip_budget  # noqa: E402
-from neurodeploy.mapping.cut import Cut  # noqa: E402
-from neurodeploy.mapping.parts import Layers  # noqa: E402
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection  # noqa: E402
-from neurodeploy.sparse.fitted import fitted  # noqa: E402
-from neurodeploy.sparse.layers import SparseLayer  # noqa: E402
-from neurodeploy.sparse.masks import initial_masks  # noqa: E402
-from neurodeploy.sparse.methods import METHODS, Settings, start  # noqa: E402
-from neurodeploy.sparse.rewirer import Rewirer  # noqa: E402
-from neurodeploy.sparse.scores import GROWTH, by_list, growth_rule, preferring  # noqa: E402
-from neurodeploy.sparse.selection import Caps, admitted, ranked  # noqa: E402
+from neurodeploy.chip import load_chip
+from neurodeploy.errors import FitError, TrainingError
+from neurodeploy.mapping.budget import chip_budget
+from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.parts import Layers
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.sparse.fitted import fitted
+from neurodeploy.sparse.layers import SparseLayer
+from neurodeploy.sparse.masks import initial_masks
+from neurodeploy.sparse.methods import METHODS, Settings, start
+from neurodeploy.sparse.rewirer import Rewirer
+from neurodeploy.sparse.scores import GROWTH, by_list, growth_rule, preferring
+from neurodeploy.sparse.selection import Caps, admitted, ranked
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
 

@@ -11,7 +11,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -28,6 +27,7 @@ from neurodeploy.network import (
     Sigma,
     SigmaDelta,
 )
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.departures import CUTS, KERNELS, MESSAGES, RULES
 from neurodeploy.simulate.diagnose import diagnose
 from neurodeploy.simulate.reference import run_reference

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate import count, estimate
@@ -17,6 +16,7 @@ from neurodeploy.estimate.energy import energy
 from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events
 
 PJ, NS = 1e-12, 1e-9
 W1 = np.array([[2, 0, 0], [4, 6, 0], [0, 8, 0], [0, 2, 4]], np.int16)

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.estimate import count
 from neurodeploy.mapping import map_network
@@ -25,6 +24,7 @@ from neurodeploy.network import (
     Projection,
     Sparse,
 )
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 MODEL = Cuba(current_decay=2048, voltage_decay=256, threshold=30)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.chip import chip_from_dict, load_chip
 from neurodeploy.estimate.joint import joint_labels, updates_of
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.neurobench import neurobench_metrics
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 MODEL = Cuba(current_decay=1024, voltage_decay=512, threshold=60)

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.errors import EstimateError, FileError
 from neurodeploy.estimate import estimate
@@ -26,6 +25,7 @@ from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 ORACLE = Path(__file__).with_name("oracle_sanafe.py")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numba import njit
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import event, kernels, vector, wires
 from neurodeploy.simulate.event import batches, run_event, stream_event
 from neurodeploy.simulate.plan import compile_network

@@ -10,12 +10,12 @@ import sys
 import pytest
 
 from neurodeploy.errors import FileError
-from neurodeploy.files import locked, replacing, write_text
+from neurodeploy.files.writing import locked, replacing, write_text
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from neurodeploy.files import locked
+from neurodeploy.files.writing import locked
 with locked(Path(sys.argv[1]), "test"):
     print("held", flush=True)
     time.sleep(60)

@@ -13,13 +13,12 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy import commands  # noqa: E402
-from neurodeploy.activity import Events, Samples  # noqa: E402
-from neurodeploy.data import encode, load_splits  # noqa: E402
-from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError  # noqa: E402
-from neurodeploy.exchange.from_nir import from_nir  # noqa: E402
-from neurodeploy.exchange.to_nir import to_nir  # noqa: E402
-from neurodeploy.network import (  # noqa: E402
+from neurodeploy import commands
+from neurodeploy.data import encode, load_splits
+from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError
+from neurodeploy.exchange.from_nir import from_nir
+from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.network import (
     Conv,
     Cuba,
     Dense,
@@ -33,13 +32,14 @@ from neurodeploy.network import (  # noqa: E402
     Sparse,
     n_masked,
 )
-from neurodeploy.recipe import parse_recipe, starting_from  # noqa: E402
-from neurodeploy.simulate.event import run_event  # noqa: E402
-from neurodeploy.simulate.reference import run_reference  # noqa: E402
-from neurodeploy.simulate.verify import compare  # noqa: E402
-from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from neurodeploy.train.imported import as_chain, install, with_layers_of  # noqa: E402
-from neurodeploy.train.slayer import build, run_slayer, to_network  # noqa: E402
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.recipe import parse_recipe, starting_from
+from neurodeploy.simulate.event import run_event
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
+from neurodeploy.train.imported import as_chain, install, with_layers_of
+from neurodeploy.train.slayer import build, run_slayer, to_network
 
 TEXT = """
 name = "tuned"

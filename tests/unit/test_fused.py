@@ -8,10 +8,10 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.network import STATE_LIMIT, Cuba  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
-from neurodeploy.train.fused import CubaSettings, cuba_spikes  # noqa: E402
-from neurodeploy.train.slayer import build  # noqa: E402
+from neurodeploy.network import STATE_LIMIT, Cuba
+from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.train.fused import CubaSettings, cuba_spikes
+from neurodeploy.train.slayer import build
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8").replace("weight_scale = 0.7", "weight_scale = 2.0")
 LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

@@ -10,7 +10,12 @@ import pytest
 
 import neurodeploy
 
-NEEDS_TORCH = ("neurodeploy.train", "neurodeploy.sparse", "neurodeploy.simulate.lava.worker")
+NEEDS_TORCH = (
+    "neurodeploy.train",
+    "neurodeploy.sparse",
+    "neurodeploy.bench.methods.r",  # run, row
+    "neurodeploy.simulate.lava.worker",
+)
 MODULES = [
     module.name
     for module in pkgutil.walk_packages(neurodeploy.__path__, "neurodeploy.")

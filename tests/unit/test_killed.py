@@ -12,9 +12,9 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.recipe import parse_recipe  # noqa: E402
-from neurodeploy.sparse.layers import MaskedWeights  # noqa: E402
-from neurodeploy.train import loop  # noqa: E402
+from neurodeploy.recipe import parse_recipe
+from neurodeploy.sparse.layers import MaskedWeights
+from neurodeploy.train import loop
 
 TEXT = """
 name = "killed"

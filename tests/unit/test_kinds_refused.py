@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples, load_activity, save_activity
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import NetworkError, SimulationError
 from neurodeploy.estimate import estimate
@@ -25,6 +24,7 @@ from neurodeploy.network import (
     difference,
     is_spiking,
 )
+from neurodeploy.network.activity import Activity, Events, Samples, load_activity, save_activity
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import decode
 from neurodeploy.simulate.faults import robustness

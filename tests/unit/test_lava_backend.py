@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.network import Conv, Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, run_lava_in_process, supervise
 from neurodeploy.simulate.lava.plan import make_job
 from neurodeploy.simulate.reference import run_reference
@@ -308,7 +308,7 @@ class TestEndings:
     def test_a_killed_parent_takes_the_worker_with_it(self, tmp_path):
         program = (
             "import numpy as np, sys\n"
-            "from neurodeploy.activity import Events, Samples\n"
+            "from neurodeploy.network.activity import Events, Samples\n"
             "from neurodeploy.network import *\n"
             "from neurodeploy.simulate.lava import run_lava\n"
             "network = Network(inputs=(Input(name='in', shape=(4,)),), projections=(Projection(name='p', source='in',"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples, load_samples, save_samples
 from neurodeploy.errors import RecipeError, SimulationError
 from neurodeploy.layers import (
     ARCHITECTURES,
@@ -18,6 +17,7 @@ from neurodeploy.layers import (
     neuron_of,
 )
 from neurodeploy.network import Cuba, Input, Network, Output, Pool, Population, Projection
+from neurodeploy.network.activity import Events, Samples, load_samples, save_samples
 from neurodeploy.recipe import find_recipe, parse_recipe
 from neurodeploy.simulate.reference import run_reference
 

@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.train.losses import (  # noqa: E402
+from neurodeploy.errors import TrainingError
+from neurodeploy.train.losses import (
     check_labels,
     distillation_term,
     distillation_weight,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import UsageError
 from neurodeploy.estimate import estimate
@@ -13,6 +12,7 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import load_mapping, save_mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events
 
 MODEL = Cuba(current_decay=2048, voltage_decay=256, threshold=30)
 W1 = np.array([[1, 0, 1, 0], [0, 0, 1, 0], [1, 1, 0, 1]], np.int16)

@@ -5,7 +5,6 @@ import sys
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import MissingPackageError, UsageError
 from neurodeploy.mapping import map_network, traffic
@@ -17,6 +16,7 @@ from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.patterns import PATTERNS
 from neurodeploy.mapping.place import by_traffic, spot
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, Sparse, Synapses
+from neurodeploy.network.activity import Activity, Events
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
 

@@ -8,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.recipe import SparseRecipe  # noqa: E402
-from neurodeploy.sparse.masks import find_weights  # noqa: E402
-from neurodeploy.sparse.methods import METHODS, Settings, above_floor, start  # noqa: E402
-from neurodeploy.sparse.options import METHOD_SETTINGS  # noqa: E402
+from neurodeploy.errors import TrainingError
+from neurodeploy.recipe import SparseRecipe
+from neurodeploy.sparse.masks import find_weights
+from neurodeploy.sparse.methods import METHODS, Settings, above_floor, start
+from neurodeploy.sparse.options import METHOD_SETTINGS
 
 N_WEIGHTS = 24 * 64 + 64 * 6
 EPOCHS, STEPS = 12, 10

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.activity import Events, Samples, save_samples
 from neurodeploy.commands import export
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.exchange import calibrate, from_nir, interpret
@@ -17,6 +16,7 @@ from neurodeploy.exchange.neurons import float_neuron
 from neurodeploy.exchange.prepare import prepared
 from neurodeploy.exchange.repair import repaired
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
+from neurodeploy.network.activity import Events, Samples, save_samples
 from neurodeploy.simulate.reference import run_reference
 
 N_IN, N_HIDDEN, N_OUT = 10, 14, 5

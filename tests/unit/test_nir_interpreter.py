@@ -4,10 +4,10 @@ import nir
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import NirError
 from neurodeploy.exchange import from_nir, interpret, to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 

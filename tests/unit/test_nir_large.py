@@ -12,7 +12,7 @@ import pytest
 from neurodeploy.cli import reading as bar
 from neurodeploy.exchange import from_nir
 from neurodeploy.exchange.graph import read_graph
-from neurodeploy.progress import reading
+from neurodeploy.files.progress import reading
 
 N = 1500
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import (
     Conv,
@@ -20,6 +19,7 @@ from neurodeploy.network import (
     Sigma,
     SigmaDelta,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.dynamics import bounded, step
 

@@ -9,16 +9,16 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.activity import Events, Samples  # noqa: E402
-from neurodeploy.exchange.from_nir import from_nir  # noqa: E402
-from neurodeploy.exchange.to_nir import to_nir  # noqa: E402
-from neurodeploy.layers import ARCHITECTURES  # noqa: E402
-from neurodeploy.recipe import parse_recipe  # noqa: E402
-from neurodeploy.simulate.event import run_event  # noqa: E402
-from neurodeploy.simulate.reference import run_reference  # noqa: E402
-from neurodeploy.simulate.verify import compare  # noqa: E402
-from neurodeploy.train.run import Run  # noqa: E402
-from neurodeploy.train.slayer import run_slayer, to_network  # noqa: E402
+from neurodeploy.exchange.from_nir import from_nir
+from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.layers import ARCHITECTURES
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.recipe import parse_recipe
+from neurodeploy.simulate.event import run_event
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+from neurodeploy.train.run import Run
+from neurodeploy.train.slayer import run_slayer, to_network
 
 TEXT = """
 name = "named"

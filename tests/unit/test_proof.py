@@ -8,9 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import FileError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.proof import broken, digest, load_proof, make_proof
 from neurodeploy.simulate.reference import run_reference

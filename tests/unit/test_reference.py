@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import (
     Conv,
@@ -18,6 +17,7 @@ from neurodeploy.network import (
     Projection,
     Sparse,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.reference import cuba_step, run_reference, synaptic_sum
 
 LIMIT = 2**23

@@ -15,13 +15,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import MissingPackageError, ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Band
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.report import (
     chips_summary,
     html_report,

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.report import make_report, network_facts
 from neurodeploy.report.compare import Gate, compare_reports, load_gate
 from neurodeploy.simulate.reference import run_reference

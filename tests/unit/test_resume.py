@@ -13,17 +13,17 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.data import encode, load_splits  # noqa: E402
-from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError  # noqa: E402
-from neurodeploy.network import STATE_LIMIT, n_masked, n_nonzero  # noqa: E402
-from neurodeploy.recipe import parse_recipe  # noqa: E402
-from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
-from neurodeploy.train.loop import train  # noqa: E402
-from neurodeploy.train.measure import evaluate, measure, peak_states  # noqa: E402
-from neurodeploy.train.run import Run  # noqa: E402
-from neurodeploy.train.slayer import to_network  # noqa: E402
-from neurodeploy.train.state import load_state, save_state  # noqa: E402
-from neurodeploy.train.teacher import train_teacher  # noqa: E402
+from neurodeploy.data import encode, load_splits
+from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
+from neurodeploy.network import STATE_LIMIT, n_masked, n_nonzero
+from neurodeploy.recipe import parse_recipe
+from neurodeploy.train.checkpoint import load_checkpoint
+from neurodeploy.train.loop import train
+from neurodeploy.train.measure import evaluate, measure, peak_states
+from neurodeploy.train.run import Run
+from neurodeploy.train.slayer import to_network
+from neurodeploy.train.state import load_state, save_state
+from neurodeploy.train.teacher import train_teacher
 
 HEAD = """
 name = "tiny"

@@ -6,9 +6,9 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.sparse.masks import initial_masks, scale_sparse_init  # noqa: E402
-from neurodeploy.sparse.rewirer import Rewirer  # noqa: E402
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.masks import initial_masks, scale_sparse_init
+from neurodeploy.sparse.rewirer import Rewirer
 
 OPTIMIZERS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, weight_decay=1e-3),

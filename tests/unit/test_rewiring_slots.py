@@ -9,14 +9,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.sparse.ablation import Ablation  # noqa: E402
-from neurodeploy.sparse.masks import find_weights, grouping, initial_masks, scale_sparse_init  # noqa: E402
-from neurodeploy.sparse.pq import pq_ratio  # noqa: E402
-from neurodeploy.sparse.rewirer import Rewirer  # noqa: E402
-from neurodeploy.sparse.schedules import ConstantRatio, CubicPath, PqRatio, Shrink  # noqa: E402
-from neurodeploy.sparse.scores import GROWTH, Growth  # noqa: E402
-from neurodeploy.sparse.selection import Caps  # noqa: E402
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.ablation import Ablation
+from neurodeploy.sparse.masks import find_weights, grouping, initial_masks, scale_sparse_init
+from neurodeploy.sparse.pq import pq_ratio
+from neurodeploy.sparse.rewirer import Rewirer
+from neurodeploy.sparse.schedules import ConstantRatio, CubicPath, PqRatio, Shrink
+from neurodeploy.sparse.scores import GROWTH, Growth
+from neurodeploy.sparse.selection import Caps
 
 
 def _model(seed: int = 0) -> torch.nn.Sequential:

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from neurodeploy import commands
-from neurodeploy.activity import Events, Samples, load_activity, save_samples
 from neurodeploy.cli import app
 from neurodeploy.cli.running import _explain
 from neurodeploy.commands import running
@@ -30,6 +29,7 @@ from neurodeploy.network import (
     Projection,
     ResonateAndFire,
 )
+from neurodeploy.network.activity import Events, Samples, load_activity, save_samples
 from neurodeploy.simulate import messages, simulate
 from neurodeploy.simulate.decode import decode, decoding_probes
 from neurodeploy.simulate.dynamics import Step, step

@@ -9,19 +9,19 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.activity import Events, Samples, load_samples  # noqa: E402
-from neurodeploy.data import encode, load_splits  # noqa: E402
-from neurodeploy.exchange.from_nir import from_nir  # noqa: E402
-from neurodeploy.exchange.to_nir import to_nir  # noqa: E402
-from neurodeploy.network import Conv, Pool, difference  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
-from neurodeploy.simulate.event import run_event  # noqa: E402
-from neurodeploy.simulate.reference import run_reference  # noqa: E402
-from neurodeploy.simulate.verify import compare  # noqa: E402
-from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from neurodeploy.train.loop import train  # noqa: E402
-from neurodeploy.train.run import Run  # noqa: E402
-from neurodeploy.train.slayer import build, recurrent_name, run_slayer, to_network  # noqa: E402
+from neurodeploy.data import encode, load_splits
+from neurodeploy.exchange.from_nir import from_nir
+from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.network import Conv, Pool, difference
+from neurodeploy.network.activity import Events, Samples, load_samples
+from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.simulate.event import run_event
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
+from neurodeploy.train.loop import train
+from neurodeploy.train.run import Run
+from neurodeploy.train.slayer import build, recurrent_name, run_slayer, to_network
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 DIGITS_LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

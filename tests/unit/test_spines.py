@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.errors import TrainingError  # noqa: E402
-from neurodeploy.sparse.spines import (  # noqa: E402
+from neurodeploy.errors import TrainingError
+from neurodeploy.sparse.spines import (
     PrunableLayer,
     SpineRewirer,
     Spines,

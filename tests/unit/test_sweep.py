@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurodeploy.errors import FileError, FitError, SimulationError, SweepError
+from neurodeploy.files.toml import parse_toml
 from neurodeploy.recipe import method_recipe
 from neurodeploy.sweep import Point, knee, load_plan, pareto_front, parse_plan, sweep
 from neurodeploy.sweep import run as run_module
 from neurodeploy.sweep.results import make_results, markdown
 from neurodeploy.sweep.store import Store, content_key
-from neurodeploy.toml import parse_toml
 
 PLAN = """
 name = "small"
@@ -316,9 +316,9 @@ def test_the_same_sweep_on_a_local_ray_cluster_gives_the_same_rows(swept: Path) 
 
 
 def test_a_network_that_is_read_from_its_last_voltage_is_quantised_with_its_accuracy(tmp_path: Path) -> None:
-    from neurodeploy.activity import Events, Samples, load_samples, save_samples
     from neurodeploy.exchange.to_nir import to_nir
     from neurodeploy.network import Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+    from neurodeploy.network.activity import Events, Samples, load_samples, save_samples
     from neurodeploy.simulate import simulate
     from neurodeploy.simulate.decode import accuracy
     from neurodeploy.sweep.stages import quantise_stage

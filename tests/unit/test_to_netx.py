@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import FileError, NetworkError
 from neurodeploy.exchange import from_netx, to_netx
 from neurodeploy.network import (
@@ -20,6 +19,7 @@ from neurodeploy.network import (
     Population,
     Projection,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.reference import run_reference
 
 

@@ -11,15 +11,15 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.activity import Events, Samples, load_samples  # noqa: E402
-from neurodeploy.errors import FileError, TrainingError  # noqa: E402
-from neurodeploy.network import n_masked, n_nonzero  # noqa: E402
-from neurodeploy.recipe import find_recipe, parse_recipe  # noqa: E402
-from neurodeploy.simulate.reference import run_reference  # noqa: E402
-from neurodeploy.simulate.verify import compare  # noqa: E402
-from neurodeploy.train.checkpoint import load_checkpoint  # noqa: E402
-from neurodeploy.train.loop import train  # noqa: E402
-from neurodeploy.train.slayer import build, run_slayer, to_network  # noqa: E402
+from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.network import n_masked, n_nonzero
+from neurodeploy.network.activity import Events, Samples, load_samples
+from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.simulate.reference import run_reference
+from neurodeploy.simulate.verify import compare
+from neurodeploy.train.checkpoint import load_checkpoint
+from neurodeploy.train.loop import train
+from neurodeploy.train.slayer import build, run_slayer, to_network
 
 TEXT = (
     find_recipe("digits-mlp")

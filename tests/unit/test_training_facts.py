@@ -13,17 +13,17 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy import commands  # noqa: E402
-from neurodeploy.activity import Events, Samples  # noqa: E402
-from neurodeploy.chip import load_chip  # noqa: E402
-from neurodeploy.data import encode, load_splits  # noqa: E402
-from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError  # noqa: E402
-from neurodeploy.mapping import map_network  # noqa: E402
-from neurodeploy.recipe import parse_recipe  # noqa: E402
-from neurodeploy.simulate.event import run_event  # noqa: E402
-from neurodeploy.train.board import _numbers  # noqa: E402
-from neurodeploy.train.measure import measure  # noqa: E402
-from neurodeploy.train.run import Run  # noqa: E402
+from neurodeploy import commands
+from neurodeploy.chip import load_chip
+from neurodeploy.data import encode, load_splits
+from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError
+from neurodeploy.mapping import map_network
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.recipe import parse_recipe
+from neurodeploy.simulate.event import run_event
+from neurodeploy.train.board import _numbers
+from neurodeploy.train.measure import measure
+from neurodeploy.train.run import Run
 
 TEXT = """
 name = "facts"

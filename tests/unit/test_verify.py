@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import accuracy, decode
 from neurodeploy.simulate.verify import compare, readouts

@@ -10,7 +10,7 @@ from typing import Any
 from neurodeploy.bench.methods.claims import Loss, Row, grouped, judge, paired_loss, summarise
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES
-from neurodeploy.files import write_text
+from neurodeploy.files.writing import write_text
 from neurodeploy.sparse.options import WITHOUT_DENSITY
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (

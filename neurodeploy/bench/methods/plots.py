@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 
 _STYLE = {
     "svg.hashsalt": "neurodeploy",

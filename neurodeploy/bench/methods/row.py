@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.activity import Activity, load_samples
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.files import locked, write_text
+from neurodeploy.files.writing import locked, write_text
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
+from neurodeploy.network.activity import Activity, load_samples
 from neurodeploy.recipe import Recipe, parse_recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
 from neurodeploy.simulate import simulate

@@ -18,9 +18,9 @@ from typing import Any
 from neurodeploy.bench.methods.row import Row, Task, run_task
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
+from neurodeploy.files.toml import to_toml
 from neurodeploy.recipe import parse_recipe, recipe_values
 from neurodeploy.sparse.options import WITHOUT_DENSITY
-from neurodeploy.toml import to_toml
 
 
 def bench_methods(

@@ -9,8 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity
 from neurodeploy.network import Dense, Network
+from neurodeploy.network.activity import Activity
 
 _PER_CORE = 1024
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import UsageError
 from neurodeploy.network import (
     THRESHOLD_MAX,
@@ -23,6 +22,7 @@ from neurodeploy.network import (
     Projection,
     Synapses,
 )
+from neurodeploy.network.activity import Events, Samples
 from neurodeploy.simulate.event import run_event
 
 N_STEPS = 100

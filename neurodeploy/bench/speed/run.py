@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import CONV_NET, MODEL, make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, Turns
@@ -24,6 +23,7 @@ from neurodeploy.network import (
     Cuba,
     Network,
 )
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.simulate.event import kernel_names, run_event
 
 Row: TypeAlias = dict[str, Any]

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.dynamics import Ints, Overflow, States, step
 from neurodeploy.simulate.inputs import Progress, check_overflow, check_run, input_events
 from neurodeploy.simulate.lava.neurons import Record

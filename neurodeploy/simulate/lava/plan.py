@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
-from neurodeploy.activity import Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import (
     STATE_LIMIT,
@@ -29,8 +28,9 @@ from neurodeploy.network import (
     Sparse,
     synapse_shape,
 )
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.network.unrolled import entries
 from neurodeploy.simulate.lava.neurons import Record, process_record
-from neurodeploy.simulate.unrolled import entries
 
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
 """A bias under which no voltage can rise: it keeps a population silent until its first step."""

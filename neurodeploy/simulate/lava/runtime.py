@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network, Population
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.simulate.inputs import Progress, check_run, input_events
 from neurodeploy.simulate.lava import supervise
 from neurodeploy.simulate.lava.plan import make_job

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from neurodeploy.activity import Samples
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_nonzero, synapse_shape
+from neurodeploy.network.activity import Samples
 from neurodeploy.simulate.lava.plan import forgets_by_itself
 
 _START_S = 0.9

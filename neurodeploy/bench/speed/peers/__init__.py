@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from neurodeploy.activity import Activity, Samples
 from neurodeploy.bench.speed.peers import local, remote
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
 
 Turns: TypeAlias = Generator[tuple[float, Activity], None, None]
 """One timing after the other: the seconds for one sample, start-up left out, and the activity of the first sample.

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.network import STATE_LIMIT, Cuba, Dense, Network, Sparse, Synapses
+from neurodeploy.network.activity import Activity, Events, Samples
 
 
 def lava_runtime(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:

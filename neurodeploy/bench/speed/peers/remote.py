@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.activity import Activity, Events, Samples
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import THRESHOLD_MAX, Cuba, Dense, Network
+from neurodeploy.network.activity import Activity, Events, Samples
 
 PYTHON_VARIABLES = ("NEURODEPLOY_ORACLE_PYTHON", "NEURODEPLOY_LAVA_PYTHON")
 MODULES = {

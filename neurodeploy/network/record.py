@@ -24,27 +24,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
-from neurodeploy.neurons import DECAY_ONE as DECAY_ONE
-from neurodeploy.neurons import STATE_LIMIT as STATE_LIMIT
-from neurodeploy.neurons import STATE_SHIFT as STATE_SHIFT
-from neurodeploy.neurons import THRESHOLD_MAX as THRESHOLD_MAX
-from neurodeploy.neurons import Cuba as Cuba
-from neurodeploy.neurons import Delta as Delta
-from neurodeploy.neurons import LeakyIntegrator as LeakyIntegrator
-from neurodeploy.neurons import NeuronModel as NeuronModel
-from neurodeploy.neurons import ResonateAndFire as ResonateAndFire
-from neurodeploy.neurons import Sigma as Sigma
-from neurodeploy.neurons import SigmaDelta as SigmaDelta
-from neurodeploy.neurons import SpikingModel as SpikingModel
-from neurodeploy.neurons import frozen, parameter
-from neurodeploy.synapses import WEIGHT_MAX as WEIGHT_MAX
-from neurodeploy.synapses import WEIGHT_MIN as WEIGHT_MIN
-from neurodeploy.synapses import Conv as Conv
-from neurodeploy.synapses import Dense as Dense
-from neurodeploy.synapses import Pool as Pool
-from neurodeploy.synapses import Sparse as Sparse
-from neurodeploy.synapses import Synapses as Synapses
-from neurodeploy.synapses import synapse_shape as synapse_shape
+from neurodeploy.network.neurons import (
+    Cuba,
+    LeakyIntegrator,
+    NeuronModel,
+    ResonateAndFire,
+    SpikingModel,
+    frozen,
+    parameter,
+)
+from neurodeploy.network.synapses import Dense, Pool, Sparse, Synapses, synapse_shape
 
 DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""

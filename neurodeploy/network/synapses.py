@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
-from neurodeploy.neurons import frozen
+from neurodeploy.network.neurons import frozen
 
 WEIGHT_MIN, WEIGHT_MAX = -256, 255
 """Range of a weight before its exponent (8 bits and a sign)."""

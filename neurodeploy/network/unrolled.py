@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.network import Conv, Dense, Pool, Sparse, Synapses
+from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse, Synapses
 
 Entries: TypeAlias = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
-from neurodeploy.files import replacing
+from neurodeploy.files.writing import replacing
 
 _SAMPLES_FORMAT = "neurodeploy-samples/1"
 _ACTIVITY_FORMAT = "neurodeploy-activity/1"
