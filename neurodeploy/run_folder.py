@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurodeploy.chip import Chip
-from neurodeploy.mapping.pins import Pins
-from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.recipe.files import parse_recipe
+from neurodeploy.recipe.pins import Pins
+from neurodeploy.recipe.record import Recipe
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
 """Weights and masks of the best epoch."""

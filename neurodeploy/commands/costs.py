@@ -40,7 +40,7 @@ def estimate(
 
     Args:
         file: a NIR file, or a run's folder.
-        chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.mapping.pins``).
+        chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.mapping.cuts.pinned``).
         mapping: a mapping of this very network that ``map`` wrote, instead of ``chip``.
         data: samples to run (see ``load_data``).
         activity: the activity of an earlier run instead.

@@ -11,7 +11,7 @@ from neurodeploy.commands.inputs import silent
 from neurodeploy.commands.nir import export
 from neurodeploy.commands.reporting import report
 from neurodeploy.commands.training import train
-from neurodeploy.recipe import load_recipe
+from neurodeploy.recipe.files import load_recipe
 from neurodeploy.report import chips_summary
 
 DEMO_RECIPE = "digits-mlp"

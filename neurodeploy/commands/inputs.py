@@ -9,7 +9,8 @@ from typing import Any
 from neurodeploy.errors import DataError, NirError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples, load_samples
-from neurodeploy.recipe import StartRecipe, load_recipe
+from neurodeploy.recipe.files import load_recipe
+from neurodeploy.recipe.record import StartRecipe
 from neurodeploy.run_folder import NETWORK_FILE, TEST_FILE
 
 Progress = Callable[[int, int], None]

@@ -37,7 +37,7 @@ def map(
         chip: name of a chip, or a chip file.
         split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
         store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
-        pin: TOML file of what is fixed by hand (``neurodeploy.mapping.pins``); by default the table ``[mapping]`` of a
+        pin: TOML file of what is fixed by hand (``neurodeploy.recipe.pins``); by default the table ``[mapping]`` of a
             run's recipe, where ``file`` is a run's folder and its recipe has one for this chip.
         activity: a run of this network: its spikes say which neurons are busy, and how many messages there are.
         out: JSON file to write the mapping to, if it fits.

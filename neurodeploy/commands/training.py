@@ -10,7 +10,8 @@ from typing import Any
 
 from neurodeploy.commands.inputs import load_start
 from neurodeploy.errors import FileError
-from neurodeploy.recipe import Recipe, find_recipe, parse_recipe, starting_from
+from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
+from neurodeploy.recipe.record import Recipe
 
 
 def training_recipe(

@@ -11,7 +11,7 @@ from neurodeploy.data.dataset import Dataset, Frames, split, split_official
 from neurodeploy.data.encoded import INPUT_NAME, Encoded
 from neurodeploy.data.files import data_root
 from neurodeploy.network.activity import Samples
-from neurodeploy.recipe import DataRecipe
+from neurodeploy.recipe.data import DataRecipe
 
 __all__ = ["INPUT_NAME", "encode", "encoded", "load_splits"]
 

@@ -18,7 +18,7 @@ from neurodeploy.data.encode import Frame
 from neurodeploy.data.files import data_root
 from neurodeploy.errors import DataError, MissingPackageError, UsageError
 from neurodeploy.files.writing import replacing
-from neurodeploy.recipe import DataRecipe
+from neurodeploy.recipe.data import DataRecipe
 
 Loaded = Dataset | Frames | tuple[Dataset, Dataset] | tuple[Frames, Frames]
 

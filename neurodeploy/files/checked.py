@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 
 class Record(BaseModel):
     """Values that do not change; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def one_of(names: Collection[str]) -> AfterValidator:
+    """Return the check that a value is one of ``names``, which are read when a value comes: a table may have grown."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            *others, last = (f"'{name}'" for name in names)
+            expected = f"{', '.join(others)} or {last}" if others else last
+            raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+        return value
+
+    return AfterValidator(check)
 
 
 def first_problem(error: ValidationError, top: str = "") -> str:

@@ -15,6 +15,7 @@ from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.assemble import PLACEMENTS, assembled, crowded, spots
 from neurodeploy.mapping.compiler import compiler_cut
+from neurodeploy.mapping.cuts.pinned import check_pins, cut_as_pinned, pinned_places
 from neurodeploy.mapping.cutting import CutOne, cut_populations
 from neurodeploy.mapping.equal import equal_cut
 from neurodeploy.mapping.fit import Fit, Load, MapOne, Remedy, highest_kept, mapped, verdict
@@ -22,13 +23,13 @@ from neurodeploy.mapping.fixed import map_layers, map_recurrent
 from neurodeploy.mapping.kahypar import mtkahypar_cut
 from neurodeploy.mapping.overlap import overlap_cut
 from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.pins import Pins, check_pins, cut_as_pinned, load_pins, pinned_places, pins_from_dict
 from neurodeploy.mapping.record import CoreLoad, Mapping, load_mapping, save_mapping
 from neurodeploy.mapping.slayer import slayer2loihi_cut
 from neurodeploy.mapping.summary import mapping_summary, summary
 from neurodeploy.mapping.traffic import Traffic, spike_counts, traffic
 from neurodeploy.network import Network, n_nonzero, require_spiking
 from neurodeploy.network.activity import Activity
+from neurodeploy.recipe.pins import Pins, load_pins, pins_from_dict
 
 __all__ = [
     "PLACEMENTS",
@@ -93,7 +94,7 @@ def map_network(
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
         cores: smallest number of cores by layer, where the limits alone would give fewer.
-        pins: what is fixed by hand, layer by layer (``neurodeploy.mapping.pins``).
+        pins: what is fixed by hand, layer by layer (``neurodeploy.mapping.cuts.pinned``).
 
     Raises:
         NetworkError: for neurons or inputs that no chip file describes: resonate-and-fire, sigma-delta, graded.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
+from pydantic import ConfigDict
 
 from neurodeploy.errors import TrainingError
+from neurodeploy.recipe.sparse import MethodSettings
 from neurodeploy.sparse.ablation import Ablation
 from neurodeploy.sparse.fitted import fitted
 from neurodeploy.sparse.layers import Masks, Weights
@@ -28,25 +29,13 @@ class Budget(Constraint, Protocol):
     lists: Lists
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What the presets may be told; each reads only what it names (``options.METHOD_SETTINGS``).
+class Settings(MethodSettings):
+    """What the presets are told: the method's settings (each reads only its own), and what a run adds to them.
 
     Attributes:
         end_step: no rewiring from this optimiser step on.
         density: of all weights together at the start, above 0, at most 1.
-        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``.
-        ratio: fraction rewired at the start, 0..1 (1 excluded); None: the method's own.
-        every_steps: optimiser steps between two rewirings.
-        growth: a name of ``scores.GROWTH``; None: the method's own.
-        scope: ``layer`` or ``neuron`` (``pq``).
-        shrink: whether ``pq`` loses connections at the end of each iteration.
-        schedule: what decides how much ``pq`` moves and loses: ``pq``, or its controls ``fixed`` and ``cosine``.
-        iterations: of ``pq``.
-        p, q, gamma, eta: see ``PqSettings``.
-        floor: density that ``granet`` ends at and ``pq`` never falls below.
-        ablation: see ``Ablation.threshold``.
-        spine_constant, spine_rate: see ``SpineSettings``.
+        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``; ``start`` with ``start``.
         budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
         preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
         whole_lists: drop all that a source has on a core of the budget together, by ``taylor`` (``scores.by_list``).
@@ -55,25 +44,12 @@ class Settings:
         seed: of positions, random growth and ties.
     """
 
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
     end_step: int
     density: float = 0.1
     distribution: str = "erk"
-    ratio: float | None = None
-    every_steps: int = 100
-    growth: str | None = None
-    scope: Scope = "layer"
-    shrink: bool = True
-    schedule: str = "pq"
-    iterations: int = 10
-    p: float = 0.5
-    q: float = 1.0
-    gamma: float = 1.0
-    eta: float = 0.001
-    floor: float = 0.0
-    ablation: float = 0.3
-    spine_constant: int = 18
-    spine_rate: float = 1.0
-    budget: Callable[[Masks], Budget] | None = None
+    budget: Callable[[Masks], Any] | None = None
     preference: float = 0.0
     whole_lists: bool = False
     start: Masks | None = None

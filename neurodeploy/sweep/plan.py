@@ -14,8 +14,8 @@ from neurodeploy.errors import ChipError, RecipeError, SweepError
 from neurodeploy.files.checked import Record, worst_problem
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS, SPLITS
-from neurodeploy.recipe import method_recipe, parse_recipe, recipe_values
-from neurodeploy.sparse.options import METHOD_SETTINGS, WITHOUT_DENSITY
+from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
+from neurodeploy.recipe.sparse import METHOD_SETTINGS, WITHOUT_DENSITY
 
 
 class Grid(Record):

@@ -32,7 +32,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
     loop = import_module("neurodeploy.train.loop")
     checkpoint = import_module("neurodeploy.train.checkpoint")
     from neurodeploy.exchange.to_nir import to_nir
-    from neurodeploy.recipe import parse_recipe
+    from neurodeploy.recipe.files import parse_recipe
 
     run = Path(folder)
     recipe = parse_recipe(recipe_text, where="sweep")

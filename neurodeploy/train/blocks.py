@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from neurodeploy.errors import MissingPackageError
-from neurodeploy.layers import AnyLayer, NeuronRecipe
 from neurodeploy.network import DECAY_ONE, Conv, Cuba, Dense, Pool, Shape, Synapses
+from neurodeploy.recipe.layers import AnyLayer, NeuronRecipe
 from neurodeploy.train.fused import STATE_SCALE, WEIGHT_SCALE, CubaSettings, raised_threshold, window_sums
 
 try:

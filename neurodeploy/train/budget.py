@@ -9,7 +9,7 @@ import torch
 
 from neurodeploy.chip import load_chip
 from neurodeploy.mapping.budget import ChipBudget, chip_budget
-from neurodeploy.recipe import Recipe
+from neurodeploy.recipe.record import Recipe
 
 
 def budget_settings(recipe: Recipe) -> dict[str, Any]:

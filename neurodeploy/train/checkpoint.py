@@ -15,7 +15,8 @@ from safetensors.torch import save
 from neurodeploy.errors import FileError
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import Cuba, Network
-from neurodeploy.recipe import NetworkRecipe, Recipe, parse_recipe
+from neurodeploy.recipe.files import parse_recipe
+from neurodeploy.recipe.record import NetworkRecipe, Recipe
 from neurodeploy.run_folder import CHECKPOINT_FILE
 from neurodeploy.train.slayer import SlayerNetwork, build, to_network
 

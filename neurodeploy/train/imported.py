@@ -14,7 +14,6 @@ import torch
 
 from neurodeploy.data.encoded import INPUT_NAME
 from neurodeploy.errors import TrainingError
-from neurodeploy.layers import AnyLayer, ConvLayer, DenseLayer, PoolLayer, layer_names
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -31,7 +30,8 @@ from neurodeploy.network import (
     difference,
     require_spiking,
 )
-from neurodeploy.recipe import NetworkRecipe, Recipe
+from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, PoolLayer, layer_names
+from neurodeploy.recipe.record import NetworkRecipe, Recipe
 from neurodeploy.train.slayer import SlayerNetwork, to_network
 
 

@@ -17,7 +17,8 @@ from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedErro
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.network.activity import save_samples
-from neurodeploy.recipe import Recipe, SparseRecipe
+from neurodeploy.recipe.record import Recipe
+from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.run_folder import (
     BOARD_FOLDER,
     CHECKPOINT_FILE,

@@ -13,9 +13,9 @@ from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples
-from neurodeploy.recipe import Recipe, TrainingRecipe
+from neurodeploy.recipe.record import Recipe, TrainingRecipe
+from neurodeploy.recipe.sparse import METHOD_SETTINGS
 from neurodeploy.sparse.methods import Settings, start
-from neurodeploy.sparse.options import METHOD_SETTINGS
 from neurodeploy.train.augment import Shifts
 from neurodeploy.train.budget import budget_settings
 from neurodeploy.train.fused import WEIGHT_SCALE

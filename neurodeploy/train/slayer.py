@@ -14,7 +14,6 @@ import torch
 
 from neurodeploy.data import INPUT_NAME
 from neurodeploy.errors import TrainingError
-from neurodeploy.layers import AnyLayer, DenseLayer, layer_names, layer_shapes, neuron_of
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -28,7 +27,8 @@ from neurodeploy.network import (
     Synapses,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.recipe import Recipe
+from neurodeploy.recipe.layers import AnyLayer, DenseLayer, layer_names, layer_shapes, neuron_of
+from neurodeploy.recipe.record import Recipe
 from neurodeploy.train.axon import AxonalDelay, NeuronDropout
 from neurodeploy.train.blocks import (
     PoolBlock,

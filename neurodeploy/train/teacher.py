@@ -10,7 +10,8 @@ import torch
 from neurodeploy.data.encoded import Encoded
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.network.activity import Samples
-from neurodeploy.recipe import Recipe, SparseRecipe
+from neurodeploy.recipe.record import Recipe
+from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.train.measure import evaluate
 from neurodeploy.train.parallel import ALONE, World
 from neurodeploy.train.run import Run

@@ -16,7 +16,7 @@ from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, save_samples
-from neurodeploy.recipe import find_recipe
+from neurodeploy.recipe.files import find_recipe
 
 
 def _network(n_in: int, n_out: int, density: float = 0.5) -> Network:

@@ -10,7 +10,7 @@ from neurodeploy.data.catalog import data_verify
 from neurodeploy.data.events import read_nmnist
 from neurodeploy.data.files import unpickle_plain
 from neurodeploy.data.images import load_idx_images
-from neurodeploy.recipe import DataRecipe
+from neurodeploy.recipe.data import DataRecipe
 
 
 @pytest.fixture(scope="module")

@@ -110,7 +110,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bytes(launcher, 
 RANKS = """
 import sys, torch
 from neurodeploy.data import encode, load_splits
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.record import parse_recipe
 from neurodeploy.train.parallel import joined
 from neurodeploy.train.run import Run
 

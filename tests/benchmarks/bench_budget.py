@@ -26,7 +26,7 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.traffic import traffic
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import load_samples
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.run_folder import STATE_FILE
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import accuracy

@@ -35,7 +35,7 @@ from neurodeploy.errors import DataError, NeurodeployError
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.recipe import DataRecipe
+from neurodeploy.recipe.data import DataRecipe
 from neurodeploy.simulate import kernels
 from neurodeploy.simulate.event import run_event, stream_event
 from neurodeploy.simulate.vector import borrowed

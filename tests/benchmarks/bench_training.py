@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from neurodeploy.network import Shape
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.train.slayer import SlayerNetwork, build
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.recipe import load_recipe
+from neurodeploy.recipe.files import load_recipe
+from neurodeploy.recipe.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.reference import run_reference
 from neurodeploy.simulate.verify import compare

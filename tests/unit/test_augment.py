@@ -12,7 +12,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 from neurodeploy.data import encoded, load_splits
 from neurodeploy.data.encode import rate
 from neurodeploy.errors import TrainingError
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.train.augment import Shifts
 from neurodeploy.train.run import Run
 

@@ -34,7 +34,7 @@ from neurodeploy.files.toml import parse_toml, to_toml
 from neurodeploy.files.writing import locked
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, load_samples
-from neurodeploy.recipe import find_recipe, parse_recipe, recipe_values
+from neurodeploy.recipe.files import find_recipe, parse_recipe, recipe_values
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.slayer import to_network
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.recipe import load_recipe, parse_recipe
+from neurodeploy.recipe.files import load_recipe, parse_recipe
 
 TEXT = """
 name = "tiny"

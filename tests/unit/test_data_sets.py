@@ -19,7 +19,8 @@ from neurodeploy.data.dataset import Dataset, split_official
 from neurodeploy.data.encode import Frame, current, latency
 from neurodeploy.data.files import unpickle_plain
 from neurodeploy.errors import DataError, MissingPackageError, RecipeError, UsageError
-from neurodeploy.recipe import DataRecipe, parse_recipe
+from neurodeploy.recipe.data import DataRecipe
+from neurodeploy.recipe.files import parse_recipe
 
 N_STEPS = 10
 
@@ -422,7 +423,7 @@ class TestRecipe:
         ],
     )
     def test_settings_that_do_not_fit_the_set_are_refused(self, lines, message):
-        from neurodeploy.recipe import find_recipe
+        from neurodeploy.recipe.files import find_recipe
 
         text = find_recipe("digits-mlp").read_text(encoding="utf-8")
         text = text.replace('name = "digits"\nencoding = "rate"', lines)

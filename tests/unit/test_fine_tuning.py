@@ -33,7 +33,7 @@ from neurodeploy.network import (
     n_masked,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.recipe import parse_recipe, starting_from
+from neurodeploy.recipe.files import parse_recipe, starting_from
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.reference import run_reference
 from neurodeploy.simulate.verify import compare

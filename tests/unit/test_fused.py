@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
 from neurodeploy.network import STATE_LIMIT, Cuba
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.train.fused import CubaSettings, cuba_spikes
 from neurodeploy.train.slayer import build
 

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.sparse.layers import MaskedWeights
 from neurodeploy.train import loop
 

@@ -11,9 +11,9 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
-from neurodeploy.layers import ARCHITECTURES
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.architectures import ARCHITECTURES
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.reference import run_reference
 from neurodeploy.simulate.verify import compare

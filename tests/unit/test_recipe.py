@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from neurodeploy.errors import RecipeError
-from neurodeploy.recipe import find_recipe, load_recipe, parse_recipe, recipe_names
+from neurodeploy.recipe.files import find_recipe, load_recipe, parse_recipe, recipe_names
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 

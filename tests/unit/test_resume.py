@@ -16,7 +16,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 from neurodeploy.data import encode, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.network import STATE_LIMIT, n_masked, n_nonzero
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.loop import train
 from neurodeploy.train.measure import evaluate, measure, peak_states

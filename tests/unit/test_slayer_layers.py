@@ -14,7 +14,7 @@ from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import Conv, Pool, difference
 from neurodeploy.network.activity import Events, Samples, load_samples
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.simulate.event import run_event
 from neurodeploy.simulate.reference import run_reference
 from neurodeploy.simulate.verify import compare

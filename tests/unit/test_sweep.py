@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from neurodeploy.errors import FileError, FitError, SimulationError, SweepError
 from neurodeploy.files.toml import parse_toml
-from neurodeploy.recipe import method_recipe
+from neurodeploy.recipe.files import method_recipe
 from neurodeploy.sweep import Point, knee, load_plan, pareto_front, parse_plan, sweep
 from neurodeploy.sweep import run as run_module
 from neurodeploy.sweep.results import make_results, markdown

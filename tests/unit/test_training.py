@@ -14,7 +14,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import Events, Samples, load_samples
-from neurodeploy.recipe import find_recipe, parse_recipe
+from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.simulate.reference import run_reference
 from neurodeploy.simulate.verify import compare
 from neurodeploy.train.checkpoint import load_checkpoint

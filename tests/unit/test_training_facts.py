@@ -19,7 +19,7 @@ from neurodeploy.data import encode, load_splits
 from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError
 from neurodeploy.mapping import map_network
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.recipe import parse_recipe
+from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.simulate.event import run_event
 from neurodeploy.train.board import _numbers
 from neurodeploy.train.measure import measure

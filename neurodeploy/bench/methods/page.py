@@ -11,7 +11,7 @@ from neurodeploy.bench.methods.claims import Loss, Row, grouped, judge, paired_l
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES
 from neurodeploy.files.writing import write_text
-from neurodeploy.sparse.options import WITHOUT_DENSITY
+from neurodeploy.recipe.sparse import WITHOUT_DENSITY
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),

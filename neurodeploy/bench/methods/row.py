@@ -17,7 +17,8 @@ from neurodeploy.mapping import map_network
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, load_samples
-from neurodeploy.recipe import Recipe, parse_recipe
+from neurodeploy.recipe.files import parse_recipe
+from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
 from neurodeploy.simulate import simulate
 from neurodeploy.simulate.decode import decode

@@ -19,8 +19,8 @@ from neurodeploy.bench.methods.row import Row, Task, run_task
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.files.toml import to_toml
-from neurodeploy.recipe import parse_recipe, recipe_values
-from neurodeploy.sparse.options import WITHOUT_DENSITY
+from neurodeploy.recipe.files import parse_recipe, recipe_values
+from neurodeploy.recipe.sparse import WITHOUT_DENSITY
 
 
 def bench_methods(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neurodeploy.recipe import method_recipe
+from neurodeploy.recipe.files import method_recipe
 
 _PQ = {"gamma": 3.0, "iterations": 11}
 """How ``pq`` loses connections: with ten iterations its own ratio can end just above a density of 5 %."""

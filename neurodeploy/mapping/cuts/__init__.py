@@ -1,0 +1,1 @@
+"""Ways to cut populations into core-sized parts."""

@@ -1,0 +1,27 @@
+"""A recipe: one ``models/*.toml`` file as checked records, which hold everything that decides a training run.
+
+One module for each table of the file (``data.py``, ``layers.py``, ``sparse.py``, ``budget.py``, ``pins.py``), all of them
+together in ``record.py``, layers of published networks in ``architectures.py``, reading and changing in ``files.py``.
+"""
+
+from neurodeploy.recipe.files import (
+    find_recipe,
+    load_recipe,
+    method_recipe,
+    parse_recipe,
+    recipe_names,
+    recipe_values,
+    starting_from,
+)
+from neurodeploy.recipe.record import Recipe
+
+__all__ = [
+    "Recipe",
+    "find_recipe",
+    "load_recipe",
+    "method_recipe",
+    "parse_recipe",
+    "recipe_names",
+    "recipe_values",
+    "starting_from",
+]

@@ -1,0 +1,39 @@
+"""The table ``[budget]`` of a recipe: limits of a chip that rewiring keeps."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from neurodeploy.files.checked import Record
+
+
+def _amounts(value: object) -> object:
+    for amount in value.values() if isinstance(value, dict) else [value]:
+        if value is not None and (type(amount) is not int or amount < 1):
+            raise ValueError(
+                f"{amount!r} is no whole number of 1 or more; give one for all layers, or a table by layer"
+            )
+    return value
+
+
+Amounts = Annotated[int | dict[str, int] | None, BeforeValidator(_amounts)]
+
+
+class BudgetRecipe(Record):
+    """Limits of a chip that all connections keep from the first step on (``mapping.budget``).
+
+    ``cores`` is the number of cores of each layer, the others tighten the chip's own limits: ``synapse_words`` and
+    ``input_axons`` of a core, ``destinations``, the cores that one source reaches. Each is one number for all layers, or a
+    table by layer (``hidden1``, ..., ``output``). ``preference`` is that of growth for sources that reach a core already;
+    with ``whole_lists`` a rewiring drops all that a source has on a core together, so that another source may reach it.
+    """
+
+    chip: str
+    cores: Amounts = None
+    synapse_words: Amounts = None
+    input_axons: Amounts = None
+    destinations: Amounts = None
+    preference: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    whole_lists: bool = False

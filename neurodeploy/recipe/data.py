@@ -1,0 +1,58 @@
+"""The table ``[data]`` of a recipe: which data set, and how it becomes spikes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from neurodeploy.files.checked import Record
+
+ImageSet = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100"]
+
+
+EventSet = Literal["nmnist", "dvs-gesture", "cifar10-dvs", "shd", "braille", "fsdd"]
+
+
+class DataRecipe(Record):
+    """Which data set, and how its values or events become spikes over ``n_steps`` steps.
+
+    Images take the encoding ``rate``, ``latency`` or ``current`` (``data/encode.py``); recordings of events become binary
+    ``frames`` of their first ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside
+    the middle ``crop`` (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a
+    test part of their own.
+
+    ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is how many samples
+    of the test part are used at most.
+    """
+
+    name: Literal[ImageSet, EventSet]
+    encoding: Literal["rate", "latency", "current", "frames"] = "rate"
+    n_steps: Annotated[int, Field(ge=1, le=1000)]
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    split_seed: int = 0
+    root: str | None = None
+    duration_s: Annotated[float, Field(ge=1e-3, le=100)] | None = None
+    crop: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    pool: Annotated[int, Field(ge=1)] = 1
+    test_samples: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _events_are_frames(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("name") in get_args(EventSet):
+            return {"encoding": "frames", **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits_kind_of_set(self) -> DataRecipe:
+        events = self.name in get_args(EventSet)
+        if events != (self.encoding == "frames"):
+            takes = "'frames'" if events else "'rate', 'latency' or 'current'"
+            raise ValueError(f"'{self.name}' takes the encoding {takes}, not '{self.encoding}'")
+        if not events and (self.duration_s or self.crop or self.pool > 1):
+            raise ValueError(f"'duration_s', 'crop' and 'pool' are for events; '{self.name}' holds images")
+        if self.name in ("shd", "braille", "fsdd") and (self.crop or self.pool > 1):
+            raise ValueError(f"'crop' and 'pool' are for cameras; '{self.name}' has channels in a row")
+        return self

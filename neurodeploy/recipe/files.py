@@ -1,0 +1,124 @@
+"""Recipes from files: found by path or name, read, checked, and changed as plain values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from neurodeploy.errors import RecipeError, UsageError
+from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.shipped import resource_dir
+from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.recipe.record import Recipe
+from neurodeploy.recipe.sparse import METHOD_SETTINGS
+
+START_DENSITY = 0.5
+"""Density at which ``method_recipe`` lets methods begin that lose connections."""
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that came with neurodeploy."""
+    return sorted(path.stem for path in resource_dir("models").glob("*.toml"))
+
+
+def find_recipe(name_or_path: str | Path) -> Path:
+    """Return the path of a recipe file, or of the shipped recipe of that name.
+
+    Raises:
+        RecipeError: where there is neither; lists the shipped recipes.
+    """
+    path = Path(name_or_path)
+    shipped = resource_dir("models") / f"{name_or_path}.toml"
+    if path.is_file():
+        return path
+    if shipped.is_file():
+        return shipped
+    known = ", ".join(recipe_names())
+    raise RecipeError(f"recipe: there is no file {name_or_path}; recipes that come with neurodeploy: {known}")
+
+
+def load_recipe(name_or_path: str | Path) -> Recipe:
+    """Return a recipe read from a TOML file or from the shipped recipe of that name.
+
+    Raises:
+        RecipeError: for a missing file, bad TOML, an unknown key (lists the known ones) or a value out of range.
+    """
+    path = find_recipe(name_or_path)
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"), where=str(name_or_path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"recipe: {path} cannot be read: {error}") from error
+
+
+def starting_from(
+    text: str, file: Path | None, *, weight_bits: int | None = None, dt: float | None = None, where: str
+) -> str:
+    """Return a recipe's text with a ``start`` table for ``file`` in its first line; without one, the text itself.
+
+    Raises:
+        UsageError: where only ``weight_bits`` or ``dt`` is given.
+        RecipeError: where the recipe has such a table already, or is no TOML.
+    """
+    if file is None:
+        if weight_bits is not None or dt is not None:
+            raise UsageError("train: --weight-bits and --dt say how the network of --from is read; name that, too")
+        return text
+    if "start" in _toml(text, where):
+        raise RecipeError(
+            f"recipe: {where} names a network to start from itself; leave --from out, or take out 'start'"
+        )
+    table = {"file": str(file), "weight_bits": weight_bits, "dt": dt}
+    # a JSON string or number is one of TOML as well
+    line = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)
+    return f"start = {{ {line} }}\n{text}"
+
+
+def recipe_values(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the tables of a recipe as plain values, with the keys of ``changes`` replaced, table by table."""
+    values = _toml(find_recipe(name_or_path).read_text(encoding="utf-8"), str(name_or_path))
+    return {**values, **{table: {**values.get(table, {}), **own} for table, own in changes.items()}}
+
+
+def method_recipe(
+    values: Mapping[str, Any], wanted: Mapping[str, Any], density: float | None, seed: int
+) -> dict[str, Any]:
+    """Return the recipe ``values`` with another rewiring method, density and seed, as plain values.
+
+    Settings of ``values`` that the method has too stay, except those that choose its rule (growth, ratio). Methods that
+    lose connections (``pq``, ``granet``) begin at ``START_DENSITY``, or at ``density`` where that is more, and end at
+    ``density``. A table ``distillation`` is for ``rkd`` alone.
+
+    Args:
+        values: tables of a recipe.
+        wanted: ``method`` and settings of its own.
+        density: of all weights at the end, None for methods without one.
+        seed: of weights, masks, rewiring and sample order.
+    """
+    settings = METHOD_SETTINGS[wanted["method"]]
+    kept = {key: value for key, value in values.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
+    sparse = {**kept, **wanted}
+    if density is not None:
+        falls = "floor" in settings
+        sparse["density"] = max(START_DENSITY, density) if falls else density
+        sparse.update({"floor": density} if falls else {})
+    others = {key: value for key, value in values.items() if key != "distillation" or wanted["method"] == "rkd"}
+    return {**others, "seed": seed, "sparse": sparse}
+
+
+def parse_recipe(text: str, where: str) -> Recipe:
+    """Return the recipe in ``text`` (TOML); ``where`` names its origin in errors."""
+    try:
+        return Recipe.model_validate(_toml(text, where))
+    except ValidationError as error:
+        raise RecipeError(f"recipe: {where}: {worst_problem(error, Recipe)}") from error
+
+
+def _toml(text: str, where: str) -> dict[str, Any]:
+    try:
+        return parse_toml(text)
+    except TomlError as error:
+        raise RecipeError(f"recipe: {where} is not valid TOML: {error}") from error

@@ -1,0 +1,100 @@
+"""What a user fixes of a mapping by hand, layer by layer: cores, split, width of a weight, neurons and place of each part.
+
+A TOML file, or the table ``[mapping]`` of a recipe (``[mapping.layers.hidden]`` and so on)::
+
+    chip = "loihi1"          # the chip that this is meant for; any where it is absent
+
+    [layers.hidden]
+    cores = 4                # at least so many cores
+    split = "equal"          # how this layer is cut
+    weight_bits = 8          # stored bits of a weight, where fewer would do
+
+    [[layers.output.parts]]  # the neurons of each core, and where it lies
+    neurons = ["0:5", "8"]   # 0 to 4, and 8
+    chip = 0
+    core = 12
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnlyDict
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, model_validator
+
+from neurodeploy.chip.numbers import Table
+from neurodeploy.errors import RecipeError
+from neurodeploy.files.checked import first_problem
+from neurodeploy.files.toml import TomlError, parse_toml
+
+RANGE = r"^[0-9]+(:[0-9]+)?$"
+
+
+class Part(Table):
+    """The neurons of one core: numbers (``"8"``) or ranges without their end (``"0:5"``); its place where it is fixed."""
+
+    neurons: Annotated[list[Annotated[str, Field(pattern=RANGE)]], Field(min_length=1)]
+    chip: Annotated[int, Field(ge=0)] | None = None
+    core: Annotated[int, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _placed_on_a_core(self) -> Part:
+        if self.chip is not None and self.core is None:
+            raise ValueError("chip is given without a core; give both, or core alone for chip 0")
+        return self
+
+
+class LayerPins(Table):
+    """What is fixed of one layer; what is absent is chosen as without pins."""
+
+    cores: Annotated[int, Field(ge=1)] | None = None
+    split: str | None = None
+    weight_bits: Annotated[int, Field(ge=1)] | None = None
+    parts: Annotated[list[Part], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _parts_are_the_cut(self) -> LayerPins:
+        if self.parts is not None and (self.cores is not None or self.split is not None):
+            raise ValueError("parts already say how the layer is cut; leave out cores and split")
+        return self
+
+
+class Pins(Table):
+    """What is fixed of a mapping onto ``chip`` (any where None), by layer; ``source_file`` says where, for errors."""
+
+    chip: str | None = None
+    layers: dict[str, LayerPins] = Field(default_factory=dict)
+    source_file: str = "pins"
+
+
+def load_pins(path: Path) -> Pins:
+    """Return the pins of a TOML file, or of its table ``[mapping]`` where it has one, as a recipe may.
+
+    Raises:
+        RecipeError: for a file that cannot be read or is no TOML, an unknown key or a bad value; names file and key.
+    """
+    try:
+        data = parse_toml(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecipeError(f"map: cannot read {path} ({error.strerror}); give a TOML file of pins") from error
+    except (TomlError, UnicodeDecodeError) as error:
+        raise RecipeError(f"map: {path} is no TOML file: {error}; correct that line") from error
+    return pins_from_dict(data.get("mapping", data), str(path))
+
+
+def pins_from_dict(data: ReadOnlyDict[str, Any], where: str) -> Pins:
+    """Return pins given as plain values; ``where`` names their origin in errors.
+
+    Raises:
+        RecipeError: for an unknown key or a bad value; names ``where`` and the key.
+    """
+    try:
+        return Pins.model_validate({**data, "source_file": where})
+    except ValidationError as error:
+        raise RecipeError(f"map: {where}: {first_problem(error, 'top level')}") from error
+
+
+def pins_error(pins: Pins, key: str, what: str) -> RecipeError:
+    """Return the error about one key of ``pins``."""
+    return RecipeError(f"map: {pins.source_file}: {key}: {what}")
