@@ -7,7 +7,8 @@ a band with ``low``, ``nominal`` and ``high`` in place of ``value``. What is unk
 A file may start with ``extends = "loihi1"``: it then holds only what differs (another compiler's limits, a board with
 more chips); tables are merged, lists replaced.
 
-Numbers and grades: ``numbers.py``; tables: ``record.py``; files and folders: ``files.py``.
+Numbers and grades: ``numbers.py``; tables: ``record.py``; synapse memory: ``synapse_format.py`` and the
+rules that it names, ``rules.py``, ``layouts.py``, ``bounds.py``; files and folders: ``files.py``.
 """
 
 from neurodeploy.chip.files import (
@@ -20,23 +21,15 @@ from neurodeploy.chip.files import (
     new_chip_text,
 )
 from neurodeploy.chip.numbers import Count, Counts, Grade, Quantity
-from neurodeploy.chip.record import (
-    PER_CORE,
-    RULE_NEEDS,
-    Chip,
-    Cores,
-    Energy,
-    Latency,
-    LayerCore,
-    RecurrentCore,
-    SynapseFormat,
-)
+from neurodeploy.chip.record import PER_CORE, Chip, Cores, Energy, Latency, LayerCore, RecurrentCore
+from neurodeploy.chip.rules import RULES
+from neurodeploy.chip.synapse_format import SynapseFormat
 
 __all__ = [
     "ENTRY_POINTS",
     "FOLDERS_VARIABLE",
     "PER_CORE",
-    "RULE_NEEDS",
+    "RULES",
     "Chip",
     "Cores",
     "Count",

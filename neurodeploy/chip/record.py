@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from neurodeploy.chip.numbers import Count, Counts, Joules, Seconds, Table, Watts
+from neurodeploy.chip.rules import missing_number
+from neurodeploy.chip.synapse_format import SynapseFormat
 
 
 class About(Table):
@@ -21,21 +23,6 @@ class About(Table):
     simulated_by: str | None = None
     excludes: str | None = None
     """What its neurons or formats cannot do, in words, for the fit report."""
-
-
-RULE_NEEDS = {
-    "nxtf-sparse": ("header_bits", "index_bits", "list_max"),
-    "nxtf-runlength": ("header_bits", "index_bits", "skip_bits", "list_max"),
-    "nxtf-dense": ("header_bits", "index_bits", "list_max"),
-    "lava-fc": ("header_bits", "index_bits"),
-    "lava-conv": ("header_bits",),
-    "indexed": ("index_bits",),
-    "crossbar": ("row_bits",),
-    "matrix": (),
-    "slayer2loihi": (),
-    "pow2-conv": (),
-}
-"""Rules of synapse formats and the numbers that each needs."""
 
 
 class System(Table):
@@ -140,42 +127,6 @@ class Weights(Table):
     """Bits of the longest delay; absent where the layout with delays is unknown."""
     delay_address_bits: Count | None = None
     """A core with delays of ``d`` bits addresses at most ``2 ** (delay_address_bits - d)`` neurons."""
-
-
-class SynapseFormat(Table):
-    """One way to lay synapses out in a core's memory. ``rule`` names a function of ``mapping/formats.py``."""
-
-    name: str
-    rule: str
-    split: str | None = None
-    """The split that alone uses this format; absent where every other split may choose it."""
-    connection: Literal["list", "shared"] = "list"
-    """``list``: a matrix, one list a source neuron; ``shared``: a convolution's kernels."""
-    stores_zeros: bool = False
-    header_bits: Count | None = None
-    row_bits: Count | None = None
-    """Bits that a source takes on a core, whatever it holds there: one row of a crossbar."""
-    index_bits: Counts | None = None
-    """Smallest and largest width of an index."""
-    skip_bits: Counts | None = None
-    """Smallest and largest width of a run length."""
-    list_max: Count | None = None
-    """Synapses of one list entry."""
-    axon_words_max: Count | None = None
-    """Words of one axon."""
-
-    @model_validator(mode="after")
-    def _complete(self) -> SynapseFormat:
-        if self.rule not in RULE_NEEDS:
-            raise ValueError(f"rule '{self.rule}' is not known; known rules: {', '.join(RULE_NEEDS)}")
-        missing = [name for name in RULE_NEEDS[self.rule] if getattr(self, name) is None]
-        if missing:
-            raise ValueError(f"rule '{self.rule}' needs {missing[0]}")
-        for name in ("index_bits", "skip_bits"):
-            band = getattr(self, name)
-            if band is not None and (len(band.value) != 2 or band.value[0] > band.value[1]):
-                raise ValueError(f"{name} must be [smallest, largest], got {list(band.value)}")
-        return self
 
 
 class Energy(Table):
@@ -313,6 +264,13 @@ class Chip(Table):
     recurrent_core: RecurrentCore | None = None
     source_file: str = ""
     sha256: str = ""
+
+    @model_validator(mode="after")
+    def _formats_are_complete(self) -> Chip:
+        for place, fmt in enumerate(self.synapse_format):
+            if wrong := missing_number(fmt):
+                raise ValueError(f"synapse_format.{place}: {wrong}")
+        return self
 
     @model_validator(mode="after")
     def _formats_belong_together(self) -> Chip:

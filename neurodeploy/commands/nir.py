@@ -83,7 +83,8 @@ def export(
 def _trained(source: Path) -> Network:
     from neurodeploy.train.checkpoint import checkpoint_network
 
-    return checkpoint_network(source)[1]
+    network: Network = checkpoint_network(source)[1]
+    return network
 
 
 def check(

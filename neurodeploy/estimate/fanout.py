@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.chip.rules import list_rule
 from neurodeploy.errors import EstimateError
-from neurodeploy.mapping.formats import LIST_RULES
 from neurodeploy.mapping.parts import Cut, lists_on
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.mapping.synapses import Matrix, delay_bits, matrix_of
@@ -151,7 +151,7 @@ def _list_reads(
         for layout in sorted({f for f in layouts if f is not None}):
             fmt, width = mapping.chip.format(layout[0]), layout[1] + delay
             chosen = np.array([other == layout for other in layouts])[on.part]
-            stored = LIST_RULES[fmt.rule](on.lists, width, fmt).stored
+            stored = list_rule(fmt)(on.lists, width, fmt).stored
             reads[on.source[chosen], on.part[chosen]] = stored[chosen]
         if reads.sum(axis=0).tolist() == expected:
             return reads

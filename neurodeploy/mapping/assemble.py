@@ -6,9 +6,9 @@ from collections.abc import Mapping as ReadOnlyDict
 
 import numpy as np
 
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.place import Spot, by_traffic, in_order, spot, with_pinned
 from neurodeploy.mapping.record import CoreLoad, Mapping

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.chip.layouts import Ints
+from neurodeploy.chip.rules import RULES, UNUSABLE, most_words
 from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.equal import block_sizes
-from neurodeploy.mapping.formats import Ints
-from neurodeploy.mapping.lists import MOST_BITS, UNUSABLE, most_words
 from neurodeploy.mapping.meters import ChipBudget, Meter, PlacedLayer
 
 __all__ = ["CAPPED", "ChipBudget", "chip_budget"]
@@ -116,11 +116,12 @@ def _formats(chip: Chip) -> list[SynapseFormat]:
     Raises:
         ChipError: where it stores none, or the room of a list cannot be told from its own core alone.
     """
-    usable = [f for f in chip.synapse_format if f.connection == "list" and f.split is None and f.rule in MOST_BITS]
+    usable = [f for f in chip.synapse_format if f.connection == "list" and f.split is None and RULES[f.rule].at_most]
     if chip.layer_core or chip.recurrent_core is not None or not usable:
+        known = [name for name, rule in RULES.items() if rule.at_most]
         raise ChipError(
             f"budget: chip '{chip.name}' ({chip.source_file}) stores no lists of synapses by core, so that fewer "
-            f"connections save nothing; chips with a format of rule {', '.join(MOST_BITS)} can have a budget"
+            f"connections save nothing; chips with a format of rule {', '.join(known)} can have a budget"
         )
     if chip.cores.pool_words is not None and chip.axons is not None and chip.axons.discrete_out is not None:
         raise ChipError(

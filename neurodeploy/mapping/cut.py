@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.mapping.formats import Ints, Lists
+from neurodeploy.chip.layouts import Ints, Lists
 from neurodeploy.mapping.synapses import Matrix
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 
 CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.chip.layouts import Lists
+from neurodeploy.chip.rules import list_rule, words
 from neurodeploy.errors import UsageError
 from neurodeploy.mapping.cut import sum_by
-from neurodeploy.mapping.formats import LIST_RULES, Lists, words
 
 N_LISTS = 2000
 
@@ -32,7 +33,7 @@ def bits_per_synapse(chip: Chip, name: str, neurons: int, density: float, width:
     owner, local = np.nonzero(mask)
     if not owner.size:
         raise UsageError(f"map: {N_LISTS} lists of {neurons} neurons hold no synapse at density {density}; raise it")
-    layout = LIST_RULES[fmt.rule](Lists(owner.astype(np.int64), local.astype(np.int64), N_LISTS), width, fmt)
+    layout = list_rule(fmt)(Lists(owner.astype(np.int64), local.astype(np.int64), N_LISTS), width, fmt)
     word_bits = chip.cores.bits_per_word
     total = sum_by(np.zeros(N_LISTS, np.int32), words(fmt, layout.bits, word_bits), 1)[0]
     return float(total * word_bits / owner.size)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurodeploy.chip.rules import least_bits
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import excess, excess_error
-from neurodeploy.mapping.formats import least_bits
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.synapses import delay_bits
 

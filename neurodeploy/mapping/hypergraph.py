@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 
 

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import UsageError
-from neurodeploy.mapping.cut import Cut, lists_on, sum_by
-from neurodeploy.mapping.formats import LIST_RULES, Ints, packed_words, words
+from neurodeploy.mapping.cut import Cut, lists_on
+from neurodeploy.mapping.parts import list_memory
 from neurodeploy.mapping.place import spot
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.shared import kernel_memory, list_memory
+from neurodeploy.mapping.shared import shared_memory
 from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of
 from neurodeploy.network import Network, Projection, require_spiking
 
@@ -120,20 +121,12 @@ def _use(projection: Projection, fmt: SynapseFormat, chip: Chip, labels: NDArray
     cut, width = Cut(part.astype(np.int32), numbers.size), bits + delay_bits(projection, chip)
     word_bits = chip.cores.bits_per_word
     on, conv = lists_on(matrix_of(projection), cut), conv_of(projection)
-    axons = np.bincount(on.part, minlength=cut.n_parts)
     if fmt.connection == "shared":
         assert conv is not None
-        if fmt.rule == "lava-conv":
-            taken, stored = kernel_memory(conv, cut, width, fmt, word_bits)
-            axons = np.ones(cut.n_parts, np.int64)
-        else:
-            taken, stored, axons = list_memory(conv, on, cut.n_parts, width, fmt, word_bits)
+        taken, stored, axons = shared_memory(conv, on, cut, width, fmt, word_bits)
     else:
-        layout = LIST_RULES[fmt.rule](on.lists, width, fmt)
-        stored = sum_by(on.part, layout.stored, cut.n_parts)
-        packed = fmt.rule == "slayer2loihi"
-        per_list = words(fmt, layout.bits, word_bits)
-        taken = packed_words(stored, width, word_bits) if packed else sum_by(on.part, per_list, cut.n_parts)
+        taken, stored = list_memory(on, width, fmt, cut.n_parts, word_bits)
+        axons = np.bincount(on.part, minlength=cut.n_parts)
     return _Use(projection.name, fmt.name, bits, numbers, taken, stored, axons)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.chip import Chip
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.formats import Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

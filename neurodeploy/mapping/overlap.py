@@ -12,10 +12,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.mapping.cut import Cut
 from neurodeploy.mapping.cutting import excess
 from neurodeploy.mapping.equal import equal_cut, least_parts
-from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.hypergraph import Hypergraph, fewest_messages, hypergraph, messages
 from neurodeploy.mapping.parts import Layers
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.chip.layouts import Ints, packed_words
+from neurodeploy.chip.rules import RULES, list_rule, words
 from neurodeploy.mapping.cut import Cut, Lists2D, lists_on, sum_by
-from neurodeploy.mapping.formats import LIST_RULES, Ints, packed_words, words
-from neurodeploy.mapping.shared import kernel_memory, list_memory
+from neurodeploy.mapping.shared import shared_memory
 from neurodeploy.mapping.synapses import ByTarget, Matrix, conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.network import Network, Projection
 
@@ -34,6 +35,31 @@ class ProjectionUse:
     weight_bits: list[int]
     stored: Ints
     axons: Ints
+
+
+def list_memory(
+    on: Lists2D, width: int, fmt: SynapseFormat, n_parts: int, word_bits: int, most_words: int | None = None
+) -> tuple[Ints, Ints]:
+    """Return words and stored weights of a matrix in one list format on each part, int64 ``(n_parts,)``.
+
+    Args:
+        on: the synapses by part and source.
+        width: bits of a weight with its delay.
+        word_bits: bits of a word of memory.
+        most_words: a list of more words is charged ``TOO_LONG``.
+    """
+    layout = list_rule(fmt)(on.lists, width, fmt)
+    stored = sum_by(on.part, layout.stored, n_parts)
+    if RULES[fmt.rule].packed:
+        return packed_words(stored, width, word_bits), stored
+    per_list = words(fmt, layout.bits, word_bits)
+    if most_words is not None:
+        per_list = np.where(per_list > most_words, TOO_LONG, per_list)
+    return sum_by(on.part, per_list, n_parts), stored
+
+
+def _most_words(fmt: SynapseFormat) -> int | None:
+    return None if fmt.axon_words_max is None else fmt.axon_words_max.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +88,7 @@ class Layers:
     def matrix(self, projection: Projection) -> Matrix:
         """Return the stored synapses of a projection (convolutions unrolled)."""
         if projection.name not in self._matrices:
-            whole = self.zeros or any(f.rule == "matrix" for f in self.list_formats)
+            whole = self.zeros or any(RULES[f.rule].whole_matrix for f in self.list_formats)
             zeros = whole and conv_of(projection) is None
             self._matrices[projection.name] = matrix_of(projection, zeros=zeros)
         return self._matrices[projection.name]
@@ -154,7 +180,10 @@ class Layers:
         formats = self.list_formats
         delay = delay_bits(projection, self.chip)
         widths = [self.width(projection, f) for f in formats]
-        per_format = [self._layout(on, width + delay, f, n_parts) for f, width in zip(formats, widths)]
+        per_format = [
+            list_memory(on, width + delay, f, n_parts, self.word_bits, _most_words(f))
+            for f, width in zip(formats, widths)
+        ]
         all_words = np.stack([words for words, _ in per_format])
         best = np.argmin(all_words, axis=0)
         parts = np.arange(n_parts)
@@ -166,29 +195,12 @@ class Layers:
             axons=np.bincount(on.part, minlength=n_parts),
         )
 
-    def _layout(self, on: Lists2D, width: int, fmt: SynapseFormat, n_parts: int) -> tuple[Ints, Ints]:
-        """Return words and stored weights of one format on each part."""
-        layout = LIST_RULES[fmt.rule](on.lists, width, fmt)
-        stored = sum_by(on.part, layout.stored, n_parts)
-        if fmt.rule == "slayer2loihi":
-            return packed_words(stored, width, self.word_bits), stored
-        per_list = words(fmt, layout.bits, self.word_bits)
-        if fmt.axon_words_max is not None:
-            per_list = np.where(per_list > fmt.axon_words_max.value, TOO_LONG, per_list)
-        return sum_by(on.part, per_list, n_parts), stored
-
     def _shared_use(self, projection: Projection, fmt: SynapseFormat, cut: Cut) -> ProjectionUse:
         conv = conv_of(projection)
         assert conv is not None
         bits = self._stored_bits(projection, np.unique(conv.weights), fmt)
         width = bits + delay_bits(projection, self.chip)
-        if fmt.rule == "lava-conv":
-            words, stored = kernel_memory(conv, cut, width, fmt, self.word_bits)
-            lists = np.ones(cut.n_parts, np.int64)
-        else:
-            words, stored, lists = list_memory(
-                conv, self.lists(projection, cut), cut.n_parts, width, fmt, self.word_bits
-            )
+        words, stored, lists = shared_memory(conv, self.lists(projection, cut), cut, width, fmt, self.word_bits)
         return ProjectionUse(
             words=words,
             formats=[fmt.name] * cut.n_parts,

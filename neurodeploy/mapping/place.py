@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip
-from neurodeploy.mapping.formats import Ints
+from neurodeploy.chip.layouts import Ints
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import SynapseFormat
+from neurodeploy.chip.layouts import Ints, Lists
+from neurodeploy.chip.rules import RULES, list_rule, words
 from neurodeploy.mapping.cut import Cut, Lists2D, sum_by
-from neurodeploy.mapping.formats import LIST_RULES, Ints, Lists, lava_conv_words, words
 from neurodeploy.network import Conv
 
 
-def kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int) -> tuple[Ints, Ints]:
+def shared_memory(
+    conv: Conv, on: Lists2D, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int
+) -> tuple[Ints, Ints, Ints]:
+    """Return words, stored weights and shared groups of sources on each part, int64 ``(n_parts,)``.
+
+    Args:
+        on: the synapses of the convolution, unrolled, by part and source.
+        width: bits of a weight with its delay.
+        word_bits: bits of a word of memory.
+    """
+    if RULES[fmt.rule].kernel_words is None:
+        return _list_memory(conv, on, cut.n_parts, width, fmt, word_bits)
+    return (*_kernel_memory(conv, cut, width, fmt, word_bits), np.ones(cut.n_parts, np.int64))
+
+
+def _kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int) -> tuple[Ints, Ints]:
     """Return words and stored weights on each part where a core keeps the whole kernels of its output channels.
 
     That is Loihi 2: neither depends on the number of positions on the core.
@@ -19,7 +35,9 @@ def kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bit
     here = channels_on(conv, cut)
     taps = int(np.prod(conv.weights.shape[1:]))
     by_group = here.reshape(cut.n_parts, conv.groups, -1).sum(axis=2)
-    one = np.array([lava_conv_words(n, width, fmt, word_bits) for n in range(by_group.max() + 1)])
+    kernel_words = RULES[fmt.rule].kernel_words
+    assert kernel_words is not None, f"rule '{fmt.rule}' stores no whole kernels"
+    one = np.array([kernel_words(n, width, fmt, word_bits) for n in range(by_group.max() + 1)])
     return taps * one[by_group].sum(axis=1), taps * here.sum(axis=1)
 
 
@@ -31,7 +49,7 @@ def channels_on(conv: Conv, cut: Cut) -> NDArray[np.bool_]:
     return present
 
 
-def list_memory(
+def _list_memory(
     conv: Conv, on: Lists2D, n_parts: int, width: int, fmt: SynapseFormat, word_bits: int
 ) -> tuple[Ints, Ints, Ints]:
     """Return words, stored weights and shared groups on each part where positions point to one set of lists.
@@ -46,7 +64,7 @@ def list_memory(
     np.minimum.at(base, group[on.lists.owner], on.lists.local)
     shifted = Lists(on.lists.owner, on.lists.local - base[group[on.lists.owner]], on.lists.n_lists)
     kept = _first_of_each_pattern(on, shifted, channel, group)
-    layout = LIST_RULES[fmt.rule](shifted, width, fmt)
+    layout = list_rule(fmt)(shifted, width, fmt)
     largest = np.zeros(base.size, np.int64)
     np.maximum.at(largest, group, words(fmt, layout.bits, word_bits))
     part_of_group = np.zeros(base.size, np.int64)

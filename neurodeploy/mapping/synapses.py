@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
+from neurodeploy.chip.rules import RULES
 from neurodeploy.errors import FitError
 from neurodeploy.network import Conv, Dense, Pool, Projection, Sparse, synapse_shape
 
@@ -127,8 +128,9 @@ def stored_bits(
     Raises:
         FitError: if the chip has no such width, or the wanted one does not hold the weights.
     """
-    if fmt.rule == "slayer2loihi":
-        needed, allowed = slayer_bits(weights), list(range(1, 17))
+    own_bits = RULES[fmt.rule].own_bits
+    if own_bits is not None:
+        needed, allowed = own_bits(weights), list(range(1, 17))
     else:
         given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
         needed = needed_bits(
@@ -154,16 +156,6 @@ def _range(weights: NDArray[np.int16]) -> str:
     odd = weights[weights % 2 != 0]
     shown = f"{weights.min()}..{weights.max()}"
     return f"{shown}, odd ones up to {odd[np.abs(odd.astype(np.int32)).argmax()]}" if odd.size else shown
-
-
-def slayer_bits(weights: NDArray[np.int16]) -> int:
-    """Return the bits of a weight as slayer2loihi counts them: ``ceil(log2(2 * max|w|))``, at least 1.
-
-    >>> slayer_bits(np.array([-64, 62], np.int16))
-    7
-    """
-    largest = int(np.abs(weights.astype(np.int32)).max(initial=0))
-    return max(1, (2 * largest - 1).bit_length())
 
 
 def delay_bits(projection: Projection, chip: Chip) -> int:

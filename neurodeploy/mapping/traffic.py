@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.formats import Ints
 from neurodeploy.mapping.parts import Layers
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network

@@ -48,7 +48,7 @@ class MethodSettings(Record):
         spine_constant, spine_rate: see ``sparse.spines.SpineSettings``.
     """
 
-    growth: Literal["random", "gradient", "unseen", "momentum", "displacement"] | None = None
+    growth: str | None = None
     every_steps: Annotated[int, Field(ge=1)] = 100
     ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
     scope: Literal["layer", "neuron"] = "layer"
@@ -76,6 +76,7 @@ class SparseRecipe(MethodSettings):
     method: Annotated[str, one_of(METHOD_SETTINGS)] = "esl"
     density: Fraction | None = None
     distribution: Literal["erk", "er", "uniform"] = "erk"
+    growth: Literal["random", "gradient", "unseen", "momentum", "displacement"] | None = None
     end_fraction: Fraction = 0.75
 
     @model_validator(mode="after")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
-from pydantic import ConfigDict
+from pydantic import ConfigDict, ValidationError
 
 from neurodeploy.errors import TrainingError
+from neurodeploy.files.checked import worst_problem
 from neurodeploy.recipe.sparse import MethodSettings
 from neurodeploy.sparse.ablation import Ablation
 from neurodeploy.sparse.fitted import fitted
@@ -54,6 +55,12 @@ class Settings(MethodSettings):
     whole_lists: bool = False
     start: Masks | None = None
     seed: int = 0
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise TrainingError(f"sparse: {worst_problem(error, Settings)}") from error
 
 
 AnyRewirer = Rewirer | SpineRewirer
@@ -165,8 +172,6 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -
             CosineRatio(2 * settings.gamma * fixed, settings.end_step),
         ),
     }
-    if settings.schedule not in rules:
-        raise TrainingError(f"sparse: unknown schedule '{settings.schedule}' of pq; known: {', '.join(rules)}")
     inner, outer = rules[settings.schedule]
     path = Shrink(iteration_steps=period, ratio=outer, floor=settings.floor) if settings.shrink else None
     growth = settings.growth or "momentum"

@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.formats import LIST_RULES, Lists, words
-from neurodeploy.mapping.lists import MOST_BITS, UNUSABLE, most_words
+from neurodeploy.chip.layouts import Lists
+from neurodeploy.chip.rules import RULES, UNUSABLE, list_rule, most_words, words
 
 FORMATS = [
     (chip.name, fmt, chip.cores.word_bits.value if chip.cores.word_bits else 8)
     for chip in (load_chip(name) for name in ("loihi1", "loihi2", "spinnaker2", "truenorth"))
     for fmt in chip.synapse_format
-    if fmt.connection == "list" and fmt.rule in MOST_BITS
+    if fmt.connection == "list" and RULES[fmt.rule].at_most
 ]
 
 
@@ -34,7 +34,7 @@ def test_no_list_takes_more_words_than_its_length_is_charged(found, given_format
     n, local = found
     name, fmt, word_bits = given_format
     lists = Lists(np.zeros(len(local), np.int64), np.array(local, np.int64), 1)
-    taken = int(words(fmt, LIST_RULES[fmt.rule](lists, width, fmt).bits, word_bits)[0])
+    taken = int(words(fmt, list_rule(fmt)(lists, width, fmt).bits, word_bits)[0])
     charged = int(most_words(n, width, fmt, word_bits)[len(local)])
     assert taken <= charged
     if name in ("loihi2", "spinnaker2", "truenorth"):

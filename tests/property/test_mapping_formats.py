@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.formats import LIST_RULES, Lists, nxtf_words, words
+from neurodeploy.chip.layouts import Lists, nxtf_words
+from neurodeploy.chip.rules import list_rule, words
 
 WIDTHS = st.integers(1, 15)
 INDICES = st.lists(
@@ -67,7 +68,7 @@ def test_every_list_takes_the_bits_of_the_plain_reading(lists: list[list[int]], 
     )
     for name, rule in RULES.items():
         fmt = chip.format(name)
-        layout = LIST_RULES[fmt.rule](given_lists, width, fmt)
+        layout = list_rule(fmt)(given_lists, width, fmt)
         assert layout.bits.tolist() == [rule(one, width) for one in lists], name
 
 
@@ -81,5 +82,5 @@ def test_an_axon_takes_a_word_more_where_fewer_than_six_bits_are_left(bits: int)
 @given(st.integers(1, 4096), st.integers(1, 8))
 def test_loihi_2_takes_index_and_weight_for_each_synapse_and_a_header(n: int, width: int) -> None:
     fmt = load_chip("loihi2").format("fc")
-    layout = LIST_RULES[fmt.rule](Lists(np.zeros(n, np.int64), np.arange(n), 1), width, fmt)
+    layout = list_rule(fmt)(Lists(np.zeros(n, np.int64), np.arange(n), 1), width, fmt)
     assert words(fmt, layout.bits, 64).tolist() == [-(-(n * (width + 12) + 8) // 64)]

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from neurodeploy.chip import RULE_NEEDS, chip_from_dict, chip_names, load_chip, new_chip_text
+from neurodeploy.chip import chip_from_dict, chip_names, load_chip, new_chip_text
+from neurodeploy.chip.rules import RULES
+from neurodeploy.chip.synapse_format import SynapseFormat
 from neurodeploy.errors import ChipError
-from neurodeploy.mapping.formats import LIST_RULES
 
 NUMBER = 'unit = "cores", source = "here", grade = "guess"'
 SMALL = f"""
@@ -264,8 +265,11 @@ def test_new_chip_file_is_one_that_loads(tmp_path: Path) -> None:
     assert chip.cores == load_chip("loihi1").cores
 
 
-def test_rules_of_the_schema_are_those_of_the_formats() -> None:
-    assert set(LIST_RULES) | {"lava-conv", "pow2-conv"} == set(RULE_NEEDS)
+def test_every_rule_needs_numbers_that_a_format_has_and_lays_out_lists_or_kernels() -> None:
+    for name, rule in RULES.items():
+        assert set(rule.needs) <= set(SynapseFormat.model_fields)
+        assert (rule.layout is None) == (name in ("lava-conv", "pow2-conv"))
+        assert rule.at_most is None or rule.layout is not None
 
 
 def test_dumped_chip_is_read_back_equal() -> None:

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.mapping.formats import (
-    LIST_RULES,
+from neurodeploy.chip.layouts import (
     Lists,
     bit_length,
     lava_conv_words,
@@ -13,8 +12,8 @@ from neurodeploy.mapping.formats import (
     nxtf_dense_filled,
     nxtf_words,
     power_of_two_runs,
-    words,
 )
+from neurodeploy.chip.rules import list_rule, words
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def one_list(*local: int) -> Lists:
 
 def bits(chip: Chip, name: str, lists: Lists, width: int = 8) -> int:
     fmt = chip.format(name)
-    return int(LIST_RULES[fmt.rule](lists, width, fmt).bits.sum())
+    return int(list_rule(fmt)(lists, width, fmt).bits.sum())
 
 
 def test_sparse_entry_has_header_and_an_index_of_at_least_six_bits(loihi1: Chip) -> None:
@@ -73,8 +72,8 @@ def test_dense_fills_a_short_gap_and_breaks_at_a_long_one(loihi1: Chip) -> None:
     short, long = one_list(0, 2), one_list(0, 4)
     assert nxtf_dense_filled(short, 8, dense).bits[0] == 16 + 3 * 8 == bits(loihi1, "dense", short)
     assert nxtf_dense_broken(long, 8, dense).bits[0] == 2 * (16 + 8) == bits(loihi1, "dense", long)
-    assert LIST_RULES[dense.rule](short, 8, dense).stored[0] == 3
-    assert LIST_RULES[dense.rule](long, 8, dense).stored[0] == 2
+    assert list_rule(dense)(short, 8, dense).stored[0] == 3
+    assert list_rule(dense)(long, 8, dense).stored[0] == 2
 
 
 def test_filled_dense_does_not_fill_between_two_entries(loihi1: Chip) -> None:
@@ -101,7 +100,7 @@ def test_52_dense_synapses_of_8_bits_take_7_words(loihi1: Chip) -> None:
 def test_fully_connected_rows_of_the_loihi_2_compiler(loihi2: Chip, neurons: int, width: int, expected: int) -> None:
     """Words of one axon as the compiler printed them for PilotNet; the last row is the worked example."""
     fmt = loihi2.format("fc")
-    layout = LIST_RULES[fmt.rule](one_list(*range(neurons)), width, fmt)
+    layout = list_rule(fmt)(one_list(*range(neurons)), width, fmt)
     assert words(fmt, layout.bits, 64)[0] == expected
 
 
@@ -129,5 +128,5 @@ def test_rules_of_several_lists_give_each_list_its_own_bits(loihi1: Chip) -> Non
     owner, local = np.array([0, 0, 2, 2, 2]), np.array([0, 40, 1, 2, 3])
     for name in ("sparse", "runlength", "dense"):
         fmt = loihi1.format(name)
-        together = LIST_RULES[fmt.rule](Lists(owner, local, 3), 8, fmt)
+        together = list_rule(fmt)(Lists(owner, local, 3), 8, fmt)
         assert together.bits.tolist() == [bits(loihi1, name, one_list(0, 40)), 0, bits(loihi1, name, one_list(1, 2, 3))]

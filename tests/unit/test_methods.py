@@ -145,7 +145,7 @@ def test_sdsnn_starts_dense_and_prunes_hidden_neurons():
     ("method", "settings", "message"),
     [
         ("lottery", {}, "unknown method 'lottery'; known: dense, static, set"),
-        ("pq", {"schedule": "linear"}, "unknown schedule 'linear' of pq; known: pq, fixed, cosine"),
+        ("pq", {"schedule": "linear"}, "schedule = 'linear': input should be 'pq', 'fixed' or 'cosine'"),
         ("esl", {"growth": "magic"}, "unknown growth rule 'magic'"),
         ("esl", {"growth": "masked_momentum"}, "is refused"),
         ("static", {"density": 1.5}, "density is 1.5"),

@@ -1,4 +1,4 @@
-"""Words of synaptic memory, exact to the bit: one function a layout rule, and the table that names them.
+"""Words of synaptic memory, exact to the bit: one function for each layout rule of ``rules.py``.
 
 A *list* is what one source neuron stores on one core: its synapses there, in rising order of the neuron's number on that
 core (*local index*). A list is cut into *entries* of limited length.
@@ -17,7 +17,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.chip import SynapseFormat
+from neurodeploy.chip.synapse_format import SynapseFormat
 
 Ints: TypeAlias = NDArray[np.int64]
 
@@ -143,18 +143,6 @@ def crossbar(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: A
     return Layout(np.where(count > 0, _bits(fmt.row_bits), 0), count)
 
 
-LIST_RULES: dict[str, ListRule] = {
-    "nxtf-sparse": nxtf_sparse,
-    "nxtf-runlength": nxtf_runlength,
-    "nxtf-dense": nxtf_dense,
-    "lava-fc": indexed,
-    "slayer2loihi": bare,
-    "crossbar": crossbar,
-    "indexed": indexed,
-    "matrix": bare,
-}
-
-
 def nxtf_words(bits: Ints, word_bits: int) -> Ints:
     """Return the words of an axon: one more than the bits need where the last word has fewer than 6 bits to spare."""
     rest = bits % word_bits
@@ -172,11 +160,6 @@ def packed_words(stored: Ints, width: int, word_bits: int) -> Ints:
     return -(-stored // (word_bits // width))
 
 
-def words(fmt: SynapseFormat, bits: Ints, word_bits: int) -> Ints:
-    """Return the words of lists that take ``bits`` in the format ``fmt``."""
-    return (nxtf_words if fmt.rule.startswith("nxtf") else plain_words)(bits, word_bits)
-
-
 def power_of_two_runs(n: int) -> list[int]:
     """Return the powers of two that add up to ``n``, largest first: 48 gives 32 and 16."""
     return [1 << i for i in range(n.bit_length() - 1, -1, -1) if n >> i & 1]
@@ -185,6 +168,16 @@ def power_of_two_runs(n: int) -> list[int]:
 def lava_conv_words(channels: int, width: int, fmt: SynapseFormat, word_bits: int) -> int:
     """Return the words of one kernel tap and input channel that feeds ``channels`` output channels on a core."""
     return sum(-(-(run * width + _bits(fmt.header_bits)) // word_bits) for run in power_of_two_runs(channels))
+
+
+def slayer_bits(weights: NDArray[np.int16]) -> int:
+    """Return the bits of a weight as slayer2loihi counts them: ``ceil(log2(2 * max|w|))``, at least 1.
+
+    >>> slayer_bits(np.array([-64, 62], np.int16))
+    7
+    """
+    largest = int(np.abs(weights.astype(np.int32)).max(initial=0))
+    return max(1, (2 * largest - 1).bit_length())
 
 
 def _bits(count: object) -> int:
@@ -232,16 +225,3 @@ def _layout(lists: Lists, owner: Ints, bits: Ints, stored: Ints) -> Layout:
         np.bincount(owner, weights=bits, minlength=lists.n_lists).astype(np.int64),
         np.bincount(owner, weights=stored, minlength=lists.n_lists).astype(np.int64),
     )
-
-
-def least_bits(fmt: SynapseFormat, width: int) -> int:
-    """Return the fewest bits that one stored synapse can take in a list format, headers left out."""
-    extra = {
-        "nxtf-sparse": "index_bits",
-        "nxtf-runlength": "skip_bits",
-        "lava-fc": "index_bits",
-        "indexed": "index_bits",
-    }.get(fmt.rule)
-    if fmt.rule == "crossbar":
-        return 0
-    return width + (_range(fmt, extra)[0] if extra else 0)
