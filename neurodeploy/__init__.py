@@ -1,7 +1,7 @@
 """neurodeploy: train sparse spiking networks, prove them bit-exact, and size them for a neuromorphic chip.
 
 The names below load on first use, so ``import neurodeploy`` imports neither torch nor Lava. Stages that are packages of
-their own are imported from there (``from neurodeploy.simulate import simulate``); ``neurodeploy.commands`` holds one
+their own are imported from there (``from neurodeploy.engines import simulate``); ``neurodeploy.commands`` holds one
 function for each command of the command line.
 """
 
@@ -21,11 +21,11 @@ _HOME = {
     "Network": "neurodeploy.network",
     "NeurodeployError": "neurodeploy.errors",
     "Samples": "neurodeploy.network.activity",
-    "accuracy": "neurodeploy.simulate.decode",
+    "accuracy": "neurodeploy.engines.decode",
     "check_nir": "neurodeploy.exchange.check",
     "chip_names": "neurodeploy.chip",
-    "compare": "neurodeploy.simulate.verify",
-    "decode": "neurodeploy.simulate.decode",
+    "compare": "neurodeploy.proofs.compare",
+    "decode": "neurodeploy.engines.decode",
     "from_nir": "neurodeploy.exchange.from_nir",
     "load_activity": "neurodeploy.network.activity",
     "load_chip": "neurodeploy.chip",

@@ -21,8 +21,8 @@ def _has_train() -> bool:
 def _has_lava() -> bool:
     """Whether the Lava backend finds a Python with lava-nc, in its own words."""
     try:
+        from neurodeploy.engines.lava import find_lava_python
         from neurodeploy.errors import LavaError
-        from neurodeploy.simulate.lava import find_lava_python
 
         find_lava_python()
     except LavaError:

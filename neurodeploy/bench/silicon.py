@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
@@ -25,7 +26,6 @@ from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate import simulate
 
 MODELS = "intel-nrc-ecosystem/models"
 _MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)

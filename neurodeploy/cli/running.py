@@ -139,7 +139,7 @@ def faults(
 
 
 def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
-    from neurodeploy.simulate.verify import Difference
+    from neurodeploy.proofs.compare import Difference
 
     print(f"first difference: {Difference(**difference)}")
     print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")

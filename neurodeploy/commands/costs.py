@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
+from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import EstimateError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.counts import check_belongs
@@ -15,7 +16,6 @@ from neurodeploy.estimate.sanafe import check_free, write_sanafe
 from neurodeploy.mapping import load_mapping, map_network
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
-from neurodeploy.simulate import simulate as simulate_network
 
 if TYPE_CHECKING:
     from neurodeploy.report.compare import Comparison

@@ -24,7 +24,7 @@ def doctor() -> dict[str, Any]:
 
 def _lava_check() -> dict[str, Any]:
     """Ask the worker's interpreter to import Lava; one that is named in the environment and cannot is broken."""
-    from neurodeploy.simulate.lava import find_lava_python
+    from neurodeploy.engines.lava import find_lava_python
 
     named = "NEURODEPLOY_LAVA_PYTHON" in os.environ
     check = {"what": "Lava worker", "found": None, "state": "broken" if named else "missing"}

@@ -74,7 +74,7 @@ def export(
         "ledger": [asdict(entry) for entry in network.ledger],
     }
     if samples is not None:
-        from neurodeploy.commands.floats import beside_floats
+        from neurodeploy.proofs.floats import beside_floats
 
         result["beside_floats"] = beside_floats(source, network, samples, progress)
     return result

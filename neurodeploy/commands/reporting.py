@@ -10,6 +10,8 @@ from typing import Any
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.engines.decode import accuracy, decoding_probes
+from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.joint import joint_labels, updates_of
@@ -19,13 +21,11 @@ from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
+from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.proof import make_proof
 from neurodeploy.report.facts import file_hashes, network_facts, versions
 from neurodeploy.report.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
-from neurodeploy.simulate import simulate as simulate_network
-from neurodeploy.simulate.decode import accuracy, decoding_probes
-from neurodeploy.simulate.proof import make_proof
-from neurodeploy.simulate.verify import compare, readouts
 
 DEMO_CHIPS = ("loihi1", "loihi2")
 FILE_ENGINES = ("reference", "event")

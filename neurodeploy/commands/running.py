@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
+from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.table import ENGINES, check_offered, find_engine
+from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
+from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.proof import broken, load_proof, make_proof
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
-from neurodeploy.simulate import ENGINES, check_offered
-from neurodeploy.simulate import simulate as simulate_network
-from neurodeploy.simulate.decode import decode, decoding_probes
-from neurodeploy.simulate.proof import broken, load_proof, make_proof
-from neurodeploy.simulate.verify import compare, readouts
 
 ALL_ENGINES = ("slayer", "reference", "event", "lava")
 
@@ -46,7 +46,7 @@ def simulate(
 
     Args:
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
-        on_overflow: report, error, wrap or clip (``neurodeploy.simulate.simulate``).
+        on_overflow: report, error, wrap or clip (``neurodeploy.engines.simulate``).
         out: file to write; ``force`` replaces an older one.
         say: told how long ``lava`` will take before it starts.
 
@@ -64,16 +64,18 @@ def simulate(
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
     probe = decoding_probes(network)
     started = time.perf_counter()
-    if engine == "lava":
-        from neurodeploy.simulate.lava import predict_seconds, run_lava
-
-        seconds = predict_seconds(network, samples, samples.n_steps + network.depth)
-        (say or silent)(f"simulate: lava will take about {seconds:.0f} s")
-        activity = run_lava(network, samples, probe=probe, timeout_s=timeout_s, progress=progress)
-    else:
-        activity = simulate_network(
-            network, samples, engine=engine, probe=probe, on_overflow=on_overflow, progress=progress
-        )
+    chosen = find_engine(engine)
+    if (seconds := chosen.predict_seconds(network, samples, samples.n_steps + network.depth)) is not None:
+        (say or silent)(f"simulate: {engine} will take about {seconds:.0f} s")
+    activity = simulate_network(
+        network,
+        samples,
+        engine=engine,
+        probe=probe,
+        on_overflow=on_overflow,
+        timeout_s=timeout_s,
+        progress=progress,
+    )
     outputs = {o.name: _decoded(network, activity, samples, o) for o in network.outputs}
     facts = {
         "engine": engine,
@@ -82,7 +84,7 @@ def simulate(
         "accuracy": next(iter(outputs.values()))["accuracy"] if len(outputs) == 1 else None,
         "outputs": outputs,
         "spikes": {name: len(events) for name, events in activity.spikes.items()},
-        "overflow": None if engine == "lava" else dict(activity.overflow),
+        "overflow": dict(activity.overflow) if chosen.sees_overflow else None,
         "seconds": time.perf_counter() - started,
     }
     if out is not None:
@@ -124,7 +126,7 @@ def verify(
         force: replace ``out`` if it exists.
 
     Returns:
-        The proof (``neurodeploy.simulate.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference.
+        The proof (``neurodeploy.proofs.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference.
 
     Raises:
         UsageError: for an unknown engine, fewer than two, ``slayer`` without a run's folder, or a file without data.
@@ -180,8 +182,8 @@ def faults(
     repeats: int = 3,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
-    """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.simulate.faults``)."""
-    from neurodeploy.simulate.faults import robustness
+    """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.engines.faults``)."""
+    from neurodeploy.engines.faults import robustness
 
     def run(network: Network, samples: Samples) -> Activity:
         return simulate_network(network, samples, engine=engine, probe=decoding_probes(network))

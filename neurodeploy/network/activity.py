@@ -235,7 +235,7 @@ class Activity:
             each step.
         updated: on request, int64 ``(n_samples, n_steps, n_labels)``: neurons updated per label and step, where a neuron
             is updated if its state could change: for CUBA neurons where u or v was not zero before, its summed input in
-            that step is not zero, or its bias is not zero. Others: ``simulate/dynamics.py``, ``busy``.
+            that step is not zero, or its bias is not zero. Others: ``engines/dynamics.py``, ``busy``.
             Neurons before the first step of their population are not counted.
         overflow: steps and neurons, by population, in which a state (before it was wrapped or clipped: current, complex
             state, sigma, activation) reached ``+-2**23``, that is, left 24 bits, or the sum of a convolution did. Empty

@@ -48,11 +48,11 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
 
 def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:
     """Return a network with its weights in ``bits`` bits (``file``), its accuracy, densities and spikes a sample."""
+    from neurodeploy.engines.decode import accuracy, decoding_probes
+    from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.to_nir import to_nir
     from neurodeploy.mapping.change import requantised
     from neurodeploy.network import n_masked, n_nonzero, n_parameters
-    from neurodeploy.simulate import simulate
-    from neurodeploy.simulate.decode import accuracy, decoding_probes
 
     network, given = _loaded(nir, samples, n_samples)
     coarse = requantised(network, bits, frozenset(p.name for p in network.populations))
@@ -78,9 +78,9 @@ def price_stage(
 
     ``energy_j`` (dynamic, a sample) and ``latency_s`` (free-running, mean sample) are bands, or None without a price.
     """
+    from neurodeploy.engines.table import simulate
     from neurodeploy.estimate import estimate
     from neurodeploy.mapping import map_network
-    from neurodeploy.simulate import simulate
 
     network, given = _loaded(nir, samples, n_samples)
     try:

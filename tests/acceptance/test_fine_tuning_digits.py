@@ -13,7 +13,7 @@ import nir
 from neurodeploy import commands
 from neurodeploy.commands.training import training_recipe
 from neurodeploy.data import encode, load_splits
-from neurodeploy.simulate.decode import accuracy
+from neurodeploy.engines.decode import accuracy
 
 N_STEPS, DT, TAU = 12, 1e-3, 5e-3
 RECIPE = f"""

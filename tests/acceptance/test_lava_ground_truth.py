@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.lava import find_lava_python, run_lava, run_lava_in_process
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError
 from neurodeploy.exchange import from_netx
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.lava import find_lava_python, run_lava, run_lava_in_process
-from neurodeploy.simulate.reference import run_reference
 
 Engine = Callable[..., Activity]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.table import simulate
 from neurodeploy.exchange import from_netx
 from neurodeploy.network import (
     Conv,
@@ -27,7 +28,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import simulate
 
 ENGINES = ["reference", "event", pytest.param("lava-in-process", marks=pytest.mark.lava)]
 

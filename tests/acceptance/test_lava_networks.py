@@ -10,6 +10,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from neurodeploy.engines.lava import run_lava, run_lava_in_process
+from neurodeploy.engines.lava.plan import make_job
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -24,9 +27,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.lava import run_lava, run_lava_in_process
-from neurodeploy.simulate.lava.plan import make_job
-from neurodeploy.simulate.reference import run_reference
 
 pytestmark = pytest.mark.lava
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.lava import find_lava_python, run_lava, supervise
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.lava import find_lava_python, run_lava, supervise
-from neurodeploy.simulate.reference import run_reference
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 

@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
+from neurodeploy.engines.lava import find_lava_python, predict_seconds, run_lava
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava
 
 pytestmark = [pytest.mark.lava, pytest.mark.slow]
 

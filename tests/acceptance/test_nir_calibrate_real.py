@@ -12,9 +12,9 @@ import nir
 import numpy as np
 import pytest
 
-from neurodeploy.commands.floats import beside_floats
 from neurodeploy.exchange import from_nir, interpret
 from neurodeploy.network.activity import Events, Samples
+from neurodeploy.proofs.floats import beside_floats
 
 HIDDEN, DECAY, DT = 96, 0.04, 1e-3
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange import from_netx, from_nir, to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 
 @pytest.fixture(scope="module")

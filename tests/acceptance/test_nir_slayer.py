@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange import from_netx, from_nir, to_nir
 from neurodeploy.network import difference
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("default")]
 STEPS = 40

@@ -12,6 +12,7 @@ import pytest
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
 from neurodeploy.cli import main
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import FILE_NAMES
@@ -22,7 +23,6 @@ from neurodeploy.mapping import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, load_samples, save_activity, save_samples
 from neurodeploy.report import load_report
-from neurodeploy.simulate import simulate
 
 
 def network(seed: int = 0, *, one_bit: bool = False) -> Network:

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.decode import accuracy
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.estimate import estimate
 from neurodeploy.files.writing import write_text
@@ -28,8 +30,6 @@ from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.run_folder import STATE_FILE
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import accuracy
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.loop import train
 from neurodeploy.train.slayer import to_network

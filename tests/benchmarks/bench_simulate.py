@@ -31,14 +31,14 @@ from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
 from neurodeploy.data import encoded, load_splits
+from neurodeploy.engines.event import kernels
+from neurodeploy.engines.event.run import run_event, stream_event
+from neurodeploy.engines.event.vector import borrowed
 from neurodeploy.errors import DataError, NeurodeployError
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe.data import DataRecipe
-from neurodeploy.simulate import kernels
-from neurodeploy.simulate.event import run_event, stream_event
-from neurodeploy.simulate.vector import borrowed
 
 
 @njit(cache=True)

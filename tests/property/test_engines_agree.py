@@ -7,6 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from neurodeploy.engines.event import run as event
+from neurodeploy.engines.event.run import batches, run_event, stream_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -21,9 +24,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import event
-from neurodeploy.simulate.event import batches, run_event, stream_event
-from neurodeploy.simulate.reference import run_reference
 
 SLOW = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
 DECAYS = st.one_of(st.sampled_from([0, 1, 2048, 4095, 4096]), st.integers(0, 4096))

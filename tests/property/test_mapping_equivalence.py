@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.chip import Chip, load_chip
+from neurodeploy.engines.table import simulate
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.percore import per_core
 from neurodeploy.mapping.synapses import matrix_of
@@ -21,7 +22,6 @@ from neurodeploy.network import (
     depths,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import simulate
 
 
 @st.composite

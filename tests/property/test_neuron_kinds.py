@@ -13,6 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
+from neurodeploy.engines import reference
+from neurodeploy.engines.event import every_kind as messages
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.lava import run_lava, run_lava_in_process
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError
 from neurodeploy.network import (
     Conv,
@@ -31,10 +36,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import messages, reference
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.lava import run_lava, run_lava_in_process
-from neurodeploy.simulate.reference import run_reference
 
 MANY = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 ENDS = [-(2**23) + 1, -1, 0, 1, 2**23 - 1]

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange import from_nir, to_nir
 from neurodeploy.network import (
     Conv,
@@ -20,7 +21,6 @@ from neurodeploy.network import (
     difference,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 SEEDS = st.integers(0, 2**32 - 1)
 

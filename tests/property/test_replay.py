@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.network import LeakyIntegrator
-from neurodeploy.simulate.arriving import population_input, recorded
-from neurodeploy.simulate.departures import candidates
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.replay import replay
+from neurodeploy.proofs.arrivals import population_input, recorded
+from neurodeploy.proofs.departures import candidates
+from neurodeploy.proofs.replay import replay
 
 _SPEC = importlib.util.spec_from_file_location("neuron_kinds", Path(__file__).with_name("test_neuron_kinds.py"))
 neuron_kinds = importlib.util.module_from_spec(_SPEC)

@@ -11,13 +11,13 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import RecipeError
 from neurodeploy.network.activity import Events, Samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.recipe.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 from neurodeploy.train.slayer import build, run_slayer, to_network
 
 RECIPE = load_recipe("digits-mlp")

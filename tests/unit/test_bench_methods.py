@@ -194,8 +194,8 @@ def _without_time(row):
 
 
 def test_answers_kept_in_a_row_are_those_of_the_reference_simulator(tmp_path):
-    from neurodeploy.simulate import simulate
-    from neurodeploy.simulate.decode import decode
+    from neurodeploy.engines.decode import decode
+    from neurodeploy.engines.table import simulate
 
     (row,) = bench_methods(tmp_path, methods=("dense",), seeds=(0,), changes=TINY)
     (folder,) = tmp_path.iterdir()

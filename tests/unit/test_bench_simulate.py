@@ -16,11 +16,11 @@ from neurodeploy.bench.speed.peers import PEERS, Peer, local, remote, worker
 from neurodeploy.bench.speed.peers.local import as_sparse, numba_scatter
 from neurodeploy.bench.speed.run import Case, available_peers, bench_simulate
 from neurodeploy.cli import app
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Dense, Sparse
 from neurodeploy.network.activity import Activity, Events
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.reference import run_reference
 
 CASE = Case("30-40-5", 0.5, 0.1, {1: 2.0, 3: None})
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -28,10 +29,9 @@ from neurodeploy.network import (
     SigmaDelta,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.departures import CUTS, KERNELS, MESSAGES, RULES
-from neurodeploy.simulate.diagnose import diagnose
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare, readouts
+from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.departures import CUTS, KERNELS, MESSAGES, RULES
+from neurodeploy.proofs.diagnose import diagnose
 
 LIMIT = 2**23
 

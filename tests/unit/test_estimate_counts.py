@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.estimate import count
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.record import CoreLoad, Mapping
@@ -25,7 +26,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 MODEL = Cuba(current_decay=2048, voltage_decay=256, threshold=30)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from neurodeploy.chip import chip_from_dict, load_chip
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.estimate.joint import joint_labels, updates_of
 from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 
 def test_counts_of_a_joint_run_are_those_of_each_mapping_alone() -> None:

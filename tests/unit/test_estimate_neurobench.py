@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.neurobench import neurobench_metrics
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 MODEL = Cuba(current_decay=1024, voltage_decay=512, threshold=60)
 ORACLE = Path(__file__).with_name("oracle_neurobench.py")

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import EstimateError, FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import FILE_NAMES, SanafeFiles, sanafe_files, write_sanafe
@@ -26,7 +27,6 @@ from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 ORACLE = Path(__file__).with_name("oracle_sanafe.py")
 WITHOUT_CURRENT = Cuba(current_decay=4096, voltage_decay=0, threshold=90)

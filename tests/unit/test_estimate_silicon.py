@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.table import simulate
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
 from neurodeploy.exchange.from_netx import from_netx
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate import simulate
 
 pytestmark = pytest.mark.slow
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from numba import njit
 
+from neurodeploy.engines.event import kernels, vector
+from neurodeploy.engines.event import run as event
+from neurodeploy.engines.event import weights as wires
+from neurodeploy.engines.event.compile import compile_network
+from neurodeploy.engines.event.run import batches, run_event, stream_event
+from neurodeploy.engines.reference import cuba_step, run_reference
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Sparse
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import event, kernels, vector, wires
-from neurodeploy.simulate.event import batches, run_event, stream_event
-from neurodeploy.simulate.plan import compile_network
-from neurodeploy.simulate.reference import cuba_step, run_reference
 
 LIMIT = 2**23
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.faults import FAULTS, dead_core, robustness, with_states
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import UsageError
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.faults import FAULTS, dead_core, robustness, with_states
-from neurodeploy.simulate.reference import run_reference
 
 
 def _network() -> Network:

@@ -15,6 +15,8 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy import commands
 from neurodeploy.data import encode, load_splits
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
@@ -33,10 +35,8 @@ from neurodeploy.network import (
     n_masked,
 )
 from neurodeploy.network.activity import Events, Samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import parse_recipe, starting_from
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
 from neurodeploy.train.imported import as_chain, install, with_layers_of
 from neurodeploy.train.slayer import build, run_slayer, to_network

@@ -5,11 +5,11 @@ import nir
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, NirError
 from neurodeploy.exchange import from_nir, to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 
 def lif(n=2, **changed):

@@ -14,7 +14,7 @@ NEEDS_TORCH = (
     "neurodeploy.train",
     "neurodeploy.sparse",
     "neurodeploy.bench.methods.r",  # run, row
-    "neurodeploy.simulate.lava.worker",
+    "neurodeploy.engines.lava.worker",
 )
 MODULES = [
     module.name
@@ -30,7 +30,7 @@ def _imported_by(statement: str) -> set[str]:
 
 def test_importing_every_module_of_the_lava_free_half_loads_neither_torch_nor_lava():
     assert "neurodeploy.mapping" in MODULES
-    assert "neurodeploy.simulate.reference" in MODULES
+    assert "neurodeploy.engines.reference" in MODULES
     loaded = _imported_by("import " + ", ".join(MODULES))
     assert not {"torch", "lava", "tonic", "sanafe", "kahypar"} & loaded
 

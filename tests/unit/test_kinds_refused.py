@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.decode import decode
+from neurodeploy.engines.faults import robustness
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import NetworkError, SimulationError
 from neurodeploy.estimate import estimate
 from neurodeploy.exchange import to_nir
@@ -25,11 +28,8 @@ from neurodeploy.network import (
     is_spiking,
 )
 from neurodeploy.network.activity import Activity, Events, Samples, load_activity, save_activity
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import decode
-from neurodeploy.simulate.faults import robustness
-from neurodeploy.simulate.proof import make_proof
-from neurodeploy.simulate.verify import compare
+from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.proof import make_proof
 
 CUBA = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
 RF = ResonateAndFire(sin_decay=4096, cos_decay=0, threshold=64)

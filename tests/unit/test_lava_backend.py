@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.engines.lava import find_lava_python, predict_seconds, run_lava, run_lava_in_process, supervise
+from neurodeploy.engines.lava.plan import make_job
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.network import Conv, Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.lava import find_lava_python, predict_seconds, run_lava, run_lava_in_process, supervise
-from neurodeploy.simulate.lava.plan import make_job
-from neurodeploy.simulate.reference import run_reference
 
 WORKER = supervise.WORKER.parent
 
@@ -310,7 +310,7 @@ class TestEndings:
             "import numpy as np, sys\n"
             "from neurodeploy.network.activity import Events, Samples\n"
             "from neurodeploy.network import *\n"
-            "from neurodeploy.simulate.lava import run_lava\n"
+            "from neurodeploy.engines.lava import run_lava\n"
             "network = Network(inputs=(Input(name='in', shape=(4,)),), projections=(Projection(name='p', source='in',"
             " target='a', synapses=Dense(weights=np.full((4, 4), 2))),), outputs=(Output(name='o', population='a'),),"
             " populations=(Population(name='a', shape=(4,), model=Cuba(current_decay=0, voltage_decay=0, threshold=9)),))\n"
@@ -385,7 +385,7 @@ class TestPython:
 
     def test_without_lava_the_error_says_what_to_do(self, monkeypatch):
         monkeypatch.delenv("NEURODEPLOY_LAVA_PYTHON", raising=False)
-        monkeypatch.setattr("neurodeploy.simulate.lava.runtime.find_spec", lambda _: None)
+        monkeypatch.setattr("neurodeploy.engines.lava.runtime.find_spec", lambda _: None)
         with pytest.raises(LavaError, match=r"Lava needs Python 3.10.*lava-nc==0.10.0.*set NEURODEPLOY_LAVA_PYTHON"):
             find_lava_python()
 
@@ -399,7 +399,7 @@ class TestPython:
 
 class TestWithoutLava:
     def test_the_in_process_engine_says_what_to_use(self, monkeypatch):
-        monkeypatch.setitem(sys.modules, "neurodeploy.simulate.lava.worker.build", None)
+        monkeypatch.setitem(sys.modules, "neurodeploy.engines.lava.worker.build", None)
         network, given = layers(even((3, 2))), samples(1, 5, 2)
         with pytest.raises(
             LavaError, match=r"needs Lava in this Python.*use engine 'lava' with NEURODEPLOY_LAVA_PYTHON"
@@ -410,7 +410,7 @@ class TestWithoutLava:
     def test_a_start_method_that_is_already_chosen_is_a_clear_error(self):
         code = (
             "import multiprocessing; multiprocessing.set_start_method('spawn')\n"
-            "from neurodeploy.simulate.lava.in_process import _lava\n"
+            "from neurodeploy.engines.lava.in_process import _lava\n"
             "from neurodeploy.errors import LavaError\n"
             "try: _lava('lava.proc.lif.models')\n"
             "except LavaError as error: print(error)"
@@ -419,7 +419,7 @@ class TestWithoutLava:
         assert "use engine 'lava', which runs it in a process of its own" in said
 
     def test_importing_the_package_loads_neither_lava_nor_torch(self):
-        code = "import sys, neurodeploy.simulate.lava; print([m for m in ('lava', 'torch') if m in sys.modules])"
+        code = "import sys, neurodeploy.engines.lava; print([m for m in ('lava', 'torch') if m in sys.modules])"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import RecipeError, SimulationError
 from neurodeploy.network import Cuba, Input, Network, Output, Pool, Population, Projection
 from neurodeploy.network.activity import Events, Samples, load_samples, save_samples
 from neurodeploy.recipe.architectures import ARCHITECTURES, max_pool, mean_pool
 from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.recipe.layers import ConvLayer, DenseLayer, PoolLayer, layer_shapes, neuron_of
-from neurodeploy.simulate.reference import run_reference
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from neurodeploy import commands
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, save_activity
-from neurodeploy.simulate import simulate
 
 MODEL = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
 

@@ -5,10 +5,10 @@ import nir
 import numpy as np
 import pytest
 
+from neurodeploy.engines.sums import synaptic_sum
 from neurodeploy.errors import NirError
 from neurodeploy.exchange import check_nir, from_nir, interpret
 from neurodeploy.network import Dense, LeakyIntegrator, Pool
-from neurodeploy.simulate.reference import synaptic_sum
 
 
 def lif(*shape, threshold=1.0, **changed):

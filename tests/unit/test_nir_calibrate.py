@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.commands import export
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import DataError, UsageError
 from neurodeploy.exchange import calibrate, from_nir, interpret
 from neurodeploy.exchange.calibrate import float_run, integer_run, observe, trial_of
@@ -17,7 +18,6 @@ from neurodeploy.exchange.prepare import prepared
 from neurodeploy.exchange.repair import repaired
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples, save_samples
-from neurodeploy.simulate.reference import run_reference
 
 N_IN, N_HIDDEN, N_OUT = 10, 14, 5
 

@@ -4,11 +4,11 @@ import nir
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import NirError
 from neurodeploy.exchange import from_nir, interpret, to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 
 def chain(*named, edges=None):

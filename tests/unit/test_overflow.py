@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from neurodeploy.engines.dynamics import bounded, step
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import (
     Conv,
@@ -20,8 +22,6 @@ from neurodeploy.network import (
     SigmaDelta,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.dynamics import bounded, step
 
 EDGE = 2**23
 ENGINES = ["reference", "event", pytest.param("lava-in-process", marks=pytest.mark.lava)]

@@ -9,14 +9,14 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network.activity import Events, Samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.architectures import ARCHITECTURES
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 from neurodeploy.train.run import Run
 from neurodeploy.train.slayer import run_slayer, to_network
 

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.proof import broken, digest, load_proof, make_proof
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare, readouts
+from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.proof import broken, digest, load_proof, make_proof
 
 
 def _network(threshold: int = 90) -> Network:

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import cuba_step, run_reference
+from neurodeploy.engines.sums import synaptic_sum
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import (
     Conv,
@@ -18,7 +20,6 @@ from neurodeploy.network import (
     Sparse,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import cuba_step, run_reference, synaptic_sum
 
 LIMIT = 2**23
 KEEP = Cuba(current_decay=0, voltage_decay=0, threshold=2**17 - 1)
@@ -343,7 +344,7 @@ class TestRecords:
         many = Samples(inputs={"in": Events.from_dense(rng.random((7, 9, 4)) < 0.3)})
         options = {"probe": [("out", "v")], "labels": {"out": np.array([0, 1, 1])}}
         whole, seen = run_reference(net, many, **options), []
-        monkeypatch.setattr("neurodeploy.simulate.reference._CHUNK_BYTES", 3 * 10 * 7)
+        monkeypatch.setattr("neurodeploy.engines.reference._CHUNK_BYTES", 3 * 10 * 7)
         parts = run_reference(net, many, progress=lambda *done: seen.append(done), **options)
         assert seen == [(3, 7), (6, 7), (7, 7)]
         assert np.array_equal(whole.spikes["out"].to_dense(), parts.spikes["out"].to_dense())

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import MissingPackageError, ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Band
 from neurodeploy.mapping import map_network
 from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.report import (
     chips_summary,
     html_report,
@@ -39,8 +41,6 @@ from neurodeploy.report.core_picture import core_places
 from neurodeploy.report.record import SCHEMA_FILE
 from neurodeploy.report.schema import json_schema
 from neurodeploy.report.units import band, kib, percent, si
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 

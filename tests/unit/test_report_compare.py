@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.mapping import map_network
@@ -18,7 +19,6 @@ from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population,
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.report import make_report, network_facts
 from neurodeploy.report.compare import Gate, compare_reports, load_gate
-from neurodeploy.simulate.reference import run_reference
 
 STRICT = Gate(
     require_equal=True,

@@ -15,6 +15,11 @@ from neurodeploy import commands
 from neurodeploy.cli import app
 from neurodeploy.cli.running import _explain
 from neurodeploy.commands import running
+from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.dynamics import Step, step
+from neurodeploy.engines.event import every_kind as messages
+from neurodeploy.engines.reference import run_reference
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import SimulationError
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import (
@@ -30,10 +35,6 @@ from neurodeploy.network import (
     ResonateAndFire,
 )
 from neurodeploy.network.activity import Events, Samples, load_activity, save_samples
-from neurodeploy.simulate import messages, simulate
-from neurodeploy.simulate.decode import decode, decoding_probes
-from neurodeploy.simulate.dynamics import Step, step
-from neurodeploy.simulate.reference import run_reference
 
 SPIKING = Cuba(current_decay=900, voltage_decay=300, threshold=300)
 SILENT = LeakyIntegrator(current_decay=900, voltage_decay=300)

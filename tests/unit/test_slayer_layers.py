@@ -10,14 +10,14 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
 from neurodeploy.data import encode, load_splits
+from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.network import Conv, Pool, difference
 from neurodeploy.network.activity import Events, Samples, load_samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.simulate.event import run_event
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
 from neurodeploy.train.loop import train
 from neurodeploy.train.run import Run

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, NetworkError
 from neurodeploy.exchange import from_netx, to_netx
 from neurodeploy.network import (
@@ -20,7 +21,6 @@ from neurodeploy.network import (
     Projection,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.reference import run_reference
 
 
 def even(rng, *shape):

@@ -11,12 +11,12 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
+from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import Events, Samples, load_samples
+from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.simulate.reference import run_reference
-from neurodeploy.simulate.verify import compare
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.loop import train
 from neurodeploy.train.slayer import build, run_slayer, to_network

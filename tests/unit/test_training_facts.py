@@ -16,11 +16,11 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
 from neurodeploy.data import encode, load_splits
+from neurodeploy.engines.event.run import run_event
 from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError
 from neurodeploy.mapping import map_network
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.simulate.event import run_event
 from neurodeploy.train.board import _numbers
 from neurodeploy.train.measure import measure
 from neurodeploy.train.run import Run
@@ -114,7 +114,7 @@ class TestMetrics:
             assert metrics.spikes_per_sample[population.name] == pytest.approx(seen.sum() / validation.n_samples)
 
     def test_states_are_those_of_the_reference_engine(self, watched):
-        from neurodeploy.simulate.reference import run_reference
+        from neurodeploy.engines.reference import run_reference
         from neurodeploy.train.slayer import to_network
 
         run, metrics, _, validation = watched
@@ -176,8 +176,8 @@ def test_t50_density_is_the_same_in_the_report_the_file_and_the_cores(exported):
 
 def matrix(projection):
     """The unrolled matrix, by a spike from each source through the reference engine's sums."""
+    from neurodeploy.engines.sums import synaptic_sum
     from neurodeploy.network import synapse_shape
-    from neurodeploy.simulate.reference import synaptic_sum
 
     n_source = synapse_shape(projection.synapses)[1]
     return synaptic_sum(projection.synapses, np.eye(n_source, dtype=bool))

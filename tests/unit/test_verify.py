@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from neurodeploy.engines.decode import accuracy, decode
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import accuracy, decode
-from neurodeploy.simulate.verify import compare, readouts
+from neurodeploy.proofs.compare import compare, readouts
 
 
 def _activity(engine: str, raster, other=None, network: str = "n") -> Activity:

@@ -11,6 +11,8 @@ import numpy as np
 
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.decode import decode
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.writing import locked, write_text
 from neurodeploy.mapping import map_network
@@ -20,8 +22,6 @@ from neurodeploy.network.activity import Activity, load_samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import decode
 from neurodeploy.train.checkpoint import load_checkpoint
 from neurodeploy.train.loop import TrainingResult, train
 from neurodeploy.train.slayer import to_network

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.event.run import run_event
 from neurodeploy.errors import UsageError
 from neurodeploy.network import (
     THRESHOLD_MAX,
@@ -23,7 +24,6 @@ from neurodeploy.network import (
     Synapses,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.event import run_event
 
 N_STEPS = 100
 """Steps of a sample."""

@@ -18,13 +18,13 @@ import numpy as np
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import CONV_NET, MODEL, make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, Turns
+from neurodeploy.engines.event.run import kernel_names, run_event
 from neurodeploy.errors import LavaError, SimulationError, UsageError
 from neurodeploy.network import (
     Cuba,
     Network,
 )
 from neurodeploy.network.activity import Activity, Samples
-from neurodeploy.simulate.event import kernel_names, run_event
 
 Row: TypeAlias = dict[str, Any]
 

@@ -47,7 +47,7 @@ class Peer:
 
 
 def _lava_missing() -> str | None:
-    from neurodeploy.simulate.lava import find_lava_python
+    from neurodeploy.engines.lava import find_lava_python
 
     try:
         find_lava_python()

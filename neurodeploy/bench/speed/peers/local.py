@@ -29,7 +29,7 @@ def lava_runtime(network: Network, samples: Samples) -> Generator[tuple[float, A
 
 
 def _lava_seconds(network: Network, samples: Samples) -> tuple[float, Activity]:
-    from neurodeploy.simulate.lava import run_lava
+    from neurodeploy.engines.lava import run_lava
 
     begin = time.perf_counter()
     activity = run_lava(network, samples.take(0, 1))

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from neurodeploy.engines.event import kernels as k
+from neurodeploy.engines.event.by_source import Ends, IntArray, Lists, largest_sum, lists_of, part_of, runs
+from neurodeploy.engines.event.storage import Tables, padded
 from neurodeploy.network import STATE_LIMIT, Conv, Dense, Pool, Projection
-from neurodeploy.simulate import kernels as k
-from neurodeploy.simulate.lists import Ends, IntArray, Lists, largest_sum, lists_of, part_of, runs
-from neurodeploy.simulate.tables import Tables, padded
 
 _DENSE_NS, _DENSE_PER_NS, _DENSE_FAR_PER_NS = 0.5, 70.0, 20.0
 """Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2).

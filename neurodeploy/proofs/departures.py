@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.dynamics import Ints
 from neurodeploy.network import (
     DECAY_ONE,
     THRESHOLD_MAX,
@@ -32,9 +33,8 @@ from neurodeploy.network import (
     SigmaDelta,
 )
 from neurodeploy.network.activity import Activity
-from neurodeploy.simulate.arriving import Given, later, population_input, source_messages, summed, synaptic_input
-from neurodeploy.simulate.dynamics import Ints
-from neurodeploy.simulate.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay
+from neurodeploy.proofs.arrivals import Given, later, population_input, source_messages, summed, synaptic_input
+from neurodeploy.proofs.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay
 
 Cause = Literal["range", "rounding", "reset", "delay", "order of axes", "quantisation", "input", "unknown"]
 """The class of a cause; ``reset`` is whatever decides when a neuron sends and what it keeps then."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_matrix
 
+from neurodeploy.engines.lava.neurons import Record, process_record
 from neurodeploy.errors import LavaError
 from neurodeploy.network import (
     STATE_LIMIT,
@@ -30,7 +31,6 @@ from neurodeploy.network import (
 )
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.network.unrolled import entries
-from neurodeploy.simulate.lava.neurons import Record, process_record
 
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
 """A bias under which no voltage can rise: it keeps a population silent until its first step."""

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.interpreter import Interpretation, interpret
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
-from neurodeploy.simulate import simulate
-from neurodeploy.simulate.decode import decode, decoding_probes
 
 _CHUNK = 64
 

@@ -17,15 +17,15 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.checks import Labels, Progress, check_overflow, check_run, input_events, n_labels
+from neurodeploy.engines.dynamics import Overflow
+from neurodeploy.engines.event import kernels as k
+from neurodeploy.engines.event.compile import Plan, compile_network
+from neurodeploy.engines.event.every_kind import run_messages
+from neurodeploy.engines.event.storage import aligned
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network, is_spiking
 from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
-from neurodeploy.simulate import kernels as k
-from neurodeploy.simulate.dynamics import Overflow
-from neurodeploy.simulate.inputs import Labels, Progress, check_overflow, check_run, input_events, n_labels
-from neurodeploy.simulate.messages import run_messages
-from neurodeploy.simulate.plan import Plan, compile_network
-from neurodeploy.simulate.tables import aligned
 
 _PART = 256
 """Samples that one call of the compiled loop runs, at most."""

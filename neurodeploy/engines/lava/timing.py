@@ -11,9 +11,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from neurodeploy.engines.lava.plan import forgets_by_itself
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_nonzero, synapse_shape
 from neurodeploy.network.activity import Samples
-from neurodeploy.simulate.lava.plan import forgets_by_itself
 
 _START_S = 0.9
 """Starting the worker, importing Lava, compiling and stopping."""

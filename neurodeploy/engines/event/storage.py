@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.simulate import kernels as k
+from neurodeploy.engines.event import kernels as k
 
 
 def aligned(size: int, dtype: type[np.generic]) -> NDArray[Any]:

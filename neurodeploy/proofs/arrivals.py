@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.dynamics import Ints
+from neurodeploy.engines.sums import conv_24, shifted, synaptic_sum
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse, Synapses
 from neurodeploy.network.activity import Activity
-from neurodeploy.simulate.dynamics import Ints
-from neurodeploy.simulate.reference import conv_24, shifted, synaptic_sum
 
 Given: TypeAlias = tuple[Ints, Ints]
 """The real and the imaginary input of a population, int32 ``(n_steps, size)`` each."""

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.checks import Progress, check_overflow, check_run, input_events
+from neurodeploy.engines.dynamics import Ints, Overflow, States, step
+from neurodeploy.engines.lava.neurons import Record
+from neurodeploy.engines.lava.plan import make_job
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.dynamics import Ints, Overflow, States, step
-from neurodeploy.simulate.inputs import Progress, check_overflow, check_run, input_events
-from neurodeploy.simulate.lava.neurons import Record
-from neurodeploy.simulate.lava.plan import make_job
 
 _MODELS = {
     "LIF": ("lava.proc.lif.models", "PyLifModelBitAcc"),
@@ -129,7 +129,7 @@ class _Models:
     """The models of one network, connected by plain arrays."""
 
     def __init__(self, job: Record) -> None:
-        build = _lava("neurodeploy.simulate.lava.worker.build")
+        build = _lava("neurodeploy.engines.lava.worker.build")
         self.populations: list[Record] = job["populations"]
         self.projections: list[Record] = job["projections"]
         self.neurons = {p["name"]: _model(build.neurons(p), p["process"]) for p in self.populations}

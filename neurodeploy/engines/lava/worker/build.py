@@ -1,6 +1,6 @@
 """From the records of a job to Lava's processes. Imports numpy, scipy and Lava's core only.
 
-A job is made by ``neurodeploy.simulate.lava.plan``, which has checked every value.
+A job is made by ``neurodeploy.engines.lava.plan``, which has checked every value.
 """
 
 import numpy as np

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurodeploy.engines.dynamics import Ints
 from neurodeploy.network import STATE_SHIFT, Cuba, Network, NeuronModel, ResonateAndFire
 from neurodeploy.network.activity import Activity
-from neurodeploy.simulate.arriving import Arriving, arriving, population_input, recorded
-from neurodeploy.simulate.departures import Cause, candidates
-from neurodeploy.simulate.dynamics import Ints
-from neurodeploy.simulate.replay import replay
-from neurodeploy.simulate.verify import Difference
+from neurodeploy.proofs.arrivals import Arriving, arriving, population_input, recorded
+from neurodeploy.proofs.compare import Difference
+from neurodeploy.proofs.departures import Cause, candidates
+from neurodeploy.proofs.replay import replay
 
 _MORE_SAMPLES = 3
 """Where several departures explain the sample, so many others choose between them."""

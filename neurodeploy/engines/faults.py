@@ -13,10 +13,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.decode import accuracy
 from neurodeploy.errors import UsageError
 from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population, require_spiking
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.simulate.decode import accuracy
 
 Rng = np.random.Generator
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.checks import Progress, check_run, input_events
+from neurodeploy.engines.lava import supervise
+from neurodeploy.engines.lava.plan import make_job
+from neurodeploy.engines.lava.timing import predict_seconds, time_limit
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network, Population
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.simulate.inputs import Progress, check_run, input_events
-from neurodeploy.simulate.lava import supervise
-from neurodeploy.simulate.lava.plan import make_job
-from neurodeploy.simulate.lava.timing import predict_seconds, time_limit
 
 PYTHON_VARIABLE = "NEURODEPLOY_LAVA_PYTHON"
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from neurodeploy.simulate.vector import (
+from neurodeploy.engines.event.vector import (
     add_16,
     add_tile_64,
     add_tile_128,

@@ -4,8 +4,8 @@
 models in this process, which must have Lava.
 """
 
-from neurodeploy.simulate.lava.in_process import run_lava_in_process
-from neurodeploy.simulate.lava.runtime import find_lava_python, run_lava
-from neurodeploy.simulate.lava.timing import predict_seconds
+from neurodeploy.engines.lava.in_process import run_lava_in_process
+from neurodeploy.engines.lava.runtime import find_lava_python, run_lava
+from neurodeploy.engines.lava.timing import predict_seconds
 
 __all__ = ["find_lava_python", "predict_seconds", "run_lava", "run_lava_in_process"]

@@ -26,7 +26,7 @@ from neurodeploy.network import (
     SigmaDelta,
     SpikingModel,
 )
-from neurodeploy.simulate.arriving import Given
+from neurodeploy.proofs.arrivals import Given
 
 Values: TypeAlias = NDArray[Any]
 Rounding = Literal["toward zero", "down", "nearest", "none"]

@@ -13,6 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.event import kernels as k
+from neurodeploy.engines.event.by_source import Ends, largest_sum
+from neurodeploy.engines.event.storage import Store, Tables, padded
+from neurodeploy.engines.event.weights import wires_of
 from neurodeploy.network import (
     DECAY_ONE,
     STATE_LIMIT,
@@ -28,10 +32,6 @@ from neurodeploy.network import (
     Synapses,
     spiking_model,
 )
-from neurodeploy.simulate import kernels as k
-from neurodeploy.simulate.lists import Ends, largest_sum
-from neurodeploy.simulate.tables import Store, Tables, padded
-from neurodeploy.simulate.wires import wires_of
 
 _NEVER = 2**31 - 1
 

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples, join_samples, window
-from neurodeploy.simulate.dynamics import OVERFLOWS
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = Mapping[str, IntArray]

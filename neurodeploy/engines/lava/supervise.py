@@ -22,8 +22,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from neurodeploy.engines.checks import Progress
 from neurodeploy.errors import LavaError, LavaTimeoutError
-from neurodeploy.simulate.inputs import Progress
 
 WORKER = Path(__file__).with_name("worker") / "run_job.py"
 _POLL_S = 0.02

@@ -1,0 +1,1 @@
+"""Proofs that engines agree: activities compared, the first difference explained, the outcome with hashes."""
