@@ -5,7 +5,7 @@ from lava.lib.dl import slayer
 from sklearn.datasets import load_digits
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget import chip_budget
+from neurodeploy.mapping.budget.chip_budget import chip_budget
 from neurodeploy.sparse.fitted import fitted
 from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
 from neurodeploy.sparse.rewirer import Rewirer

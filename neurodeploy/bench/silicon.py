@@ -21,8 +21,8 @@ from neurodeploy.errors import FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
 from neurodeploy.files.writing import write_text
-from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples

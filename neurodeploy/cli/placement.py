@@ -12,7 +12,7 @@ from neurodeploy.cli.app import Force, Json, NirFile, app, chips_app
 from neurodeploy.cli.show import kib, print_json, short, table
 
 if TYPE_CHECKING:
-    from neurodeploy.mapping.fit import Load
+    from neurodeploy.mapping.fit.verdict import Load
 
 
 @app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")

@@ -13,7 +13,8 @@ from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.record import Cost
 from neurodeploy.estimate.sanafe import check_free, write_sanafe
-from neurodeploy.mapping import load_mapping, map_network
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.record import load_mapping
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
 

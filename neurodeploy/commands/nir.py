@@ -114,7 +114,7 @@ def check(
     target: dict[str, Any] = {}
     if chip is not None:
         from neurodeploy.chip import load_chip
-        from neurodeploy.mapping.verdicts import restrictions
+        from neurodeploy.mapping.fit.restrictions import restrictions
 
         known = load_chip(chip)
         target = {

@@ -10,10 +10,13 @@ from neurodeploy.chip import chip_names, load_chip, new_chip_text
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError
 from neurodeploy.files.writing import write_text
-from neurodeploy.mapping import Fit, fit, highest_density, load_pins, smallest_chip, traffic
+from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
+from neurodeploy.mapping.fit.verdict import Fit
+from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.mapping.record import save_mapping
-from neurodeploy.mapping.summary import mapping_summary, summary
+from neurodeploy.mapping.summary import fit_summary, mapping_summary
 from neurodeploy.network.activity import load_activity
+from neurodeploy.recipe.pins import load_pins
 from neurodeploy.report.map_picture import check_picture, draw_mapping
 from neurodeploy.run_folder import recipe_pins
 
@@ -58,13 +61,13 @@ def map(
     recorded = None if activity is None else load_activity(activity)
     found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins, activity=recorded)
     if found.mapping is None:
-        return found, {**summary(found), "chip": chip}
-    flow = traffic(network, found.mapping, recorded)
+        return found, {**fit_summary(found), "chip": chip}
+    flow = count_traffic(network, found.mapping, recorded)
     if draw is not None:
         draw_mapping(found.mapping, flow, draw)
     if out is not None:
         save_mapping(found.mapping, out)
-    return found, {**summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
+    return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
 
 
 def search(file: Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:

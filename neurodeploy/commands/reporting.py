@@ -16,7 +16,7 @@ from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.estimate import estimate as estimate_cost
 from neurodeploy.estimate.joint import joint_labels, updates_of
 from neurodeploy.estimate.record import Cost
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network

@@ -19,9 +19,9 @@ from neurodeploy.estimate.counts import count
 from neurodeploy.estimate.energy import energy
 from neurodeploy.estimate.record import Band, Baseline, Cost
 from neurodeploy.estimate.totals import events_of, totals_of
-from neurodeploy.mapping import SPLITS, map_network
+from neurodeploy.mapping.mapper import SPLITS, map_network
+from neurodeploy.mapping.memory.synapses import conv_of, matrix_of
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.synapses import conv_of, matrix_of
 from neurodeploy.network import (
     WEIGHT_MAX,
     Dense,

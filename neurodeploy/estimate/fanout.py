@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip.rules import list_rule
 from neurodeploy.errors import EstimateError
-from neurodeploy.mapping.parts import Cut, lists_on
+from neurodeploy.mapping.memory.parts import Cut, lists_on
+from neurodeploy.mapping.memory.synapses import Matrix, delay_bits, matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.synapses import Matrix, delay_bits, matrix_of
 from neurodeploy.network import Conv, Network, Pool, Projection
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import EstimateError
-from neurodeploy.mapping.synapses import matrix_of
+from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters, require_spiking
 from neurodeploy.network.activity import Activity, Events
 

@@ -30,8 +30,8 @@ from neurodeploy.estimate.counts import check_belongs
 from neurodeploy.estimate.fanout import FanOut, fan_outs
 from neurodeploy.estimate.sanafe_yaml import Mode, architecture, host_inputs, network_text
 from neurodeploy.files.writing import replacing
+from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import DECAY_ONE, Cuba, Network, Population
 from neurodeploy.network.activity import Activity
 

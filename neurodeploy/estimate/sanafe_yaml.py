@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, Quantity
 from neurodeploy.errors import EstimateError
 from neurodeploy.estimate.fanout import stored_reads
+from neurodeploy.mapping.memory.synapses import Matrix, matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.synapses import Matrix, matrix_of
 from neurodeploy.network import DECAY_ONE, Cuba, Network, Population, Projection
 from neurodeploy.network.activity import Activity, Events
 

@@ -92,7 +92,7 @@ def check_nir(
         fix: write the repaired graph there; nothing is written where something is unsupported.
         dt, discretization, weight_bits: as in ``from_nir``.
         chip: name of the target that ``restrictions`` speaks for.
-        restrictions: gives what a target restricts, ``neurodeploy.mapping.verdicts.restrictions`` of a chip, say.
+        restrictions: gives what a target restricts, ``neurodeploy.mapping.fit.restrictions.restrictions`` of a chip, say.
         force: replace the file ``fix`` if it exists.
 
     Raises:

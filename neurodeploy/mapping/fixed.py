@@ -6,8 +6,8 @@ import numpy as np
 
 from neurodeploy.chip import Chip, LayerCore, RecurrentCore
 from neurodeploy.errors import FitError
+from neurodeploy.mapping.memory.synapses import conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.network import Network, Projection
 
 

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import UsageError
-from neurodeploy.mapping.cut import Cut, lists_on
-from neurodeploy.mapping.parts import list_memory
-from neurodeploy.mapping.place import spot
+from neurodeploy.mapping.memory.cut import Cut, lists_on
+from neurodeploy.mapping.memory.kernels import shared_memory
+from neurodeploy.mapping.memory.parts import list_memory
+from neurodeploy.mapping.memory.synapses import conv_of, delay_bits, matrix_of
+from neurodeploy.mapping.places.spots import spot
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.shared import shared_memory
-from neurodeploy.mapping.synapses import conv_of, delay_bits, matrix_of
 from neurodeploy.network import Network, Projection, require_spiking
 
 
@@ -39,7 +39,7 @@ def manual_mapping(
             real weights do not fit in its integers.
         chip: the target; its prices are those of the estimate.
         cores: population -> core of each neuron, whole numbers ``(size,)`` from 0, counted chip by chip; tiles and places
-            follow from the number (``neurodeploy.mapping.place.spot``). An input that is named too gets neurons that pass
+            follow from the number (``places.spots.spot``). An input that is named too gets neurons that pass
             on what the host hands them; else the host injects its spikes at their destinations. (To simulate with counts
             of such a mapping, take the labels of ``neurodeploy.estimate.joint.joint_labels``, which leave inputs out.)
         formats: synapse format of every projection, or of each by name; a name in the chip file. What a spike reads

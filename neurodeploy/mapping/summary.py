@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurodeploy.mapping.fit import Fit
+from neurodeploy.mapping.fit.verdict import Fit
 from neurodeploy.mapping.record import Mapping
 
 
-def summary(result: Fit) -> dict[str, Any]:
+def fit_summary(result: Fit) -> dict[str, Any]:
     """Return a verdict as plain values: ``fits``, ``cores``, ``layers``, ``loads``, ``binding``, ``error``, ``remedies``.
 
     ``binding`` names layer, core, resource, used and limit: of the fullest resource, or of the broken limit. A remedy

@@ -12,8 +12,8 @@ from typing import Any
 
 from neurodeploy.errors import MissingPackageError, UsageError
 from neurodeploy.files.writing import write_text
+from neurodeploy.mapping.places.traffic import Traffic
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.traffic import Traffic
 from neurodeploy.report.core_picture import (
     LAYER,
     chip_piece,

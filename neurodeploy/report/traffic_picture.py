@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.mapping.places.traffic import Traffic
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.traffic import Traffic
 from neurodeploy.report.drawing import LINE, MUTED, STEPS, Piece, png, ramp, rect, shortened, text, title
 
 PIXELS = 1024

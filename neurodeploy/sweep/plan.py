@@ -13,7 +13,8 @@ from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
 from neurodeploy.files.checked import Record, worst_problem
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
-from neurodeploy.mapping import PLACEMENTS, SPLITS
+from neurodeploy.mapping import PLACEMENTS
+from neurodeploy.mapping.mapper import SPLITS
 from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
 from neurodeploy.recipe.sparse import METHOD_SETTINGS, WITHOUT_DENSITY
 

@@ -51,7 +51,7 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     from neurodeploy.engines.decode import accuracy, decoding_probes
     from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.to_nir import to_nir
-    from neurodeploy.mapping.change import requantised
+    from neurodeploy.mapping.fit.change import requantised
     from neurodeploy.network import n_masked, n_nonzero, n_parameters
 
     network, given = _loaded(nir, samples, n_samples)
@@ -80,7 +80,7 @@ def price_stage(
     """
     from neurodeploy.engines.table import simulate
     from neurodeploy.estimate import estimate
-    from neurodeploy.mapping import map_network
+    from neurodeploy.mapping.mapper import map_network
 
     network, given = _loaded(nir, samples, n_samples)
     try:

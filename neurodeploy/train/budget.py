@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget import ChipBudget, chip_budget
+from neurodeploy.mapping.budget.chip_budget import ChipBudget, chip_budget
 from neurodeploy.recipe.record import Recipe
 
 

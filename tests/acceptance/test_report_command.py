@@ -19,7 +19,7 @@ from neurodeploy.estimate.sanafe import FILE_NAMES
 from neurodeploy.exchange.from_nir import from_nir
 from neurodeploy.exchange.to_nir import to_nir
 from neurodeploy.files.shipped import resource_dir
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, load_samples, save_activity, save_samples
 from neurodeploy.report import load_report

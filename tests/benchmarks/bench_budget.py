@@ -24,8 +24,8 @@ from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.estimate import estimate
 from neurodeploy.files.writing import write_text
-from neurodeploy.mapping import map_network
-from neurodeploy.mapping.traffic import traffic
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe.files import parse_recipe
@@ -149,7 +149,7 @@ def on_chip(network: Any, activity: Any, name: str, cores: Mapping[str, int]) ->
         mapping = map_network(network, chip, activity=activity, cores=cores)
     except FitError as error:
         return {"error": str(error)}
-    sent = traffic(network, mapping, activity)
+    sent = count_traffic(network, mapping, activity)
     cost = estimate(network, mapping, activity)
     assert cost.energy is not None
     n_samples = activity.n_samples

@@ -9,7 +9,7 @@ import pytest
 
 from neurodeploy.chip import chip_from_dict, load_chip
 from neurodeploy.estimate import estimate
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events

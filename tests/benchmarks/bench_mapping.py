@@ -15,7 +15,7 @@ import numpy as np
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
 
 FAN_IN = 100

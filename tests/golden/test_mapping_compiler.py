@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping import Mapping, map_network
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, Shape
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)

@@ -5,7 +5,7 @@ import pytest
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import UsageError
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.mapping import Mapping, map_network
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
 EXPECTED: dict[str, Any] = json.loads((Path(__file__).parent / "mapping_worked_example.json").read_text())

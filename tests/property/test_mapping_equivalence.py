@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.engines.table import simulate
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.percore import per_core
-from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import (
     Conv,
     Cuba,

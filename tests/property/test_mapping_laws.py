@@ -6,11 +6,12 @@ from hypothesis import strategies as st
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.mapping import Mapping, map_network
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import excess
-from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.synapses import matrix_of, needed_bits
+from neurodeploy.mapping.cuts.search import excess
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.memory.synapses import matrix_of, needed_bits
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurodeploy.mapping.synapses import needed_bits
+from neurodeploy.mapping.memory.synapses import needed_bits
 
 weightutils = pytest.importorskip("lava.utils.weightutils", reason="needs lava-nc")
 pytestmark = pytest.mark.lava

@@ -10,9 +10,9 @@ import pytest
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, FitError, UsageError
-from neurodeploy.mapping import map_network
-from neurodeploy.mapping.budget import chip_budget
-from neurodeploy.mapping.meters import running
+from neurodeploy.mapping.budget.chip_budget import chip_budget
+from neurodeploy.mapping.budget.meters import running
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
@@ -218,5 +218,5 @@ class TestErrors:
 
 
 def test_a_budget_needs_no_torch():
-    code = "import neurodeploy.mapping.budget, sys; sys.exit('torch' in sys.modules)"
+    code = "import neurodeploy.mapping.budget.chip_budget, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

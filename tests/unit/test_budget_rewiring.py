@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError, TrainingError
-from neurodeploy.mapping.budget import chip_budget
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.budget.chip_budget import chip_budget
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.sparse.fitted import fitted
 from neurodeploy.sparse.layers import SparseLayer

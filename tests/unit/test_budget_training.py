@@ -79,7 +79,7 @@ class TestTraining:
 
     def test_the_exported_network_keeps_every_limit_on_the_cores_of_the_budget(self, trained):
         from neurodeploy.chip import load_chip
-        from neurodeploy.mapping import map_network
+        from neurodeploy.mapping.mapper import map_network
         from neurodeploy.network import n_masked
         from neurodeploy.train.slayer import to_network
 
@@ -96,7 +96,7 @@ class TestTraining:
     def test_plain_training_would_break_these_limits(self, samples):
         """Otherwise the test above says nothing."""
         from neurodeploy.chip import load_chip
-        from neurodeploy.mapping.budget import chip_budget
+        from neurodeploy.mapping.budget.chip_budget import chip_budget
 
         masks = {n: m.numpy() for n, m in _run(PLAIN, samples).rewirer.masks.items()}
         used = chip_budget(load_chip("loihi2"), masks, cores={"hidden1": 3})

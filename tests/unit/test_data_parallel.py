@@ -20,7 +20,7 @@ WORKER = """
 import os, sys, torch
 import torch.distributed as dist
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget import chip_budget
+from neurodeploy.mapping.budget.chip_budget import chip_budget
 from neurodeploy.sparse.masks import find_weights
 from neurodeploy.sparse.methods import Settings, start
 

@@ -11,7 +11,7 @@ import pytest
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.estimate import count
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import (
     Conv,

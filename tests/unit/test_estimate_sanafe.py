@@ -21,10 +21,10 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import EstimateError, FileError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import FILE_NAMES, SanafeFiles, sanafe_files, write_sanafe
-from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.synapses import matrix_of
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
 

@@ -17,7 +17,7 @@ from neurodeploy.engines.table import simulate
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
 from neurodeploy.exchange.from_netx import from_netx
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 

@@ -11,7 +11,7 @@ from neurodeploy.errors import NetworkError, SimulationError
 from neurodeploy.estimate import estimate
 from neurodeploy.exchange import to_nir
 from neurodeploy.exchange.to_netx import to_netx
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import (
     Cuba,
     Delta,

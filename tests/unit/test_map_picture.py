@@ -16,7 +16,9 @@ from neurodeploy import commands
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FileError, MissingPackageError, UsageError
 from neurodeploy.exchange.to_nir import to_nir
-from neurodeploy.mapping import Mapping, Traffic, map_network, traffic
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.places.traffic import Traffic, count_traffic
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.report.core_picture import LAYER, chips_in_use, core_places, fills, share, views
 from neurodeploy.report.drawing import RAMP, STEPS, png, ramp, shade
@@ -67,7 +69,7 @@ def drawn(request: pytest.FixtureRequest) -> tuple[Mapping, Traffic]:
     sizes, chip, limits = SIZES[request.param]
     net = network(*sizes, density=0.1 if request.param == "large" else 0.5)
     mapping = map_network(net, limited(load_chip(chip), **limits) if limits else load_chip(chip), split="equal")
-    return mapping, traffic(net, mapping)
+    return mapping, count_traffic(net, mapping)
 
 
 def test_svg_shows_every_core_once_in_each_view_and_every_layer(drawn: tuple[Mapping, Traffic]) -> None:
@@ -114,7 +116,7 @@ class Page(HTMLParser):
 def test_names_from_the_network_cannot_break_the_picture() -> None:
     net = network(4, 3)
     mapping = map_network(net, load_chip("loihi2"))
-    for text in (svg_mapping(mapping, traffic(net, mapping)), html_mapping(mapping, traffic(net, mapping))):
+    for text in (svg_mapping(mapping, count_traffic(net, mapping)), html_mapping(mapping, count_traffic(net, mapping))):
         assert "a <b>" not in text
         assert "a &lt;b&gt; &amp; c" in text
 
@@ -190,7 +192,7 @@ def test_png_holds_the_numbers_it_was_given() -> None:
 def test_traffic_picture_has_a_pixel_for_each_pair_of_cores_that_talk() -> None:
     net = network(30, 40, 10)
     mapping = map_network(net, limited(load_chip("loihi1"), neurons=10))
-    flow = traffic(net, mapping)
+    flow = count_traffic(net, mapping)
     host, between = (pixels(found) for found in re.findall(r'href="(data:[^"]*)"', traffic_piece(mapping, flow).body))
     order, groups = by_layer(mapping)
     assert groups == [("a <b> & c", 0, 4), ("layer2", 4, 5)]
@@ -203,7 +205,7 @@ def test_traffic_picture_has_a_pixel_for_each_pair_of_cores_that_talk() -> None:
 def test_traffic_picture_tells_the_messages_between_cores() -> None:
     net = network(30, 40, 10)
     mapping = map_network(net, limited(load_chip("loihi1"), neurons=10))
-    flow = traffic(net, mapping)
+    flow = count_traffic(net, mapping)
     told = re.findall(r"part \d+ to layer2, part 0: ([\d,]+) messages", traffic_piece(mapping, flow).body)
     assert sum(int(n.replace(",", "")) for n in told) == flow.messages
 
@@ -213,7 +215,7 @@ def test_more_cores_than_pixels_share_them(monkeypatch: pytest.MonkeyPatch) -> N
     mapping = map_network(net, limited(load_chip("nahuku32"), neurons=1), split="equal")
     monkeypatch.setattr("neurodeploy.report.traffic_picture.PIXELS", 64)
     _, between = (
-        pixels(p) for p in re.findall(r'href="(data:[^"]*)"', traffic_piece(mapping, traffic(net, mapping)).body)
+        pixels(p) for p in re.findall(r'href="(data:[^"]*)"', traffic_piece(mapping, count_traffic(net, mapping)).body)
     )
     assert between.shape == (64, 64)
     assert between.any()
@@ -241,6 +243,6 @@ def test_page_without_jinja2_names_the_extra_and_leaves_nothing(
     mapping = map_network(net, load_chip("loihi2"))
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(MissingPackageError, match=r"pip install 'neurodeploy\[report\]', or draw an \.svg"):
-        draw_mapping(mapping, traffic(net, mapping), tmp_path / "map.html")
-    draw_mapping(mapping, traffic(net, mapping), tmp_path / "map.svg")
+        draw_mapping(mapping, count_traffic(net, mapping), tmp_path / "map.html")
+    draw_mapping(mapping, count_traffic(net, mapping), tmp_path / "map.svg")
     assert [path.name for path in tmp_path.iterdir()] == ["map.svg"]

@@ -8,9 +8,10 @@ import pytest
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FileError, FitError, UsageError
-from neurodeploy.mapping import load_mapping, map_network, save_mapping
-from neurodeploy.mapping.equal import block_sizes
-from neurodeploy.mapping.synapses import matrix_of, needed_bits
+from neurodeploy.mapping.cuts.equal import block_sizes
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.synapses import matrix_of, needed_bits
+from neurodeploy.mapping.record import load_mapping, save_mapping
 from neurodeploy.network import (
     Conv,
     Cuba,

@@ -4,7 +4,7 @@ import pytest
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import UsageError
-from neurodeploy.mapping.density import bits_per_synapse, crossing_density
+from neurodeploy.mapping.fit.density import bits_per_synapse, crossing_density
 
 
 def test_full_lists_take_the_bits_worked_out_by_hand() -> None:

@@ -8,10 +8,12 @@ import pytest
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.mapping import fit, highest_density, map_network, smallest_chip, summary
-from neurodeploy.mapping.change import pruned, requantised
-from neurodeploy.mapping.fit import with_chips
-from neurodeploy.mapping.synapses import needed_bits
+from neurodeploy.mapping.fit.change import pruned, requantised
+from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
+from neurodeploy.mapping.fit.verdict import with_chips
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.synapses import needed_bits
+from neurodeploy.mapping.summary import fit_summary
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, n_nonzero
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
@@ -168,7 +170,7 @@ def test_coarser_weights_need_the_asked_bits_and_move_by_at_most_one_step(bits: 
 
 
 def test_summary_of_a_fitting_network_can_be_written_as_json(four_cores: Chip) -> None:
-    found = json.loads(json.dumps(summary(fit(network(20, 100), four_cores))))
+    found = json.loads(json.dumps(fit_summary(fit(network(20, 100), four_cores))))
     assert (found["fits"], found["cores"], found["remedies"], found["error"]) == (True, 1, [], "")
     assert found["binding"]["resource"] == "synapse_words"
     layer = found["layers"][0]
@@ -178,7 +180,7 @@ def test_summary_of_a_fitting_network_can_be_written_as_json(four_cores: Chip) -
 
 
 def test_summary_of_a_network_that_does_not_fit_holds_binding_and_remedies(four_cores: Chip) -> None:
-    found = json.loads(json.dumps(summary(fit(network(200, 200), four_cores))))
+    found = json.loads(json.dumps(fit_summary(fit(network(200, 200), four_cores))))
     assert (found["fits"], found["cores"], found["layers"]) == (False, None, [])
     assert found["binding"] == {"layer": "hidden", "core": 4, "resource": "cores", "used": 14, "limit": 4}
     assert {"density", "weight_bits", "chips", "chip"} == {r["kind"] for r in found["remedies"]}

@@ -8,8 +8,8 @@ import pytest
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import UsageError
 from neurodeploy.estimate import estimate
-from neurodeploy.mapping import map_network
 from neurodeploy.mapping.manual import manual_mapping
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping, save_mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events

@@ -5,7 +5,8 @@ import pytest
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import FitError
-from neurodeploy.mapping import Mapping, map_network
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection, Shape, Synapses
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)

@@ -11,10 +11,13 @@ from neurodeploy.chip import Chip, load_chip
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, FitError, RecipeError, UsageError
 from neurodeploy.exchange.to_nir import to_nir
-from neurodeploy.mapping import Mapping, fit, load_pins, map_network, pins_from_dict, save_mapping
+from neurodeploy.mapping.fit.search import fit
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.percore import per_core
+from neurodeploy.mapping.record import Mapping, save_mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, save_samples
+from neurodeploy.recipe.pins import load_pins, pins_from_dict
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=10)
 

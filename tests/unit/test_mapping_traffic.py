@@ -4,17 +4,18 @@ import sys
 
 import numpy as np
 import pytest
+from patterns import PATTERNS
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import MissingPackageError, UsageError
-from neurodeploy.mapping import map_network, traffic
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.hypergraph import fewest_messages, hypergraph, messages
-from neurodeploy.mapping.kahypar import _library
-from neurodeploy.mapping.overlap import grown_cut, swap
-from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.patterns import PATTERNS
-from neurodeploy.mapping.place import by_traffic, spot
+from neurodeploy.mapping.cuts.hypergraph import fewest_messages, hypergraph, messages
+from neurodeploy.mapping.cuts.mtkahypar import _library
+from neurodeploy.mapping.cuts.overlap import grown_cut, swap
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.places.spots import by_traffic, spot
+from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, Sparse, Synapses
 from neurodeploy.network.activity import Activity, Events
 
@@ -75,7 +76,7 @@ def test_source_with_two_projections_sends_one_message() -> None:
         inputs=one.inputs, populations=one.populations, outputs=one.outputs, projections=(*one.projections, again)
     )
     chip = small_cores(2)
-    assert traffic(twice, map_network(twice, chip)).host.tolist() == [2, 2]
+    assert count_traffic(twice, map_network(twice, chip)).host.tolist() == [2, 2]
 
 
 def test_exchange_saves_what_it_says() -> None:
@@ -96,7 +97,7 @@ def test_default_split_saves_messages_against_the_sequential_one(name: str, leas
     for split in ("equal", "overlap"):
         mapping = map_network(pattern(name), chip, split=split, placement="order")
         assert len(mapping.cores) == 32
-        saved[split] = traffic(pattern(name), mapping).messages
+        saved[split] = count_traffic(pattern(name), mapping).messages
     assert 1 - saved["overlap"] / saved["equal"] >= least
 
 
@@ -106,7 +107,7 @@ def test_mtkahypar_saves_messages_against_the_sequential_split(name: str, least:
     pytest.importorskip("mtkahypar", reason="needs the extra map")
     chip = small_cores(64)
     counts = [
-        traffic(pattern(name), map_network(pattern(name), chip, split=s)).messages for s in ("equal", "mtkahypar")
+        count_traffic(pattern(name), map_network(pattern(name), chip, split=s)).messages for s in ("equal", "mtkahypar")
     ]
     assert 1 - counts[1] / counts[0] >= least
 
@@ -154,7 +155,7 @@ def test_traffic_of_an_activity_counts_its_spikes() -> None:
         "p": Events(size=4, n_steps=9, n_samples=1, sample=[0, 0, 0], step=[1, 2, 3], neuron=[0, 0, 2]),
     }
     activity = Activity(engine="test", network=net.fingerprint, n_steps=9, spikes=spikes)
-    found = traffic(net, mapping, activity)
+    found = count_traffic(net, mapping, activity)
     assert found.matrix.tolist() == [[0, 2], [1, 0]]
     assert found.host.tolist() == [1, 1]
     assert (found.messages, found.spikes, found.per_spike, found.hops, found.crossings) == (3, 3, 1.0, 0, 0)
@@ -165,7 +166,7 @@ def test_messages_to_another_chip_are_crossings_without_hops() -> None:
     counts = {"count": board.cores.count.model_copy(update={"value": 1})}
     board = board.model_copy(update={"cores": small_cores(2).cores.model_copy(update=counts)})
     net = network(Dense(weights=np.eye(4, dtype=int)), Dense(weights=np.ones((4, 4), int)))
-    found = traffic(net, map_network(net, board))
+    found = count_traffic(net, map_network(net, board))
     assert (found.messages, found.crossings, found.hops) == (4, 4, 0)
 
 
@@ -184,7 +185,7 @@ def test_parts_that_talk_share_a_router() -> None:
 def test_placement_never_lengthens_the_way_of_messages() -> None:
     net = pattern("local")
     chip = small_cores(64)
-    hops = [traffic(net, map_network(net, chip, placement=p)).hops for p in ("order", "traffic")]
+    hops = [count_traffic(net, map_network(net, chip, placement=p)).hops for p in ("order", "traffic")]
     assert hops[0] is not None
     assert hops[1] is not None
     assert hops[1] < hops[0]
@@ -192,7 +193,7 @@ def test_placement_never_lengthens_the_way_of_messages() -> None:
 
 def test_chip_without_a_mesh_is_filled_in_order() -> None:
     assert by_traffic(load_chip("loihi2"), np.ones((5, 5), int)) == [0, 1, 2, 3, 4]
-    assert traffic(pattern("local"), map_network(pattern("local"), small_cores(64, "loihi2"))).hops is None
+    assert count_traffic(pattern("local"), map_network(pattern("local"), small_cores(64, "loihi2"))).hops is None
 
 
 def test_unknown_placement_lists_the_known_ones() -> None:

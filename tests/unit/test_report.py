@@ -20,7 +20,7 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import MissingPackageError, ReportError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Band
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import compare

@@ -14,7 +14,7 @@ from neurodeploy.chip import load_chip
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import ReportError
 from neurodeploy.estimate import estimate
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.report import make_report, network_facts

@@ -18,7 +18,7 @@ from neurodeploy.chip import load_chip
 from neurodeploy.data import encode, load_splits
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.train.board import _numbers

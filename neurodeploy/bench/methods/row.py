@@ -15,8 +15,8 @@ from neurodeploy.engines.decode import decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.writing import locked, write_text
-from neurodeploy.mapping import map_network
-from neurodeploy.mapping.synapses import matrix_of
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, load_samples
 from neurodeploy.recipe.files import parse_recipe

@@ -1,1 +1,1 @@
-"""Ways to cut populations into core-sized parts."""
+"""Ways to cut populations into core-sized parts, one module each."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import CutOne, excess, excess_error
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.cuts.search import CutOne, excess, excess_error
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.network import Network
 from neurodeploy.recipe.pins import LayerPins, Pins, pins_error
 

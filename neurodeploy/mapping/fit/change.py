@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.mapping.synapses import needed_bits
+from neurodeploy.mapping.memory.synapses import needed_bits
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse
 
 

@@ -17,9 +17,9 @@ from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.chip.rules import RULES, UNUSABLE, most_words
 from neurodeploy.errors import ChipError, FitError, UsageError
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.equal import block_sizes
-from neurodeploy.mapping.meters import ChipBudget, Meter, PlacedLayer
+from neurodeploy.mapping.budget.meters import ChipBudget, Meter, PlacedLayer
+from neurodeploy.mapping.cuts.equal import block_sizes
+from neurodeploy.mapping.memory.cut import Cut
 
 __all__ = ["CAPPED", "ChipBudget", "chip_budget"]
 

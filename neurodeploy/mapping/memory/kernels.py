@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import SynapseFormat
 from neurodeploy.chip.layouts import Ints, Lists
 from neurodeploy.chip.rules import RULES, list_rule, words
-from neurodeploy.mapping.cut import Cut, Lists2D, sum_by
+from neurodeploy.mapping.memory.cut import Cut, Lists2D, sum_by
 from neurodeploy.network import Conv
 
 

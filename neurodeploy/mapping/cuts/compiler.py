@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import excess, excess_error
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.cuts.search import excess, excess_error
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.network import Shape
 
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.place import Spot, by_traffic, in_order, spot, with_pinned
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.places.spots import Spot, by_traffic, in_order, spot, with_pinned
+from neurodeploy.mapping.places.traffic import messages_between
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.mapping.traffic import messages_between
 
 PLACEMENTS = ("order", "traffic")
 """Ways to give parts to cores: in the network's order, or close to those that they talk to."""

@@ -6,10 +6,10 @@ memory without headers, so that it may place what the exact word rules refuse.
 
 from __future__ import annotations
 
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import excess, excess_error
-from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.synapses import delay_bits
+from neurodeploy.mapping.cuts.search import excess, excess_error
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.memory.synapses import delay_bits
 
 HEADER_WORDS = 4
 """Words that slayer2loihi sets aside of ``synapse_words + 1``."""

@@ -8,7 +8,7 @@ from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Lists
 from neurodeploy.chip.rules import list_rule, words
 from neurodeploy.errors import UsageError
-from neurodeploy.mapping.cut import sum_by
+from neurodeploy.mapping.memory.cut import sum_by
 
 N_LISTS = 2000
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints, Lists
-from neurodeploy.mapping.synapses import Matrix
+from neurodeploy.mapping.memory.synapses import Matrix
 
 
 @dataclass(frozen=True, eq=False)

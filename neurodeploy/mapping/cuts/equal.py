@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from neurodeploy.chip.rules import least_bits
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import excess, excess_error
-from neurodeploy.mapping.parts import Layers
-from neurodeploy.mapping.synapses import delay_bits
+from neurodeploy.mapping.cuts.search import excess, excess_error
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.memory.synapses import delay_bits
 
 PER_NEURON = frozenset({"destinations", "weight_values"})
 """Registers that count what a single neuron needs, so that no cut helps."""

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from neurodeploy.chip import Chip
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
-from neurodeploy.mapping.cut import Cut
+from neurodeploy.mapping.memory.cut import Cut
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

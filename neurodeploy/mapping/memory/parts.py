@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints, packed_words
 from neurodeploy.chip.rules import RULES, list_rule, words
-from neurodeploy.mapping.cut import Cut, Lists2D, lists_on, sum_by
-from neurodeploy.mapping.shared import shared_memory
-from neurodeploy.mapping.synapses import ByTarget, Matrix, conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.memory.cut import Cut, Lists2D, lists_on, sum_by
+from neurodeploy.mapping.memory.kernels import shared_memory
+from neurodeploy.mapping.memory.synapses import ByTarget, Matrix, conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.network import Network, Projection
 
 __all__ = ["Cut", "Layers", "ProjectionUse", "lists_on"]

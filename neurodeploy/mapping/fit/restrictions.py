@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip
 from neurodeploy.errors import FitError
 from neurodeploy.exchange.check import Restriction
-from neurodeploy.mapping import map_network
+from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import DECAY_ONE, Input, Network, Output, Population
 
 LAVA = "lava-fixed-point"

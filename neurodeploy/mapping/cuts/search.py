@@ -7,8 +7,8 @@ from typing import TypeAlias
 
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import FitError
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 
 CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]
 """``(layers, population, cuts of other populations, smallest number of parts) -> cut`` that satisfies every limit."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import MissingPackageError
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.hypergraph import Hypergraph
-from neurodeploy.mapping.overlap import grouped_cut
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.cuts.hypergraph import Hypergraph
+from neurodeploy.mapping.cuts.overlap import grouped_cut
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 
 SEED = 0
 

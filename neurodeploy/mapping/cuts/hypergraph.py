@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 
 
 @dataclass(frozen=True, slots=True, eq=False)

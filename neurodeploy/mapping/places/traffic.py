@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.errors import EstimateError
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity
@@ -44,7 +44,7 @@ class Traffic:
         return self.messages / self.spikes if self.spikes else 0.0
 
 
-def traffic(network: Network, mapping: Mapping, activity: Activity | None = None) -> Traffic:
+def count_traffic(network: Network, mapping: Mapping, activity: Activity | None = None) -> Traffic:
     """Return the messages of a mapped network, each neuron firing once or as often as in ``activity``."""
     layers = Layers(network, mapping.chip)
     spikes = None if activity is None else spike_counts(network, activity)

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints
-from neurodeploy.mapping.cut import Cut
-from neurodeploy.mapping.cutting import excess
-from neurodeploy.mapping.equal import equal_cut, least_parts
-from neurodeploy.mapping.hypergraph import Hypergraph, fewest_messages, hypergraph, messages
-from neurodeploy.mapping.parts import Layers
+from neurodeploy.mapping.cuts.equal import equal_cut, least_parts
+from neurodeploy.mapping.cuts.hypergraph import Hypergraph, fewest_messages, hypergraph, messages
+from neurodeploy.mapping.cuts.search import excess
+from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.memory.parts import Layers
 
 Group: TypeAlias = Callable[[Hypergraph, int], NDArray[np.int32]]
 """``(hypergraph, parts) -> labels`` of parts that differ by at most one neuron in size."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.errors import ChipError, FitError
-from neurodeploy.mapping.change import pruned, requantised
+from neurodeploy.mapping.fit.change import pruned, requantised
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero, n_parameters
 

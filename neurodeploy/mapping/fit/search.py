@@ -1,0 +1,86 @@
+"""``fit``: a verdict with remedies; the highest density and the smallest chip with which a network fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from neurodeploy.chip import Chip, load_chip
+from neurodeploy.mapping.fit.verdict import Fit, MapOne, highest_kept, mapped, verdict
+from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity
+from neurodeploy.recipe.pins import Pins
+
+
+@dataclass(frozen=True)
+class _MapWith:
+    """``map_network`` with everything but network and chip fixed; pins hold on the chip that they were written for."""
+
+    split: str
+    store_zeros: bool
+    pins: Pins | None = None
+    pinned_chip: str = ""
+    activity: Activity | None = None
+
+    def __call__(self, network: Network, chip: Chip) -> Mapping:
+        pins = self.pins if chip.name == self.pinned_chip else None
+        return map_network(
+            network, chip, split=self.split, store_zeros=self.store_zeros, activity=self.activity, pins=pins
+        )
+
+    def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
+        """Give the default split and the storage without zeros where this is not them, and no pins where there are some."""
+        if self.pins is not None and self.pins.layers:
+            yield "split", f"leave out the pins of {self.pins.source_file}", replace(self, pins=None)
+        if self.store_zeros:
+            yield "format", "store no zeros (leave out --store-zeros)", replace(self, store_zeros=False)
+        if self.split not in ("overlap", "equal", "mtkahypar"):
+            yield "split", "cut layers by --split overlap", replace(self, split="overlap")
+
+
+def fit(
+    network: Network,
+    chip: Chip,
+    *,
+    split: str = "overlap",
+    store_zeros: bool = False,
+    pins: Pins | None = None,
+    activity: Activity | None = None,
+    remedies: bool = True,
+) -> Fit:
+    """Return whether a network fits a chip: loads against limits, or the broken limit and verified remedies.
+
+    Args:
+        network, chip, split, store_zeros, pins, activity: as for ``map_network``.
+        remedies: compute remedies where it does not fit.
+
+    Raises:
+        UsageError: for an unknown split.
+    """
+    return verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
+
+
+def highest_density(
+    network: Network, chip: Chip, *, split: str = "overlap", store_zeros: bool = False
+) -> tuple[float, Mapping] | None:
+    """Return the largest share of the weights (smallest go first) with which the network fits, and its mapping.
+
+    1.0 where it fits as it is; None where no share of at least 1/128 does.
+    """
+    map_one = _MapWith(split, store_zeros)
+    whole = mapped(network, chip, map_one)
+    if whole is not None:
+        return 1.0, whole
+    return highest_kept(network, chip, map_one, frozenset(p.name for p in network.populations))
+
+
+def smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
+    """Return the mapping on the named target that wastes least: fewest chips, then fewest cores in all, then by name.
+
+    None where the network fits none of them.
+    """
+    mappings = [mapped(network, load_chip(name), _MapWith(split, False)) for name in names]
+    fitting = [m for m in mappings if m is not None]
+    return min(fitting, key=lambda m: (m.chip.n_chips, m.chip.n_cores, m.chip.name), default=None)

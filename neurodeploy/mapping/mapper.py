@@ -1,0 +1,140 @@
+"""``map_network``: a network cut, placed and counted on a chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Sizes
+
+from neurodeploy.chip import Chip
+from neurodeploy.errors import ChipError, FitError, UsageError
+from neurodeploy.mapping.cuts.compiler import compiler_cut
+from neurodeploy.mapping.cuts.equal import equal_cut
+from neurodeploy.mapping.cuts.mtkahypar import mtkahypar_cut
+from neurodeploy.mapping.cuts.overlap import overlap_cut
+from neurodeploy.mapping.cuts.pinned import check_pins, cut_as_pinned, pinned_places
+from neurodeploy.mapping.cuts.search import CutOne, cut_populations
+from neurodeploy.mapping.cuts.slayer2loihi import slayer2loihi_cut
+from neurodeploy.mapping.fixed import map_layers, map_recurrent
+from neurodeploy.mapping.memory.parts import Layers
+from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, spots
+from neurodeploy.mapping.places.traffic import spike_counts
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network, n_nonzero, require_spiking
+from neurodeploy.network.activity import Activity
+from neurodeploy.recipe.pins import Pins
+
+SPLITS: dict[str, CutOne] = {
+    "equal": equal_cut,
+    "overlap": overlap_cut,
+    "mtkahypar": mtkahypar_cut,
+    "compiler": compiler_cut,
+    "slayer2loihi": slayer2loihi_cut,
+}
+"""Ways to cut populations into parts, by name."""
+
+
+_ANY_LAYER = [name for name in SPLITS if name != "slayer2loihi"]
+"""Splits that one layer alone may take; slayer2loihi stores the synapses of all layers its own way."""
+
+
+def map_network(
+    network: Network,
+    chip: Chip,
+    *,
+    split: str = "overlap",
+    placement: str = "traffic",
+    store_zeros: bool = False,
+    activity: Activity | None = None,
+    cores: Sizes[str, int] | None = None,
+    pins: Pins | None = None,
+) -> Mapping:
+    """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
+
+    Chips whose cores have a fixed place in the network (Speck, Xylo) take neither split nor placement.
+
+    The host injects the spikes of the network's inputs: inputs take no core and no output axons.
+
+    Args:
+        network: what to map. Synapses with weight 0 are not stored, even where the mask keeps them.
+        chip: the target, with one chip or several.
+        split: how populations are cut, a name in ``SPLITS``. ``equal``: fewest contiguous equal parts; ``overlap`` (never
+            more cores than ``equal``): neurons that share sources come together; ``mtkahypar``: the same by a hypergraph
+            partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts; ``slayer2loihi``: as that tool cuts for Loihi 1.
+        placement: ``order`` fills cores in order, ``traffic`` brings parts close to those that they talk to.
+        store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
+        activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
+        cores: smallest number of cores by layer, where the limits alone would give fewer.
+        pins: what is fixed by hand, layer by layer (``neurodeploy.mapping.cuts.pinned``).
+
+    Raises:
+        NetworkError: for neurons or inputs that no chip file describes: resonate-and-fire, sigma-delta, graded.
+        FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
+        RecipeError: for pins that network or chip cannot keep; names file and key.
+        UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
+    """
+    _check_names(split, placement, chip)
+    require_spiking(network, "map")
+    _check_sizes(network, cores or {})
+    _check_mappable(network, chip)
+    given = pins or Pins()
+    check_pins(given, network, chip, [name for name in SPLITS if name in (split, *_ANY_LAYER)])
+    if chip.recurrent_core is not None:
+        return map_recurrent(network, chip)
+    if chip.layer_core:
+        return map_layers(network, chip)
+    spikes = None if activity is None else spike_counts(network, activity)
+    bits = {name: layer.weight_bits for name, layer in given.layers.items() if layer.weight_bits is not None}
+    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split, bits)
+    return _mapped(layers, split, placement, dict(cores or {}), given)
+
+
+def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], pins: Pins) -> Mapping:
+    """Return the mapping, its layers cut again while targets on other chips overfill their output axons."""
+    fixed = frozenset(name for name, layer in pins.layers.items() if layer.parts is not None)
+    least |= {name: max(layer.cores, least.get(name, 1)) for name, layer in pins.layers.items() if layer.cores}
+    places = pinned_places(pins, layers.chip)
+    notes = (f"pinned by hand ({pins.source_file}): {', '.join(pins.layers)}",) if pins.layers else ()
+    cut_one = cut_as_pinned(pins, SPLITS, split)
+    cuts = cut_populations(layers, cut_one, least)
+    while True:
+        at = spots(layers, cuts, placement, places)
+        more = crowded(layers, cuts, at, fixed)
+        if not more:
+            return assembled(layers, cuts, at, split, notes)
+        # blocks of equal size may give fewer parts than asked for: the number asked for has to rise
+        least |= {name: max(parts, least.get(name, 1) + 1) for name, parts in more.items()}
+        cuts = cut_populations(layers, cut_one, least, {name: cut for name, cut in cuts.items() if name not in more})
+
+
+def _check_names(split: str, placement: str, chip: Chip) -> None:
+    if split not in SPLITS:
+        raise UsageError(f"map: split '{split}' is not known; known splits: {', '.join(SPLITS)}")
+    if placement not in PLACEMENTS:
+        raise UsageError(f"map: placement '{placement}' is not known; known placements: {', '.join(PLACEMENTS)}")
+    if split == "slayer2loihi" and all(f.split != split for f in chip.synapse_format):
+        raise UsageError(
+            f"map: split 'slayer2loihi' is one for Loihi 1, chip '{chip.name}' has no format for it; use equal"
+        )
+
+
+def _check_sizes(network: Network, cores: Sizes[str, int]) -> None:
+    names = [p.name for p in network.populations]
+    for name, n in cores.items():
+        if name not in names:
+            raise UsageError(f"map: cores for layer '{name}', which is not known; known layers: {', '.join(names)}")
+        if not 1 <= n <= network.sizes[name]:
+            raise UsageError(f"map: {n} cores for layer '{name}' of {network.sizes[name]} neurons; give 1 to that many")
+
+
+def _check_mappable(network: Network, chip: Chip) -> None:
+    """Refuse a chip without a synapse format, and a layer whose incoming weights are all 0."""
+    if not chip.synapse_format:
+        raise ChipError(
+            f"chip: {chip.source_file}: synapse_format is not there, so nothing can be mapped to chip '{chip.name}'; add one"
+        )
+    for population in network.populations:
+        into = network.into(population.name)
+        if into and not any(n_nonzero(p) for p in into):
+            raise FitError(
+                f"map: layer '{population.name}' receives no synapse: all weights of {', '.join(p.name for p in into)} are "
+                "0; check the export, or take the layer out"
+            )
