@@ -12,7 +12,7 @@ import torch
 from spikingjelly.activation_based import functional, layer, neuron
 
 from neurodeploy import from_nir
-from neurodeploy.exchange import interpret
+from neurodeploy.exchange.nir.interpreter import interpret
 
 DT = 1e-3
 

@@ -22,11 +22,11 @@ _HOME = {
     "NeurodeployError": "neurodeploy.errors",
     "Samples": "neurodeploy.network.activity",
     "accuracy": "neurodeploy.engines.decode",
-    "check_nir": "neurodeploy.exchange.check",
+    "check_nir": "neurodeploy.exchange.doctor.check",
     "chip_names": "neurodeploy.chip",
     "compare": "neurodeploy.proofs.compare",
     "decode": "neurodeploy.engines.decode",
-    "from_nir": "neurodeploy.exchange.from_nir",
+    "from_nir": "neurodeploy.exchange.nir.read",
     "load_activity": "neurodeploy.network.activity",
     "load_chip": "neurodeploy.chip",
     "load_mapping": "neurodeploy.mapping.record",
@@ -37,7 +37,7 @@ _HOME = {
     "save_activity": "neurodeploy.network.activity",
     "save_mapping": "neurodeploy.mapping.record",
     "save_samples": "neurodeploy.network.activity",
-    "to_nir": "neurodeploy.exchange.to_nir",
+    "to_nir": "neurodeploy.exchange.nir.write",
     "write_report": "neurodeploy.report",
 }
 

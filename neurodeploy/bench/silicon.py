@@ -138,7 +138,7 @@ def _ntidigits() -> Iterator[SiliconRow]:
     file = _wheel_file("ntidigits/ntidigits.net")
     if file is None:
         return
-    from neurodeploy.exchange.from_netx import from_netx
+    from neurodeploy.exchange.netx.read import from_netx
 
     network = from_netx(file, n_layers=5)
     raster = np.load(file.with_name("input.npy")) != 0
@@ -310,7 +310,7 @@ def _pilotnet() -> Iterator[SiliconRow]:
     file, n_steps = _wheel_file("pilotnet_lif/network.net"), 16
     if file is None:
         return
-    from neurodeploy.exchange.from_netx import from_netx
+    from neurodeploy.exchange.netx.read import from_netx
 
     network = from_netx(file)
     raster = (np.load(file.with_name("input.npy")) != 0).transpose(3, 2, 1, 0)[:n_steps]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import DataError, NirError
+from neurodeploy.exchange.formats import read_network
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples, load_samples
 from neurodeploy.recipe.files import load_recipe
@@ -22,13 +23,7 @@ def load_network(path: Path, *, data: Samples | None = None, dt: float | None = 
     Args:
         data, dt, weight_bits: for NIR files in floats, as in ``from_nir``.
     """
-    if path.suffix == ".net":
-        from neurodeploy.exchange.from_netx import from_netx
-
-        return from_netx(path)
-    from neurodeploy.exchange.from_nir import from_nir
-
-    return from_nir(path / NETWORK_FILE if path.is_dir() else path, data=data, dt=dt, weight_bits=weight_bits)
+    return read_network(path / NETWORK_FILE if path.is_dir() else path, data=data, dt=dt, weight_bits=weight_bits)
 
 
 def load_start(start: StartRecipe) -> Network:

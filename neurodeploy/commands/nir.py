@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.errors import FileError, UsageError
+from neurodeploy.exchange.formats import format_of, write_network
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
 from neurodeploy.report.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
 
 if TYPE_CHECKING:
-    from neurodeploy.exchange.check import CheckReport
+    from neurodeploy.exchange.doctor.check import CheckReport
 
 
 def export(
@@ -52,20 +53,13 @@ def export(
     if path.exists() and not force:
         raise FileError(f"export: {path} exists; choose another --out, or --force to replace it")
     trained = source.is_dir() or source.suffix == ".safetensors"
-    if (trained or source.suffix == ".net") and (data is not None or dt is not None):
+    if (trained or not format_of(source).floats) and (data is not None or dt is not None):
         raise UsageError(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
     network = _trained(source) if trained else load_network(source, data=samples, dt=dt, weight_bits=weight_bits)
-    if path.suffix == ".net":
-        from neurodeploy.exchange.to_netx import to_netx
-
-        to_netx(network, path, force=force)
-    else:
-        from neurodeploy.exchange.to_nir import to_nir
-
-        to_nir(network, path, force=force)
+    write_network(network, path, force=force)
     facts = network_facts(load_network(path))
     result = {
         "path": str(path),
@@ -105,8 +99,8 @@ def check(
         dt: length of a step in seconds, where the file does not say.
         force: replace ``fix`` and ``draw`` if they exist.
     """
-    from neurodeploy.exchange.check import check_nir
-    from neurodeploy.exchange.draw import draw_nir
+    from neurodeploy.exchange.doctor.check import check_nir
+    from neurodeploy.exchange.doctor.draw import draw_nir
 
     if draw is not None and draw.exists() and not force:
         raise FileError(f"check: {draw} exists; choose another --draw, or --force to replace it")
@@ -130,6 +124,6 @@ def check(
 
 def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
     """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
-    from neurodeploy.exchange.diff import diff_nir
+    from neurodeploy.exchange.doctor.diff import diff_nir
 
     return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]

@@ -8,7 +8,7 @@ All samples of a chunk run side by side: states have the shape ``(n_samples, n_n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +26,9 @@ from neurodeploy.engines.checks import (
 )
 from neurodeploy.engines.dynamics import Ints, Overflow, States, busy, step
 from neurodeploy.engines.sums import conv_24, shifted, synaptic_sum
-from neurodeploy.network import Conv, Dense, Network, Pool, Projection, SpikingModel, Synapses
+from neurodeploy.network import Conv, Network, Pool, Projection, SpikingModel, Synapses
 from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.network.unrolled import by_delay
 
 _CHUNK_BYTES = 2**28
 
@@ -96,17 +97,8 @@ class _State:
     overflow: int = 0
 
 
-def _wires(projection: Projection) -> Iterator[_Wire]:
-    """Give the projection once for each delay in it."""
-    synapses, delay = projection.synapses, projection.delay
-    if isinstance(delay, int):
-        yield _Wire(projection, synapses, delay)
-        return
-    for d in np.unique(delay):
-        if delay.ndim == 2 and isinstance(synapses, Dense):
-            yield _Wire(projection, Dense(weights=np.where(delay == d, synapses.weights, 0)), int(d))
-        else:
-            yield _Wire(projection, synapses, int(d), delay == d)
+def _wires(projection: Projection) -> list[_Wire]:
+    return [_Wire(projection, one.synapses, one.delay, one.sources) for one in by_delay(projection)]
 
 
 def _run_chunk(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import UsageError
+from neurodeploy.files.lazy import named_function
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 
@@ -43,7 +43,7 @@ class Engine:
         """Return the seconds that a run of ``n_steps`` for each sample will take, None where it is not worth saying."""
         if self.seconds is None:
             return None
-        return float(_loaded(self.seconds)(network, samples, n_steps))
+        return float(named_function(self.seconds)(network, samples, n_steps))
 
 
 _AS_LAVA = "computes what Lava computes"
@@ -109,7 +109,7 @@ def simulate(
         options["on_overflow"] = on_overflow
     if timeout_s is not None and chosen.seconds is not None:
         options["timeout_s"] = timeout_s
-    activity: Activity = _loaded(chosen.run)(network, samples, **options)
+    activity: Activity = named_function(chosen.run)(network, samples, **options)
     return activity
 
 
@@ -134,10 +134,3 @@ def find_engine(name: str) -> Engine:
     if name not in ENGINES:
         raise UsageError(f"simulate: unknown engine '{name}'; known: {', '.join(ENGINES)}")
     return ENGINES[name]
-
-
-def _loaded(reference: str) -> Callable[..., Any]:
-    """Return the function that ``module:function`` names."""
-    module, function = reference.split(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), function)
-    return loaded

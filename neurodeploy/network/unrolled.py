@@ -1,31 +1,96 @@
-"""The stored synapses of any projection, one by one."""
+"""Projections in plainer forms: each stored synapse by itself, as one whole matrix, or split by delay."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse, Synapses
+from neurodeploy.network.record import Projection
+from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse, Synapses, synapse_shape
 
 Entries: TypeAlias = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], NDArray[np.integer[Any]]]
 
 
-def entries(synapses: Synapses) -> Entries:
-    """Return source, target and weight (not 0) of each synapse, convolutions unrolled."""
+def entries(synapses: Synapses, *, zeros: bool = False) -> Entries:
+    """Return source, target and weight of each synapse, convolutions unrolled, by source and then target.
+
+    Args:
+        zeros: with synapses of weight 0, too, as far as they are stored: all of a matrix, every tap of a kernel.
+    """
     if isinstance(synapses, Dense):
-        target, source = np.nonzero(synapses.weights)
-        return source, target, synapses.weights[target, source]
+        by_source = synapses.weights.T
+        source, target = np.nonzero(np.ones_like(by_source) if zeros else by_source)
+        return source, target, by_source[source, target]
+    stored = _stored(synapses)
+    return stored if zeros else _where(stored[2] != 0, stored)
+
+
+def _where(kept: NDArray[np.bool_], stored: Entries) -> Entries:
+    source, target, weights = stored
+    return source[kept], target[kept], weights[kept]
+
+
+def _stored(synapses: Sparse | Conv | Pool) -> Entries:
     if isinstance(synapses, Sparse):
-        source = np.repeat(np.arange(synapses.start.size - 1), np.diff(synapses.start))
-        stored = synapses.weights != 0
-        return source[stored], synapses.target[stored], synapses.weights[stored]
-    taps = list(_taps(synapses.as_conv() if isinstance(synapses, Pool) else synapses))
-    source, target, weights = (np.concatenate(column) for column in zip(*taps))
-    stored = weights != 0
-    return source[stored], target[stored], weights[stored]
+        return source_of_each(synapses), synapses.target, synapses.weights
+    return _unrolled(synapses.as_conv() if isinstance(synapses, Pool) else synapses)
+
+
+def source_of_each(synapses: Sparse) -> NDArray[np.int64]:
+    """Return the source neuron of each stored synapse, int64 ``(n_synapses,)``."""
+    return np.repeat(np.arange(synapses.start.size - 1), np.diff(synapses.start))
+
+
+def full_matrix(synapses: Synapses) -> NDArray[np.int16]:
+    """Return the weights of dense or sparse synapses, int16 ``(n_target, n_source)``.
+
+    Raises:
+        ValueError: for convolutions and pools, which share their weights.
+    """
+    if isinstance(synapses, Dense):
+        return synapses.weights
+    if not isinstance(synapses, Sparse):
+        raise ValueError(f"{synapses.kind} synapses have no matrix of weights")
+    full = np.zeros(synapse_shape(synapses), np.int16)
+    full[synapses.target, source_of_each(synapses)] = synapses.weights
+    return full
+
+
+def stored_matrix(synapses: Sparse) -> NDArray[np.bool_]:
+    """Return which entries of the full matrix are stored, bool ``(n_target, n_source)``."""
+    full = np.zeros(synapse_shape(synapses), np.bool_)
+    full[synapses.target, source_of_each(synapses)] = True
+    return full
+
+
+class OneDelay(NamedTuple):
+    """The synapses of a projection that share ``delay``; ``sources`` is None or says whose spikes they carry."""
+
+    synapses: Synapses
+    sources: NDArray[np.bool_] | None
+    delay: int
+
+
+def by_delay(projection: Projection) -> Iterator[OneDelay]:
+    """Give the synapses of a projection once for each delay in it."""
+    delay, synapses = projection.delay, projection.synapses
+    if isinstance(delay, int):
+        yield OneDelay(synapses, None, delay)
+        return
+    for d in np.unique(delay):
+        if delay.ndim == 2 and isinstance(synapses, Dense):
+            yield OneDelay(Dense(weights=np.where(delay == d, synapses.weights, 0)), None, int(d))
+        else:
+            yield OneDelay(synapses, delay == d, int(d))
+
+
+def _unrolled(conv: Conv) -> Entries:
+    source, target, weights = (np.concatenate(column) for column in zip(*_taps(conv)))
+    order = np.argsort(source * np.int64(synapse_shape(conv)[0]) + target)
+    return source[order], target[order], weights[order]
 
 
 def _taps(conv: Conv) -> Iterator[Entries]:

@@ -13,6 +13,7 @@ from neurodeploy.engines.dynamics import Ints
 from neurodeploy.engines.sums import conv_24, shifted, synaptic_sum
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse, Synapses
 from neurodeploy.network.activity import Activity
+from neurodeploy.network.unrolled import by_delay
 
 Given: TypeAlias = tuple[Ints, Ints]
 """The real and the imaginary input of a population, int32 ``(n_steps, size)`` each."""
@@ -53,7 +54,7 @@ def synaptic_input(
         wrap_conv: sums of a convolution or a pooling stay in 24 bits, as in the definition.
     """
     parts = []
-    for synapses, sources, delay in _by_delay(projection):
+    for synapses, sources, delay in by_delay(projection):
         part = synaptic_sum(synapses, later(messages if sources is None else messages * sources, 1 + delay))
         exponent = projection.weight_exponent
         down = round_down or exponent >= 0
@@ -93,7 +94,7 @@ def arriving(network: Network, run: Activity, name: str, sample: int, step: int,
     """Give the synapses whose messages reach one neuron in one step."""
     messages = source_messages(network, run, name, sample)
     for projection in network.into(name):
-        for synapses, sources, delay in _by_delay(projection):
+        for synapses, sources, delay in by_delay(projection):
             at = step - 1 - delay
             if at < 0:
                 continue
@@ -109,19 +110,6 @@ def arriving(network: Network, run: Activity, name: str, sample: int, step: int,
                         message=int(sent[source]),
                         weight=weight,
                     )
-
-
-def _by_delay(projection: Projection) -> Iterator[tuple[Synapses, NDArray[np.bool_] | None, int]]:
-    """Give the synapses that share a delay, and which sources they carry (None: all)."""
-    delay, synapses = projection.delay, projection.synapses
-    if isinstance(delay, int):
-        yield synapses, None, delay
-        return
-    for d in np.unique(delay):
-        if delay.ndim == 2 and isinstance(synapses, Dense):
-            yield Dense(weights=np.where(delay == d, synapses.weights, 0)), None, int(d)
-        else:
-            yield synapses, delay == d, int(d)
 
 
 def _weight(synapses: Synapses, source: int, target: int) -> int:

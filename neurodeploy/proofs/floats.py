@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.decode import decode, decoding_probes
 from neurodeploy.engines.table import simulate
-from neurodeploy.exchange.interpreter import Interpretation, interpret
+from neurodeploy.exchange.nir.interpreter import Interpretation, interpret
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 

@@ -31,7 +31,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
             return train_stage(recipe_text, made)
     loop = import_module("neurodeploy.train.loop")
     checkpoint = import_module("neurodeploy.train.checkpoint")
-    from neurodeploy.exchange.to_nir import to_nir
+    from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.recipe.files import parse_recipe
 
     run = Path(folder)
@@ -50,7 +50,7 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     """Return a network with its weights in ``bits`` bits (``file``), its accuracy, densities and spikes a sample."""
     from neurodeploy.engines.decode import accuracy, decoding_probes
     from neurodeploy.engines.table import simulate
-    from neurodeploy.exchange.to_nir import to_nir
+    from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.mapping.fit.change import requantised
     from neurodeploy.network import n_masked, n_nonzero, n_parameters
 
@@ -103,7 +103,7 @@ def price_stage(
 
 def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any]:
     """Return the network and the first samples of two files given as bytes."""
-    from neurodeploy.exchange.from_nir import from_nir
+    from neurodeploy.exchange.nir.read import from_nir
     from neurodeploy.network.activity import load_samples
 
     files: Mapping[str, bytes] = {NETWORK_FILE: nir, TEST_FILE: samples}

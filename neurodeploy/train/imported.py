@@ -30,6 +30,7 @@ from neurodeploy.network import (
     difference,
     require_spiking,
 )
+from neurodeploy.network.unrolled import full_matrix, stored_matrix
 from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, PoolLayer, layer_names
 from neurodeploy.recipe.record import NetworkRecipe, Recipe
 from neurodeploy.train.slayer import SlayerNetwork, to_network
@@ -169,7 +170,7 @@ def _neuron(population: Population, depth: int, shape: Shape) -> Cuba:
 def _projection(link: Projection, source: str, name: str, weight_bits: int) -> Projection:
     synapses, mask = _dense(link.synapses), link.mask
     if isinstance(link.synapses, Sparse):
-        mask = _stored(link.synapses)
+        mask = stored_matrix(link.synapses)
     if isinstance(synapses, Pool):
         _check_pool(link, synapses)
     else:
@@ -186,21 +187,7 @@ def _step(weights: np.ndarray, weight_bits: int) -> int:
 
 
 def _dense(synapses: Synapses) -> Dense | Conv | Pool:
-    if not isinstance(synapses, Sparse):
-        return synapses
-    weights = np.zeros((synapses.n_target, synapses.start.size - 1), np.int16)
-    weights[synapses.target, _sources(synapses)] = synapses.weights
-    return Dense(weights=weights)
-
-
-def _stored(synapses: Sparse) -> np.ndarray:
-    mask = np.zeros((synapses.n_target, synapses.start.size - 1), bool)
-    mask[synapses.target, _sources(synapses)] = True
-    return mask
-
-
-def _sources(synapses: Sparse) -> np.ndarray:
-    return np.repeat(np.arange(synapses.start.size - 1), np.diff(synapses.start))
+    return Dense(weights=full_matrix(synapses)) if isinstance(synapses, Sparse) else synapses
 
 
 def _check_pool(link: Projection, pool: Pool) -> None:

@@ -12,8 +12,8 @@ import time
 import numpy as np
 import pytest
 
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, save_samples
 from neurodeploy.recipe.files import find_recipe

@@ -15,7 +15,7 @@ import pytest
 from neurodeploy.engines.lava import find_lava_python, run_lava, run_lava_in_process
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError
-from neurodeploy.exchange import from_netx
+from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
 

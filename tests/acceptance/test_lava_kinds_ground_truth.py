@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.engines.table import simulate
-from neurodeploy.exchange import from_netx
+from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.network import (
     Conv,
     Delta,

@@ -16,7 +16,10 @@ import nir
 import numpy as np
 import pytest
 
-from neurodeploy.exchange import check_nir, from_nir, interpret, to_nir
+from neurodeploy.exchange.doctor.check import check_nir
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 
 pytestmark = pytest.mark.filterwarnings("default")

@@ -12,7 +12,8 @@ import nir
 import numpy as np
 import pytest
 
-from neurodeploy.exchange import from_nir, interpret
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.floats import beside_floats
 

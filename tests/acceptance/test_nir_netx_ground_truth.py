@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.exchange import from_netx, from_nir, to_nir
+from neurodeploy.exchange.netx.read import from_netx
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples
 

@@ -16,8 +16,8 @@ from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.sanafe import FILE_NAMES
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection

@@ -42,7 +42,7 @@ def write(kind: str, n: int, path: Path) -> None:
     """Write one file of a kind."""
     import nir
 
-    from neurodeploy.exchange.to_nir import to_nir
+    from neurodeploy.exchange.nir.write import to_nir
 
     graph = to_nir(network(n, mask=kind == "mask"), metadata=kind == "mask")
     if kind == "floats":
@@ -55,7 +55,7 @@ def measure(path: Path) -> None:
     import h5py  # noqa: F401  (its import is not the reading)
     import scipy.sparse.csgraph  # noqa: F401
 
-    from neurodeploy.exchange.from_nir import from_nir
+    from neurodeploy.exchange.nir.read import from_nir
 
     before, start, cpu = _peak(), time.perf_counter(), time.process_time()
     from_nir(path)

@@ -5,7 +5,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.exchange import from_nir, to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
     Conv,
     Cuba,

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from neurodeploy.exchange import from_nir, to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 
 STEPS = (1.0, 1e-3, 1e-4, 1e-6, 5e-3, 0.1, 1 / 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import FileError
-from neurodeploy.exchange import check_nir
+from neurodeploy.exchange.doctor.check import check_nir
 
 
 def write(path, *, weight=((1.0, 0.5), (-0.5, 1.0)), tau_syn=4e-3, middle=None):

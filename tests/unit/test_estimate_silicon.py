@@ -16,7 +16,7 @@ from neurodeploy.chip import load_chip
 from neurodeploy.engines.table import simulate
 from neurodeploy.estimate import estimate
 from neurodeploy.estimate.record import Cost
-from neurodeploy.exchange.from_netx import from_netx
+from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples

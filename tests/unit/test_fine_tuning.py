@@ -18,8 +18,8 @@ from neurodeploy.data import encode, load_splits
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
     Conv,
     Cuba,

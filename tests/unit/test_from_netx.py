@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import FileError, NetworkError
-from neurodeploy.exchange import from_netx
+from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.network import Cuba, LeakyIntegrator
 
 NEURON = {"type": "CUBA", "iDecay": 1024, "vDecay": 128, "vThMant": 80, "refDelay": 1, "gradedSpike": False}

@@ -7,7 +7,8 @@ import pytest
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, NirError
-from neurodeploy.exchange import from_nir, to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples
 

@@ -9,8 +9,8 @@ from neurodeploy.engines.faults import robustness
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import NetworkError, SimulationError
 from neurodeploy.estimate import estimate
-from neurodeploy.exchange import to_nir
-from neurodeploy.exchange.to_netx import to_netx
+from neurodeploy.exchange.netx.write import to_netx
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import (
     Cuba,

@@ -15,7 +15,7 @@ import pytest
 from neurodeploy import commands
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FileError, MissingPackageError, UsageError
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.places.traffic import Traffic, count_traffic
 from neurodeploy.mapping.record import Mapping

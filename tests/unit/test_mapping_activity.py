@@ -8,7 +8,7 @@ import pytest
 from neurodeploy import commands
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, save_activity
 

@@ -10,7 +10,7 @@ from neurodeploy import commands
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, FitError, RecipeError, UsageError
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.mapping.fit.search import fit
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.percore import per_core

@@ -7,7 +7,9 @@ import pytest
 
 from neurodeploy.engines.sums import synaptic_sum
 from neurodeploy.errors import NirError
-from neurodeploy.exchange import check_nir, from_nir, interpret
+from neurodeploy.exchange.doctor.check import check_nir
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.network import Dense, LeakyIntegrator, Pool
 
 

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from neurodeploy.commands import export
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import DataError, UsageError
-from neurodeploy.exchange import calibrate, from_nir, interpret
-from neurodeploy.exchange.calibrate import float_run, integer_run, observe, trial_of
-from neurodeploy.exchange.from_nir import Choices, connections_into
-from neurodeploy.exchange.graph import load_graph
-from neurodeploy.exchange.neurons import float_neuron
-from neurodeploy.exchange.prepare import prepared
-from neurodeploy.exchange.repair import repaired
+from neurodeploy.exchange.nir import calibrate
+from neurodeploy.exchange.nir.calibrate import float_run, integer_run, observe, trial_of
+from neurodeploy.exchange.nir.graph import load_graph
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.neurons import float_neuron
+from neurodeploy.exchange.nir.prepare import prepared
+from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir
+from neurodeploy.exchange.nir.repair import repaired
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
 from neurodeploy.network.activity import Events, Samples, save_samples
 

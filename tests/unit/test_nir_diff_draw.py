@@ -5,7 +5,9 @@ import xml.etree.ElementTree as ElementTree
 import nir
 import numpy as np
 
-from neurodeploy.exchange import check_nir, diff_nir, draw_nir
+from neurodeploy.exchange.doctor.check import check_nir
+from neurodeploy.exchange.doctor.diff import diff_nir
+from neurodeploy.exchange.doctor.draw import draw_nir
 
 
 def graph(weight=1.0, *, kind=nir.LIF, more=()):

@@ -6,7 +6,9 @@ import pytest
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import NirError
-from neurodeploy.exchange import from_nir, interpret, to_nir
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.cli import reading as bar
-from neurodeploy.exchange import from_nir
-from neurodeploy.exchange.graph import read_graph
+from neurodeploy.exchange.nir.graph import read_graph
+from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.files.progress import reading
 
 N = 1500

@@ -11,8 +11,8 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.architectures import ARCHITECTURES

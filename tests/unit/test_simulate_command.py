@@ -21,7 +21,7 @@ from neurodeploy.engines.event import every_kind as messages
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import SimulationError
-from neurodeploy.exchange.to_nir import to_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
     Cuba,
     Delta,

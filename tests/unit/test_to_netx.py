@@ -7,7 +7,8 @@ import pytest
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, NetworkError
-from neurodeploy.exchange import from_netx, to_netx
+from neurodeploy.exchange.netx.read import from_netx
+from neurodeploy.exchange.netx.write import to_netx
 from neurodeploy.network import (
     Conv,
     Cuba,

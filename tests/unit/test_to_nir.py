@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.errors import FileError, NirError
-from neurodeploy.exchange import from_nir, to_nir
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
     Cuba,
     Dense,

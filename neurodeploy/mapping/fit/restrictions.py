@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip
 from neurodeploy.errors import FitError
-from neurodeploy.exchange.check import Restriction
+from neurodeploy.exchange.doctor.check import Restriction
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import DECAY_ONE, Input, Network, Output, Population
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.rules import RULES
 from neurodeploy.errors import FitError
-from neurodeploy.network import Conv, Dense, Pool, Projection, Sparse, synapse_shape
+from neurodeploy.network import Conv, Pool, Projection, synapse_shape
+from neurodeploy.network.unrolled import entries
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,19 +52,8 @@ def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
     """
     synapses = projection.synapses
     n_target, n_source = synapse_shape(synapses)
-    if isinstance(synapses, Sparse):
-        source = np.repeat(np.arange(n_source, dtype=np.int32), np.diff(synapses.start))
-        target, weight = synapses.target, synapses.weights
-    elif isinstance(synapses, Dense):
-        full = synapses.weights.T
-        source, target = (i.astype(np.int32) for i in np.nonzero(np.ones_like(full) if zeros else full))
-        weight = full[source, target]
-    else:
-        source, target, weight = _unrolled(synapses if isinstance(synapses, Conv) else synapses.as_conv())
-    if not zeros:
-        kept = weight != 0
-        source, target, weight = source[kept], target[kept], weight[kept]
-    return Matrix(source, target, weight, n_source, n_target)
+    source, target, weight = entries(synapses, zeros=zeros)
+    return Matrix(source.astype(np.int32), target.astype(np.int32), weight.astype(np.int16), n_source, n_target)
 
 
 def conv_of(projection: Projection) -> Conv | None:
@@ -72,25 +62,6 @@ def conv_of(projection: Projection) -> Conv | None:
     if isinstance(synapses, Pool):
         return synapses.as_conv()
     return synapses if isinstance(synapses, Conv) else None
-
-
-def _unrolled(conv: Conv) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int16]]:
-    """Return source, target and weight of every position and tap of a convolution, sorted by source and target."""
-    c_out, in_group, kernel_h, kernel_w = conv.weights.shape
-    _, height, width = conv.input_shape
-    _, out_h, out_w = conv.output_shape
-    out_c, in_c, kh, kw, y, x = np.ogrid[:c_out, :in_group, :kernel_h, :kernel_w, :out_h, :out_w]
-    at_y = y * conv.stride[0] + kh * conv.dilation[0] - conv.padding[0]
-    at_x = x * conv.stride[1] + kw * conv.dilation[1] - conv.padding[1]
-    channel = out_c // (c_out // conv.groups) * in_group + in_c
-    inside = (at_y >= 0) & (at_y < height) & (at_x >= 0) & (at_x < width)
-    shape = (*conv.weights.shape, out_h, out_w)
-    inside = np.broadcast_to(inside, shape)
-    source = np.broadcast_to((channel * height + at_y) * width + at_x, shape)[inside]
-    target = np.broadcast_to((out_c * out_h + y) * out_w + x, shape)[inside]
-    weight = np.broadcast_to(conv.weights[..., None, None], shape)[inside]
-    order = np.lexsort((target, source))
-    return source[order].astype(np.int32), target[order].astype(np.int32), weight[order]
 
 
 def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_power: bool) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.graph import Graph, Node
+from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Shape, SpikingModel
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -276,3 +276,23 @@ def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> Spi
 
 def _collapsed(values: NDArray[np.int64]) -> int | NDArray[np.int64]:
     return int(values.flat[0]) if values.size and np.all(values == values.flat[0]) else values
+
+
+def node_shape(node: Node) -> Shape:
+    """Return the shape of an Input, an Output or a neuron."""
+    if node.kind in NEURON_KINDS:
+        return neuron_shape(node)
+    value = node.fields.get("shape")
+    sizes = np.asarray(value if value is not None else 0).reshape(-1)
+    where = f"nir: node '{node.name}' ({node.kind}): shape is {brief(value)}"
+    if sizes.dtype.kind not in "iuf" or sizes.size == 0 or np.any(sizes < 1) or np.any(sizes != np.rint(sizes)):
+        raise NirError(f"{where}, expected sizes of at least 1")
+    if sizes.astype(np.float64).prod() > 2**31:
+        raise NirError(f"{where}, over 2**31 elements")
+    return tuple(int(n) for n in sizes)
+
+
+def brief(value: object) -> str:
+    """Return a value in one line, cut short."""
+    text = " ".join(str(value).split())
+    return text if len(text) < 60 else text[:60] + "..."

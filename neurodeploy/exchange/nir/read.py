@@ -12,26 +12,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.description import NO_CHANGE, description_of, restore
-from neurodeploy.exchange.graph import Graph, Node, load_graph
-from neurodeploy.exchange.lowering import Clock, Connection, Suffix, clock, connection, find_paths
-from neurodeploy.exchange.neurons import (
+from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.lowering import Clock, Connection, Suffix, clock, connection, find_paths
+from neurodeploy.exchange.nir.neurons import (
     NEURON_KINDS,
     SPIKING_KINDS,
     Discretization,
     FloatNeuron,
     Floats,
     float_neuron,
+    node_shape,
 )
-from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, read_neuron, step_of
-from neurodeploy.exchange.quantize import Grid, Integers, integers
-from neurodeploy.exchange.repair import Repair, node_shape, repaired
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of, restore
+from neurodeploy.exchange.nir.prepare import opened, prepared, read_neuron, step_of
+from neurodeploy.exchange.nir.quantize import Grid, Integers, integers
+from neurodeploy.exchange.nir.repair import Repair
 from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output, Population, Projection, Shape
 
 if TYPE_CHECKING:
     import nir
 
-    from neurodeploy.exchange.calibrate import Witness
+    from neurodeploy.exchange.nir.calibrate import Witness
     from neurodeploy.network.activity import Samples
 
 
@@ -93,18 +94,15 @@ def from_nir(
         raise NirError(
             f"nir: reset='{reset}' is not possible: Loihi-style cores set the voltage to zero; use reset='zero'"
         )
-    graph = load_graph(source)
-    check_graph(graph)
-    flat, repairs = repaired(graph)
-    check_edges(flat)
+    graph = opened(source)
     choices = Choices(
-        dt=step_of(flat, dt, discretization),
+        dt=step_of(graph.flat, dt, discretization),
         discretization=discretization,
         weight_bits=weight_bits,
         strict=strict,
     )
-    plain = network_of(flat, choices, repairs, data)
-    described = description_of(graph)
+    plain = network_of(graph.flat, choices, graph.repairs, data)
+    described = description_of(graph.given)
     return restore(plain, described) if described else plain
 
 
@@ -118,7 +116,7 @@ def network_of(
     """
     parts = _taken_apart(prepared(graph), choices)
     if data is not None:
-        from neurodeploy.exchange.calibrate import observe
+        from neurodeploy.exchange.nir.calibrate import observe
 
         parts = replace(parts, witness=observe(graph, data, choices.dt, choices.discretization))
     parts.ledger.extend(Approximation(where=r.node or "graph", what=r.what, size=NO_CHANGE) for r in repairs)
@@ -237,7 +235,7 @@ def _in_integers(
         whole = integers(name, neuron, weights, choices.weight_bits)
         parts.ledger.extend((*currents, *whole.rounded))
         return whole
-    from neurodeploy.exchange.calibrate import choose, effect, trial_of
+    from neurodeploy.exchange.nir.calibrate import choose, effect, trial_of
 
     start = parts.clock.start
     lags = [np.asarray(d, np.int64) + 1 + start[c.source] - start[name] for d, (_, c) in zip(delays, own)]

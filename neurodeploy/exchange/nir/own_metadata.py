@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
-from neurodeploy.exchange.graph import Graph
+from neurodeploy.exchange.nir.graph import Graph
 from neurodeploy.network import (
     Approximation,
     Conv,
@@ -32,6 +32,7 @@ from neurodeploy.network import (
     spiking_model,
     synapse_shape,
 )
+from neurodeploy.network.unrolled import full_matrix, stored_matrix
 
 KEY = "neurodeploy"
 """Name of our entry in the metadata of a graph."""
@@ -74,7 +75,7 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         if p.mask is not None:
             arrays["masks"][node] = np.packbits(p.mask)
         if isinstance(p.synapses, Sparse) and np.any(p.synapses.weights == 0):
-            arrays["stored"][node] = np.packbits(_stored(p.synapses))
+            arrays["stored"][node] = np.packbits(stored_matrix(p.synapses))
         if np.ndim(p.delay) == 2:
             arrays["delays"][node] = np.asarray(p.delay, np.uint8)
     return own | {name: found for name, found in arrays.items() if found}
@@ -240,24 +241,6 @@ def _grouped(conv: Conv, groups: int) -> Conv:
     if np.count_nonzero(own) != np.count_nonzero(conv.weights):
         raise ValueError(f"kernels do not fall into {groups} groups")
     return replace(conv, weights=own, groups=groups)
-
-
-def full_matrix(synapses: Synapses) -> NDArray[np.int16]:
-    """Return the weights of dense or sparse synapses, int16 ``(n_target, n_source)``."""
-    if isinstance(synapses, Dense):
-        return synapses.weights
-    if not isinstance(synapses, Sparse):
-        raise ValueError(f"{synapses.kind} synapses have no matrix of weights")
-    full = np.zeros((synapses.n_target, synapses.start.size - 1), np.int16)
-    full[synapses.target, np.repeat(np.arange(full.shape[1]), np.diff(synapses.start))] = synapses.weights
-    return full
-
-
-def _stored(synapses: Sparse) -> NDArray[np.bool_]:
-    """Return which entries of the full matrix ``(n_target, n_source)`` are stored."""
-    full = np.zeros((synapses.n_target, synapses.start.size - 1), np.bool_)
-    full[synapses.target, np.repeat(np.arange(full.shape[1]), np.diff(synapses.start))] = True
-    return full
 
 
 def _as_sparse(weights: NDArray[np.int16], stored: NDArray[np.bool_]) -> Sparse:

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.neurons import STATE_UNIT, UNIT, FloatNeuron, Floats, model_of
+from neurodeploy.exchange.nir.neurons import STATE_UNIT, UNIT, FloatNeuron, Floats, model_of
 from neurodeploy.network import (
     DECAY_ONE,
     STATE_LIMIT,

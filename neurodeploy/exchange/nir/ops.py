@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.graph import Node
-from neurodeploy.exchange.neurons import Floats
+from neurodeploy.exchange.nir.graph import Node
+from neurodeploy.exchange.nir.neurons import Floats
 from neurodeploy.network import Shape
 
 MIXING_KINDS = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")

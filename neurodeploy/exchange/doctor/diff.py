@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.exchange.graph import Graph, Node, load_graph
+from neurodeploy.exchange.nir.graph import Graph, Node, load_graph
 
 if TYPE_CHECKING:
     import nir

@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import FileError, MismatchError, NetworkError
-from neurodeploy.exchange.description import full_matrix
-from neurodeploy.exchange.from_netx import from_netx
-from neurodeploy.exchange.netx_layers import BIAS_SHIFT
+from neurodeploy.exchange.netx.layers import BIAS_SHIFT
+from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import (
     WEIGHT_MAX,
@@ -31,6 +30,7 @@ from neurodeploy.network import (
     require_spiking,
     spiking_model,
 )
+from neurodeploy.network.unrolled import full_matrix
 
 
 @dataclass(frozen=True, slots=True, eq=False)

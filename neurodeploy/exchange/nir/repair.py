@@ -13,12 +13,10 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.exchange.neurons import NEURON_KINDS, neuron_shape
-from neurodeploy.exchange.ops import STATELESS_KINDS, field_shape, output_shape
+from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape, node_shape
+from neurodeploy.exchange.nir.ops import STATELESS_KINDS, field_shape, output_shape
 from neurodeploy.network import Shape
-
-_SHORT = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,20 +45,6 @@ def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
     for step in steps:
         graph = step(graph, found)
     return graph, tuple(found)
-
-
-def node_shape(node: Node) -> Shape:
-    """Return the shape of an Input, an Output or a neuron."""
-    if node.kind in NEURON_KINDS:
-        return neuron_shape(node)
-    value = node.fields.get("shape")
-    sizes = np.asarray(value if value is not None else 0).reshape(-1)
-    where = f"nir: node '{node.name}' ({node.kind}): shape is {_brief(value)}"
-    if sizes.dtype.kind not in "iuf" or sizes.size == 0 or np.any(sizes < 1) or np.any(sizes != np.rint(sizes)):
-        raise NirError(f"{where}, expected sizes of at least 1")
-    if sizes.astype(np.float64).prod() > 2**31:
-        raise NirError(f"{where}, over 2**31 elements")
-    return tuple(int(n) for n in sizes)
 
 
 def _named(graph: Graph, found: list[Repair]) -> Graph:
@@ -294,8 +278,3 @@ def _fit_flatten(node: Node, arriving: Shape, following: list[Node]) -> tuple[No
 
 def _changed(node: Node, **fields: Any) -> Node:
     return replace(node, fields={**node.fields, **fields})
-
-
-def _brief(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) < _SHORT else text[:_SHORT] + "..."

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import MismatchError, NirError
-from neurodeploy.exchange.description import KEY, NO_CHANGE, describe, full_matrix
-from neurodeploy.exchange.from_nir import from_nir
-from neurodeploy.exchange.lowering import depth_of, recurrent_pairs
-from neurodeploy.exchange.neurons import UNIT, Discretization, neuron_fields
-from neurodeploy.exchange.objects import nir_graph, write_nir
+from neurodeploy.exchange.nir.lowering import depth_of, recurrent_pairs
+from neurodeploy.exchange.nir.neurons import UNIT, Discretization, neuron_fields
+from neurodeploy.exchange.nir.objects import nir_graph, write_nir
+from neurodeploy.exchange.nir.own_metadata import KEY, NO_CHANGE, describe
+from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -34,6 +34,7 @@ from neurodeploy.network import (
     require_spiking,
     spiking_model,
 )
+from neurodeploy.network.unrolled import full_matrix
 
 if TYPE_CHECKING:
     import nir

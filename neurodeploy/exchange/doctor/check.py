@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Literal
 
 from neurodeploy.errors import MismatchError, NirError
-from neurodeploy.exchange.description import NO_CHANGE
-from neurodeploy.exchange.from_nir import Choices, connections_into, from_nir, network_of
-from neurodeploy.exchange.graph import Graph, load_graph
-from neurodeploy.exchange.lowering import Connection
-from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, float_neuron
-from neurodeploy.exchange.objects import nir_objects, write_nir
-from neurodeploy.exchange.prepare import SUPPORTED_KINDS, check_edges, prepared, step_of
-from neurodeploy.exchange.repair import Repair, repaired
+from neurodeploy.exchange.nir.graph import Graph, load_graph
+from neurodeploy.exchange.nir.lowering import Connection
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Discretization, float_neuron
+from neurodeploy.exchange.nir.objects import nir_objects, write_nir
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE
+from neurodeploy.exchange.nir.prepare import SUPPORTED_KINDS, flattened, prepared, step_of
+from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir, network_of
+from neurodeploy.exchange.nir.repair import Repair
 from neurodeploy.network import Approximation, Network, difference
 
 Verdict = Literal["faithful", "approximate", "unsupported"]
@@ -130,8 +130,7 @@ def _flat(given: Graph) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
     if unknown:
         return given, (), unknown
     try:
-        flat, repairs = repaired(given)
-        check_edges(flat)
+        flat, repairs = flattened(given)
     except NirError as error:
         return given, (), [_problem(given, error)]
     return flat, repairs, []

@@ -17,13 +17,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import DataError
-from neurodeploy.exchange.graph import Graph
-from neurodeploy.exchange.interpreter import interpret
-from neurodeploy.exchange.lowering import Connection
-from neurodeploy.exchange.neurons import NEURON_KINDS, STATE_UNIT, UNIT, Discretization, FloatNeuron, Floats
-from neurodeploy.exchange.ops import window_sum
-from neurodeploy.exchange.quantize import TOP, Grid, Weights, largest_of, level_limit, levels, on_chosen
-from neurodeploy.exchange.repair import node_shape
+from neurodeploy.exchange.nir.graph import Graph
+from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy.exchange.nir.lowering import Connection
+from neurodeploy.exchange.nir.neurons import (
+    NEURON_KINDS,
+    STATE_UNIT,
+    UNIT,
+    Discretization,
+    FloatNeuron,
+    Floats,
+    node_shape,
+)
+from neurodeploy.exchange.nir.ops import window_sum
+from neurodeploy.exchange.nir.quantize import TOP, Grid, Weights, largest_of, level_limit, levels, on_chosen
 from neurodeploy.network import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, WEIGHT_EXPONENT_MAX, Approximation
 from neurodeploy.network.activity import Samples
 

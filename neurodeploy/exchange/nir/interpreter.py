@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.graph import Graph, Node, load_graph
-from neurodeploy.exchange.lowering import depth_of, find_paths, recurrent_pairs
-from neurodeploy.exchange.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron
-from neurodeploy.exchange.ops import apply, delay_steps, output_shape
-from neurodeploy.exchange.prepare import check_edges, check_graph, prepared, step_of
-from neurodeploy.exchange.repair import node_shape, repaired
+from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.lowering import depth_of, find_paths, recurrent_pairs
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron, node_shape
+from neurodeploy.exchange.nir.ops import apply, delay_steps, output_shape
+from neurodeploy.exchange.nir.prepare import opened, prepared, step_of
 from neurodeploy.network import Shape
 
 if TYPE_CHECKING:
@@ -63,11 +62,7 @@ def interpret(
     Raises:
         NirError: as ``from_nir``, and where the inputs do not fit the graph.
     """
-    given = load_graph(source)
-    check_graph(given)
-    flat, _ = repaired(given)
-    check_edges(flat)
-    graph = prepared(flat)
+    graph = prepared(opened(source).flat)
     step = step_of(graph, dt, discretization)
     signals = _signals(graph, inputs)
     n_samples, n_steps = next(iter(signals.values())).shape[:2]

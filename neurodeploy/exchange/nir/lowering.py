@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.exchange.neurons import NEURON_KINDS, Floats
-from neurodeploy.exchange.ops import (
+from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Floats
+from neurodeploy.exchange.nir.ops import (
     MIXING_KINDS,
     Window,
     apply,

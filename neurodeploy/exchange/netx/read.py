@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import FileError, NetworkError
-from neurodeploy.exchange.netx_layers import (
+from neurodeploy.exchange.netx.layers import (
     BIAS_SHIFT,
     Layer,
     cuba_model,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodeploy.exchange.graph import Graph, Node, load_graph
+from neurodeploy.exchange.nir.graph import Graph, Node, load_graph
 
 if TYPE_CHECKING:
     import nir
 
-    from neurodeploy.exchange.check import CheckReport
+    from neurodeploy.exchange.doctor.check import CheckReport
 
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _MARGIN = 132, 46, 46, 22, 16
 _COLOURS = {"faithful": "#d9ead3", "approximate": "#fff2cc", "unsupported": "#f4cccc", "": "#e8eef7"}

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from neurodeploy.errors import NirError
-from neurodeploy.exchange.description import description_of
-from neurodeploy.exchange.graph import Graph, Node
-from neurodeploy.exchange.neurons import LI_THRESHOLD, NEURON_KINDS, READ_OUT, Discretization, find_dt, needs_dt
-from neurodeploy.exchange.ops import STATELESS_KINDS
-from neurodeploy.exchange.repair import node_shape
+from neurodeploy.exchange.nir.graph import Graph, Node, load_graph
+from neurodeploy.exchange.nir.neurons import (
+    LI_THRESHOLD,
+    NEURON_KINDS,
+    READ_OUT,
+    Discretization,
+    find_dt,
+    needs_dt,
+    node_shape,
+)
+from neurodeploy.exchange.nir.ops import STATELESS_KINDS
+from neurodeploy.exchange.nir.own_metadata import description_of
+from neurodeploy.exchange.nir.repair import Repair, repaired
+
+if TYPE_CHECKING:
+    import nir
 
 DEFAULT_DT = 1e-3
 """Length of a step in seconds where nothing in the graph depends on it."""
@@ -23,6 +36,38 @@ SUPPORTED_KINDS = (
     "NIRGraph",
     "Identity",
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """A graph as it was given, and the same flat and repaired, with what was repaired."""
+
+    given: Graph
+    flat: Graph
+    repairs: tuple[Repair, ...]
+
+
+def opened(source: Path | str | nir.NIRGraph | Graph) -> Opened:
+    """Return the graph in a file, or the given one, checked and made flat.
+
+    Raises:
+        FileError: if the file is missing or damaged.
+        NirError: for kinds of nodes that nothing here supports, and for edges that lead nowhere.
+    """
+    given = load_graph(source)
+    check_graph(given)
+    return Opened(given, *flattened(given))
+
+
+def flattened(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
+    """Return the graph without inner graphs and with the known faults of exporters repaired, and what was repaired.
+
+    Raises:
+        NirError: for what cannot be repaired, and for edges that lead nowhere.
+    """
+    flat, repairs = repaired(graph)
+    check_edges(flat)
+    return flat, repairs
 
 
 def check_graph(graph: Graph) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.errors import FileError
-from neurodeploy.exchange.graph import Graph, Node
+from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.files.writing import replacing
 
 if TYPE_CHECKING:
