@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from neurodeploy import accuracy, commands, from_nir, load_chip, load_samples, map_network
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.table import simulate
-from neurodeploy.estimate import estimate
 
 run = Path("runs/example")
 commands.train("digits-mlp", out=run, force=True)

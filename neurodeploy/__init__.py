@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Activity": "neurodeploy.network.activity",
     "Chip": "neurodeploy.chip",
-    "Cost": "neurodeploy.estimate.record",
+    "Cost": "neurodeploy.costs.record",
     "Events": "neurodeploy.network.activity",
     "Mapping": "neurodeploy.mapping.record",
     "Network": "neurodeploy.network",
@@ -32,13 +32,13 @@ _HOME = {
     "load_mapping": "neurodeploy.mapping.record",
     "load_recipe": "neurodeploy.recipe",
     "load_samples": "neurodeploy.network.activity",
-    "make_report": "neurodeploy.report",
+    "make_report": "neurodeploy.reports.writing",
     "map_network": "neurodeploy.mapping",
     "save_activity": "neurodeploy.network.activity",
     "save_mapping": "neurodeploy.mapping.record",
     "save_samples": "neurodeploy.network.activity",
     "to_nir": "neurodeploy.exchange.nir.write",
-    "write_report": "neurodeploy.report",
+    "write_report": "neurodeploy.reports.writing",
 }
 
 __all__ = ["__version__", *_HOME]

@@ -16,10 +16,10 @@ from typing import Any, Literal
 import numpy as np
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
+from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.record import Cost
 from neurodeploy.files.writing import write_text
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.mapper import map_network

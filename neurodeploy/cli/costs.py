@@ -32,7 +32,7 @@ def estimate(
 ) -> None:
     """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
     from neurodeploy import commands
-    from neurodeploy.report import text_cost
+    from neurodeploy.reports.writing import text_cost
     from neurodeploy.units import parse_hertz, parse_seconds
 
     cost = commands.estimate(

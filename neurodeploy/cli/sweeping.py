@@ -22,8 +22,8 @@ def sweep(
 ) -> None:
     """Train, place and price a grid of settings: table, Pareto front and knee, and a page to look at. Resumable."""
     from neurodeploy import commands
-    from neurodeploy.sweep.results import HEADER
-    from neurodeploy.sweep.results import table as words
+    from neurodeploy.sweeps.results import HEADER
+    from neurodeploy.sweeps.results import table as words
 
     with progress() as bar:
         results = commands.sweep(file, out=out, jobs=jobs, ray=ray, force=force, progress=bar)

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
+from neurodeploy.costs.counts import check_belongs
+from neurodeploy.costs.pricing import estimate as estimate_cost
+from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import EstimateError, UsageError
-from neurodeploy.estimate import estimate as estimate_cost
-from neurodeploy.estimate.counts import check_belongs
-from neurodeploy.estimate.record import Cost
-from neurodeploy.estimate.sanafe import check_free, write_sanafe
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
+from neurodeploy.targets.sanafe.write import check_free, write_sanafe
 
 if TYPE_CHECKING:
-    from neurodeploy.report.compare import Comparison
+    from neurodeploy.reports.compare import Comparison
 
 
 def estimate(
@@ -47,7 +47,7 @@ def estimate(
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate.estimate``.
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.costs.estimate``.
         sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``estimate.sanafe``); ``force``
             replaces files of an earlier export.
 
@@ -100,9 +100,9 @@ def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
     """Compare two ``report.json`` files: may ``b`` take the place of ``a``?
 
     Args:
-        gate: TOML file of what may get worse and by how much (``neurodeploy.report.compare``).
+        gate: TOML file of what may get worse and by how much (``neurodeploy.reports.compare``).
     """
-    from neurodeploy.report.compare import compare_reports, load_gate
-    from neurodeploy.report.record import load_report
+    from neurodeploy.reports.compare import compare_reports, load_gate
+    from neurodeploy.reports.record import load_report
 
     return compare_reports(load_report(a), load_report(b), load_gate(gate) if gate else None)

@@ -12,7 +12,7 @@ from neurodeploy.commands.nir import export
 from neurodeploy.commands.reporting import report
 from neurodeploy.commands.training import train
 from neurodeploy.recipe.files import load_recipe
-from neurodeploy.report import chips_summary
+from neurodeploy.reports.writing import chips_summary
 
 DEMO_RECIPE = "digits-mlp"
 

@@ -66,7 +66,7 @@ def load_data(data: str | Path, *, n_samples: int | None = None) -> Samples:
 
 
 def _recipe_samples(recipe: str | Path) -> Samples:
-    from neurodeploy.data import encode, load_splits
+    from neurodeploy.data.parts import encode, load_splits
 
     checked = load_recipe(recipe).data
     return encode(load_splits(checked)[2], checked, "test")

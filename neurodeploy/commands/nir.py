@@ -11,7 +11,7 @@ from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.formats import format_of, write_network
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
-from neurodeploy.report.facts import network_facts
+from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def export(
 
 
 def _trained(source: Path) -> Network:
-    from neurodeploy.train.checkpoint import checkpoint_network
+    from neurodeploy.training.checkpoint import checkpoint_network
 
     network: Network = checkpoint_network(source)[1]
     return network

@@ -17,7 +17,7 @@ from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import fit_summary, mapping_summary
 from neurodeploy.network.activity import load_activity
 from neurodeploy.recipe.pins import load_pins
-from neurodeploy.report.map_picture import check_picture, draw_mapping
+from neurodeploy.reports.pictures.mapping import check_picture, draw_mapping
 from neurodeploy.run_folder import recipe_pins
 
 

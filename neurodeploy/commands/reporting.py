@@ -10,12 +10,12 @@ from typing import Any
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.costs.joint import joint_labels, updates_of
+from neurodeploy.costs.pricing import estimate as estimate_cost
+from neurodeploy.costs.record import Cost
 from neurodeploy.engines.decode import accuracy, decoding_probes
 from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import FileError, MismatchError, UsageError
-from neurodeploy.estimate import estimate as estimate_cost
-from neurodeploy.estimate.joint import joint_labels, updates_of
-from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping as ChipMapping
 from neurodeploy.mapping.summary import layer_summary
@@ -23,8 +23,8 @@ from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare, readouts
 from neurodeploy.proofs.proof import make_proof
-from neurodeploy.report.facts import file_hashes, network_facts, versions
-from neurodeploy.report.text import target_line, verdict_line
+from neurodeploy.reports.facts import file_hashes, network_facts, versions
+from neurodeploy.reports.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
 
 DEMO_CHIPS = ("loihi1", "loihi2")
@@ -68,7 +68,7 @@ def report(
         chips: names of chips, or chip files.
         engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``FILE_ENGINES`` for a file.
         n_samples: compare the engines on so many samples.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate.estimate``; the report starts with verdicts.
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.costs.estimate``; the report starts with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
 
@@ -80,7 +80,8 @@ def report(
         FileError: where ``out`` holds a report and ``force`` is not set.
         MismatchError: where an engine gives another spike; nothing is written then.
     """
-    from neurodeploy.report import make_report, raster_facts, write_report
+    from neurodeploy.reports.facts import raster_facts
+    from neurodeploy.reports.writing import make_report, write_report
 
     tell = say or silent
     compared = tuple(engines or (ALL_ENGINES if source.is_dir() else FILE_ENGINES))
@@ -118,7 +119,7 @@ def _check(
     source: Path, data: str | Path | None, out: Path | None, force: bool, chips: Sequence[str], engines: Sequence[str]
 ) -> Path:
     """Refuse what cannot become a report before anything runs; return the folder to write to."""
-    from neurodeploy.report import REPORT_FILES
+    from neurodeploy.reports.writing import REPORT_FILES
 
     if not source.is_dir() and (data is None or out is None):
         missing = "which samples to run: --data DATA" if data is None else "where to write: --out DIR"
@@ -235,7 +236,7 @@ def _formats(mapping: ChipMapping) -> str:
 
 def _neurobench(network: Network, activity: Activity) -> dict[str, Any] | None:
     """Return the NeuroBench metrics of a run, None where its spikes are graded, which they do not cover."""
-    from neurodeploy.estimate.neurobench import neurobench_metrics
+    from neurodeploy.costs.neurobench import neurobench_metrics
 
     if any(events.payload is not None for events in activity.spikes.values()):
         return None

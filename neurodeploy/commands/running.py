@@ -230,7 +230,7 @@ def run_engine(engine: str, run: Path, network: Network, samples: Samples, progr
     """
     if engine != "slayer":
         return simulate_network(network, samples, engine=engine, probe=readouts(network), progress=progress)
-    from neurodeploy.train.checkpoint import checkpoint_network
+    from neurodeploy.training.checkpoint import checkpoint_network
 
     model, trained = checkpoint_network(run)
     if trained.fingerprint != network.fingerprint:
@@ -238,5 +238,5 @@ def run_engine(engine: str, run: Path, network: Network, samples: Samples, progr
             f"verify: {run / NETWORK_FILE} does not hold the network of {run / CHECKPOINT_FILE}; export again: "
             f"neurodeploy export {run} --force"
         )
-    activity: Activity = import_module("neurodeploy.train.slayer").run_slayer(model, network, samples)
+    activity: Activity = import_module("neurodeploy.training.model.slayer").run_slayer(model, network, samples)
     return activity

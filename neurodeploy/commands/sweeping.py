@@ -28,7 +28,7 @@ def sweep(
     Stages that an earlier run of the same folder finished are not done again; a training that was stopped goes on.
 
     Args:
-        file: the sweep (TOML, ``neurodeploy.sweep.plan``).
+        file: the sweep (TOML, ``neurodeploy.sweeps.plan``).
         out: folder to write, by default ``runs/<its name>``.
         jobs: processes, by default one a core; never more than there are cores.
         ray: address of a Ray cluster, or ``local``, instead of processes.
@@ -36,17 +36,17 @@ def sweep(
         progress: called with a stage, and the numbers of its tasks done and known so far.
 
     Returns:
-        The sweep's object (``neurodeploy.sweep.results``), with ``files``, the paths of what was written.
+        The sweep's object (``neurodeploy.sweeps.results``), with ``files``, the paths of what was written.
 
     Raises:
         SweepError: for a bad sweep file, or where a process ended without a word.
         FileError: where ``out`` holds the results of another sweep.
     """
-    from neurodeploy.sweep.page import page
-    from neurodeploy.sweep.plan import load_plan
-    from neurodeploy.sweep.results import make_results, markdown
-    from neurodeploy.sweep.run import ray_workers, workers
-    from neurodeploy.sweep.run import sweep as run_sweep
+    from neurodeploy.sweeps.page import page
+    from neurodeploy.sweeps.plan import load_plan
+    from neurodeploy.sweeps.results import make_results, markdown
+    from neurodeploy.sweeps.run import ray_workers, workers
+    from neurodeploy.sweeps.run import sweep as run_sweep
 
     plan, points = load_plan(file)
     folder = out or Path("runs") / plan.name

@@ -52,11 +52,11 @@ def train(
         on_epoch: called with the metrics of each epoch.
 
     Returns:
-        What ``neurodeploy.train.loop.TrainingResult`` holds, as plain values.
+        What ``neurodeploy.training.loop.TrainingResult`` holds, as plain values.
     """
     text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
     network = load_start(checked.start) if checked.start else None
-    loop = import_module("neurodeploy.train.loop")
+    loop = import_module("neurodeploy.training.loop")
     result = loop.train(
         checked,
         out or Path("runs") / checked.name,

@@ -14,7 +14,7 @@ import numpy as np
 from neurodeploy.data import audio, events, images
 from neurodeploy.data.dataset import Dataset, Frames
 from neurodeploy.data.digits import load_digits
-from neurodeploy.data.encode import Frame
+from neurodeploy.data.encodings import Frame
 from neurodeploy.data.files import data_root
 from neurodeploy.errors import DataError, MissingPackageError, UsageError
 from neurodeploy.files.writing import replacing

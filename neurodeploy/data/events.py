@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.data.dataset import Frames, checked_labels
-from neurodeploy.data.encode import Frame
+from neurodeploy.data.encodings import Frame
 from neurodeploy.data.files import damaged, find_file, find_folder, missing, read_bytes, unpickle_plain
 from neurodeploy.errors import DataError
 

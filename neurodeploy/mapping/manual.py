@@ -41,7 +41,7 @@ def manual_mapping(
         cores: population -> core of each neuron, whole numbers ``(size,)`` from 0, counted chip by chip; tiles and places
             follow from the number (``places.spots.spot``). An input that is named too gets neurons that pass
             on what the host hands them; else the host injects its spikes at their destinations. (To simulate with counts
-            of such a mapping, take the labels of ``neurodeploy.estimate.joint.joint_labels``, which leave inputs out.)
+            of such a mapping, take the labels of ``neurodeploy.costs.joint.joint_labels``, which leave inputs out.)
         formats: synapse format of every projection, or of each by name; a name in the chip file. What a spike reads
             follows from it: ``packed`` (rule ``slayer2loihi``) reads the synapses that are there and nothing else, at
             the prices of dense lists; ``dense`` also the zeros that fill its gaps.

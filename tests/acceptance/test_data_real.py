@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurodeploy.data import encoded, load_splits
 from neurodeploy.data.catalog import data_verify
 from neurodeploy.data.events import read_nmnist
 from neurodeploy.data.files import unpickle_plain
 from neurodeploy.data.images import load_idx_images
+from neurodeploy.data.parts import encoded, load_splits
 from neurodeploy.recipe.data import DataRecipe
 
 

@@ -12,7 +12,7 @@ import nir
 
 from neurodeploy import commands
 from neurodeploy.commands.training import training_recipe
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.decode import accuracy
 
 N_STEPS, DT, TAU = 12, 1e-3, 5e-3

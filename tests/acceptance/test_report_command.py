@@ -12,17 +12,17 @@ import pytest
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
 from neurodeploy.cli import main
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, UsageError
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.sanafe import FILE_NAMES
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples, load_samples, save_activity, save_samples
-from neurodeploy.report import load_report
+from neurodeploy.reports.record import load_report
+from neurodeploy.targets.sanafe.write import FILE_NAMES
 
 
 def network(seed: int = 0, *, one_bit: bool = False) -> Network:

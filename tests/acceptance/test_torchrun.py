@@ -111,8 +111,8 @@ RANKS = """
 import sys, torch
 from neurodeploy.data import encode, load_splits
 from neurodeploy.recipe.record import parse_recipe
-from neurodeploy.train.parallel import joined
-from neurodeploy.train.run import Run
+from neurodeploy.training.parallel import joined
+from neurodeploy.training.run import Run
 
 recipe = parse_recipe(open(sys.argv[1]).read(), "test")
 torch.set_num_threads(1)

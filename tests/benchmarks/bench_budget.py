@@ -19,10 +19,10 @@ from typing import Any
 import torch
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.decode import accuracy
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
-from neurodeploy.estimate import estimate
 from neurodeploy.files.writing import write_text
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.places.traffic import count_traffic
@@ -30,9 +30,9 @@ from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.run_folder import STATE_FILE
-from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.loop import train
-from neurodeploy.train.slayer import to_network
+from neurodeploy.training.checkpoint import load_checkpoint
+from neurodeploy.training.loop import train
+from neurodeploy.training.model.slayer import to_network
 
 Row = dict[str, Any]
 CHIPS = ("loihi1", "loihi2")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import chip_from_dict, load_chip
-from neurodeploy.estimate import estimate
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection

@@ -21,13 +21,13 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.sanafe import write_sanafe
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.targets.sanafe.write import write_sanafe
 
 
 def random_case(seed: int) -> tuple[Network, Mapping, Activity]:

@@ -30,7 +30,7 @@ from numba import njit
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
-from neurodeploy.data import encoded, load_splits
+from neurodeploy.data.parts import encoded, load_splits
 from neurodeploy.engines.event import kernels
 from neurodeploy.engines.event.run import run_event, stream_event
 from neurodeploy.engines.event.vector import borrowed

@@ -14,7 +14,7 @@ import torch
 
 from neurodeploy.network import Shape
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.train.slayer import SlayerNetwork, build
+from neurodeploy.training.model.slayer import SlayerNetwork, build
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.neurobench import neurobench_metrics
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.neurobench import neurobench_metrics
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.report import make_report, network_facts
+from neurodeploy.reports.facts import network_facts
+from neurodeploy.reports.writing import make_report
 
 GOLDEN = Path(__file__).with_name("test_report_demo.json")
 MODEL = Cuba(current_decay=2048, voltage_decay=512, threshold=64)

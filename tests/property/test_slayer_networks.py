@@ -18,7 +18,7 @@ from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.recipe.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
-from neurodeploy.train.slayer import build, run_slayer, to_network
+from neurodeploy.training.model.slayer import build, run_slayer, to_network
 
 RECIPE = load_recipe("digits-mlp")
 small = st.integers(1, 3)

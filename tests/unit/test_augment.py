@@ -9,12 +9,12 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.data import encoded, load_splits
-from neurodeploy.data.encode import rate
+from neurodeploy.data.encodings import rate
+from neurodeploy.data.parts import encoded, load_splits
 from neurodeploy.errors import TrainingError
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.train.augment import Shifts
-from neurodeploy.train.run import Run
+from neurodeploy.training.augment import Shifts
+from neurodeploy.training.run import Run
 
 SHAPE = (2, 5, 7)
 TEXT = """

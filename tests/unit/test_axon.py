@@ -7,7 +7,7 @@ import pytest
 pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
-from neurodeploy.train.axon import AxonalDelay, NeuronDropout
+from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
 
 
 def delays(fractions, longest):

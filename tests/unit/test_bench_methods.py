@@ -35,8 +35,8 @@ from neurodeploy.files.writing import locked
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, load_samples
 from neurodeploy.recipe.files import find_recipe, parse_recipe, recipe_values
-from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.slayer import to_network
+from neurodeploy.training.checkpoint import load_checkpoint
+from neurodeploy.training.model.slayer import to_network
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {

@@ -68,7 +68,7 @@ class TestTraining:
     @pytest.fixture(scope="class")
     def samples(self):
         pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
-        from neurodeploy.data import encode, load_splits
+        from neurodeploy.data.parts import encode, load_splits
 
         recipe = parse_recipe(TEXT, "test")
         return encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 600)
@@ -81,7 +81,7 @@ class TestTraining:
         from neurodeploy.chip import load_chip
         from neurodeploy.mapping.mapper import map_network
         from neurodeploy.network import n_masked
-        from neurodeploy.train.slayer import to_network
+        from neurodeploy.training.model.slayer import to_network
 
         masks = trained.rewirer.export_masks()
         network = to_network(trained.model, masks, 1e-3)
@@ -113,8 +113,8 @@ class TestTraining:
     def test_a_run_stopped_and_resumed_ends_with_the_same_weights(self, trained, samples, tmp_path):
         import torch
 
-        from neurodeploy.train.run import Run
-        from neurodeploy.train.state import load_state, save_state
+        from neurodeploy.training.run import Run
+        from neurodeploy.training.state import load_state, save_state
 
         recipe = parse_recipe(TEXT, "test")
         broken = Run(recipe, samples)
@@ -152,7 +152,7 @@ class TestTraining:
 
 
 def _run(text: str, samples):
-    from neurodeploy.train.run import Run
+    from neurodeploy.training.run import Run
 
     run = Run(parse_recipe(text, "test"), samples)
     for _ in range(run.recipe.training.epochs):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.data.dataset import Dataset, split
-from neurodeploy.data.encode import rate
+from neurodeploy.data.encodings import rate
 from neurodeploy.errors import DataError
 
 

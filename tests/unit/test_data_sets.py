@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 import pytest
 
-from neurodeploy.data import encoded, load_splits
 from neurodeploy.data.audio import accumulate, mel_levels
 from neurodeploy.data.catalog import CATALOG, data_get, data_list, data_verify
 from neurodeploy.data.dataset import Dataset, split_official
-from neurodeploy.data.encode import Frame, current, latency
+from neurodeploy.data.encodings import Frame, current, latency
 from neurodeploy.data.files import unpickle_plain
+from neurodeploy.data.parts import encoded, load_splits
 from neurodeploy.errors import DataError, MissingPackageError, RecipeError, UsageError
 from neurodeploy.recipe.data import DataRecipe
 from neurodeploy.recipe.files import parse_recipe

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.costs.counts import count
+from neurodeploy.costs.energy import Events as EventTotals
+from neurodeploy.costs.energy import energy
+from neurodeploy.costs.pricing import estimate
+from neurodeploy.costs.record import Cost
 from neurodeploy.errors import EstimateError
-from neurodeploy.estimate import count, estimate
-from neurodeploy.estimate.energy import Events as EventTotals
-from neurodeploy.estimate.energy import energy
-from neurodeploy.estimate.record import Cost
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events

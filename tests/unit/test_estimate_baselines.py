@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import chip_from_dict, load_chip
+from neurodeploy.costs.baselines import dense_macs, dense_twin, mac_price
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.baselines import dense_macs, dense_twin, mac_price
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, n_nonzero

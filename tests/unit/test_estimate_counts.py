@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.costs.counts import count
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.estimate import count
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import (
@@ -312,7 +312,7 @@ def test_chunks_of_samples_give_the_counts_of_all_at_once(monkeypatch: pytest.Mo
     mapping = map_network(network, small_cores("loihi1", 7))
     activity = run(network, mapping, 2)
     (whole,) = count(network, mapping, activity)
-    monkeypatch.setattr("neurodeploy.estimate.counts._CHUNK_BYTES", 1)
+    monkeypatch.setattr("neurodeploy.costs.counts._CHUNK_BYTES", 1)
     parts = list(count(network, mapping, activity))
     assert [part.first_sample for part in parts] == [0, 1, 2]
     for name in ("fired", "updated", "messages_in", "messages_out", "hops_ew", "hops_ns"):

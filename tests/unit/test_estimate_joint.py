@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from neurodeploy.chip import chip_from_dict, load_chip
+from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.estimate.joint import joint_labels, updates_of
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from neurodeploy.costs.neurobench import neurobench_metrics
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import EstimateError
-from neurodeploy.estimate.neurobench import neurobench_metrics
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
 

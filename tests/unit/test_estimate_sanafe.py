@@ -17,16 +17,16 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import EstimateError, FileError
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.sanafe import FILE_NAMES, SanafeFiles, sanafe_files, write_sanafe
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.targets.sanafe.write import FILE_NAMES, SanafeFiles, sanafe_files, write_sanafe
 
 ORACLE = Path(__file__).with_name("oracle_sanafe.py")
 WITHOUT_CURRENT = Cuba(current_decay=4096, voltage_decay=0, threshold=90)

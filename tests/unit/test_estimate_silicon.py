@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
+from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.record import Cost
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Network

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
 from neurodeploy import commands
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import NirError, RecipeError, TrainingError, UsageError
@@ -37,9 +37,9 @@ from neurodeploy.network import (
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import parse_recipe, starting_from
-from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
-from neurodeploy.train.imported import as_chain, install, with_layers_of
-from neurodeploy.train.slayer import build, run_slayer, to_network
+from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
+from neurodeploy.training.model.imported import as_chain, install, with_layers_of
+from neurodeploy.training.model.slayer import build, run_slayer, to_network
 
 TEXT = """
 name = "tuned"
@@ -450,7 +450,7 @@ def test_settings_of_the_network_to_start_from_are_checked():
 
 def test_the_unit_of_weights_makes_no_difference_in_training():
     """Weights, threshold and bias twice as large are the same neurons; steps are then twice as large, too."""
-    from neurodeploy.train.run import Run
+    from neurodeploy.training.run import Run
 
     trained = []
     for factor in (1, 2):

@@ -10,8 +10,8 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy.network import STATE_LIMIT, Cuba
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.train.fused import CubaSettings, cuba_spikes
-from neurodeploy.train.slayer import build
+from neurodeploy.training.model.fused import CubaSettings, cuba_spikes
+from neurodeploy.training.model.slayer import build
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8").replace("weight_scale = 0.7", "weight_scale = 2.0")
 LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

@@ -11,7 +11,7 @@ import pytest
 import neurodeploy
 
 NEEDS_TORCH = (
-    "neurodeploy.train",
+    "neurodeploy.training",
     "neurodeploy.sparse",
     "neurodeploy.bench.methods.r",  # run, row
     "neurodeploy.engines.lava.worker",

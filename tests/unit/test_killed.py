@@ -14,7 +14,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.sparse.layers import MaskedWeights
-from neurodeploy.train import loop
+from neurodeploy.training import loop
 
 TEXT = """
 name = "killed"

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.decode import decode
 from neurodeploy.engines.faults import robustness
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import NetworkError, SimulationError
-from neurodeploy.estimate import estimate
 from neurodeploy.exchange.netx.write import to_netx
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.mapping.mapper import map_network

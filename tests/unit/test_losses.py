@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.train.losses import (
+from neurodeploy.training.losses import (
     check_labels,
     distillation_term,
     distillation_weight,

@@ -20,10 +20,10 @@ from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.places.traffic import Traffic, count_traffic
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.report.core_picture import LAYER, chips_in_use, core_places, fills, share, views
-from neurodeploy.report.drawing import RAMP, STEPS, png, ramp, shade
-from neurodeploy.report.map_picture import draw_mapping, html_mapping, memory_by_format, svg_mapping
-from neurodeploy.report.traffic_picture import by_layer, traffic_piece
+from neurodeploy.reports.pictures.cores import LAYER, chips_in_use, core_places, fills, share, views
+from neurodeploy.reports.pictures.mapping import draw_mapping, html_mapping, memory_by_format, svg_mapping
+from neurodeploy.reports.pictures.svg import RAMP, STEPS, png, ramp, shade
+from neurodeploy.reports.pictures.traffic import by_layer, traffic_piece
 
 MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
 SVG = "{http://www.w3.org/2000/svg}"
@@ -213,7 +213,7 @@ def test_traffic_picture_tells_the_messages_between_cores() -> None:
 def test_more_cores_than_pixels_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     net = network(40, 300, 20)
     mapping = map_network(net, limited(load_chip("nahuku32"), neurons=1), split="equal")
-    monkeypatch.setattr("neurodeploy.report.traffic_picture.PIXELS", 64)
+    monkeypatch.setattr("neurodeploy.reports.pictures.traffic.PIXELS", 64)
     _, between = (
         pixels(p) for p in re.findall(r'href="(data:[^"]*)"', traffic_piece(mapping, count_traffic(net, mapping)).body)
     )

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.errors import UsageError
-from neurodeploy.estimate import estimate
 from neurodeploy.mapping.manual import manual_mapping
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping, save_mapping

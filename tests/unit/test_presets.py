@@ -17,8 +17,8 @@ from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.architectures import ARCHITECTURES
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.train.run import Run
-from neurodeploy.train.slayer import run_slayer, to_network
+from neurodeploy.training.model.slayer import run_slayer, to_network
+from neurodeploy.training.run import Run
 
 TEXT = """
 name = "named"

@@ -16,31 +16,29 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
+from neurodeploy.costs.record import Band
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import MissingPackageError, ReportError
-from neurodeploy.estimate import estimate
-from neurodeploy.estimate.record import Band
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import compare
-from neurodeploy.report import (
+from neurodeploy.reports.facts import network_facts, raster_facts
+from neurodeploy.reports.figures import band, kib, percent, si
+from neurodeploy.reports.pictures.charts import core_map
+from neurodeploy.reports.pictures.cores import core_places
+from neurodeploy.reports.record import SCHEMA_FILE, load_report
+from neurodeploy.reports.schema import json_schema
+from neurodeploy.reports.writing import (
     chips_summary,
     html_report,
-    load_report,
     make_report,
     markdown_report,
-    network_facts,
-    raster_facts,
     text_cost,
     text_report,
     write_report,
 )
-from neurodeploy.report.charts import core_map
-from neurodeploy.report.core_picture import core_places
-from neurodeploy.report.record import SCHEMA_FILE
-from neurodeploy.report.schema import json_schema
-from neurodeploy.report.units import band, kib, percent, si
 
 SCHEMA = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
 
@@ -107,7 +105,7 @@ class TestSchema:
         jsonschema.validate(json.loads(json.dumps(report)), SCHEMA)
 
     def test_the_published_schema_is_that_of_the_records(self) -> None:
-        """Regenerate with ``python -m neurodeploy.report.schema``."""
+        """Regenerate with ``python -m neurodeploy.reports.schema``."""
         made, published = json_schema(), SCHEMA
         assert made["properties"].keys() == published["properties"].keys()
         assert {name: sorted(d.get("properties", ())) for name, d in made["$defs"].items()} == {
@@ -312,7 +310,7 @@ class TestPage:
         assert 'class="plot"' not in page
 
     def test_missing_package_error_names_the_extra(self, report: dict, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delitem(sys.modules, "neurodeploy.report.html", raising=False)
+        monkeypatch.delitem(sys.modules, "neurodeploy.reports.html", raising=False)
         monkeypatch.setitem(sys.modules, "jinja2", None)
         with pytest.raises(MissingPackageError, match=r"needs jinja2.*neurodeploy\[report\]"):
             html_report(report)
@@ -368,7 +366,7 @@ class TestFiles:
     def test_nothing_is_written_when_the_page_cannot_be_made(
         self, report: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.delitem(sys.modules, "neurodeploy.report.html", raising=False)
+        monkeypatch.delitem(sys.modules, "neurodeploy.reports.html", raising=False)
         monkeypatch.setitem(sys.modules, "plotly", None)
         with pytest.raises(MissingPackageError):
             write_report(report, tmp_path / "out")
@@ -402,7 +400,7 @@ def test_the_cores_of_the_report_lie_where_the_picture_of_the_mapping_has_them(n
 
 def test_importing_estimate_and_report_loads_neither_torch_nor_lava_nor_plotly() -> None:
     code = (
-        "import neurodeploy.estimate, neurodeploy.report, sys;"
+        "import neurodeploy.costs, neurodeploy.reports, sys;"
         "print([m for m in ('torch', 'lava', 'plotly', 'jinja2') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import ReportError
-from neurodeploy.estimate import estimate
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.report import make_report, network_facts
-from neurodeploy.report.compare import Gate, compare_reports, load_gate
+from neurodeploy.reports.compare import Gate, compare_reports, load_gate
+from neurodeploy.reports.facts import network_facts
+from neurodeploy.reports.writing import make_report
 
 STRICT = Gate(
     require_equal=True,

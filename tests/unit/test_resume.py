@@ -13,17 +13,17 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.network import STATE_LIMIT, n_masked, n_nonzero
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.loop import train
-from neurodeploy.train.measure import evaluate, measure, peak_states
-from neurodeploy.train.run import Run
-from neurodeploy.train.slayer import to_network
-from neurodeploy.train.state import load_state, save_state
-from neurodeploy.train.teacher import train_teacher
+from neurodeploy.training.checkpoint import load_checkpoint
+from neurodeploy.training.loop import train
+from neurodeploy.training.metrics import evaluate, measure, peak_states
+from neurodeploy.training.model.slayer import to_network
+from neurodeploy.training.run import Run
+from neurodeploy.training.state import load_state, save_state
+from neurodeploy.training.teacher import train_teacher
 
 HEAD = """
 name = "tiny"

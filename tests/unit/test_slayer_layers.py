@@ -9,7 +9,7 @@ pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.nir.read import from_nir
@@ -18,10 +18,10 @@ from neurodeploy.network import Conv, Pool, difference
 from neurodeploy.network.activity import Events, Samples, load_samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.train.checkpoint import load_checkpoint, save_checkpoint
-from neurodeploy.train.loop import train
-from neurodeploy.train.run import Run
-from neurodeploy.train.slayer import build, recurrent_name, run_slayer, to_network
+from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
+from neurodeploy.training.loop import train
+from neurodeploy.training.model.slayer import build, recurrent_name, run_slayer, to_network
+from neurodeploy.training.run import Run
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 DIGITS_LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"

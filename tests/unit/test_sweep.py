@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from neurodeploy.errors import FileError, FitError, SimulationError, SweepError
 from neurodeploy.files.toml import parse_toml
 from neurodeploy.recipe.files import method_recipe
-from neurodeploy.sweep import Point, knee, load_plan, pareto_front, parse_plan, sweep
-from neurodeploy.sweep import run as run_module
-from neurodeploy.sweep.results import make_results, markdown
-from neurodeploy.sweep.store import Store, content_key
+from neurodeploy.sweeps import run as run_module
+from neurodeploy.sweeps.pareto import knee, pareto_front
+from neurodeploy.sweeps.plan import Point, load_plan, parse_plan
+from neurodeploy.sweeps.results import make_results, markdown
+from neurodeploy.sweeps.run import sweep
+from neurodeploy.sweeps.store import Store, content_key
 
 PLAN = """
 name = "small"
@@ -321,7 +323,7 @@ def test_a_network_that_is_read_from_its_last_voltage_is_quantised_with_its_accu
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.network import Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
     from neurodeploy.network.activity import Events, Samples, load_samples, save_samples
-    from neurodeploy.sweep.stages import quantise_stage
+    from neurodeploy.sweeps.stages import quantise_stage
 
     rng = np.random.default_rng(0)
     model = LeakyIntegrator(current_decay=2048, voltage_decay=512)

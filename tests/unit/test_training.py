@@ -17,9 +17,9 @@ from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import Events, Samples, load_samples
 from neurodeploy.proofs.compare import compare
 from neurodeploy.recipe.files import find_recipe, parse_recipe
-from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.loop import train
-from neurodeploy.train.slayer import build, run_slayer, to_network
+from neurodeploy.training.checkpoint import load_checkpoint
+from neurodeploy.training.loop import train
+from neurodeploy.training.model.slayer import build, run_slayer, to_network
 
 TEXT = (
     find_recipe("digits-mlp")
@@ -71,7 +71,7 @@ def test_best_epoch_is_the_one_with_the_best_validation_accuracy(run):
 
 def test_t53_test_samples_are_neither_trained_nor_validated_on(run):
     """The samples written for testing share no scan with the parts that training reads."""
-    from neurodeploy.data import encode, load_splits
+    from neurodeploy.data.parts import encode, load_splits
 
     recipe = parse_recipe(TEXT, "test").data
     parts = [encode(part, recipe, "x").inputs["input"].to_dense() for part in load_splits(recipe)]

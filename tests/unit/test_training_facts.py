@@ -15,15 +15,15 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
-from neurodeploy.data import encode, load_splits
+from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.errors import DataError, NeurodeployError, RecipeError, TrainingError
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.train.board import _numbers
-from neurodeploy.train.measure import measure
-from neurodeploy.train.run import Run
+from neurodeploy.training.metrics import measure
+from neurodeploy.training.run import Run
+from neurodeploy.training.tensorboard import _numbers
 
 TEXT = """
 name = "facts"
@@ -102,7 +102,7 @@ class TestMetrics:
 
     def test_silent_neurons_and_spikes_are_those_of_the_exported_integers(self, watched):
         """Counted in the event engine over the same validation samples, whose input ends with the last step."""
-        from neurodeploy.train.slayer import to_network
+        from neurodeploy.training.model.slayer import to_network
 
         run, metrics, _, validation = watched
         network = to_network(run.model, run.rewirer.export_masks(), 1e-3)
@@ -115,7 +115,7 @@ class TestMetrics:
 
     def test_states_are_those_of_the_reference_engine(self, watched):
         from neurodeploy.engines.reference import run_reference
-        from neurodeploy.train.slayer import to_network
+        from neurodeploy.training.model.slayer import to_network
 
         run, metrics, _, validation = watched
         network = to_network(run.model, run.rewirer.export_masks(), 1e-3)
@@ -240,7 +240,7 @@ def test_a_price_on_spikes_lowers_them():
 
 
 def test_the_price_is_that_of_a_spike_a_neuron_and_sample():
-    from neurodeploy.train.losses import spikes_per_neuron
+    from neurodeploy.training.losses import spikes_per_neuron
 
     layers = {"a": torch.zeros(2, 3, 2, 4), "b": torch.zeros(2, 4, 4), "output": torch.ones(2, 5, 4)}
     layers["a"][0, 1, 1, 2] = 1

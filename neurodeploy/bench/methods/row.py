@@ -22,9 +22,9 @@ from neurodeploy.network.activity import Activity, load_samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
-from neurodeploy.train.checkpoint import load_checkpoint
-from neurodeploy.train.loop import TrainingResult, train
-from neurodeploy.train.slayer import to_network
+from neurodeploy.training.checkpoint import load_checkpoint
+from neurodeploy.training.loop import TrainingResult, train
+from neurodeploy.training.model.slayer import to_network
 
 Row = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""Memory, energy and latency: a ``Network``, a ``Mapping`` and an ``Activity`` become a ``Cost``."""

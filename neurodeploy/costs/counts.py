@@ -1,0 +1,254 @@
+"""Counts of everything that has a price, per sample, step and core, from the spikes of any simulator and a mapping.
+
+A spike counts in the step in which it is sent: the chip delivers it and reads its synapses within that step, and the sum
+acts from the next step on (or later, with delays).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from neurodeploy.costs.fanout import FanOut, fan_outs
+from neurodeploy.errors import EstimateError
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Events
+
+_CHUNK_BYTES = 2**28
+_SPARSE_BELOW = 0.2
+"""A fan-out table with fewer entries than this share is multiplied as a sparse matrix."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Counts:
+    """Counts of some samples; arrays are int64 ``(n_samples, n_steps, n_cores)`` unless stated.
+
+    Args:
+        first_sample: number of the first sample here.
+        synops: synapse format -> synapses read.
+        fired: neurons that fired.
+        updated_low, updated: bounds of the neurons with state, input or bias; equal where they were counted.
+        messages_in, messages_out: messages received and sent; those that the host injects are received only.
+        hops_ew, hops_ns: hops of the messages sent; None where the chip file gives no mesh.
+        crossings: messages sent to another chip.
+        neurons: neurons on each core, each accessed in every step, int64 ``(n_cores,)``.
+        effective, graded: synapses read whose weight is not zero, over everything, and those of them by graded spikes.
+        host_in, host_out: spikes that the host injects (or hands to relays), and those of the outputs that it reads.
+    """
+
+    first_sample: int
+    synops: dict[str, NDArray[np.int64]]
+    fired: NDArray[np.int64]
+    updated_low: NDArray[np.int64]
+    updated: NDArray[np.int64]
+    messages_in: NDArray[np.int64]
+    messages_out: NDArray[np.int64]
+    hops_ew: NDArray[np.int64] | None
+    hops_ns: NDArray[np.int64] | None
+    crossings: NDArray[np.int64]
+    neurons: NDArray[np.int64]
+    effective: int
+    graded: int
+    host_in: int
+    host_out: int
+
+    @property
+    def accessed(self) -> int:
+        """Neuron accesses: every mapped neuron in every step."""
+        return int(self.neurons.sum()) * self.fired.shape[0] * self.fired.shape[1]
+
+
+def count(network: Network, mapping: Mapping, activity: Activity) -> Iterator[Counts]:
+    """Give the counts of all samples, in chunks of samples that fit in memory.
+
+    Raises:
+        EstimateError: if activity, mapping and network do not belong together.
+    """
+    check_belongs(network, mapping, activity)
+    fans = fan_outs(network, mapping)
+    arrays = 9 + len(mapping.chip.synapse_format)
+    chunk = max(1, _CHUNK_BYTES // (8 * arrays * activity.n_steps * len(mapping.cores)))
+    for first in range(0, activity.n_samples, chunk):
+        yield _count(network, mapping, activity, fans, first, min(first + chunk, activity.n_samples))
+
+
+def check_belongs(network: Network, mapping: Mapping, activity: Activity | None) -> None:
+    """Refuse a mapping or an activity of another network; of spikes recorded elsewhere only the sizes can be checked.
+
+    Raises:
+        EstimateError: naming what does not belong.
+    """
+    if mapping.network != network.fingerprint:
+        raise EstimateError(
+            f"estimate: the mapping is of network {mapping.network[:12]}, not of this one ({network.fingerprint[:12]}); "
+            "map this network again"
+        )
+    if activity is None:
+        return
+    if activity.network not in ("", network.fingerprint):
+        raise EstimateError(
+            f"estimate: the activity ('{activity.engine}') is of network {activity.network[:12]}, not of this one "
+            f"({network.fingerprint[:12]}); simulate this network again"
+        )
+    for name, size in network.sizes.items():
+        if name not in activity.spikes or activity.spikes[name].size != size:
+            found = activity.spikes[name].size if name in activity.spikes else "no"
+            raise EstimateError(f"estimate: '{name}' has {size} neurons, the activity holds {found}; simulate again")
+    if activity.updated is not None and activity.updated.shape[2] > len(mapping.cores):
+        raise EstimateError(
+            f"estimate: the activity counts updated neurons under {activity.updated.shape[2]} labels, the mapping has "
+            f"{len(mapping.cores)} cores; simulate with labels=mapping.core_labels()"
+        )
+
+
+def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[FanOut], first: int, stop: int) -> Counts:
+    shape = (stop - first, activity.n_steps, len(mapping.cores))
+    meshed = all(load.x is not None and load.y is not None for load in mapping.cores)
+    total = _Sums(shape, meshed)
+    for fan in fans:
+        events = activity.spikes[fan.source]
+        total.add(fan, _part(events, first, stop), graded=events.payload is not None)
+    low, high = _updated(network, mapping, activity, total.fired, first, stop)
+    return Counts(
+        first_sample=first,
+        synops=total.synops,
+        fired=total.fired,
+        updated_low=low,
+        updated=high,
+        messages_in=total.messages_in,
+        messages_out=total.messages_out,
+        hops_ew=total.hops_ew,
+        hops_ns=total.hops_ns,
+        crossings=total.crossings,
+        neurons=np.array([sum(i.size for i in load.neurons.values()) for load in mapping.cores], np.int64),
+        effective=total.effective,
+        graded=total.graded,
+        host_in=_number(activity, {i.name for i in network.inputs}, first, stop),
+        host_out=_number(activity, {output.population for output in network.outputs}, first, stop),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Spikes:
+    """Spikes of some samples in time order: where each step starts (``n_samples * n_steps + 1``), and who fired."""
+
+    start: NDArray[np.int64]
+    neuron: NDArray[np.int32]
+
+    @property
+    def bins(self) -> int:
+        return self.start.size - 1
+
+
+def _part(events: Events, first: int, stop: int) -> _Spikes:
+    """Return the spikes of samples ``first`` to ``stop``; events come sorted by sample and step."""
+    low, high = np.searchsorted(events.sample, [first, stop])
+    at = (events.sample[low:high].astype(np.int64) - first) * events.n_steps + events.step[low:high]
+    start = np.searchsorted(at, np.arange((stop - first) * events.n_steps + 1))
+    return _Spikes(start.astype(np.int64), events.neuron[low:high])
+
+
+def _number(activity: Activity, names: set[str], first: int, stop: int) -> int:
+    """Return the spikes of some populations in samples ``first`` to ``stop``."""
+    bounds = [np.searchsorted(activity.spikes[name].sample, [first, stop]) for name in names]
+    return sum(int(high - low) for low, high in bounds)
+
+
+class _Sums:
+    """Sums over populations that grow while each population's spikes are added."""
+
+    def __init__(self, shape: tuple[int, int, int], meshed: bool) -> None:
+        self.shape = shape
+        self.synops: dict[str, NDArray[np.int64]] = {}
+        self.fired, self.messages_in, self.messages_out, self.crossings = (np.zeros(shape, np.int64) for _ in range(4))
+        self.hops_ew = np.zeros(shape, np.int64) if meshed else None
+        self.hops_ns = np.zeros(shape, np.int64) if meshed else None
+        self.effective = self.graded = 0
+
+    def add(self, fan: FanOut, spikes: _Spikes, *, graded: bool = False) -> None:
+        """Add what the spikes of one population cause, at their destinations and at their origin."""
+        there = _columns(fan.cores)
+        self.messages_in[..., there] += self._at_destination(spikes, fan.reached)
+        for fmt, reads in fan.reads.items():
+            here = self.synops.setdefault(fmt, np.zeros(self.shape, np.int64))
+            here[..., there] += self._at_destination(spikes, reads)
+        effective = int(fan.effective[spikes.neuron].sum())
+        self.effective += effective
+        self.graded += effective if graded else 0
+        if fan.core is not None:
+            self._add_origin(fan, fan.core, spikes)
+
+    def _add_origin(self, fan: FanOut, core: NDArray[np.int32], spikes: _Spikes) -> None:
+        cores, local = np.unique(core, return_inverse=True)
+        here = _columns(cores.astype(np.int64))
+        key = np.repeat(np.arange(spikes.bins, dtype=np.int64) * cores.size, np.diff(spikes.start))
+        key += local[spikes.neuron]
+        self.fired[..., here] += self._at_origin(key, None, cores.size)
+        for total, per_spike in (
+            (self.messages_out, fan.messages),
+            (self.crossings, fan.crossings),
+            (self.hops_ew, fan.hops_ew),
+            (self.hops_ns, fan.hops_ns),
+        ):
+            if total is not None and per_spike is not None and per_spike.any():
+                total[..., here] += self._at_origin(key, per_spike[spikes.neuron], cores.size)
+
+    def _at_destination(self, spikes: _Spikes, per_spike: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Add up rows of ``per_spike`` by step: a product of matrices. float64 holds sums below 2**53 exactly."""
+        n, columns = per_spike.shape
+        table = per_spike.astype(np.float64)
+        ones = np.ones(spikes.neuron.size)
+        sent = csr_matrix((ones, spikes.neuron, spikes.start), shape=(spikes.bins, n))
+        filled = np.count_nonzero(per_spike) / max(1, per_spike.size)
+        product = (sent @ csr_matrix(table)).toarray() if filled < _SPARSE_BELOW else sent @ table
+        sums: NDArray[np.int64] = product.astype(np.int64).reshape(*self.shape[:2], columns)
+        return sums
+
+    def _at_origin(self, key: NDArray[np.int64], weights: NDArray[np.int64] | None, columns: int) -> NDArray[np.int64]:
+        shape = (*self.shape[:2], columns)
+        return np.bincount(key, weights=weights, minlength=int(np.prod(shape))).astype(np.int64).reshape(shape)
+
+
+def _columns(cores: NDArray[np.int64]) -> slice | NDArray[np.int64]:
+    """Return rising indices as a slice where they follow one another, which numpy adds to much faster."""
+    if cores.size and cores[-1] - cores[0] + 1 == cores.size:
+        return slice(int(cores[0]), int(cores[-1]) + 1)
+    return cores
+
+
+def _updated(
+    network: Network, mapping: Mapping, activity: Activity, fired: NDArray[np.int64], first: int, stop: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return lower and upper bound of the updated neurons; both are what the simulator counted where it did.
+
+    Else a neuron that fires was updated, and at most every neuron is, from the first step of its population on. A relay
+    neuron is updated when it passes a spike on.
+    """
+    relays = _relayed(network, mapping, activity, first, stop)
+    if activity.updated is not None:
+        relays[..., : activity.updated.shape[2]] += activity.updated[first:stop]
+        return relays, relays
+    upper = relays.copy()
+    for i, load in enumerate(mapping.cores):
+        for population in network.populations:
+            if population.name in load.neurons:
+                upper[:, population.first_step :, i] += load.neurons[population.name].size
+    return fired, upper
+
+
+def _relayed(network: Network, mapping: Mapping, activity: Activity, first: int, stop: int) -> NDArray[np.int64]:
+    """Return the spikes that relay neurons of mapped inputs pass on."""
+    total = np.zeros((stop - first, activity.n_steps, len(mapping.cores)), np.int64)
+    labels = mapping.core_labels()
+    for source in network.inputs:
+        if source.name in labels:
+            spikes = _part(activity.spikes[source.name], first, stop)
+            row = np.repeat(np.arange(spikes.bins, dtype=np.int64), np.diff(spikes.start))
+            flat = row * total.shape[2] + labels[source.name][spikes.neuron]
+            total += np.bincount(flat, minlength=total.size).reshape(total.shape)
+    return total

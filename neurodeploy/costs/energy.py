@@ -1,0 +1,157 @@
+"""Dynamic energy: counts times prices, component by component; static energy apart.
+
+``E = sum over components of events * price``; low, nominal and high are carried as intervals. What has no price in the
+chip file is named and never counted as zero.
+
+A chip prices neurons in one of two ways: an access in every step and an update on top of it, or updated neurons and idle
+ones apart. So a missing price of idle neurons is not named, and a price of idle neurons stands in for that of accesses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as ReadOnlyDict
+from dataclasses import dataclass
+
+from neurodeploy.chip import Chip, Quantity
+from neurodeploy.chip import Energy as Prices
+from neurodeploy.costs.record import Band, Energy, EnergyLine, StaticLine, Unpriced
+
+ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
+"""An FP32 addition, and one with a multiplication, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the first by the
+effective synaptic operations of binary spikes, the second by those of graded spikes and of dense ANNs."""
+
+_SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    """Totals over all samples of what can have a price; ``low`` is the smaller count where only bounds are known.
+
+    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` what no chip file can price;
+    ``graded_synops`` those of ``effective_synops`` that graded spikes cause.
+    """
+
+    amounts: ReadOnlyDict[str, int]
+    low: ReadOnlyDict[str, int]
+    without_price: ReadOnlyDict[str, int]
+    effective_synops: int
+    n_samples: int
+    graded_synops: int = 0
+
+
+def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
+    """Return the dynamic energy per sample under one set of prices.
+
+    Args:
+        events: what happened.
+        prices: the prices; ``name`` says which ones, ``where`` is the file they stand in.
+    """
+    lines, unpriced = [], []
+    for component, amount in events.amounts.items():
+        price = _price(prices, component)
+        if price is not None:
+            lines.append(_line(component, amount, events.low[component], price, events.n_samples))
+        elif amount and component != "neuron_idle" and not (component == "neuron_access" and prices.neuron_idle):
+            reason = f"not available: energy.{component} is not in {where}"
+            unpriced.append(Unpriced(component=component, events=amount, reason=reason))
+    unpriced += [Unpriced(component=c, events=n, reason=_WITHOUT[c]) for c, n in events.without_price.items() if n]
+    # A price of something that never happened does not weaken the grade of the total.
+    total = Band.total(line.energy_j for line in [x for x in lines if x.events or x.events_low] or lines)
+    group = _alternatives(prices, lines)
+    notes: tuple[str, ...] = ()
+    if total is not None and len(group) > 1:
+        total = total.model_copy(update={"high": _high_one_at_a_time(lines, group)})
+        notes = (
+            f"The high prices of {' and '.join(group)} explain the same measurement; the high total takes the one that "
+            "costs more and the nominal price of the other.",
+        )
+    return Energy(prices=name, lines=tuple(lines), total_j=total, unpriced=tuple(unpriced), notes=notes)
+
+
+def arithmetic_only(events: Events) -> Energy:
+    """Return the figure that papers quote: 45 nm additions, no memory, no communication. Not an estimate of a chip."""
+    binary = events.effective_synops - events.graded_synops
+    lines = [_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
+    if events.graded_synops:
+        n = events.graded_synops
+        lines.append(_line("multiply_accumulate", n, n, _arithmetic(MAC_45NM_J), events.n_samples))
+    return Energy(
+        prices="45 nm additions (arithmetic only)",
+        lines=tuple(lines),
+        total_j=Band.total(line.energy_j for line in lines),
+        unpriced=(),
+        notes=("Arithmetic only, for comparison with papers: no memory, no communication, no neuron, no leakage.",),
+    )
+
+
+def arithmetic_ann(macs: int) -> Energy:
+    """Return the other side of that comparison: a dense ANN of equal shape, all its MACs, in 45 nm."""
+    line = _line("dense_mac", macs, macs, _arithmetic(MAC_45NM_J), 1)
+    name = "45 nm MACs of a dense ANN of equal shape (arithmetic only)"
+    return Energy(prices=name, lines=(line,), total_j=line.energy_j, unpriced=())
+
+
+def _arithmetic(value: float) -> Quantity:
+    return Quantity(low=value, nominal=value, high=value, unit="J", source="Horowitz 2014, 45 nm", grade="published")
+
+
+def static(chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band]) -> tuple[StaticLine, ...]:
+    """Return the static energy per sample of chip and host, for each basis (``free-running``, ``real-time``)."""
+    share = n_cores / (n_chips * chip.cores.count.value)
+    lines = []
+    for component, power in (("chip", chip.static.chip), ("host", chip.static.host)):
+        for basis, time_s in times.items() if power is not None else ():
+            assert power is not None
+            whole = Band.of(power).by(time_s).times(n_chips)
+            lines.append(
+                StaticLine.model_validate(
+                    {
+                        **{"component": component, "basis": basis, "n_chips": n_chips, "share": share},
+                        **{"power_w": Band.of(power), "time_s": time_s, "source": power.source},
+                        **{"whole_j": whole, "share_j": whole.times(share)},
+                    }
+                )
+            )
+    return tuple(lines)
+
+
+_WITHOUT = {
+    "host_input": "no chip file prices it: spikes that the host injects",
+    "host_output": "no chip file prices it: spikes that the host reads",
+    "chip_crossing": "no chip file prices it: messages that leave a chip (their hops are not counted either)",
+    "hops": "not counted: the chip file gives no mesh, so that the way of a message is not known",
+}
+
+
+def _price(prices: Prices, component: str) -> Quantity | None:
+    if component.startswith("synop."):
+        return prices.synop.get(component.removeprefix("synop."))
+    price: Quantity | None = getattr(prices, component)
+    return price
+
+
+def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int) -> EnergyLine:
+    band = Band.of(price)
+    energy_j = Band(
+        low=low * band.low / n_samples,
+        nominal=amount * band.nominal / n_samples,
+        high=amount * band.high / n_samples,
+        grade=band.grade,
+    )
+    return EnergyLine(
+        component=component, events=amount, events_low=low, price_j=band, source=price.source, energy_j=energy_j
+    )
+
+
+def _alternatives(prices: Prices, lines: list[EnergyLine]) -> dict[str, list[EnergyLine]]:
+    """Return the lines of each price whose high value excludes the high values of the others."""
+    groups = {g: [x for x in lines if x.component.split(".")[0] == g] for g in prices.one_high_at_a_time}
+    return {name: own for name, own in groups.items() if own}
+
+
+def _high_one_at_a_time(lines: list[EnergyLine], groups: dict[str, list[EnergyLine]]) -> float:
+    grouped = [line for own in groups.values() for line in own]
+    always = sum(line.energy_j.high for line in lines if line not in grouped)
+    nominal = sum(line.energy_j.nominal for line in grouped)
+    extra = max(sum(line.energy_j.high - line.energy_j.nominal for line in own) for own in groups.values())
+    return always + nominal + extra

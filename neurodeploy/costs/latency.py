@@ -1,0 +1,321 @@
+"""Latency: how long each step takes, which core decides it, and what follows for a sample.
+
+Two rules, named by the chip file (``latency.model``):
+
+- ``messages``: ``max(max over cores of sending, max over cores of receiving) + barrier``. Sending is the time of all
+  neurons of the core plus that of its messages, receiving the arrival of its messages plus their synapses. This is the
+  ``simple`` mode of SANA-FE 2.2.9.
+- ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
+  benchmark script). Every neuron of a core is passed in every step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.chip import Grade, Quantity
+from neurodeploy.chip import Latency as Times
+from neurodeploy.costs.counts import Counts
+from neurodeploy.costs.record import Band, Binding, Latency, Resource, Spread, Trace, Unpriced, WorstStep, weakest
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network
+
+Floats: TypeAlias = NDArray[np.float64]
+Level: TypeAlias = Literal[0, 1, 2]
+"""Low, nominal or high."""
+
+PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
+"""Neuron kind -> key of ``latency.updates_per_step``."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Steps:
+    """Step times of some samples at one level: seconds ``(n_samples, n_steps)``.
+
+    ``busy`` holds the two times of each core that compete, each ``(n_samples, n_steps, n_cores)``; ``fixed`` the parts of
+    them that do not depend on events, ``(n_cores,)``; ``barrier`` is added to the longer one, or competes with it.
+    """
+
+    time: Floats
+    busy: tuple[Floats, Floats]
+    fixed: tuple[Floats, Floats]
+    barrier: float
+
+
+class _Clock:
+    """Prices of time at one level; a missing one counts 0 and is remembered with what it was needed for."""
+
+    def __init__(self, times: Times, level: Level) -> None:
+        self.times, self.level = times, level
+        self.missing: dict[str, int] = {}
+        self.grades: set[Grade] = set()
+
+    def price(self, name: str, amount: int) -> float:
+        """Return seconds an event of ``name`` (a field, or ``synop.FORMAT``), of which ``amount`` happened."""
+        fmt = name.removeprefix("synop.")
+        quantity = self.times.synop.get(fmt) if name.startswith("synop.") else getattr(self.times, name)
+        return self.of(quantity, name, amount)
+
+    def of(self, quantity: Quantity | None, name: str, amount: int) -> float:
+        if quantity is None:
+            if amount:
+                self.missing[name] = self.missing.get(name, 0) + amount
+            return 0.0
+        if amount:
+            self.grades.add(quantity.grade)
+        return quantity.si[self.level]
+
+
+def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -> Steps:
+    """Return the steps of the ``messages`` rule."""
+    updated = counts.updated_low if clock.level == 0 else counts.updated
+    fixed = counts.neurons * clock.price("neuron_access", counts.accessed)
+    send = np.broadcast_to(fixed, updated.shape).astype(np.float64)
+    for name, amount in (("neuron_update", updated), ("spike_out", counts.fired), ("message_out", counts.messages_out)):
+        send = send + amount * clock.price(name, int(amount.sum()))
+    receive = counts.messages_in * clock.price("message_in", int(counts.messages_in.sum()))
+    for fmt, amount in counts.synops.items():
+        receive = receive + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
+    barrier = _barrier(clock, mapping, counts)
+    time = np.maximum(send.max(axis=2), receive.max(axis=2)) + barrier
+    return Steps(time, (send, receive), (fixed, np.zeros_like(fixed)), barrier)
+
+
+def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:
+    """Return the steps of the ``slowest-unit`` rule."""
+    synapses = np.zeros(counts.fired.shape)
+    for fmt, amount in counts.synops.items():
+        synapses = synapses + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
+    fixed = _passes(clock.times, mapping, network) * clock.price("neuron_update", counts.accessed)
+    barrier = _barrier(clock, mapping, counts)
+    time = np.maximum(synapses.max(axis=2), max(float(fixed.max()), barrier))
+    if clock.level == 2 and clock.times.step_observed is not None:
+        time = np.maximum(time, clock.of(clock.times.step_observed, "step_observed", 1))
+    return Steps(time, (synapses, np.broadcast_to(fixed, synapses.shape)), (np.zeros_like(fixed), fixed), barrier)
+
+
+RULES: dict[str, Callable[[Counts, _Clock, Mapping, Network], Steps]] = {
+    "messages": message_steps,
+    "slowest-unit": unit_steps,
+}
+_RESOURCES: dict[str, tuple[Resource, Resource]] = {
+    "messages": ("neurons and sending", "receiving and synapses"),
+    "slowest-unit": ("synapses", "neurons"),
+}
+
+
+def _barrier(clock: _Clock, mapping: Mapping, counts: Counts) -> float:
+    """Return the time of the barrier: the last row whose number of tiles is in use, as in SANA-FE 2.2.9.
+
+    Over several chips it is a time of its own; without it that of one chip is taken and the lack is named.
+    """
+    steps = counts.fired.shape[0] * counts.fired.shape[1]
+    if mapping.n_chips > 1:
+        over_chips = clock.price("barrier_multichip", steps)
+        if clock.times.barrier_multichip is not None:
+            return over_chips
+    tiles = mapping.n_tiles or 1
+    rows = clock.times.barrier
+    row = next((row for row in reversed(rows) if row.tiles <= tiles), rows[0] if rows else None)
+    return clock.of(row.time if row else None, "barrier", steps)
+
+
+def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:
+    """Return the neuron passes of a step on each core; a model that the chip file does not list takes one."""
+    kinds = {p.name: PASSES.get(p.model.kind, p.model.kind) for p in network.populations}
+    per_step = {k: times.updates_per_step[k].value if k in times.updates_per_step else 1 for k in kinds.values()}
+    return np.array(
+        [
+            sum(n.size * per_step.get(kinds.get(name, ""), 1) for name, n in load.neurons.items())
+            for load in mapping.cores
+        ],
+        np.float64,
+    )
+
+
+@dataclass(slots=True, eq=False)
+class LatencyBuilder:
+    """Collects the step times of chunk after chunk of samples; ``finish`` makes the record."""
+
+    network: Network
+    mapping: Mapping
+    step_period_s: float | None = None
+    times: list[list[Floats]] = field(default_factory=lambda: [[], [], []])
+    cores: list[NDArray[np.int64]] = field(default_factory=list)
+    kinds: list[NDArray[np.int64]] = field(default_factory=list)
+    clocks: list[_Clock] = field(default_factory=list)
+    tops: list[Floats] = field(default_factory=list)
+    barrier: float = 0.0
+    safe_factor: float | None = None
+
+    def add(self, counts: Counts) -> None:
+        """Add the samples of one chunk."""
+        rule = self._times.model
+        if not self.clocks:
+            self.clocks = [_Clock(self._times, level) for level in (0, 1, 2)]
+        for level, clock in enumerate(self.clocks):
+            steps = RULES[rule](counts, clock, self.mapping, self.network)
+            self.times[level].append(steps.time)
+            if level == 1:
+                core, kind = _binding(steps, floor=rule == "slowest-unit")
+                self.cores.append(core)
+                self.kinds.append(kind)
+                self.tops.append(np.maximum(*(busy.max(axis=2) for busy in steps.busy)))
+                self.barrier = steps.barrier
+                self._tighten(steps, rule)
+
+    @property
+    def _times(self) -> Times:
+        times = self.mapping.chip.latency
+        assert times is not None
+        return times
+
+    def _tighten(self, steps: Steps, rule: str) -> None:
+        """Keep the smallest factor by which all events may grow until a step reaches the step period."""
+        if self.step_period_s is None:
+            return
+        room = self.step_period_s - self.management[1] - (steps.barrier if rule == "messages" else 0.0)
+        for busy, fixed in zip(steps.busy, steps.fixed):
+            variable = busy.max(axis=(0, 1)) - fixed
+            factor = float(((room - fixed)[variable > 0] / variable[variable > 0]).min(initial=np.inf))
+            self.safe_factor = factor if self.safe_factor is None else min(self.safe_factor, factor)
+
+    @property
+    def management(self) -> tuple[float, float, float]:
+        """Time that an embedded processor adds to each step, at the three levels; 0 where the chip file has none."""
+        return self._times.management.si if self._times.management is not None else (0.0, 0.0, 0.0)
+
+    def safe_events(self, allowed_s: float, *, worst: bool) -> float | None:
+        """Return how many times as many events would surely still fit into ``allowed_s`` a sample, None if none do.
+
+        All times of the cores but the barrier are taken to grow with the events, so that this is a lower bound.
+
+        Args:
+            worst: judge the slowest sample, else the mean one.
+        """
+        tops, rule = np.concatenate(self.tops), self._times.model
+
+        def sample_time(factor: float) -> float:
+            steps = tops * factor + self.barrier if rule == "messages" else np.maximum(tops * factor, self.barrier)
+            times = (steps + self.management[1]).sum(axis=1)
+            return float(times.max() if worst else times.mean())
+
+        low, high = 1.0, 2.0
+        if sample_time(low) > allowed_s or not tops.any():
+            return None
+        while sample_time(high) <= allowed_s:
+            low, high = high, 2 * high
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if sample_time(middle) <= allowed_s else (low, middle)
+        return low
+
+    def finish(self) -> Latency:
+        """Return the record of all samples added."""
+        levels = [np.concatenate(parts) for parts in self.times]
+        core, kind = np.concatenate(self.cores), np.concatenate(self.kinds)
+        nominal = levels[1]
+        grade = weakest(self.clocks[1].grades or {"guess"})
+        whole = [t + extra for t, extra in zip(levels, self.management)]
+        paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in whole]
+        management = self._times.management
+        return Latency(
+            model=self._times.model,
+            n_steps=nominal.shape[1],
+            step_s=_spread([t.ravel() for t in levels], grade),
+            sample_s=_spread([t.sum(axis=1) for t in levels], grade),
+            management_s=Band.of(management) if management is not None else None,
+            step_period_s=self.step_period_s,
+            real_time_sample_s=None if paced is None else self._real_time(paced, grade),
+            late_steps=None if self.step_period_s is None else int(np.count_nonzero(whole[1] > self.step_period_s)),
+            bindings=tuple(_bindings(core, kind, self._resources)),
+            worst=_worst(nominal, core, kind, self._resources),
+            trace=_trace(nominal, core),
+            unpriced=tuple(self._unpriced()),
+            notes=tuple(self._notes()),
+        )
+
+    def _real_time(self, paced: list[Floats], grade: Grade) -> Spread:
+        """Return the times of a sample where the period sets the pace; they are exact where no step can be late."""
+        exact = float(paced[2].max()) <= (self.step_period_s or 0.0)
+        return _spread([t.sum(axis=1) for t in paced], "measured" if exact else grade)
+
+    @property
+    def _resources(self) -> tuple[Resource, ...]:
+        return (*_RESOURCES[self._times.model], "barrier")
+
+    def _unpriced(self) -> Iterable[Unpriced]:
+        where = self.mapping.chip.source_file
+        for name, amount in self.clocks[1].missing.items():
+            reason = f"not available: latency.{name} is not in {where}; the times are at least those given"
+            yield Unpriced(component=name, events=amount, reason=reason)
+
+    def _notes(self) -> Iterable[str]:
+        observed = self._times.step_observed
+        if observed is not None and self._times.model == "slowest-unit":
+            seen = f"{observed.nominal:g} {observed.unit} ({observed.source})"
+            yield f"The high figures take a whole step as observed: {seen}."
+        yield "The host's input and output take time that no chip file gives: it is not in the times above."
+        if self._times.management is not None:
+            yield "Management by an embedded processor is a line of its own: it counts in verdicts, not in the times above."
+
+
+def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the core and the resource (0, 1, or 2 for the barrier) that decide each step; the core is -1 for a barrier.
+
+    With ``floor`` the barrier competes with the cores; else it is added, and decides only where no core is busy.
+    """
+    longest = [busy.argmax(axis=2) for busy in steps.busy]
+    tops = [np.take_along_axis(busy, at[..., None], axis=2)[..., 0] for busy, at in zip(steps.busy, longest)]
+    kind = (tops[1] > tops[0]).astype(np.int64)
+    core, top = np.where(kind, longest[1], longest[0]), np.maximum(*tops)
+    barrier = top <= steps.barrier if floor else top <= 0
+    return np.where(barrier, -1, core), np.where(barrier, 2, kind)
+
+
+def _bindings(core: NDArray[np.int64], kind: NDArray[np.int64], names: tuple[Resource, ...]) -> Iterable[Binding]:
+    found = Counter(zip(core.ravel().tolist(), kind.ravel().tolist()))
+    for (at, resource), n in found.most_common():
+        yield Binding(core=None if at < 0 else at, resource=names[resource], steps=n)
+
+
+def _worst(time: Floats, core: NDArray[np.int64], kind: NDArray[np.int64], names: tuple[Resource, ...]) -> WorstStep:
+    sample, step = (int(i) for i in np.unravel_index(int(time.argmax()), time.shape))
+    at = int(core[sample, step])
+    return WorstStep(
+        sample=sample,
+        step=step,
+        core=None if at < 0 else at,
+        resource=names[int(kind[sample, step])],
+        time_s=float(time[sample, step]),
+    )
+
+
+def _trace(time: Floats, core: NDArray[np.int64]) -> Trace:
+    slowest = int(time.sum(axis=1).argmax())
+    return Trace(
+        sample=slowest,
+        step_s=tuple(time[slowest].tolist()),
+        core=tuple(None if c < 0 else c for c in core[slowest].tolist()),
+        mean_s=tuple(time.mean(axis=0).tolist()),
+        worst_s=tuple(time.max(axis=0).tolist()),
+    )
+
+
+def _spread(levels: list[Floats], grade: Grade) -> Spread:
+    """Return mean, 99th percentile (the smallest time that 99 % of all do not exceed) and worst case."""
+    return Spread(
+        mean=_band([float(t.mean()) for t in levels], grade),
+        p99=_band([float(np.quantile(t, 0.99, method="inverted_cdf")) for t in levels], grade),
+        worst=_band([float(t.max()) for t in levels], grade),
+    )
+
+
+def _band(values: list[float], grade: Grade) -> Band:
+    return Band(low=values[0], nominal=values[1], high=values[2], grade=grade)

@@ -1,0 +1,202 @@
+"""``estimate``: what a run of a mapped network takes, from its counts and the chip's prices."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from neurodeploy.costs.baselines import baselines, dense_macs
+from neurodeploy.costs.counts import check_belongs, count
+from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, energy, static
+from neurodeploy.costs.latency import LatencyBuilder
+from neurodeploy.costs.memory import memory
+from neurodeploy.costs.record import Band, Binding, Cost, Latency, Verdict, WorstStep
+from neurodeploy.costs.totals import events_of, totals_of
+from neurodeploy.errors import EstimateError
+from neurodeploy.mapping.record import Mapping
+from neurodeploy.network import Network, require_spiking
+from neurodeploy.network.activity import Activity
+
+
+def estimate(
+    network: Network,
+    mapping: Mapping,
+    activity: Activity | None = None,
+    *,
+    step_period_s: float | None = None,
+    deadline_s: float | None = None,
+    rate_hz: float | None = None,
+    with_baselines: bool = False,
+) -> Cost:
+    """Return what the network takes on the chip of the mapping.
+
+    Args:
+        network: the network.
+        mapping: where it lies, from ``map_network`` or by hand (``neurodeploy.mapping.manual.manual_mapping``).
+        activity: what a run of it did, from any simulator or recorded elsewhere (``Activity.network`` is then ""); without
+            it memory and limits only.
+        step_period_s: real time: each step takes at least this long; gives static energy and a verdict for it.
+        deadline_s: time allowed for a sample, for a verdict on the slowest one.
+        rate_hz: samples a second that must be done one after the other, for a verdict on the mean one.
+        with_baselines: also price a dense ANN and this network on microcontrollers, and the dense network on the chip,
+            which is mapped for it.
+
+    Raises:
+        NetworkError: for neurons or inputs that the prices do not cover: resonate-and-fire, sigma-delta, graded.
+        EstimateError: if mapping or activity are of another network, or a demand is not a positive number or one on a
+            chip without times.
+    """
+    require_spiking(network, "estimate")
+    for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
+        _check_demand(name, value, activity, mapping)
+    check_belongs(network, mapping, activity)
+    chip = mapping.chip
+    cost = Cost(
+        chip=chip.name,
+        chip_title=chip.chip.title,
+        chip_source=chip.source,
+        evidence=chip.chip.evidence,
+        network=network.fingerprint,
+        engine=activity.engine if activity else None,
+        n_samples=activity.n_samples if activity else 0,
+        n_steps=activity.n_steps if activity else 0,
+        memory=memory(mapping),
+        notes=tuple(mapping.notes),
+    )
+    if activity is None:
+        note = "Energy and latency are not available without an activity: simulate the network on samples first."
+        return cost.model_copy(update={"notes": (*cost.notes, note)})
+    cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+    return (
+        cost.model_copy(update={"baselines": baselines(network, mapping, activity, cost)}) if with_baselines else cost
+    )
+
+
+def _with_activity(
+    cost: Cost,
+    network: Network,
+    mapping: Mapping,
+    activity: Activity,
+    step_period_s: float | None,
+    deadline_s: float | None,
+    rate_hz: float | None,
+) -> Cost:
+    chip, totals = mapping.chip, Counter[str]()
+    builder = LatencyBuilder(network, mapping, step_period_s) if chip.latency is not None else None
+    for counts in count(network, mapping, activity):
+        totals.update(totals_of(counts))
+        if builder is not None:
+            builder.add(counts)
+    events = events_of(totals, activity.n_samples)
+    latency = builder.finish() if builder is not None else None
+    opinions = [energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
+    return cost.model_copy(
+        update={
+            "counts": dict(sorted(totals.items())),
+            "energy": energy(events, chip.energy, chip.name, chip.source_file),
+            "second_opinions": (*opinions, arithmetic_ann(dense_macs(network)), arithmetic_only(events)),
+            "static": static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
+            "latency": latency,
+            "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
+            "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),
+        }
+    )
+
+
+def _static_times(latency: Latency | None) -> dict[str, Band]:
+    if latency is None:
+        return {}
+    times = {"free-running": latency.sample_s.mean}
+    if latency.real_time_sample_s is not None:
+        times["real-time"] = latency.real_time_sample_s.mean
+    return times
+
+
+def _verdicts(
+    latency: Latency | None,
+    builder: LatencyBuilder | None,
+    input_spikes: float,
+    deadline_s: float | None,
+    rate_hz: float | None,
+) -> tuple[Verdict, ...]:
+    """Return a verdict on each demand; ``input_spikes`` are those of a sample, on average."""
+    if latency is None or builder is None:
+        return ()
+    paced, period, steps = latency.real_time_sample_s, latency.step_period_s, latency.n_steps
+    worst, in_period = latency.worst, _finite(builder.safe_factor)
+    waits = paced is not None and latency.late_steps == 0
+    most = Binding(core=None, resource="step period", steps=steps) if waits else latency.bindings[0]
+    verdicts = []
+    for demand, allowed in (("deadline", deadline_s), ("rate", 1 / rate_hz if rate_hz else None)):
+        if allowed is not None:
+            slowest = demand == "deadline"
+            free = _managed(latency.sample_s.worst if slowest else latency.sample_s.mean, latency, steps)
+            needed = free if paced is None else paced.worst if slowest else paced.mean
+            room = builder.safe_events(allowed, worst=slowest) if paced is None else in_period
+            room = room if needed.nominal <= allowed else None
+            verdicts.append(_verdict(demand, allowed, needed, most, room, input_spikes / allowed))
+    if period is not None:
+        needed = _managed(latency.step_s.worst, latency, 1)
+        verdicts.append(_verdict("step period", period, needed, worst, in_period, input_spikes / (steps * period)))
+    return tuple(verdicts)
+
+
+def _managed(time: Band, latency: Latency, steps: int) -> Band:
+    """Return a time with the management of its steps."""
+    total = Band.total([time] if latency.management_s is None else [time, latency.management_s.times(steps)])
+    assert total is not None
+    return total
+
+
+def _verdict(
+    demand: str, allowed: float, needed: Band, binding: Binding | WorstStep, room: float | None, input_hz: float
+) -> Verdict:
+    return Verdict.model_validate(
+        {
+            "demand": demand,
+            "allowed_s": allowed,
+            "needed_s": needed,
+            "met": needed.nominal <= allowed,
+            "met_at_high": needed.high <= allowed,
+            "margin": 1 - needed.nominal / allowed,
+            "core": binding.core,
+            "resource": binding.resource,
+            "safe_event_factor": room,
+            "safe_input_hz": None if room is None else room * input_hz,
+        }
+    )
+
+
+def _finite(factor: float | None) -> float | None:
+    return factor if factor is not None and np.isfinite(factor) and factor >= 0 else None
+
+
+def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]:
+    notes = []
+    if not activity.network:
+        notes.append("The spikes were recorded elsewhere: that they are of this network was only checked by its sizes.")
+    if activity.updated is None:
+        notes.append(
+            "Updated neurons were not counted by the simulator (labels=mapping.core_labels()): nominal and high take every "
+            "neuron from the first step of its population, low those that fired."
+        )
+    if latency is None:
+        notes.append(f"Latency and static energy are not available: {where} has no table [latency].")
+    if any(activity.overflow.values()):
+        notes.append(f"The current overflowed 24 bits in {sum(activity.overflow.values())} places of the run.")
+    return notes
+
+
+def _check_demand(name: str, value: float | None, activity: Activity | None, mapping: Mapping) -> None:
+    if value is None:
+        return
+    if not (np.isfinite(value) and value > 0):
+        raise EstimateError(f"estimate: {name} is {value}, must be a positive number")
+    if activity is None:
+        raise EstimateError(f"estimate: {name} needs an activity; simulate the network on samples first")
+    if mapping.chip.latency is None:
+        raise EstimateError(
+            f"estimate: {name} needs times, but {mapping.chip.source_file} has no table [latency]; add one, choose another "
+            "chip, or leave the demand out"
+        )

@@ -1,0 +1,69 @@
+"""``Encoded``: a part of a data set as spikes that are made only for the samples asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.data.dataset import Dataset, Frames
+from neurodeploy.data.encodings import ENCODINGS
+from neurodeploy.errors import DataError
+from neurodeploy.network.activity import Events, Samples, join_samples
+
+INPUT_NAME = "input"
+"""Name of the input of every network that neurodeploy trains."""
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Encoded:
+    """Samples of ``data`` under an encoding over ``n_steps`` steps; ``name`` says which.
+
+    Only values or packed frames are held: 60,000 MNIST images take 47 MB, whatever the number of steps.
+    """
+
+    data: Dataset | Frames
+    encoding: str
+    n_steps: int
+    name: str
+
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """The labels, int32 ``(n_samples,)``."""
+        return self.data.labels
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of the one input, as in ``Samples``."""
+        return {INPUT_NAME: self.data.shape}
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples."""
+        return len(self.data.labels)
+
+    def raster(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """Return the spikes of the samples at ``index``, uint8 ``(n, n_steps, n_channels)`` of 0 and 1."""
+        if isinstance(self.data, Frames):
+            return self.data.raster(index)
+        return ENCODINGS[self.encoding](self.data.floats(index), self.n_steps)
+
+    def samples(self) -> Samples:
+        """Return all samples as events, for later stages; memory grows with the number of spikes.
+
+        Raises:
+            DataError: where there is no sample.
+        """
+        if not self.n_samples:
+            raise DataError(f"data: {self.name} holds no samples")
+        starts = range(0, self.n_samples, _CHUNK)
+        parts = [Events.from_dense(self.raster(slice(start, start + _CHUNK))) for start in starts]
+        return Samples(
+            inputs={INPUT_NAME: parts[0] if len(parts) == 1 else join_samples(parts)},
+            labels=self.labels,
+            name=self.name,
+            shapes=self.shapes,
+        )

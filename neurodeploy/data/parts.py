@@ -1,0 +1,53 @@
+"""The parts of a data set as a recipe asks for them: loaded, split, encoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from neurodeploy.data.catalog import CATALOG
+from neurodeploy.data.dataset import Dataset, Frames, split, split_official
+from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.data.files import data_root
+from neurodeploy.network.activity import Samples
+from neurodeploy.recipe.data import DataRecipe
+
+AnyPart = Dataset | Frames
+
+
+def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[AnyPart, AnyPart, AnyPart]:
+    """Return the train, validation and test parts that a recipe names.
+
+    A set's own test part is kept; the validation part is drawn from the rest by ``split_seed``.
+
+    Args:
+        recipe: the recipe's ``[data]`` table.
+        root: folder with the data sets, before what the recipe says.
+
+    Raises:
+        DataError: where files are missing or damaged, or a part would lack a class.
+        MissingPackageError: where the set comes with a package that is not installed.
+    """
+    loaded = CATALOG[recipe.name].load(data_root(root or recipe.root), recipe)
+    seed, validation_fraction = recipe.split_seed, recipe.validation_fraction
+    parts: tuple[AnyPart, AnyPart, AnyPart]
+    if isinstance(loaded, tuple):
+        parts = split_official(*loaded, validation_fraction=validation_fraction, seed=seed)
+    else:
+        parts = split(loaded, test_fraction=recipe.test_fraction, validation_fraction=validation_fraction, seed=seed)
+    train, validation, test = parts
+    if recipe.test_samples is not None:
+        test = test.take(np.arange(min(recipe.test_samples, len(test.labels))))
+    return train, validation, test
+
+
+def encoded(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
+    """Return a part under a recipe's encoding, whose spikes are made when asked for; ``part`` goes into the name."""
+    name = f"{data.name}/{part}/{recipe.encoding}"
+    return Encoded(data=data, encoding=recipe.encoding, n_steps=recipe.n_steps, name=name)
+
+
+def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:
+    """Return all spikes of a part as events; ``part`` goes into the name."""
+    return encoded(data, recipe, part).samples()

@@ -1,0 +1,1 @@
+"""``report.json`` and what is made from it: terminal table, Markdown, and pages that work offline."""

@@ -1,0 +1,235 @@
+"""Two reports side by side, and a gate for continuous integration: which figures may get worse, and by how much.
+
+A gate is a TOML file; every key may be absent, and an absent key allows anything::
+
+    require_equal = true            # no spike may differ in B
+    min_accuracy = 0.95             # of B
+    max_accuracy_drop = 0.005       # A - B
+
+    [max_increase]                  # B / A - 1, for every chip
+    cores = 0.0
+    synaptic_bytes = 0.05
+    energy = 0.05
+    latency = 0.10
+    connections = 0.0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from neurodeploy.costs.record import Cost
+from neurodeploy.errors import ReportError
+from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.reports.figures import kib, percent, si
+from neurodeploy.reports.record import Report, checked
+from neurodeploy.reports.text import Section, as_markdown
+
+Figure = Literal["cores", "synaptic_bytes", "energy", "latency", "connections"]
+
+_OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[float], str]]] = {
+    "cores": ("cores", lambda c: c.memory.n_cores, lambda v: f"{v:,.0f}"),
+    "synaptic_bytes": ("synaptic memory", lambda c: c.memory.synaptic_bytes, lambda v: kib(int(v))),
+    "energy": (
+        "dynamic energy per sample",
+        lambda c: c.energy.total_j.nominal if c.energy and c.energy.total_j else None,
+        lambda v: si(v, "J"),
+    ),
+    "latency": (
+        "time per sample",
+        lambda c: c.latency.sample_s.mean.nominal if c.latency else None,
+        lambda v: si(v, "s"),
+    ),
+}
+"""Figure of a chip -> its name, how to read it, how to show it. Less is better for all of them."""
+
+
+class Gate(Record):
+    """What may get worse from report A to report B; None allows anything."""
+
+    require_equal: bool = False
+    min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    max_accuracy_drop: float | None = Field(default=None, ge=0, le=1)
+    max_increase: dict[Figure, float] = Field(default={})
+
+
+class Row(Record):
+    """One figure in both reports; ``change`` is ``b / a - 1``, None where it has no meaning. ``failed`` says why not."""
+
+    figure: str
+    chip: str | None
+    a: float | None
+    b: float | None
+    shown_a: str
+    shown_b: str
+    change: float | None
+    failed: str | None
+
+
+class Comparison(Record):
+    """All figures of two reports, and remarks on what makes them hard to compare."""
+
+    a: str
+    b: str
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the gate lets report B pass."""
+        return not self.failures
+
+    @property
+    def failures(self) -> list[str]:
+        """Why it does not."""
+        return [row.failed for row in self.rows if row.failed]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the comparison as plain values."""
+        return {"ok": self.ok, "failures": self.failures, **self.model_dump(mode="json")}
+
+    def markdown(self) -> str:
+        """Return the comparison as Markdown, for a pull request."""
+        rows = [("figure", "chip", self.a, self.b, "change", "")]
+        for row in self.rows:
+            change = "" if row.change is None else f"{100 * row.change:+.2f} %"
+            rows.append(
+                (row.figure, row.chip or "", row.shown_a, row.shown_b, change, "**fails**" if row.failed else "")
+            )
+        verdict = "The gate passes." if self.ok else "The gate fails."
+        return as_markdown(
+            f"{self.b} against {self.a}", [verdict, *self.failures], [Section("Figures", rows, self.notes)]
+        )
+
+
+def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any], gate: Gate | None = None) -> Comparison:
+    """Return two reports side by side, judged by a gate: may ``b`` take the place of ``a``?
+
+    Raises:
+        ReportError: if one of them is no report, or of another schema.
+    """
+    first, second, gate = checked(dict(a)), checked(dict(b)), gate or Gate()
+    rows = [*_whole(first, second, gate), *_chips(first, second, gate)]
+    names = (
+        (first.title, second.title) if first.title != second.title else (f"{first.title} (A)", f"{second.title} (B)")
+    )
+    return Comparison(a=names[0], b=names[1], rows=tuple(rows), notes=tuple(_remarks(first, second)))
+
+
+def load_gate(path: Path) -> Gate:
+    """Read a gate from a TOML file.
+
+    Raises:
+        ReportError: if it cannot be read, or has an unknown key or a value out of range.
+    """
+    try:
+        return Gate.model_validate(parse_toml(Path(path).read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
+    except (TomlError, UnicodeDecodeError) as error:
+        raise ReportError(f"compare: the gate {path} is no TOML file: {error}") from error
+    except ValidationError as error:
+        known = ", ".join((*Gate.model_fields, *(f"max_increase.{name}" for name in (*_OF_COST, "connections"))))
+        raise ReportError(f"compare: gate {path}: {first_problem(error)}; known keys: {known}") from error
+
+
+def _whole(a: Report, b: Report, gate: Gate) -> Iterator[Row]:
+    """Give the figures that belong to no chip."""
+    yield _exactness(a, b, gate)
+    yield _accuracy(a, b, gate)
+    yield _judged("connections", "connections kept", None, a.network.mask, b.network.mask, lambda v: f"{v:,.0f}", gate)
+
+
+def _exactness(a: Report, b: Report, gate: Gate) -> Row:
+    different = [r.verification.spikes_different if r.verification else None for r in (a, b)]
+    failed = None
+    if gate.require_equal and different[1] is None:
+        failed = "B compares no engines, but the gate requires that no spike differs."
+    elif gate.require_equal and different[1]:
+        failed = f"{different[1]:,} spikes differ in B, the gate requires 0."
+    return Row(
+        **{"figure": "spikes that differ", "chip": None, "a": different[0], "b": different[1], "change": None},
+        shown_a=_number(different[0]),
+        shown_b=_number(different[1]),
+        failed=failed,
+    )
+
+
+def _accuracy(a: Report, b: Report, gate: Gate) -> Row:
+    old, new = (r.accuracy.test if r.accuracy else None for r in (a, b))
+    failed = None
+    if new is None and (gate.min_accuracy is not None or gate.max_accuracy_drop is not None):
+        failed = "B has no accuracy, but the gate limits it."
+    elif new is not None and gate.min_accuracy is not None and new < gate.min_accuracy:
+        failed = f"Accuracy is {percent(new)}, the gate requires {percent(gate.min_accuracy)}."
+    elif new is not None and old is not None and _falls(old - new, gate):
+        failed = f"Accuracy falls by {percent(old - new)}, the gate allows {percent(gate.max_accuracy_drop or 0)}."
+    shown = ["-" if v is None else percent(v) for v in (old, new)]
+    return Row(
+        **{"figure": "test accuracy", "chip": None, "a": old, "b": new, "change": None},
+        shown_a=shown[0],
+        shown_b=shown[1],
+        failed=failed,
+    )
+
+
+def _falls(drop: float, gate: Gate) -> bool:
+    """Whether accuracy drops by more than allowed; exactly the limit passes, whatever the last binary digit says."""
+    return gate.max_accuracy_drop is not None and drop > gate.max_accuracy_drop + 1e-12
+
+
+def _chips(a: Report, b: Report, gate: Gate) -> Iterator[Row]:
+    """Give the figures of every chip of either report."""
+    old, new = ({cost.chip: cost for cost in r.targets} for r in (a, b))
+    for chip in dict.fromkeys((*old, *new)):
+        for figure, (name, read, show) in _OF_COST.items():
+            values = [read(costs[chip]) if chip in costs else None for costs in (old, new)]
+            yield _judged(figure, name, chip, values[0], values[1], show, gate)
+
+
+def _judged(
+    figure: Figure,
+    name: str,
+    chip: str | None,
+    a: float | None,
+    b: float | None,
+    show: Callable[[float], str],
+    gate: Gate,
+) -> Row:
+    change = b / a - 1 if a and b is not None else None
+    allowed = gate.max_increase.get(figure)
+    shown = ["-" if v is None else show(v) for v in (a, b)]
+    where = f"{name} on {chip}" if chip else name
+    failed = None
+    if allowed is not None and a is not None and b is None:
+        failed = f"{where}: not in B, but the gate limits it."
+    elif allowed is not None and a is not None and b is not None and b > a * (1 + allowed) * (1 + 1e-12):
+        grown = f"grows by {percent(change)}" if change is not None else "grows"
+        failed = f"{where} {grown} ({shown[0]} to {shown[1]}), the gate allows {percent(allowed)}."
+    return Row(figure=name, chip=chip, a=a, b=b, shown_a=shown[0], shown_b=shown[1], change=change, failed=failed)
+
+
+def _remarks(a: Report, b: Report) -> Iterator[str]:
+    old, new = ({cost.chip: cost for cost in r.targets} for r in (a, b))
+    if a.network.fingerprint != b.network.fingerprint:
+        yield "The two reports are of different networks."
+    for chip in dict.fromkeys((*old, *new)):
+        if chip not in old or chip not in new:
+            yield f"{chip} is only in {'B' if chip in new else 'A'}."
+            continue
+        if old[chip].chip_source != new[chip].chip_source:
+            yield f"{chip}: the chip file changed ({old[chip].chip_source} to {new[chip].chip_source})."
+        if old[chip].n_samples != new[chip].n_samples:
+            yield f"{chip}: {old[chip].n_samples} samples in A, {new[chip].n_samples} in B."
+        grades = [c.energy.total_j.grade if c.energy and c.energy.total_j else None for c in (old[chip], new[chip])]
+        if grades[0] != grades[1]:
+            yield f"{chip}: energy is of grade {grades[0]} in A and {grades[1]} in B; do not rank them by it alone."
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:,}"

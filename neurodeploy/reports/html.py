@@ -1,0 +1,76 @@
+"""Self-contained pages: jinja2 fills a template, plotly draws, and nothing is fetched from anywhere.
+
+Every page extends ``page.html.j2`` (its look, and the script that draws the pictures).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from plotly import graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from neurodeploy.costs.record import Cost
+from neurodeploy.reports.figures import band, kib, percent, si
+from neurodeploy.reports.pictures import charts
+from neurodeploy.reports.record import Report
+from neurodeploy.reports.text import cost_sections, first_difference, headline, sections, verdict_line
+
+
+def render(template: str, **values: Any) -> str:
+    """Return the page that a template of this folder makes of ``values``, with the drawing script inside."""
+    environment = Environment(
+        loader=PackageLoader("neurodeploy.reports", "templates"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(band=band, kib=kib, percent=percent, si=si)
+    return environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
+
+
+def page(report: Report) -> str:
+    """Return the page of a report."""
+    every = list(sections(report))
+    shown = [section for section in every if section.title.startswith("Activity")]
+    return render(
+        "report.html.j2",
+        report=report,
+        headline=headline(report),
+        first_difference=first_difference(report),
+        network=every[0],
+        activity=shown,
+        provenance=every[-1],
+        targets=[_target(i, cost) for i, cost in enumerate(report.targets)],
+        memory_chart=drawn("memory", charts.memory_by_layer(report.targets)) if report.targets else None,
+        raster=drawn("raster", charts.spike_raster(report.raster)) if report.raster else None,
+    )
+
+
+def _target(index: int, cost: Cost) -> dict[str, Any]:
+    """Return what the template shows of one chip."""
+    pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))}
+    if cost.energy is not None and cost.energy.total_j is not None:
+        pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy))
+        pictures["tornado"] = drawn(f"tornado{index}", charts.tornado(cost.energy))
+    if cost.latency is not None:
+        pictures["steps"] = drawn(f"steps{index}", charts.step_times(cost.latency))
+    return {
+        "cost": cost,
+        "pictures": pictures,
+        "sections": list(cost_sections(cost)),
+        "verdicts": [(v.met, verdict_line(v)) for v in cost.verdicts],
+    }
+
+
+def drawn(name: str, figure: go.Figure) -> Markup:
+    """Return the place of a picture and its data; the script at the end of the page draws it once the page is laid out.
+
+    The place has its height from the start, so that nothing moves when the picture comes.
+    """
+    place = Markup('<div class="plot" id="{}" style="height: {}px"></div>').format(name, figure.layout.height)
+    data = Markup('<script type="application/json" data-plot="{}">').format(name)
+    return place + data + Markup(charts.figure_json(figure)) + Markup("</script>")

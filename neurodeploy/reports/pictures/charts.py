@@ -1,0 +1,223 @@
+"""The pictures of the page, drawn with plotly: one function a picture, each takes records and gives a figure.
+
+plotly is used rather than drawings of our own: its pictures answer to the pointer, scale with the page, and its script is
+carried inside the page once (about 5 MB), so that the page works offline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from neurodeploy.costs.record import CoreMemory, Cost, Energy, Latency, Memory
+from neurodeploy.reports.figures import band, kib, si
+from neurodeploy.reports.pictures.cores import mesh_places
+from neurodeploy.reports.pictures.svg import EMPTY, FONT, INK, LINE, MUTED, RAMP
+from neurodeploy.reports.record import Raster
+from neurodeploy.reports.text import component_name
+
+PAPER = "#ffffff"
+ACCENT, WARM, SOFT = "#2a6f97", "#c2703d", "#a9c9dc"
+
+
+def core_map(memory: Memory) -> go.Figure:
+    """Return the cores of the first chip in use as squares; colour: how full the fullest register is; grey: not used."""
+    chip = min(core.chip for core in memory.cores)
+    used = {core.core: core for core in memory.cores if core.chip == chip}
+    places = [place[:2] for place in mesh_places(memory.cores_per_chip, memory.cores_per_tile, memory.mesh)]
+    columns, rows = 1 + max(x for x, _ in places), 1 + max(y for _, y in places)
+    fill: list[list[float | None]] = [[None] * columns for _ in range(rows)]
+    hover = [["no core"] * columns for _ in range(rows)]
+    for number, (x, y) in enumerate(places):
+        core = used.get(number)
+        fill[y][x] = core.fill if core else None
+        hover[y][x] = _core_words(core, memory) if core else f"core {number}: not used"
+    figure = go.Figure(
+        go.Heatmap(
+            **{"z": [[0] * columns] * rows, "colorscale": [[0, EMPTY], [1, EMPTY]], "showscale": False},
+            **{"xgap": 3, "ygap": 3, "hoverinfo": "text", "hovertext": hover},
+        )
+    )
+    figure.add_trace(
+        go.Heatmap(
+            **{"z": fill, "zmin": 0, "zmax": 1, "colorscale": RAMP, "hoverinfo": "text", "hovertext": hover},
+            **{"xgap": 3, "ygap": 3},
+            colorbar={"tickformat": ".0%", "thickness": 8, "outlinewidth": 0, "len": 0.9, "tickfont": {"size": 11}},
+        )
+    )
+    figure.update_xaxes(visible=False, constrain="domain")
+    figure.update_yaxes(visible=False, autorange="reversed", scaleanchor="x")
+    return styled(figure, 60 + 26 * rows)
+
+
+def _core_words(core: CoreMemory, memory: Memory) -> str:
+    held = ", ".join(f"{n:,} of {name}" for name, n in core.neurons.items())
+    lines = [f"<b>core {core.core}</b>: {held}", f"synapses: {kib(core.synaptic_bytes)}"]
+    lines += [
+        f"{name.replace('_', ' ')}: {used:,} of {memory.limits[name]:,}"
+        for name, used in core.used.items()
+        if name in memory.limits
+    ]
+    return "<br>".join(lines)
+
+
+def memory_by_layer(costs: Sequence[Cost]) -> go.Figure:
+    """Return the synaptic memory into each layer, one bar a chip."""
+    figure = go.Figure()
+    for cost, colour in zip(costs, (ACCENT, SOFT, WARM, MUTED) * len(costs)):
+        layers = [layer for layer in cost.memory.layers if layer.synaptic_bytes]
+        words = [f"{kib(x.synaptic_bytes)}, {x.cores} {'core' if x.cores == 1 else 'cores'}" for x in layers]
+        figure.add_trace(
+            go.Bar(
+                **{"y": [x.name for x in layers], "x": [x.synaptic_bytes / 1024 for x in layers]},
+                **{"orientation": "h", "name": cost.chip_title, "marker_color": colour},
+                **{"hovertext": words, "hoverinfo": "text+name", "text": words, "textposition": "auto"},
+            )
+        )
+    figure.update_yaxes(autorange="reversed", automargin=True)
+    figure.update_xaxes(title="KiB", gridcolor=LINE)
+    figure.update_layout(barmode="group", bargap=0.35)
+    rows = len(costs) * max(len(cost.memory.layers) for cost in costs)
+    return styled(figure, 110 + 26 * rows)
+
+
+def energy_by_component(energy: Energy) -> go.Figure:
+    """Return the energy per sample of each component, nominal as a bar with its range."""
+    lines = sorted((x for x in energy.lines if x.energy_j.high > 0), key=lambda x: x.energy_j.nominal)
+    scale, unit = _scale(max((x.energy_j.high for x in lines), default=0.0), "J")
+    figure = go.Figure(
+        go.Bar(
+            y=[component_name(x.component) for x in lines],
+            x=[x.energy_j.nominal / scale for x in lines],
+            orientation="h",
+            marker_color=ACCENT,
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [(x.energy_j.high - x.energy_j.nominal) / scale for x in lines],
+                "arrayminus": [(x.energy_j.nominal - x.energy_j.low) / scale for x in lines],
+                "color": WARM,
+                "thickness": 1.5,
+                "width": 4,
+            },
+            hovertext=[f"{band(x.energy_j, 'J')}<br>{x.price_j.grade}: {x.source}" for x in lines],
+            hoverinfo="text",
+        )
+    )
+    figure.update_xaxes(title=unit, gridcolor=LINE)
+    figure.update_yaxes(automargin=True)
+    return styled(figure, 100 + 30 * len(lines))
+
+
+def tornado(energy: Energy) -> go.Figure:
+    """Return how far each price alone moves the total, the widest first: what the uncertainty comes from."""
+    moves = sorted(
+        (x for x in energy.lines if x.energy_j.high > x.energy_j.low), key=lambda x: x.energy_j.high - x.energy_j.low
+    )
+    scale, unit = _scale(max((x.energy_j.high - x.energy_j.low for x in moves), default=0.0), "J")
+    names = [component_name(x.component) for x in moves]
+    figure = go.Figure()
+    for side, colour in (("low", SOFT), ("high", WARM)):
+        change = [(getattr(x.energy_j, side) - x.energy_j.nominal) for x in moves]
+        figure.add_trace(
+            go.Bar(
+                **{"y": names, "x": [c / scale for c in change], "orientation": "h", "name": f"{side} price"},
+                **{"marker_color": colour, "hovertext": [_signed(c) for c in change], "hoverinfo": "text+name"},
+            )
+        )
+    figure.update_layout(barmode="overlay", bargap=0.35)
+    figure.update_xaxes(title=f"change of the total, {unit}", gridcolor=LINE, zerolinecolor=MUTED)
+    figure.update_yaxes(automargin=True)
+    return styled(figure, 120 + 28 * len(moves))
+
+
+def step_times(latency: Latency) -> go.Figure:
+    """Return the step times over a sample: mean and worst of all samples, and the slowest sample."""
+    trace = latency.trace
+    scale, unit = _scale(max(trace.worst_s), "s")
+    figure = go.Figure()
+    step = list(range(len(trace.step_s)))
+    words = [
+        f"step {t}: {si(time, 's')}, {'barrier' if core is None else f'core {core}'}"
+        for t, (time, core) in enumerate(zip(trace.step_s, trace.core))
+    ]
+    slowest = {"name": f"slowest sample ({trace.sample})", "hovertext": words, "hoverinfo": "text"}
+    for values, style in (
+        (trace.worst_s, {"name": "worst of all samples", "line": {"color": WARM, "width": 1, "dash": "dot"}}),
+        (trace.mean_s, {"name": "mean", "line": {"color": SOFT, "width": 2}}),
+        (trace.step_s, {**slowest, "line": {"color": ACCENT, "width": 2}}),
+    ):
+        figure.add_trace(go.Scatter(x=step, y=[v / scale for v in values], mode="lines", **style))
+    if latency.step_period_s is not None and latency.step_period_s < 5 * max(trace.worst_s):
+        figure.add_hline(y=latency.step_period_s / scale, line={"color": INK, "width": 1, "dash": "dash"})
+    figure.update_xaxes(title="step", gridcolor=LINE)
+    figure.update_yaxes(title=unit, gridcolor=LINE, rangemode="tozero")
+    return styled(figure, 300)
+
+
+def spike_raster(raster: Raster) -> go.Figure:
+    """Return the spikes of one sample, layer above layer."""
+    figure, base = go.Figure(), 0
+    ticks: list[tuple[float, str]] = []
+    for i, layer in enumerate(raster.layers):
+        figure.add_trace(
+            go.Scatter(
+                **{
+                    "x": list(layer.step),
+                    "y": [base + row for row in layer.row],
+                    "mode": "markers",
+                    "name": layer.name,
+                },
+                marker={"symbol": "square", "size": 3, "color": (ACCENT, WARM)[i % 2]},
+                hovertext=[f"{layer.name} {layer.neurons[r]}, step {t}" for r, t in zip(layer.row, layer.step)],
+                hoverinfo="text",
+            )
+        )
+        ticks.append((base + len(layer.neurons) / 2, layer.name))
+        base += len(layer.neurons) + 6
+    figure.update_xaxes(title="step", range=[-0.5, raster.n_steps - 0.5], gridcolor=LINE)
+    figure.update_yaxes(
+        tickvals=[at for at, _ in ticks], ticktext=[name for _, name in ticks], autorange="reversed", automargin=True
+    )
+    figure.update_yaxes(showgrid=False, zeroline=False)
+    figure.update_layout(showlegend=False)
+    return styled(figure, 420)
+
+
+def styled(figure: go.Figure, height: int) -> go.Figure:
+    """Return the figure in the look of all pages, ``height`` in pixels."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 10, "r": 12, "t": 28, "b": 30},
+        font={"family": FONT, "size": 12, "color": INK},
+        paper_bgcolor=PAPER,
+        plot_bgcolor=PAPER,
+        legend={"orientation": "h", "x": 0, "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
+        hoverlabel={"bgcolor": PAPER, "bordercolor": LINE, "font": {"color": INK, "size": 12}},
+        modebar={"remove": ["select", "lasso"]},
+        dragmode=False,
+        template="none",
+        xaxis_automargin=True,
+        yaxis_automargin=True,
+        xaxis_title_standoff=8,
+        yaxis_title_standoff=8,
+    )
+    return figure
+
+
+def _scale(largest: float, unit: str) -> tuple[float, str]:
+    """Return the divisor and the unit in which the largest value has one to three digits before the point."""
+    shown = si(largest, unit).split()[1] if largest else unit
+    factors = {"p": 1e-12, "n": 1e-9, "µ": 1e-6, "m": 1e-3}
+    return factors.get(shown[: -len(unit)], 1.0), shown
+
+
+def _signed(joules: float) -> str:
+    return f"{'+' if joules >= 0 else '-'}{si(abs(joules), 'J')}"
+
+
+def figure_json(figure: go.Figure) -> str:
+    """Return a figure as JSON that can stand inside a script element of a page."""
+    text: str = figure.to_json()
+    return text.replace("<", "\\u003c")

@@ -1,0 +1,198 @@
+"""The records that ``report.json`` is made of; its JSON schema is made from them (``python -m neurodeploy.reports.schema``).
+
+The schema has a version (``SCHEMA``). A later one may add fields that can be absent; anything else takes a new number.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from neurodeploy.costs.record import Cost
+from neurodeploy.errors import ReportError
+from neurodeploy.files.checked import Record, first_problem
+
+SCHEMA = "neurodeploy-report/1"
+SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
+"""The published JSON schema of ``report.json``."""
+
+
+class ProjectionFacts(Record):
+    """Connections of one projection: possible, kept by the mask, not zero after quantisation."""
+
+    name: str
+    source: str
+    target: str
+    kind: str
+    weights: int
+    mask: int
+    nonzero: int
+    density: float
+    density_nonzero: float
+
+
+class LayerFacts(Record):
+    """One population."""
+
+    name: str
+    model: str
+    neurons: int
+    first_step: int
+
+
+class LedgerEntry(Record):
+    """One approximation between the origin and the network."""
+
+    where: str
+    what: str
+    size: str
+
+
+class NetworkFacts(Record):
+    """What the network is; both densities are counted from the network itself."""
+
+    fingerprint: str
+    dt: float
+    inputs: dict[str, int]
+    neurons: int
+    weights: int
+    mask: int
+    nonzero: int
+    density: float
+    density_nonzero: float
+    layers: tuple[LayerFacts, ...]
+    projections: tuple[ProjectionFacts, ...]
+    ledger: tuple[LedgerEntry, ...] = ()
+
+
+class Accuracy(Record):
+    """Share of samples classified rightly; ``held_out`` where they are a run's test part, never used to choose anything."""
+
+    test: float = Field(ge=0, le=1)
+    n_samples: int = Field(ge=1)
+    held_out: bool = True
+
+
+class VerifiedPopulation(Record):
+    """One population of a comparison of engines."""
+
+    name: str
+    places: int
+    spikes: int
+    different: int
+
+
+class FirstDifference(Record):
+    """The earliest place at which two engines differ: 0 no spike, 1 a spike, or the payload."""
+
+    population: str
+    neuron: int
+    step: int
+    sample: int
+    engines: tuple[str, str]
+    values: tuple[int, int]
+
+
+class Verification(Record):
+    """Comparison of engines on the same samples: spikes compared and places that differ."""
+
+    equal: bool
+    engines: tuple[str, ...]
+    n_samples: int
+    n_steps: int
+    spikes_compared: int
+    spikes_different: int
+    populations: tuple[VerifiedPopulation, ...] = ()
+    first_difference: FirstDifference | None = None
+
+
+class RasterLayer(Record):
+    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; ``step`` and ``row`` have one entry a spike."""
+
+    name: str
+    size: int
+    neurons: tuple[int, ...]
+    step: tuple[int, ...]
+    row: tuple[int, ...]
+
+
+class Raster(Record):
+    """Spikes of one sample."""
+
+    sample: int
+    n_steps: int
+    layers: tuple[RasterLayer, ...]
+
+
+class NeuroBenchFacts(Record):
+    """Metrics with the definitions of NeuroBench; ``membrane_updates`` is None where no voltages were recorded."""
+
+    footprint_bytes: int
+    parameters: int
+    connection_sparsity: float
+    activation_sparsity: float
+    effective_acs: float
+    effective_macs: float
+    dense_ops: float
+    membrane_updates: float | None
+    n_steps: int
+
+
+class Provenance(Record):
+    """Where the figures come from and how to get them again: files by hash, versions, seed, command."""
+
+    command: str | None = None
+    seed: int | None = None
+    files: dict[str, str] = Field(default={})
+    versions: dict[str, str] = Field(default={})
+
+
+class Report(Record):
+    """Everything that a report says."""
+
+    schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
+    title: str
+    demands_met: bool | None = None
+    """Whether every chip meets every demand by its nominal figures; None where nothing was demanded."""
+    network: NetworkFacts
+    accuracy: Accuracy | None
+    verification: Verification | None
+    targets: tuple[Cost, ...]
+    raster: Raster | None
+    neurobench: NeuroBenchFacts | None = None
+    provenance: Provenance
+
+
+def checked(data: object) -> Report:
+    """Return a report's object as records.
+
+    Raises:
+        ReportError: if it is of another schema or breaks it, with the place.
+    """
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise ReportError(f"report: schema is {found!r}, expected '{SCHEMA}'; make the report again with this version")
+    try:
+        return Report.model_validate(data)
+    except ValidationError as error:
+        raise ReportError(f"report: {first_problem(error)}; make the report again") from error
+
+
+def load_report(path: Path) -> dict[str, Any]:
+    """Read a ``report.json`` file.
+
+    Raises:
+        ReportError: if it cannot be read, is no report or is of another schema.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(f"report: cannot read {path} ({error.strerror})") from error
+    except ValueError as error:
+        raise ReportError(f"report: {path} is no JSON file ({error}); make the report again") from error
+    checked(data)
+    report: dict[str, Any] = data
+    return report

@@ -1,0 +1,319 @@
+"""The report as a terminal table and as Markdown: the same rows, two renderings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from io import StringIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from neurodeploy.costs.record import Cost, Energy, Latency, Verdict
+from neurodeploy.reports.figures import band, kib, percent, si
+from neurodeploy.reports.record import NetworkFacts, NeuroBenchFacts, Report
+
+COMPONENTS = {
+    "synop": "synapses read",
+    "neuron_access": "neurons accessed",
+    "neuron_update": "neurons updated",
+    "neuron_idle": "neurons idle",
+    "spike_out": "neurons fired",
+    "message_out": "messages sent",
+    "hop_ew": "hops east and west",
+    "hop_ns": "hops north and south",
+    "host_input": "spikes from the host",
+    "host_output": "spikes to the host",
+    "chip_crossing": "messages between chips",
+    "hops": "hops",
+    "accumulate": "additions",
+    "dense_mac": "multiplications and additions of a dense ANN",
+    "multiply_accumulate": "multiplications and additions",
+}
+"""Component of the energy -> words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A titled table; the first row of ``rows`` is the header. ``notes`` follow it."""
+
+    title: str
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+def component_name(component: str) -> str:
+    """Return a component of the energy in words."""
+    name, _, fmt = component.partition(".")
+    words = COMPONENTS.get(name, name)
+    return f"{words} ({fmt})" if fmt else words
+
+
+def verdict_lines(report: Report) -> list[str]:
+    """Return whether each chip meets each demand, one sentence each; empty where nothing was demanded."""
+    return [f"{cost.chip_title}: {verdict_line(v)}" for cost in report.targets for v in cost.verdicts]
+
+
+def headline(report: Report) -> list[str]:
+    """Return what was found in sentences: exactness, accuracy, then one sentence for each chip."""
+    lines = []
+    v = report.verification
+    if v is not None:
+        engines = ", ".join(v.engines)
+        lines.append(
+            f"{v.spikes_different:,} of {v.spikes_compared:,} spikes differ between {engines} ({v.n_samples} samples)."
+        )
+        different = first_difference(report)
+        lines += [f"First difference: {different}"] if different else []
+    if report.accuracy is not None:
+        what = "test accuracy" if report.accuracy.held_out else "accuracy"
+        lines.append(f"{percent(report.accuracy.test)} {what} on {report.accuracy.n_samples} samples.")
+    n = report.network
+    lines.append(
+        f"{n.mask:,} of {n.weights:,} connections kept ({percent(n.density)}), "
+        f"{n.nonzero:,} not zero ({percent(n.density_nonzero)})."
+    )
+    lines += [target_line(cost) for cost in report.targets]
+    return lines
+
+
+def first_difference(report: Report) -> str | None:
+    """Return where two engines first differ, in words; None where they agree."""
+    found = report.verification.first_difference if report.verification else None
+    if found is None:
+        return None
+    where = f"population '{found.population}', neuron {found.neuron}, step {found.step} of sample {found.sample}"
+    return f"{where}: {found.engines[0]} has {found.values[0]}, {found.engines[1]} has {found.values[1]}."
+
+
+def target_line(cost: Cost) -> str:
+    """Return one sentence about a chip."""
+    m = cost.memory
+    parts = [f"{m.n_cores} of {m.cores_available} cores", f"{kib(m.synaptic_bytes)} of synapses"]
+    if cost.energy is not None:
+        total = cost.energy.total_j
+        parts.append(f"{band(total, 'J')} dynamic per sample [{total.grade}]" if total else "energy not available")
+    if cost.latency is not None:
+        parts.append(f"{si(cost.latency.sample_s.mean.nominal, 's')} per sample")
+    return f"{cost.chip_title}: {', '.join(parts)}."
+
+
+def sections(report: Report) -> Iterator[Section]:
+    """Give the tables of a report in reading order."""
+    yield _network_section(report.network)
+    if report.neurobench is not None:
+        yield _neurobench_section(report.neurobench)
+    for cost in report.targets:
+        yield from cost_sections(cost)
+    yield _provenance_section(report)
+
+
+def cost_sections(cost: Cost) -> Iterator[Section]:
+    """Give the tables of one chip: memory, energy, latency."""
+    yield _memory_section(cost)
+    if cost.energy is not None:
+        yield energy_section(cost, cost.energy)
+        yield _opinions_section(cost)
+    if cost.static:
+        yield _static_section(cost)
+    if cost.baselines:
+        yield _baselines_section(cost)
+    if cost.latency is not None:
+        yield _latency_section(cost, cost.latency)
+
+
+def _network_section(network: NetworkFacts) -> Section:
+    rows = [("projection", "from", "to", "weights", "kept (mask)", "not zero")]
+    for p in network.projections:
+        kept, nonzero = f"{p.mask:,} ({percent(p.density)})", f"{p.nonzero:,} ({percent(p.density_nonzero)})"
+        rows.append((p.name, p.source, p.target, f"{p.weights:,}", kept, nonzero))
+    notes = [f"Approximation: {a.where}: {a.what} ({a.size})." for a in network.ledger]
+    return Section(f"Network: {network.neurons:,} neurons", rows, notes)
+
+
+def _neurobench_section(metrics: NeuroBenchFacts) -> Section:
+    rows = [("metric", "value"), ("footprint", f"{metrics.footprint_bytes:,} bytes")]
+    rows += [("connection sparsity", f"{metrics.connection_sparsity:.4f}")]
+    rows += [("activation sparsity", f"{metrics.activation_sparsity:.4f}")]
+    rows += [("effective accumulates per sample", f"{metrics.effective_acs:,.1f}")]
+    rows += [("effective multiply-accumulates per sample", f"{metrics.effective_macs:,.1f}")]
+    rows += [("dense operations per sample", f"{metrics.dense_ops:,.1f}")]
+    if metrics.membrane_updates is not None:
+        rows.append(("membrane updates per sample", f"{metrics.membrane_updates:,.1f}"))
+    return Section(f"Activity, with the definitions of NeuroBench ({metrics.n_steps} steps a sample)", rows)
+
+
+def _memory_section(cost: Cost) -> Section:
+    rows = [("layer", "neurons", "cores", "synapses stored", "memory", "format", "weight bits")]
+    for layer in cost.memory.layers:
+        formats, bits = ", ".join(layer.formats), ", ".join(map(str, layer.weight_bits))
+        size = (f"{layer.neurons:,}", str(layer.cores), f"{layer.stored:,}", kib(layer.synaptic_bytes))
+        rows.append((layer.name, *size, formats or "-", bits or "-"))
+    fullest = max(cost.memory.cores, key=lambda core: core.fill, default=None)
+    notes = list(cost.notes)
+    if fullest is not None and fullest.fullest is not None:
+        register = fullest.fullest
+        notes.insert(
+            0,
+            f"Fullest: core {fullest.core} with {fullest.used[register]:,} of {cost.memory.limits[register]:,} "
+            f"{register.replace('_', ' ')} ({percent(fullest.fill)}).",
+        )
+    total = f"{cost.memory.n_cores} of {cost.memory.cores_available} cores, {kib(cost.memory.synaptic_bytes)}"
+    return Section(f"{cost.chip_title}: memory ({total})", rows, notes)
+
+
+def energy_section(cost: Cost, energy: Energy) -> Section:
+    """Return the components of one set of prices: events, price, energy, grade and source."""
+    rows = [("component", "events per sample", "price", "energy per sample", "grade", "source of the price")]
+    for line in energy.lines:
+        events = f"{line.events / cost.n_samples:,.1f}"
+        price, total = band(line.price_j, "J"), band(line.energy_j, "J")
+        rows.append((component_name(line.component), events, price, total, line.price_j.grade, line.source))
+    if energy.total_j is not None:
+        rows.append(("total", "", "", band(energy.total_j, "J"), energy.total_j.grade, "weakest grade of all"))
+    notes = list(energy.notes)
+    for item in energy.unpriced:
+        count = f"{item.events / cost.n_samples:,.1f} per sample, " if item.events is not None else ""
+        notes.append(f"Not in the total: {component_name(item.component)} ({count}{item.reason}).")
+    return Section(f"{cost.chip_title}: dynamic energy per sample ({cost.n_samples} samples)", rows, notes)
+
+
+def _static_section(cost: Cost) -> Section:
+    rows = [("power of", "power", "basis", "time of a sample", "whole chips", "share of cores", "grade")]
+    for line in cost.static:
+        figures = (band(line.whole_j, "J"), f"{band(line.share_j, 'J')}, {percent(line.share)}", line.whole_j.grade)
+        rows.append((line.component, band(line.power_w, "W"), line.basis, si(line.time_s.nominal, "s"), *figures))
+    return Section(f"{cost.chip_title}: static energy per sample, not part of the dynamic energy", rows)
+
+
+def _opinions_section(cost: Cost) -> Section:
+    rows = [("prices", "dynamic energy per sample", "grade", "events without a price")]
+    for o in (cost.energy, *cost.second_opinions):
+        if o is not None and o.total_j is not None:
+            without = ", ".join(component_name(item.component) for item in o.unpriced)
+            name = f"{o.prices} (this estimate)" if o is cost.energy else o.prices
+            rows.append((name, band(o.total_j, "J"), o.total_j.grade, without or "-"))
+    lines = cost.energy.lines if cost.energy else ()
+    known = sum("SANA-FE" in line.source for line in lines)
+    notes = [f"{known} of {len(lines)} nominal prices of this estimate come from SANA-FE."] if known else []
+    notes += [note for o in cost.second_opinions for note in o.notes]
+    return Section(f"{cost.chip_title}: the same counts at other prices", rows, notes)
+
+
+def _baselines_section(cost: Cost) -> Section:
+    rows = [("instead", "energy per sample", "even at activity times", "even at density", "grade")]
+    for other in cost.baselines:
+        energy, grade = (
+            ("not possible", "") if other.energy_j is None else (band(other.energy_j, "J"), other.energy_j.grade)
+        )
+        activity = "-" if other.break_even_activity is None else _factor(other.break_even_activity)
+        density = "-" if other.break_even_density is None else _density(other.break_even_density)
+        rows.append((other.what + (f" ({other.note})" if other.note else ""), energy, activity, density, grade))
+    notes = (
+        "Even: where the dynamic energy of the chip reaches the nominal figure of the row, everything else held fixed.",
+        "A microcontroller's figure is that of the whole device, the chip's is dynamic only: add its static energy above.",
+        "The grades differ from row to row; do not rank by nominal figures alone.",
+    )
+    return Section(f"{cost.chip_title}: what else the task could run on", rows, notes)
+
+
+def _density(density: float) -> str:
+    return percent(density) if density < 1 else "any"
+
+
+def _latency_section(cost: Cost, latency: Latency) -> Section:
+    rows = [("time", "mean", "99 % below", "worst")]
+    spreads = {"step, free-running": latency.step_s, "sample, free-running": latency.sample_s}
+    if latency.real_time_sample_s is not None and latency.step_period_s is not None:
+        spreads[f"sample, one step each {si(latency.step_period_s, 's')}"] = latency.real_time_sample_s
+    for name, spread in spreads.items():
+        rows.append((name, band(spread.mean, "s"), band(spread.p99, "s"), band(spread.worst, "s")))
+    if latency.management_s is not None:
+        rows.append(("management of a step, on top", band(latency.management_s, "s"), "", ""))
+    first = latency.bindings[0]
+    share = percent(first.steps / sum(b.steps for b in latency.bindings))
+    notes = [f"What decides a step most often: {place(first.core)}{first.resource} ({share} of steps)."]
+    notes += latency.notes
+    notes += [f"Not in the times: {component_name(item.component)} ({item.reason})." for item in latency.unpriced]
+    return Section(f"{cost.chip_title}: latency [{latency.step_s.mean.grade}]", rows, notes)
+
+
+def place(core: int | None) -> str:
+    """Return ``core 3, `` or nothing."""
+    return "" if core is None else f"core {core}, "
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return a verdict as a sentence."""
+    outcome = "met" if verdict.met else "MISSED"
+    if verdict.met and not verdict.met_at_high:
+        outcome = "met by the nominal figure, missed by the high one"
+    allowed = si(verdict.allowed_s, "s")
+    if verdict.demand == "rate":
+        allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
+    line = (
+        f"{verdict.demand} of {allowed}: {outcome}; needs {band(verdict.needed_s, 's')}, margin "
+        f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
+    )
+    if verdict.safe_event_factor is not None:
+        line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit"
+        line += f": {si(verdict.safe_input_hz, 'Hz')} of input spikes." if verdict.safe_input_hz else "."
+    return line[0].upper() + line[1:]
+
+
+def _factor(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _provenance_section(report: Report) -> Section:
+    p = report.provenance
+    rows = [("what", "which"), ("network", report.network.fingerprint)]
+    rows += [(f"file {name}", digest) for name, digest in p.files.items()]
+    rows += [(f"chip {cost.chip}", cost.chip_source) for cost in report.targets]
+    rows += [("versions", ", ".join(f"{name} {version}" for name, version in p.versions.items()))] if p.versions else []
+    rows += [("seed", str(p.seed))] if p.seed is not None else []
+    rows += [("command", p.command)] if p.command else []
+    return Section("Provenance", rows)
+
+
+def as_text(lines: Sequence[str], tables: Sequence[Section], width: int) -> str:
+    """Return sentences and tables for a terminal of ``width`` columns, without colours."""
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False, emoji=False, markup=False)
+    for line in lines:
+        console.print(line)
+    for section in tables:
+        console.print(f"\n{section.title}")
+        console.print(_rich_table(section))
+        for note in section.notes:
+            console.print(f"  {note}")
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _rich_table(section: Section) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for name in section.rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in section.rows[1:]:
+        table.add_row(*row)
+    return table
+
+
+def as_markdown(title: str, lines: Sequence[str], tables: Sequence[Section]) -> str:
+    """Return sentences and tables as Markdown."""
+    out = [f"# {_escaped(title)}", "", *(f"- {_escaped(line)}" for line in lines)]
+    for section in tables:
+        header, *rows = section.rows
+        out += ["", f"## {_escaped(section.title)}", "", _markdown_row(header), _markdown_row(["---"] * len(header))]
+        out += [_markdown_row(row) for row in rows]
+        out += ["", *(f"- {_escaped(note)}" for note in section.notes)] if section.notes else []
+    return "\n".join(out) + "\n"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_escaped(cell) for cell in cells) + " |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

@@ -1,0 +1,134 @@
+"""Reports made and written: one record as JSON, terminal table, Markdown and HTML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.costs.record import Cost
+from neurodeploy.errors import MissingPackageError
+from neurodeploy.files.writing import write_text
+from neurodeploy.reports.record import SCHEMA, checked
+from neurodeploy.reports.text import (
+    as_markdown,
+    as_text,
+    cost_sections,
+    headline,
+    sections,
+    target_line,
+    verdict_line,
+    verdict_lines,
+)
+
+
+def make_report(
+    *,
+    title: str,
+    network: Mapping[str, Any],
+    costs: Sequence[Cost],
+    accuracy: Mapping[str, Any] | None = None,
+    verification: Mapping[str, Any] | None = None,
+    raster: Mapping[str, Any] | None = None,
+    neurobench: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the object of ``report.json``.
+
+    Args:
+        title: heading of the report.
+        network: what ``network_facts`` gives.
+        costs: one for each chip, in the order of the report.
+        accuracy: ``test`` (0..1), ``n_samples``, and ``held_out`` (False where the samples are not a run's test part).
+        verification: what ``simulate.verify.Verification.to_json`` gives.
+        raster: what ``raster_facts`` gives.
+        neurobench: what ``estimate.neurobench.NeuroBench.to_json`` gives.
+        provenance: ``command``, ``seed``, ``files`` (name to SHA-256), ``versions``; each may be absent.
+
+    Raises:
+        ReportError: if a value does not fit the schema, with its place.
+    """
+    verdicts = [verdict for cost in costs for verdict in cost.verdicts]
+    data = {
+        "schema": SCHEMA,
+        "title": title,
+        "demands_met": all(v.met for v in verdicts) if verdicts else None,
+        "network": dict(network),
+        "accuracy": accuracy and dict(accuracy),
+        "verification": verification and dict(verification),
+        "targets": [cost.to_json() for cost in costs],
+        "raster": raster and dict(raster),
+        "neurobench": neurobench and dict(neurobench),
+        "provenance": dict(provenance or {}),
+    }
+    plain: dict[str, Any] = checked(data).model_dump(mode="json", by_alias=True)
+    return plain
+
+
+def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None where it is not known."""
+    summary = {}
+    for cost in checked(dict(report)).targets:
+        total = cost.energy.total_j if cost.energy else None
+        summary[cost.chip] = {
+            "cores": cost.memory.n_cores,
+            "synaptic_bytes": cost.memory.synaptic_bytes,
+            "energy_per_sample_j": total and {"low": total.low, "nominal": total.nominal, "high": total.high},
+        }
+    return summary
+
+
+def text_report(report: Mapping[str, Any], width: int = 120) -> str:
+    """Return the report for a terminal of ``width`` columns."""
+    records = checked(dict(report))
+    return as_text([records.title, "", *verdict_lines(records), *headline(records)], list(sections(records)), width)
+
+
+def text_cost(cost: Cost, width: int = 120) -> str:
+    """Return the tables of one chip for a terminal of ``width`` columns."""
+    return as_text([*map(verdict_line, cost.verdicts), target_line(cost)], list(cost_sections(cost)), width)
+
+
+def markdown_report(report: Mapping[str, Any]) -> str:
+    """Return the report as Markdown."""
+    records = checked(dict(report))
+    return as_markdown(records.title, [*verdict_lines(records), *headline(records)], list(sections(records)))
+
+
+def html_report(report: Mapping[str, Any]) -> str:
+    """Return the report as one self-contained page, which needs no network.
+
+    Raises:
+        MissingPackageError: without jinja2 or plotly (extra ``report``).
+    """
+    try:
+        from neurodeploy.reports.html import page
+    except ModuleNotFoundError as error:
+        raise MissingPackageError(
+            f"report: the HTML page needs {error.name}, which is not installed; pip install 'neurodeploy[report]'"
+        ) from error
+    return page(checked(dict(report)))
+
+
+REPORT_FILES = ("report.json", "report.txt", "report.md", "report.html")
+
+
+def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+    """Write ``REPORT_FILES`` into a folder: JSON, terminal table, Markdown, and a page that works offline.
+
+    All four are made before the first is written, and each replaces an older one in one move.
+
+    Returns:
+        The paths by ``report_json``, ``report_text``, ``report_markdown`` and ``report_html``.
+    """
+    texts = {
+        "report_json": ("report.json", json.dumps(report, indent=1) + "\n"),
+        "report_text": ("report.txt", text_report(report)),
+        "report_markdown": ("report.md", markdown_report(report)),
+        "report_html": ("report.html", html_report(report)),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.values():
+        write_text(text, folder / name)
+    return {key: folder / name for key, (name, _) in texts.items()}

@@ -1,0 +1,114 @@
+"""The work of a sweep: three functions from values to values, so that any process, here or on a cluster, can do them.
+
+``train_stage`` gives a network file and its test samples, ``quantise_stage`` a network file with coarser weights and its
+accuracy, ``price_stage`` what the network takes on a chip. Files travel as bytes: a cluster needs no common folder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.errors import FitError
+from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
+
+KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
+"""Files of a training that a sweep keeps; they make its folder one that ``neurodeploy report`` takes."""
+
+
+def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
+    """Train a recipe, export it, and return its files as bytes with ``validation_accuracy``, ``best_epoch``, ``seconds``.
+
+    Args:
+        recipe_text: the recipe (TOML).
+        folder: where to train; a run that was stopped there goes on. None: a folder that is removed at the end.
+    """
+    if folder is None:
+        with tempfile.TemporaryDirectory() as made:
+            return train_stage(recipe_text, made)
+    loop = import_module("neurodeploy.training.loop")
+    checkpoint = import_module("neurodeploy.training.checkpoint")
+    from neurodeploy.exchange.nir.write import to_nir
+    from neurodeploy.recipe.files import parse_recipe
+
+    run = Path(folder)
+    recipe = parse_recipe(recipe_text, where="sweep")
+    result = loop.train(recipe, run, recipe_text=recipe_text, resume=(run / STATE_FILE).exists())
+    to_nir(checkpoint.checkpoint_network(run)[1], run / NETWORK_FILE, force=True)
+    return {
+        "validation_accuracy": result.validation_accuracy,
+        "best_epoch": result.best_epoch,
+        "seconds": result.seconds,
+        "files": {name: (run / name).read_bytes() for name in KEPT_FILES},
+    }
+
+
+def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:
+    """Return a network with its weights in ``bits`` bits (``file``), its accuracy, densities and spikes a sample."""
+    from neurodeploy.engines.decode import accuracy, decoding_probes
+    from neurodeploy.engines.table import simulate
+    from neurodeploy.exchange.nir.write import to_nir
+    from neurodeploy.mapping.fit.change import requantised
+    from neurodeploy.network import n_masked, n_nonzero, n_parameters
+
+    network, given = _loaded(nir, samples, n_samples)
+    coarse = requantised(network, bits, frozenset(p.name for p in network.populations))
+    activity = simulate(coarse, given, probe=decoding_probes(coarse))
+    with tempfile.TemporaryDirectory() as made:
+        to_nir(coarse, Path(made) / NETWORK_FILE)
+        file = (Path(made) / NETWORK_FILE).read_bytes()
+    possible = sum(map(n_parameters, network.projections))
+    return {
+        "accuracy": None if given.labels is None else accuracy(coarse, activity, given),
+        "samples": given.n_samples,
+        "mask_density": sum(map(n_masked, network.projections)) / possible,
+        "nonzero_density": sum(map(n_nonzero, coarse.projections)) / possible,
+        "spikes_per_sample": sum(len(activity.spikes[p.name]) for p in coarse.populations) / given.n_samples,
+        "files": {NETWORK_FILE: file},
+    }
+
+
+def price_stage(
+    nir: bytes, samples: bytes, chip: Any, split: str, placement: str, n_samples: int | None
+) -> dict[str, Any]:
+    """Return what a network takes on a chip; where it does not fit, ``fits`` is False and ``binding`` says why.
+
+    ``energy_j`` (dynamic, a sample) and ``latency_s`` (free-running, mean sample) are bands, or None without a price.
+    """
+    from neurodeploy.costs.pricing import estimate
+    from neurodeploy.engines.table import simulate
+    from neurodeploy.mapping.mapper import map_network
+
+    network, given = _loaded(nir, samples, n_samples)
+    try:
+        mapping = map_network(network, chip, split=split, placement=placement)
+    except FitError as error:
+        return {"fits": False, "binding": error.binding, "error": str(error)}
+    cost = estimate(network, mapping, simulate(network, given, labels=mapping.core_labels()))
+    energy = cost.energy.total_j if cost.energy else None
+    latency = cost.latency.sample_s if cost.latency else None
+    return {
+        "fits": True,
+        "cores": cost.memory.n_cores,
+        "chips": cost.memory.n_chips,
+        "synaptic_bytes": cost.memory.synaptic_bytes,
+        "energy_j": energy.model_dump() if energy else None,
+        "latency_s": latency.mean.model_dump() if latency else None,
+        "worst_latency_s": latency.worst.model_dump() if latency else None,
+    }
+
+
+def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any]:
+    """Return the network and the first samples of two files given as bytes."""
+    from neurodeploy.exchange.nir.read import from_nir
+    from neurodeploy.network.activity import load_samples
+
+    files: Mapping[str, bytes] = {NETWORK_FILE: nir, TEST_FILE: samples}
+    with tempfile.TemporaryDirectory() as made:
+        for name, content in files.items():
+            (Path(made) / name).write_bytes(content)
+        network, given = from_nir(Path(made) / NETWORK_FILE), load_samples(Path(made) / TEST_FILE)
+    return network, given if n_samples is None else given.take(0, min(n_samples, given.n_samples))

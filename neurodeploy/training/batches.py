@@ -1,0 +1,51 @@
+"""``Inputs``: the spikes of a data set as tensors, a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from neurodeploy.data.encoded_part import INPUT_NAME, Encoded
+from neurodeploy.network.activity import Samples
+
+
+class Inputs:
+    """Input spikes, float32 ``(n_samples, n_channels, n_steps)``, made from values or packed frames when indexed.
+
+    Stands in for a tensor of that shape, which for 60,000 images of 784 pixels over 20 steps would take 3.8 GB.
+    """
+
+    def __init__(self, encoded: Encoded) -> None:
+        self._encoded = encoded
+
+    def __len__(self) -> int:
+        return self._encoded.n_samples
+
+    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
+        return self._tensor(index.numpy())
+
+    def split(self, batch_size: int) -> Iterator[torch.Tensor]:
+        """Yield all samples in order, ``batch_size`` at a time."""
+        for start in range(0, len(self), batch_size):
+            yield self._tensor(slice(start, start + batch_size))
+
+    def _tensor(self, index: np.ndarray | slice) -> torch.Tensor:
+        return torch.from_numpy(self._encoded.raster(index).transpose(0, 2, 1).astype(np.float32, order="C"))
+
+
+def to_tensors(samples: Samples | Encoded) -> tuple[torch.Tensor | Inputs, torch.Tensor]:
+    """Return the input spikes as float32 ``(n_samples, n_channels, n_steps)`` and the labels as int64."""
+    labels = torch.from_numpy(np.array(samples.labels, np.int64))
+    if isinstance(samples, Encoded):
+        return Inputs(samples), labels
+    raster = samples.inputs[INPUT_NAME].to_dense().astype(np.float32).transpose(0, 2, 1)
+    return torch.from_numpy(raster.copy()), labels
+
+
+def input_shape(samples: Samples | Encoded) -> tuple[int, ...]:
+    """Return the shape of the input's channels, ``(size,)`` where no other is known."""
+    if isinstance(samples, Encoded):
+        return samples.data.shape
+    return samples.shapes.get(INPUT_NAME, (samples.inputs[INPUT_NAME].size,))

@@ -1,0 +1,133 @@
+"""What an epoch leaves behind: accuracy and spikes on the validation part, densities, and how far states reach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.network import STATE_LIMIT
+from neurodeploy.network.activity import Samples
+from neurodeploy.sparse.methods import AnyRewirer
+from neurodeploy.sparse.pq import pq_index
+from neurodeploy.training.batches import to_tensors
+from neurodeploy.training.model.slayer import SlayerNetwork
+from neurodeploy.training.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochMetrics:
+    """One line of ``metrics.jsonl``. Dictionaries are by layer; densities and fractions are 0..1.
+
+    ``silent`` is the fraction of neurons that no validation sample made fire; ``explored`` the fraction of all possible
+    connections that have existed at some time; ``ratio`` the fraction of connections the next rewiring would move;
+    ``rewired`` what the last one asked for, ``overlap`` the fraction of the grown that it had just dropped; ``pq_index``
+    that of the existing connections; ``settled`` whether the number of connections changes no more; ``peak_state`` the
+    largest current or voltage on the validation part in state units, which must stay below 2**23.
+    """
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    ratio: float
+    settled: bool
+    density: dict[str, float]
+    density_nonzero: dict[str, float]
+    explored: dict[str, float]
+    rewired: dict[str, float]
+    overlap: dict[str, float]
+    pq_index: dict[str, float]
+    silent: dict[str, float]
+    spikes_per_sample: dict[str, float]
+    peak_state: dict[str, float]
+    seconds: float
+
+    @property
+    def in_range(self) -> bool:
+        """Whether all states seen fit 24 bits, without which simulators and chip would compute something else."""
+        return max(self.peak_state.values()) < STATE_LIMIT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """A model's answers to samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer."""
+
+    loss: float
+    accuracy: float
+    spikes: Mapping[str, torch.Tensor]
+    peak_state: Mapping[str, float]
+    n_samples: int
+
+
+def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Evaluation:
+    """Run a model on samples without training it."""
+    spikes, labels = to_tensors(samples)
+    loss, n_right, counts = 0.0, 0, {}
+    run.model.eval()
+    with torch.no_grad(), peak_states(run.model) as peaks:
+        for part, truth in zip(spikes.split(batch_size), labels.split(batch_size)):
+            layers = run.model.layers(part)
+            logits = run.logits(list(layers.values())[-1])
+            loss += torch.nn.functional.cross_entropy(logits, truth, reduction="sum").item()
+            n_right += int((logits.argmax(1) == truth).sum())
+            for name, layer in layers.items():
+                counts[name] = counts.get(name, 0) + layer.flatten(1, -2).sum((0, -1))
+    return Evaluation(
+        loss=loss / len(labels),
+        accuracy=n_right / len(labels),
+        spikes=counts,
+        peak_state=dict(peaks),
+        n_samples=len(labels),
+    )
+
+
+@contextmanager
+def peak_states(model: SlayerNetwork) -> Iterator[dict[str, float]]:
+    """Record the largest current and voltage of every layer, in state units, in all forward passes inside the block."""
+    before, model.peak_state = model.peak_state, {}
+    try:
+        yield model.peak_state
+    finally:
+        model.peak_state = before
+
+
+def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: float, seconds: float) -> EpochMetrics:
+    """Return the metrics of the epoch that has just ended."""
+    seen = evaluate(run, validation)
+    rewirer = run.rewirer
+    return EpochMetrics(
+        epoch=run.epochs_done,
+        loss=loss,
+        train_accuracy=accuracy,
+        validation_loss=seen.loss,
+        validation_accuracy=seen.accuracy,
+        learning_rate=run.schedule.get_last_lr()[0],
+        ratio=rewirer.ratio,
+        settled=rewirer.settled,
+        density=rewirer.density(),
+        density_nonzero=nonzero_density(run.model, rewirer),
+        explored=rewirer.explored(),
+        rewired={name: event.ratio for name, event in rewirer.events.items()},
+        overlap={name: event.overlap for name, event in rewirer.events.items()},
+        pq_index={name: pq_index(weight[rewirer.masks[name]]) for name, weight in rewirer.weights.items()},
+        silent={name: (count == 0).float().mean().item() for name, count in seen.spikes.items()},
+        spikes_per_sample={name: count.sum().item() / seen.n_samples for name, count in seen.spikes.items()},
+        peak_state=dict(seen.peak_state),
+        seconds=seconds,
+    )
+
+
+def nonzero_density(model: SlayerNetwork, rewirer: AnyRewirer) -> dict[str, float]:
+    """Return the fraction of weights of each layer that is exported and that the 8-bit quantiser leaves non-zero."""
+    masks = rewirer.export_masks()
+    with torch.no_grad():
+        return {
+            name: (weight * masks[name]).ne(0).double().mean().item()
+            for name, weight in model.quantised_weights().items()
+        }

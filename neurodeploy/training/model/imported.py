@@ -1,0 +1,239 @@
+"""A ``Network`` made anywhere becomes a model that trains on: the same integers before the first step, then as any other.
+
+Only the weights and axonal delays are learned; decays, thresholds and biases stay as they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.data.encoded_part import INPUT_NAME
+from neurodeploy.errors import TrainingError
+from neurodeploy.network import (
+    Conv,
+    Cuba,
+    Dense,
+    Input,
+    Network,
+    Output,
+    Pool,
+    Population,
+    Projection,
+    Shape,
+    Sparse,
+    Synapses,
+    difference,
+    require_spiking,
+)
+from neurodeploy.network.unrolled import full_matrix, stored_matrix
+from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, PoolLayer, layer_names
+from neurodeploy.recipe.record import NetworkRecipe, Recipe
+from neurodeploy.training.model.slayer import SlayerNetwork, to_network
+
+
+def as_chain(network: Network, weight_bits: int = 8) -> Network:
+    """Return the network as training writes it: ``input``, ``hidden1``, ..., ``output``, every projection with a mask.
+
+    Connections are those of its masks, or the stored and non-zero ones where it has none. Weights of more than
+    ``weight_bits`` (3 to 8, besides the sign) are rounded to that grid; with 8, whole weights stay whole.
+
+    Raises:
+        NetworkError: for neurons or inputs that slayer's CUBA layers are not: resonate-and-fire, sigma-delta, graded.
+        TrainingError: where it is no chain of spiking CUBA populations between one input and a spike count, or has a delay
+            that no axon has.
+    """
+    require_spiking(network, "train")
+    links = list(_links(network))
+    names = layer_names(len(links))
+    shapes = [_shape(projection, network) for projection in links]
+    populations, projections, source = [], [], INPUT_NAME
+    for depth, (name, link, shape) in enumerate(zip(names, links, shapes), start=1):
+        model = _neuron(network.population(link.target), depth, shape)
+        populations.append(Population(name=name, shape=shape, model=model, first_step=depth))
+        projections.append(_projection(link, source, name, weight_bits))
+        source = name
+    first = links[0].synapses
+    given = first.input_shape if isinstance(first, Conv | Pool) else (network.inputs[0].size,)
+    chain = Network(
+        inputs=(Input(name=INPUT_NAME, shape=given),),
+        populations=tuple(populations),
+        projections=tuple(projections),
+        outputs=(Output(name="class", population=source, decoding="count"),),
+        dt=network.dt,
+    )
+    _check_delays(chain)
+    return chain
+
+
+def with_layers_of(recipe: Recipe, chain: Network) -> Recipe:
+    """Return the recipe with the layers of a chain (``as_chain`` of the same weight bits) in the place of its own."""
+    bits = recipe.start.weight_bits if recipe.start else 8
+    into, after = chain.projections, [*chain.projections[1:], None]
+    layers = tuple(_layer(link, following, chain, bits) for link, following in zip(into, after))
+    network = NetworkRecipe(dt=chain.dt, layers=layers, neuron=recipe.network.neuron)
+    return recipe.model_copy(update={"network": network})
+
+
+def check_fits(chain: Network, shape: Shape, data: str) -> None:
+    """Refuse data of another shape than the chain's input takes; raises ``TrainingError``."""
+    own = chain.inputs[0].shape
+    if int(np.prod(own)) != int(np.prod(shape)) or (len(own) == len(shape) > 1 and own != tuple(shape)):
+        raise TrainingError(
+            f"train: the network to start from takes inputs of shape {own}, but '{data}' gives {tuple(shape)}; name the "
+            "data that it was made for, with the same crop and pool"
+        )
+
+
+def install(model: SlayerNetwork, chain: Network) -> dict[str, torch.Tensor]:
+    """Give a model, built from ``with_layers_of``, the integers of the chain; return its masks by layer name."""
+    masks, weights = {}, model.weights()
+    with torch.no_grad():
+        for population, projection in zip(chain.populations, chain.projections):
+            name = population.name
+            assert isinstance(population.model, Cuba), "as_chain lets no other pass"
+            model.set_neuron(name, population.model)
+            if projection.source in model.delays:
+                axon = model.delays[projection.source]
+                steps = np.broadcast_to(projection.delay, (chain.sizes[projection.source],))
+                steps = steps.reshape(len(axon.fraction), -1)[:, 0]
+                # the middle of a step, so that rounding of the fraction cannot reach the next
+                axon.fraction.copy_(torch.from_numpy(np.minimum((steps + 0.5) / axon.longest, 1.0)))
+            if name in weights:
+                assert projection.mask is not None
+                assert isinstance(projection.synapses, Dense | Conv)
+                whole = torch.from_numpy(projection.synapses.weights.astype(np.float32))
+                weights[name].copy_(model.grids[name].latent(whole).reshape(weights[name].shape))
+                masks[name] = torch.from_numpy(projection.mask.copy()).reshape(weights[name].shape)
+    other = difference(chain, to_network(model, masks, chain.dt))
+    assert other is None, f"the model differs from the network it was made of: {other}"
+    return masks
+
+
+def _links(network: Network) -> Iterator[Projection]:
+    """Give the projections of a chain in order; refuse what is none."""
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise _no_chain(
+            f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; one of each is trained"
+        )
+    output, source = network.outputs[0], network.inputs[0].name
+    n_reached = 0
+    while source != output.population:
+        onward = [p for p in network.projections if p.source == source and p.target != source]
+        if len(onward) != 1:
+            raise _no_chain(f"'{source}' leads to {len(onward)} populations; only one layer after the other is trained")
+        target = onward[0].target
+        into = network.into(target)
+        if any(p.source == target for p in into):
+            raise _no_chain(f"population '{target}' is recurrent; only feed-forward networks are trained on")
+        if len(into) != 1:
+            others = ", ".join(f"'{p.source}'" for p in into)
+            raise _no_chain(
+                f"population '{target}' gets spikes from {others}; only one layer after the other is trained"
+            )
+        if n_reached > len(network.populations):
+            raise _no_chain("its layers form a cycle; only feed-forward networks are trained on")
+        yield onward[0]
+        source, n_reached = target, n_reached + 1
+    if n_reached != len(network.populations):
+        raise _no_chain("some populations do not lie between its input and its output; remove them first")
+    if output.decoding != "count":
+        raise _no_chain(f"its class is read by '{output.decoding}'; training counts the spikes of the last layer")
+
+
+def _no_chain(reason: str) -> TrainingError:
+    return TrainingError(f"train: this network cannot be trained on: {reason}")
+
+
+def _shape(link: Projection, network: Network) -> Shape:
+    if isinstance(link.synapses, Conv | Pool):
+        return link.synapses.output_shape
+    return (network.sizes[link.target],)
+
+
+def _neuron(population: Population, depth: int, shape: Shape) -> Cuba:
+    model = population.model
+    if not isinstance(model, Cuba):
+        raise _no_chain(f"population '{population.name}' is a {model.kind}, which sends no spikes; training needs them")
+    if population.first_step != depth:
+        raise _no_chain(
+            f"population '{population.name}' starts in step {population.first_step}, must be its depth {depth}"
+        )
+    values = {f: getattr(model, f) for f in ("current_decay", "voltage_decay", "threshold", "bias")}
+    return Cuba(**{k: v if isinstance(v, int) else v.reshape(shape) for k, v in values.items()})
+
+
+def _projection(link: Projection, source: str, name: str, weight_bits: int) -> Projection:
+    synapses, mask = _dense(link.synapses), link.mask
+    if isinstance(link.synapses, Sparse):
+        mask = stored_matrix(link.synapses)
+    if isinstance(synapses, Pool):
+        _check_pool(link, synapses)
+    else:
+        step = _step(synapses.weights, weight_bits)
+        mask = synapses.weights != 0 if mask is None else mask
+        rounded = np.rint(synapses.weights / step) * step
+        synapses = replace(synapses, weights=np.clip(rounded, -256, 256 - step).astype(np.int16))
+    return replace(link, name=f"{source}_to_{name}", source=source, target=name, synapses=synapses, mask=mask)
+
+
+def _step(weights: np.ndarray, weight_bits: int) -> int:
+    """Return the distance between two weights of the grid that these lie on, or are brought to."""
+    return 1 if weight_bits == 8 and np.any(weights % 2) else 2 ** (9 - weight_bits)
+
+
+def _dense(synapses: Synapses) -> Dense | Conv | Pool:
+    return Dense(weights=full_matrix(synapses)) if isinstance(synapses, Sparse) else synapses
+
+
+def _check_pool(link: Projection, pool: Pool) -> None:
+    if pool.stride != pool.kernel or any(pool.padding) or link.weight_exponent:
+        raise _no_chain(
+            f"pooling '{link.name}' has kernel {pool.kernel}, stride {pool.stride}, padding {pool.padding} and exponent "
+            f"{link.weight_exponent}; windows must lie side by side, without padding and exponent"
+        )
+    if pool.weight % 2 or not 2 <= pool.weight <= 254:
+        raise _no_chain(f"pooling '{link.name}' has the weight {pool.weight}, must be even in 2..254")
+
+
+def _check_delays(chain: Network) -> None:
+    for projection in chain.projections:
+        if not projection.max_delay:
+            continue
+        delay, source = np.asarray(projection.delay), projection.source
+        if source == INPUT_NAME or delay.ndim == 2:
+            where = "of its input" if source == INPUT_NAME else "of single synapses"
+            raise _no_chain(f"it has delays {where}; only those of a layer's neurons are trained")
+        into = next(p for p in chain.projections if p.target == source).synapses
+        by_channel = delay.reshape(chain.shapes[source][0], -1) if delay.ndim else delay.reshape(1, 1)
+        if isinstance(into, Pool) or (isinstance(into, Conv) and np.any(by_channel != by_channel[:, :1])):
+            raise _no_chain(
+                f"the neurons of '{source}' have delays of their own, which only dense layers have in training"
+            )
+
+
+def _layer(link: Projection, following: Projection | None, chain: Network, weight_bits: int) -> AnyLayer:
+    synapses = link.synapses
+    if isinstance(synapses, Pool):
+        return PoolLayer(kernel=synapses.kernel, weight=synapses.weight)
+    assert isinstance(synapses, Dense | Conv)
+    common: dict[str, Any] = {
+        "delay": 0 if following is None else following.max_delay,
+        "weight_step": _step(synapses.weights, weight_bits),
+        "weight_exponent": link.weight_exponent,
+    }
+    if isinstance(synapses, Dense):
+        return DenseLayer(neurons=chain.sizes[link.target], **common)
+    return ConvLayer(
+        channels=len(synapses.weights),
+        kernel=synapses.weights.shape[2:],
+        stride=synapses.stride,
+        padding=synapses.padding,
+        dilation=synapses.dilation,
+        groups=synapses.groups,
+        **common,
+    )

@@ -1,0 +1,58 @@
+"""``Grid``: the weights that a layer may have, as a quantiser with a straight-through gradient."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from neurodeploy.network import WEIGHT_MAX, WEIGHT_MIN
+from neurodeploy.training.model.fused import WEIGHT_SCALE
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Whole multiples of ``step`` in -256..255, times ``2**exponent``, in weight units.
+
+    Called with latent weights in slayer's float units, it gives those of the forward pass in the same units; with
+    ``descale`` in chip units before the exponent. With step 2 and exponent 0 it is slayer's own 8-bit quantiser, bit for
+    bit. The gradient passes where a weight is in range (as in ``quantize_8bit`` of lava-dl 0.6.0).
+    """
+
+    step: int = 2
+    exponent: int = 0
+
+    def __call__(self, weight: torch.Tensor, descale: bool = False) -> torch.Tensor:
+        """Return the quantised weights."""
+        unit = 2.0**self.exponent / WEIGHT_SCALE
+        low, high = WEIGHT_MIN * unit, (WEIGHT_MAX // self.step * self.step) * unit
+        rounded = _Round.apply(weight, self.step * unit).clamp(low, high)
+        return rounded / unit if descale else rounded
+
+    def latent(self, weight: torch.Tensor) -> torch.Tensor:
+        """Return the latent weights, in float units, that stand for whole ones in chip units before the exponent."""
+        return weight * (2.0**self.exponent / WEIGHT_SCALE)
+
+    def whole_sums(self, drive: torch.Tensor) -> torch.Tensor:
+        """Return sums of weights as they arrive: a negative exponent rounds them down to whole weight units."""
+        return drive if self.exponent >= 0 else _Floor.apply(drive)
+
+
+class _Round(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, weight: torch.Tensor, step: float) -> torch.Tensor:  # noqa: ARG004
+        return torch.round(weight / step) * step
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ARG004
+        return gradient, None
+
+
+class _Floor(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: object, drive: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return torch.floor(drive * WEIGHT_SCALE) / WEIGHT_SCALE
+
+    @staticmethod
+    def backward(ctx: object, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
+        return gradient

@@ -1,0 +1,294 @@
+"""``Run``: model, optimiser, rewirer, schedule and data order of one training, as one state to save and resume."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.errors import TrainingError
+from neurodeploy.network import Network
+from neurodeploy.network.activity import Samples
+from neurodeploy.recipe.record import Recipe, TrainingRecipe
+from neurodeploy.recipe.sparse import METHOD_SETTINGS
+from neurodeploy.sparse.methods import Settings, start
+from neurodeploy.training.augment import Shifts
+from neurodeploy.training.batches import input_shape, to_tensors
+from neurodeploy.training.budget import budget_settings
+from neurodeploy.training.losses import (
+    check_labels,
+    distillation_term,
+    distillation_weight,
+    operations_per_connection,
+    spikes_per_neuron,
+    tet_loss,
+    weighed,
+)
+from neurodeploy.training.model.fused import WEIGHT_SCALE
+from neurodeploy.training.model.imported import check_fits, install
+from neurodeploy.training.model.slayer import SlayerNetwork, build
+from neurodeploy.training.parallel import ALONE, World
+
+
+class Run:
+    """The state of one training run.
+
+    Args:
+        recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
+        samples: the training part.
+        teacher_logits: a teacher's answers to all of ``samples``, ``(n_samples, n_classes)``, where the recipe distils.
+        chain: the network to go on from (``imported.as_chain``), whose layers ``recipe`` then has.
+        world: the processes that train together; each computes its parts of every batch.
+
+    Raises:
+        TrainingError: where there are no samples, a label has no output neuron, the samples do not fit the chain, or a
+            setting of the method is out of range.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        samples: Samples | Encoded,
+        teacher_logits: torch.Tensor | None = None,
+        *,
+        chain: Network | None = None,
+        world: World = ALONE,
+    ) -> None:
+        self.recipe, self.world = recipe, world
+        self.spikes, self.labels = to_tensors(samples)
+        self.input_shape = input_shape(samples)
+        check_labels(self.labels, recipe.network.layers[-1].neurons)
+        self.teacher_logits = teacher_logits
+        self.n_parts = n_parts(recipe, world)
+        if chain is not None:
+            check_fits(chain, self.input_shape, recipe.data.name)
+            self.input_shape = chain.inputs[0].shape
+        self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
+        with torch.random.fork_rng():
+            torch.manual_seed(recipe.seed)
+            self.model = build(recipe, self.input_shape)
+        kept = None if chain is None else install(self.model, chain)
+        self.start_fingerprint = "" if chain is None else chain.fingerprint
+        training = recipe.training
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters() if chain is None else imported_groups(self.model, training),
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+        )
+        self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
+        self.rewirer = start(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
+        self.epochs_done = 0
+        self._order = torch.Generator().manual_seed(recipe.seed)
+        self._order_at_start = self._order.get_state()
+        self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+
+    def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
+        """Train on every sample once, or on what is left of an epoch that was interrupted.
+
+        Args:
+            stop: asked after every batch; True, in any process, ends the epoch there.
+
+        Returns:
+            Mean loss and accuracy over the epoch, or None where ``stop`` ended it.
+        """
+        self.model.train()
+        stop = self.world.any(stop)
+        self._order_at_start = self._order.get_state()
+        batches = torch.randperm(len(self.spikes), generator=self._order).split(self.recipe.training.batch_size)
+        for index in batches[self._position :]:
+            self._step(index)
+            self._position += 1
+            if self._position < len(batches) and stop():
+                return None
+        self.rewirer.end_epoch()
+        result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
+        self.epochs_done += 1
+        self._order_at_start = self._order.get_state()
+        self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+        return result
+
+    def logits(self, output: torch.Tensor) -> torch.Tensor:
+        """Return the spike counts of the output layer, times ``logit_scale``."""
+        return output.sum(-1) * self.recipe.training.logit_scale
+
+    def loss(self, output: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+        """Return the total loss of a batch.
+
+        Args:
+            output: spikes of the output layer, ``(n, n_classes, n_steps)``.
+            index: positions of the batch among the training samples.
+        """
+        training, labels = self.recipe.training, self.labels[index]
+        if training.loss == "tet":
+            plain = tet_loss(
+                output.cumsum(-1) * training.logit_scale,
+                labels,
+                weight=training.tet_weight,
+                target=training.tet_target,
+                label_smoothing=training.label_smoothing,
+            )
+        else:
+            plain = torch.nn.functional.cross_entropy(
+                self.logits(output), labels, label_smoothing=training.label_smoothing
+            )
+        share = self.distillation_weight()
+        if share == 0:
+            return plain
+        assert self.recipe.distillation is not None
+        assert self.teacher_logits is not None, "a recipe that distils is run with a teacher's answers"
+        term = distillation_term(self.logits(output), self.teacher_logits[index], self.recipe.distillation.temperature)
+        return weighed(plain, term, share)
+
+    def distillation_weight(self) -> float:
+        """Return the weight of the teacher's term at the next step."""
+        distillation = self.recipe.distillation
+        if distillation is None:
+            return 0.0
+        warmup = distillation.warmup_epochs * self.steps_per_epoch
+        return distillation_weight(self.rewirer.step, distillation.weight, warmup, self.settings.end_step)
+
+    def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+        """Return everything that the rest of the training depends on: tensors by name, and plain values fit for JSON."""
+        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        optimizer = self.optimizer.state_dict()
+        for index, state in optimizer["state"].items():
+            tensors.update({f"optimizer/{index}/{key}": value for key, value in state.items()})
+        rewirer = self.rewirer.state_dict()
+        numbers = {key: value for key, value in rewirer.items() if not isinstance(value, torch.Tensor)}
+        tensors.update({f"rewirer/{key}": value for key, value in rewirer.items() if key not in numbers})
+        tensors.update({"order": self._order_at_start, "torch_generator": torch.get_rng_state()})
+        if self.teacher_logits is not None:
+            tensors["teacher_logits"] = self.teacher_logits
+        return tensors, {
+            "rewirer": numbers,
+            "parameter_groups": optimizer["param_groups"],
+            "schedule": self.schedule.state_dict(),
+            "epochs_done": self.epochs_done,
+            "position": self._position,
+            "loss_sum": self._loss_sum,
+            "n_right": self._n_right,
+        }
+
+    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+        """Go on where ``state_dict`` was taken; the run must be of the same recipe and data.
+
+        Raises:
+            TrainingError: where something is missing or of another shape.
+        """
+        try:
+            self.model.load_state_dict(_under(tensors, "model/"))
+            optimizer: dict[int, dict[str, torch.Tensor]] = {}
+            for name, value in _under(tensors, "optimizer/").items():
+                index, key = name.split("/", 1)
+                optimizer.setdefault(int(index), {})[key] = value.clone()
+            self.optimizer.load_state_dict({"state": optimizer, "param_groups": values["parameter_groups"]})
+            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
+            self.schedule.load_state_dict(dict(values["schedule"]))
+            self._order.set_state(tensors["order"])
+            self._order_at_start = self._order.get_state()
+            torch.set_rng_state(tensors["torch_generator"])
+            self.teacher_logits = tensors.get("teacher_logits")
+            self.epochs_done, self._position = int(values["epochs_done"]), int(values["position"])
+            self._loss_sum, self._n_right = float(values["loss_sum"]), int(values["n_right"])
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
+
+    def _step(self, index: torch.Tensor) -> None:
+        """Take a step with the gradient of a batch, summed over its parts."""
+        self.optimizer.zero_grad()
+        loss_sum, n_right = 0.0, 0
+        for number, part in self.world.own(index.tensor_split(self.n_parts)):
+            self.model.set_turn(self.rewirer.step * self.n_parts + number)
+            loss, right = self._backward(part, len(part) / len(index))
+            loss_sum, n_right = loss_sum + loss, n_right + right
+        self.world.add_gradients(self.model.parameters())
+        loss_sum, n_right = self.world.total(loss_sum, n_right)
+        if not math.isfinite(loss_sum):
+            raise TrainingError(f"train: the loss became {loss_sum}; lower training.learning_rate")
+        self.rewirer.before_step()
+        self.optimizer.step()
+        self.rewirer.after_step()
+        self.schedule.step()
+        self._loss_sum += loss_sum
+        self._n_right += int(n_right)
+
+    def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
+        """Add the gradient of ``share`` times the loss; return the sum of the loss over samples, and how many were right."""
+        layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
+        output = list(layers.values())[-1]
+        loss = self.loss(output, index) + self._penalties(layers)
+        (loss * share).backward()
+        n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
+        return loss.item() * len(index), n_right
+
+    def _penalties(self, layers: Mapping[str, torch.Tensor]) -> torch.Tensor | float:
+        training, total = self.recipe.training, 0.0
+        if price := training.operations_penalty:
+            total = total + price * operations_per_connection(layers, self.rewirer.masks)
+        if price := training.spikes_penalty:
+            total = total + price * spikes_per_neuron(layers)
+        return total
+
+
+def imported_groups(model: SlayerNetwork, training: TrainingRecipe) -> list[dict[str, Any]]:
+    """Return the optimiser's groups for imported layers: steps count in thresholds.
+
+    Weights and threshold of a layer may be multiplied by any number without a change of its spikes. With a learning rate
+    multiplied alike (and Adam's epsilon divided), that number makes no difference in training either; a threshold of 64
+    (one float unit) takes the recipe's own.
+    """
+    weights = model.weights()
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in model.parameters() if all(p is not w for w in weights.values())]}
+    ]
+    for name, weight in weights.items():
+        unit = max(float(np.mean(model.neurons[name].threshold)), 1.0) / WEIGHT_SCALE
+        rate, decay = training.learning_rate * unit, training.weight_decay / unit
+        groups.append({"params": [weight], "lr": rate, "weight_decay": decay, "eps": 1e-8 / unit})
+    return groups
+
+
+def n_parts(recipe: Recipe, world: World) -> int:
+    """Return the number of parts of a batch: ``training.parts``, or one for each process.
+
+    Raises:
+        TrainingError: where the recipe asks for another number than there are processes.
+    """
+    asked = recipe.training.parts
+    if world.size > 1 and asked not in (1, world.size):
+        raise TrainingError(
+            f"train: training.parts is {asked}, but {world.size} processes train; start {asked} processes, or set it to 1"
+        )
+    return max(asked, world.size)
+
+
+def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> Settings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept`` are masks to go on from."""
+    sparse = recipe.sparse
+    given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
+    end_step = math.floor(sparse.end_fraction * n_steps)
+    given |= budget_settings(recipe)
+    density = sparse.density or 1.0
+    if kept is not None:
+        given["start"] = dict(kept)
+        if sparse.density is None and kept:
+            density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
+            given["distribution"] = "start"
+    return Settings(end_step=end_step, density=density, seed=recipe.seed, **given)
+
+
+def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:
+    if restarts == 1:
+        return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+    return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, math.ceil(n_steps / restarts))
+
+
+def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

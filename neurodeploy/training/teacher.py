@@ -1,0 +1,98 @@
+"""Distillation's first half: a dense teacher is trained, and answers the training samples once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.errors import TrainingError, TrainingInterruptedError
+from neurodeploy.network.activity import Samples
+from neurodeploy.recipe.record import Recipe
+from neurodeploy.recipe.sparse import SparseRecipe
+from neurodeploy.training.metrics import evaluate
+from neurodeploy.training.model.slayer import build
+from neurodeploy.training.parallel import ALONE, World
+from neurodeploy.training.run import Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherFacts:
+    """What stands in ``teacher.json``; weights are all possible ones of a network, kept or not."""
+
+    direction: str
+    epochs: int
+    weights: int
+    student_weights: int
+    validation_accuracy: float
+
+
+def teacher_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe of the teacher: dense, its own layers and epochs, the rest as the student's."""
+    assert recipe.distillation is not None
+    teacher = recipe.distillation.teacher
+    return recipe.model_copy(
+        update={
+            "network": recipe.network.model_copy(update={"layers": teacher.layers}),
+            "sparse": SparseRecipe(method="dense"),
+            "training": recipe.training.model_copy(update={"epochs": teacher.epochs, "restarts": 1}),
+            "distillation": None,
+            "budget": None,
+            "start": None,
+        }
+    )
+
+
+def train_teacher(
+    recipe: Recipe,
+    samples: Samples | Encoded,
+    validation: Samples | Encoded,
+    stop: Callable[[], bool] = lambda: False,
+    world: World = ALONE,
+) -> tuple[torch.Tensor, TeacherFacts]:
+    """Return a trained teacher's logits for all training samples, ``(n_samples, n_classes)``, and what it is.
+
+    The teacher is in evaluation mode and takes no gradient: only its answers leave this function.
+
+    Args:
+        recipe: the student's, with a ``[distillation]`` table.
+        samples, validation: the student's data.
+        stop: asked after every batch; True gives up.
+        world: the processes that train together.
+
+    Raises:
+        TrainingInterruptedError: where ``stop`` ended it.
+        TrainingError: where the teacher's size contradicts the direction, or it has another number of classes.
+    """
+    assert recipe.distillation is not None
+    run = Run(teacher_recipe(recipe), samples, world=world)
+    with torch.random.fork_rng():
+        student = _n_weights(build(recipe, run.input_shape))
+    teacher, direction = _n_weights(run.model), recipe.distillation.direction
+    if (teacher < student) != (direction == "reverse"):
+        raise TrainingError(
+            f"train: distillation.direction is '{direction}', but the teacher has {teacher} weights, the student {student}; "
+            "a reverse teacher is smaller than its student, a normal one is not"
+        )
+    n_classes = recipe.network.layers[-1].neurons
+    if run.recipe.network.layers[-1].neurons != n_classes:
+        raise TrainingError(f"train: the teacher's last layer must have {n_classes} neurons as the student's has")
+    for _ in range(run.recipe.training.epochs):
+        if run.epoch(stop) is None:
+            raise TrainingInterruptedError("train: interrupted while the teacher was trained; nothing of it is kept")
+    run.model.eval()
+    with torch.no_grad():
+        logits = torch.cat([run.logits(run.model(part)) for part in run.spikes.split(256)])
+    return logits, TeacherFacts(
+        direction=direction,
+        epochs=run.recipe.training.epochs,
+        weights=teacher,
+        student_weights=student,
+        validation_accuracy=evaluate(run, validation).accuracy,
+    )
+
+
+def _n_weights(model: torch.nn.Module) -> int:
+    return sum(weight.numel() for weight in model.weights().values())  # type: ignore[operator]

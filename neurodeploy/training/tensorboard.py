@@ -1,0 +1,46 @@
+"""Metrics as TensorBoard curves (optional: extra ``train`` brings tensorboard)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.errors import MissingPackageError
+from neurodeploy.training.metrics import EpochMetrics
+
+
+class Board:
+    """Writes the numbers of every epoch below ``folder``; ``close`` it at the end.
+
+    Raises:
+        MissingPackageError: where tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise MissingPackageError(
+                "train: tensorboard is not installed: pip install 'neurodeploy[train]', or train without --tensorboard"
+            ) from error
+        self._writer: Any = SummaryWriter(str(folder))
+
+    def write(self, metrics: EpochMetrics) -> None:
+        """Add one point to every curve, named as in ``metrics.jsonl``, those by layer ``<metric>/<layer>``."""
+        for name, value in _numbers(asdict(metrics)):
+            self._writer.add_scalar(name, value, metrics.epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.close()
+
+
+def _numbers(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{name}/")
+        elif name != "epoch":
+            yield prefix + name, float(value)
