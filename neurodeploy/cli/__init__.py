@@ -7,10 +7,12 @@ commands to the program, in the order of the list.
 
 from importlib import import_module
 
-from neurodeploy.cli.app import app, main
+from neurodeploy.cli.program import app, main
 
-_TOPICS = "demonstration training nir placement running costs reporting sweeping datasets environment"
-for _topic in _TOPICS.split():
-    import_module(f"neurodeploy.cli.{_topic}")
+_COMMANDS = (
+    "demo train export check diff map chips simulate verify faults estimate compare report sweep bench data doctor"
+)
+for _command in _COMMANDS.split():
+    import_module(f"neurodeploy.cli.{_command}")
 
 __all__ = ["app", "main"]

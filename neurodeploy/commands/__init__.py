@@ -4,16 +4,23 @@ Every function here only joins stages; the work is done in the packages it calls
 ``train``, ``export`` and by ``verify`` and ``demo`` with the engine that needs them, and by nothing else.
 """
 
-from neurodeploy.commands.costs import compare_files, estimate
-from neurodeploy.commands.demonstration import demo
-from neurodeploy.commands.environment import doctor
+from neurodeploy.commands.bench import bench_methods, bench_simulate
+from neurodeploy.commands.check import check
+from neurodeploy.commands.chips import chip_rows, new_chip
+from neurodeploy.commands.compare import compare_files
+from neurodeploy.commands.demo import demo
+from neurodeploy.commands.diff import diff
+from neurodeploy.commands.doctor import doctor
+from neurodeploy.commands.estimate import estimate
+from neurodeploy.commands.export import export
+from neurodeploy.commands.faults import faults
 from neurodeploy.commands.inputs import load_data, load_network
-from neurodeploy.commands.nir import check, diff, export
-from neurodeploy.commands.placement import chip_rows, map, new_chip, search
-from neurodeploy.commands.reporting import DEMO_CHIPS, report
-from neurodeploy.commands.running import bench_simulate, faults, simulate, verify
-from neurodeploy.commands.sweeping import sweep
-from neurodeploy.commands.training import bench_methods, train
+from neurodeploy.commands.map import map, search
+from neurodeploy.commands.report import DEMO_CHIPS, report
+from neurodeploy.commands.simulate import simulate
+from neurodeploy.commands.sweep import sweep
+from neurodeploy.commands.train import train
+from neurodeploy.commands.verify import verify
 
 __all__ = [
     "DEMO_CHIPS",

@@ -11,7 +11,7 @@ pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Py
 import nir
 
 from neurodeploy import commands
-from neurodeploy.commands.training import training_recipe
+from neurodeploy.commands.train import training_recipe
 from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.decode import accuracy
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -152,7 +153,7 @@ def test_every_engine_runs_once(files, tmp_path, monkeypatch: pytest.MonkeyPatch
         ran[engine] += 1
         return simulate(net, samples, engine=engine, **options)
 
-    monkeypatch.setattr("neurodeploy.commands.reporting.simulate_network", counting)
+    monkeypatch.setattr(import_module("neurodeploy.commands.report"), "simulate_network", counting)
     commands.report(
         files / "small.nir", data=files / "samples.npz", out=tmp_path, chips=["loihi1", "loihi2", "nahuku32"]
     )
@@ -161,8 +162,8 @@ def test_every_engine_runs_once(files, tmp_path, monkeypatch: pytest.MonkeyPatch
 
 def test_a_run_for_each_chip_where_counts_of_all_would_take_too_much_memory(files, tmp_path, monkeypatch) -> None:
     once = commands.report(files / "small.nir", data=files / "samples.npz", out=tmp_path / "once")["report"]
-    monkeypatch.setattr("neurodeploy.commands.reporting._LABEL_BYTES", 0)
-    monkeypatch.setattr("neurodeploy.commands.reporting._PROBE_BYTES", 0)
+    monkeypatch.setattr(import_module("neurodeploy.commands.report"), "_LABEL_BYTES", 0)
+    monkeypatch.setattr(import_module("neurodeploy.commands.report"), "_PROBE_BYTES", 0)
     each = commands.report(files / "small.nir", data=files / "samples.npz", out=tmp_path / "each")["report"]
     assert each["targets"] == once["targets"]
     assert once["neurobench"]["membrane_updates"] > 0

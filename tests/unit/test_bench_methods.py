@@ -28,7 +28,7 @@ from neurodeploy.bench.methods.claims import correct_of, summarise
 from neurodeploy.bench.methods.row import densities, operations
 from neurodeploy.bench.methods.run import bench_methods
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
-from neurodeploy.cli import app
+from neurodeploy.cli import program as app
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError
 from neurodeploy.files.toml import parse_toml, to_toml
 from neurodeploy.files.writing import locked

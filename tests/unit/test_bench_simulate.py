@@ -15,7 +15,7 @@ from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, local, remote, worker
 from neurodeploy.bench.speed.peers.local import as_sparse, numba_scatter
 from neurodeploy.bench.speed.run import Case, available_peers, bench_simulate
-from neurodeploy.cli import app
+from neurodeploy.cli import program as app
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import SimulationError, UsageError

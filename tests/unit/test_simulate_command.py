@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from neurodeploy import commands
-from neurodeploy.cli import app
-from neurodeploy.cli.running import _explain
-from neurodeploy.commands import running
+from neurodeploy.cli import program as app
+from neurodeploy.cli.verify import _explain
+from neurodeploy.commands import verify as running
 from neurodeploy.engines.decode import decode, decoding_probes
 from neurodeploy.engines.dynamics import Step, step
 from neurodeploy.engines.event import every_kind as messages

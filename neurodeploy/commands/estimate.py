@@ -1,4 +1,4 @@
-"""Commands on what a network costs: estimate and compare."""
+"""Memory, energy and latency of a network on a chip."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from neurodeploy.run_folder import recipe_pins
 from neurodeploy.targets.sanafe.write import check_free, write_sanafe
 
 if TYPE_CHECKING:
-    from neurodeploy.reports.compare import Comparison
+    pass
 
 
 def estimate(
@@ -94,15 +94,3 @@ def _check_priced(chip: Chip) -> None:
             f"estimate: chip '{chip.name}' has no prices: {chip.source_file} has neither [energy] nor [latency]; add them, "
             "choose another chip, or leave the samples out for memory and cores alone"
         )
-
-
-def compare_files(a: Path, b: Path, *, gate: Path | None = None) -> Comparison:
-    """Compare two ``report.json`` files: may ``b`` take the place of ``a``?
-
-    Args:
-        gate: TOML file of what may get worse and by how much (``neurodeploy.reports.compare``).
-    """
-    from neurodeploy.reports.compare import compare_reports, load_gate
-    from neurodeploy.reports.record import load_report
-
-    return compare_reports(load_report(a), load_report(b), load_gate(gate) if gate else None)

@@ -1,4 +1,4 @@
-"""Commands that train."""
+"""``neurodeploy train``: a recipe to a trained network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, app, bench_app
-from neurodeploy.cli.show import progress, say, show, show_rows
+from neurodeploy.cli.program import Force, Json, app
+from neurodeploy.cli.show import progress, say, show
 from neurodeploy.errors import NeurodeployError
 
 
@@ -44,7 +44,7 @@ def train(
     where that is lower. Under torchrun the processes share each batch.
     """
     from neurodeploy import commands
-    from neurodeploy.commands.training import training_recipe
+    from neurodeploy.commands.train import training_recipe
 
     with _leader_speaks(), progress() as bar:
         epochs = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)[1].training.epochs
@@ -80,77 +80,6 @@ def _leader_speaks() -> Iterator[None]:
             say(f"neurodeploy: {error}")
         # after an exception gloo's destructors (torch 2.3) wait forever when the interpreter ends
         os._exit(error.exit_code)
-
-
-@bench_app.command(
-    "methods",
-    epilog="Example: neurodeploy bench methods --recipe mnist-mlp --data-root data --method dense --method esl-random "
-    "--densities 0.1 --seeds 0,1,2 --jobs 2 --json",
-)
-def bench_methods(
-    out: Annotated[Path, typer.Option(help="Folder for rows and runs; finished rows are kept.")] = Path("runs/methods"),
-    recipe: Annotated[
-        str, typer.Option(help="A recipe file, or the name of a shipped recipe: data, network and optimiser.")
-    ] = "digits-bench",
-    data_root: Annotated[Path | None, typer.Option(help="Folder with the data sets.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
-    densities: Annotated[str, typer.Option(help="Densities, as in 0.1,0.015.")] = "0.1,0.015",
-    seeds: Annotated[str, typer.Option(help="Seeds, as in 0,1,2,3.")] = "0,1,2,3",
-    jobs: Annotated[int, typer.Option(min=1, help="Rows trained at the same time, one process each.")] = 1,
-    table: Annotated[
-        Path | None, typer.Option(help="Train nothing; write all rows in the folder as a page with pictures here.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Train rewiring methods on one recipe: accuracy of the exported integers, densities, operations, cores, seconds."""
-    from neurodeploy import commands
-    from neurodeploy.commands.training import methods_table
-    from neurodeploy.errors import UsageError
-
-    if table is not None:
-        written = methods_table(out, table)
-        verdicts = written.pop("verdicts")
-        show({**written, "verdicts": verdicts} if as_json else written, as_json)
-        if not as_json:
-            show_rows(verdicts, as_json)
-        return
-    try:
-        numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
-    except ValueError as error:
-        raise UsageError(f"bench: {error}; give lists as in --densities 0.1,0.015 --seeds 0,1,2,3") from error
-    rows = commands.bench_methods(
-        out,
-        methods=method or (),
-        densities=numbers,
-        seeds=whole,
-        recipe=recipe,
-        data_root=data_root,
-        jobs=jobs,
-        on_row=lambda row: say(_row_line(row)),
-    )
-    shown = rows if as_json else [{key: row[key] for key in _SHOWN} for row in rows]
-    show_rows(shown, as_json)
-
-
-_SHOWN = (
-    "data",
-    "method",
-    "density",
-    "seed",
-    "accuracy",
-    "parameter_density",
-    "nonzero_density",
-    "synaptic_operations_per_sample",
-    "cores_loihi2",
-    "kib_loihi2",
-    "seconds",
-)
-"""What of a row the table on a terminal has room for."""
-
-
-def _row_line(row: dict[str, Any]) -> str:
-    note = f" ({row['note']})" if row.get("note") else ""  # rows kept from earlier versions have none
-    return f"{row['recipe']} {row['method']} {row['density']} seed {row['seed']}: {row['accuracy']:.4f}{note}"
 
 
 def _epoch_line(metrics: Any) -> str:

@@ -1,4 +1,4 @@
-"""Commands on data sets."""
+"""``neurodeploy data list|verify|get``: data sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Json, data_app
+from neurodeploy.cli.program import Json, data_app
 from neurodeploy.cli.show import show, show_rows
 
 DataRoot = Annotated[

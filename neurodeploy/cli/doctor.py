@@ -1,10 +1,10 @@
-"""The command that looks at the installation."""
+"""``neurodeploy doctor``: what this environment has."""
 
 from __future__ import annotations
 
 import typer
 
-from neurodeploy.cli.app import Json, app
+from neurodeploy.cli.program import Json, app
 from neurodeploy.cli.show import print_json, table
 
 

@@ -1,4 +1,4 @@
-"""The command that proves, places and prices a network, and writes its report."""
+"""``neurodeploy report``: the pages that decide."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, NirFile, app
+from neurodeploy.cli.program import Force, Json, NirFile, app
 from neurodeploy.cli.show import print_json, progress, say
 
 

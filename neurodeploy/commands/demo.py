@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.commands.export import export
 from neurodeploy.commands.inputs import silent
-from neurodeploy.commands.nir import export
-from neurodeploy.commands.reporting import report
-from neurodeploy.commands.training import train
+from neurodeploy.commands.report import report
+from neurodeploy.commands.train import train
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.reports.writing import chips_summary
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
-from neurodeploy.commands.running import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.commands.verify import ALL_ENGINES, check_engines, run_engine
 from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.costs.pricing import estimate as estimate_cost
 from neurodeploy.costs.record import Cost

@@ -1,73 +1,43 @@
-"""Commands that train."""
+"""Measurements on this machine, side by side with their peers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.commands.inputs import load_start
-from neurodeploy.errors import FileError
-from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
-from neurodeploy.recipe.record import Recipe
+from neurodeploy.errors import FileError, UsageError
 
 
-def training_recipe(
-    recipe: str | Path, *, start: Path | None = None, weight_bits: int | None = None, dt: float | None = None
-) -> tuple[str, Recipe]:
-    """Return the text and the records of a recipe, with a network to start from put in where one is given.
-
-    Raises:
-        RecipeError: for a bad recipe, or one that names a network to start from itself.
-        UsageError: for ``weight_bits`` or ``dt`` without ``start``.
-    """
-    text = find_recipe(recipe).read_text(encoding="utf-8")
-    text = starting_from(text, start, weight_bits=weight_bits, dt=dt, where=str(recipe))
-    return text, parse_recipe(text, where=str(recipe))
-
-
-def train(
-    recipe: str | Path,
+def bench_simulate(
     *,
-    start: Path | None = None,
-    weight_bits: int | None = None,
-    dt: float | None = None,
-    out: Path | None = None,
-    force: bool = False,
-    resume: bool = False,
-    tensorboard: bool = False,
-    on_epoch: Callable[[Any], None] | None = None,
-) -> dict[str, Any]:
-    """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
+    rounds: int = 3,
+    threads: int = 2,
+    networks: Sequence[str] = (),
+    peers: Sequence[str] = (),
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the event-driven engine's speed beside its peers on this machine (``neurodeploy.bench.speed.run``).
 
     Args:
-        start: a network to go on from: a NIR file or a run's folder; as the recipe's ``[start]`` table.
-        weight_bits: bits of its weights from the first step on, 3 to 8.
-        dt: length of a step in seconds, for files that do not tell.
-        force: replace the results of an earlier run there.
-        resume: go on with the run there; it ends with the same weights as an unbroken one.
-        tensorboard: write curves for TensorBoard as well.
-        on_epoch: called with the metrics of each epoch.
-
-    Returns:
-        What ``neurodeploy.training.loop.TrainingResult`` holds, as plain values.
+        networks: only cases whose network has one of these names; by default all.
+        peers: only these; by default all that can run here.
+        say: told which peer is left out, and why.
     """
-    text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
-    network = load_start(checked.start) if checked.start else None
-    loop = import_module("neurodeploy.training.loop")
-    result = loop.train(
-        checked,
-        out or Path("runs") / checked.name,
-        recipe_text=text,
-        start=network,
-        force=force,
-        resume=resume,
-        tensorboard=tensorboard,
-        on_epoch=on_epoch,
-    )
-    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
+    from neurodeploy.bench.speed.run import CASES, available_peers
+    from neurodeploy.bench.speed.run import bench_simulate as bench
+
+    known = sorted({case.network for case in CASES})
+    unknown = [name for name in networks if name not in known]
+    if unknown:
+        raise UsageError(f"bench: unknown network '{unknown[0]}'; known: {', '.join(known)}")
+    cases = [case for case in CASES if not networks or case.network in networks]
+    found = available_peers(peers, say=say)
+    return [
+        dict(row) for row in bench(cases=cases, peers=found, rounds=rounds, threads=threads, progress=on_row, say=say)
+    ]
 
 
 def bench_methods(

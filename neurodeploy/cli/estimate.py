@@ -1,14 +1,14 @@
-"""Commands on what a network costs: estimate and compare."""
+"""``neurodeploy estimate``: memory, energy and latency."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, NirFile, NSamples, app, bench_app
-from neurodeploy.cli.show import print_json, say, show_rows
+from neurodeploy.cli.program import Force, Json, NirFile, NSamples, app
+from neurodeploy.cli.show import print_json, say
 
 
 @app.command(
@@ -54,41 +54,3 @@ def estimate(
         print_json(cost.to_json())
     else:
         print(text_cost(cost))
-
-
-@bench_app.command("silicon", epilog="Example: neurodeploy bench silicon --out docs/silicon.md --force")
-def bench_silicon(
-    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Estimates beside measurements of Loihi 1 and 2, hits and misses alike; takes about a minute."""
-    from neurodeploy.bench.silicon import bench_silicon
-
-    def told(row: dict[str, Any]) -> None:
-        figures = f"{row['nominal']:.3g} ({row['low']:.3g} to {row['high']:.3g}) {row['unit']}"
-        say(f"{row['workload']}, {row['quantity']}: measured {row['measured']} {row['unit']}, estimate {figures}")
-
-    rows = bench_silicon(out=out, force=force, on_row=told)
-    columns = ("workload", "quantity", "unit", "measured", "low", "nominal", "high", "kind", "outcome")
-    show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)
-
-
-@app.command(epilog="Example: neurodeploy compare old/report.json new/report.json --gate gate.toml")
-def compare(
-    a: Annotated[Path, typer.Argument(metavar="A.json", help="The report to compare with.")],
-    b: Annotated[Path, typer.Argument(metavar="B.json", help="The report in question.")],
-    gate: Annotated[Path | None, typer.Option(help="TOML file: what may get worse, and by how much.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Two reports side by side as Markdown; with a gate, an exit code for continuous integration."""
-    from neurodeploy import commands
-    from neurodeploy.errors import ReportError
-
-    result = commands.compare_files(a, b, gate=gate)
-    if as_json:
-        print_json(result.to_json())
-    else:
-        print(result.markdown())
-    if not result.ok:
-        raise typer.Exit(ReportError.exit_code)

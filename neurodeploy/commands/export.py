@@ -1,4 +1,4 @@
-"""Commands on network files: export, check, diff."""
+"""A run, a NIR file or a .net file to a network file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.formats import format_of, write_network
-from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
 from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
 
 if TYPE_CHECKING:
-    from neurodeploy.exchange.doctor.check import CheckReport
+    pass
 
 
 def export(
@@ -79,51 +78,3 @@ def _trained(source: Path) -> Network:
 
     network: Network = checkpoint_network(source)[1]
     return network
-
-
-def check(
-    file: Path,
-    *,
-    chip: str | None = None,
-    fix: Path | None = None,
-    draw: Path | None = None,
-    dt: float | None = None,
-    force: bool = False,
-) -> CheckReport:
-    """Return the verdict on each node of a NIR file; with ``fix``, write the repaired graph there.
-
-    Args:
-        chip: name of a chip, or a chip file, whose own restrictions count too; weights in floats are rounded to the widest
-            weights that it stores, at most 8 bits.
-        draw: write a drawing of the graph (SVG) there, nodes coloured by verdict.
-        dt: length of a step in seconds, where the file does not say.
-        force: replace ``fix`` and ``draw`` if they exist.
-    """
-    from neurodeploy.exchange.doctor.check import check_nir
-    from neurodeploy.exchange.doctor.draw import draw_nir
-
-    if draw is not None and draw.exists() and not force:
-        raise FileError(f"check: {draw} exists; choose another --draw, or --force to replace it")
-    path = file / NETWORK_FILE if file.is_dir() else file
-    target: dict[str, Any] = {}
-    if chip is not None:
-        from neurodeploy.chip import load_chip
-        from neurodeploy.mapping.fit.restrictions import restrictions
-
-        known = load_chip(chip)
-        target = {
-            "chip": known.name,
-            "weight_bits": max(2, min(8, max(known.weights.bits.value))),
-            "restrictions": lambda network: restrictions(network, known),
-        }
-    report = check_nir(path, fix=fix, dt=dt, force=force, **target)
-    if draw is not None:
-        write_text(draw_nir(path, report), draw)
-    return report
-
-
-def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
-    """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
-    from neurodeploy.exchange.doctor.diff import diff_nir
-
-    return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]

@@ -1,4 +1,4 @@
-"""The command that goes the whole path."""
+"""``neurodeploy demo``: the whole path on real data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, app
+from neurodeploy.cli.program import Force, Json, app
 from neurodeploy.cli.show import print_json, print_line, progress, say
 
 

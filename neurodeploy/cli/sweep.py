@@ -1,4 +1,4 @@
-"""The command that trains, places and prices a whole grid."""
+"""``neurodeploy sweep``: a grid of networks and chips."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, app
+from neurodeploy.cli.program import Force, Json, app
 from neurodeploy.cli.show import print_json, progress, table
 
 

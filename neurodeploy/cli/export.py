@@ -1,4 +1,4 @@
-"""Commands on network files: export, check, diff."""
+"""``neurodeploy export``: a network as a NIR file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.app import Force, Json, NirFile, NSamples, app
+from neurodeploy.cli.program import Force, Json, NSamples, app
 from neurodeploy.cli.show import print_json, progress, show, table
 
 
@@ -61,52 +61,3 @@ def export(
         differing = beside.pop("differing")
         show({k: v for k, v in beside.items() if k != "neuron_steps"}, as_json=False)
         table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
-
-
-@app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
-def check(
-    file: NirFile,
-    chip: Annotated[
-        str | None, typer.Option("--chip", help="Name of a chip, or a chip file: what it restricts counts too.")
-    ] = None,
-    fix: Annotated[Path | None, typer.Option(help="Write the repaired graph to this file.")] = None,
-    draw: Annotated[Path | None, typer.Option(help="Write a drawing of the graph to this .svg file.")] = None,
-    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
-    force: Force = False,
-    as_json: Json = False,
-) -> None:
-    """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported.
-
-    The exit code is 6 where anything is unsupported. With --chip the limits and the neurons of that chip count too.
-    """
-    from neurodeploy import commands
-
-    report = commands.check(file, chip=chip, fix=fix, draw=draw, dt=dt, force=force)
-    if as_json:
-        print(report.to_json())
-    else:
-        table("Node|Type|Verdict|Reason|Size", [(n.name, n.type, n.verdict, n.reason, n.size) for n in report.nodes])
-        for repair in report.repairs:
-            print(f"repair: {repair}")
-    if not report.ok:
-        raise typer.Exit(6)
-
-
-@app.command(epilog="Example: neurodeploy diff old.nir new.nir")
-def diff(
-    a: Annotated[Path, typer.Argument(metavar="A.nir", help="A NIR file.")],
-    b: Annotated[Path, typer.Argument(metavar="B.nir", help="Another one.")],
-    metadata: Annotated[bool, typer.Option(help="Compare metadata too.")] = True,
-    as_json: Json = False,
-) -> None:
-    """What differs between two NIR files, node by node; exit code 12 where anything does."""
-    from neurodeploy import commands
-    from neurodeploy.errors import MismatchError
-
-    found = commands.diff(a, b, metadata=metadata)
-    if as_json:
-        print_json(found)
-    else:
-        table("Where|What", [(d["where"], d["what"]) for d in found])
-    if found:
-        raise typer.Exit(MismatchError.exit_code)

@@ -1,0 +1,139 @@
+"""``neurodeploy bench methods|simulate|silicon``: measurements on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurodeploy.cli.program import Force, Json, bench_app
+from neurodeploy.cli.show import say, show, show_rows
+
+
+@bench_app.command(
+    "methods",
+    epilog="Example: neurodeploy bench methods --recipe mnist-mlp --data-root data --method dense --method esl-random "
+    "--densities 0.1 --seeds 0,1,2 --jobs 2 --json",
+)
+def bench_methods(
+    out: Annotated[Path, typer.Option(help="Folder for rows and runs; finished rows are kept.")] = Path("runs/methods"),
+    recipe: Annotated[
+        str, typer.Option(help="A recipe file, or the name of a shipped recipe: data, network and optimiser.")
+    ] = "digits-bench",
+    data_root: Annotated[Path | None, typer.Option(help="Folder with the data sets.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="Only this method; may be repeated.")] = None,
+    densities: Annotated[str, typer.Option(help="Densities, as in 0.1,0.015.")] = "0.1,0.015",
+    seeds: Annotated[str, typer.Option(help="Seeds, as in 0,1,2,3.")] = "0,1,2,3",
+    jobs: Annotated[int, typer.Option(min=1, help="Rows trained at the same time, one process each.")] = 1,
+    table: Annotated[
+        Path | None, typer.Option(help="Train nothing; write all rows in the folder as a page with pictures here.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Train rewiring methods on one recipe: accuracy of the exported integers, densities, operations, cores, seconds."""
+    from neurodeploy import commands
+    from neurodeploy.commands.bench import methods_table
+    from neurodeploy.errors import UsageError
+
+    if table is not None:
+        written = methods_table(out, table)
+        verdicts = written.pop("verdicts")
+        show({**written, "verdicts": verdicts} if as_json else written, as_json)
+        if not as_json:
+            show_rows(verdicts, as_json)
+        return
+    try:
+        numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
+    except ValueError as error:
+        raise UsageError(f"bench: {error}; give lists as in --densities 0.1,0.015 --seeds 0,1,2,3") from error
+    rows = commands.bench_methods(
+        out,
+        methods=method or (),
+        densities=numbers,
+        seeds=whole,
+        recipe=recipe,
+        data_root=data_root,
+        jobs=jobs,
+        on_row=lambda row: say(_row_line(row)),
+    )
+    shown = rows if as_json else [{key: row[key] for key in _SHOWN} for row in rows]
+    show_rows(shown, as_json)
+
+
+_SHOWN = (
+    "data",
+    "method",
+    "density",
+    "seed",
+    "accuracy",
+    "parameter_density",
+    "nonzero_density",
+    "synaptic_operations_per_sample",
+    "cores_loihi2",
+    "kib_loihi2",
+    "seconds",
+)
+"""What of a row the table on a terminal has room for."""
+
+
+def _row_line(row: dict[str, Any]) -> str:
+    note = f" ({row['note']})" if row.get("note") else ""  # rows kept from earlier versions have none
+    return f"{row['recipe']} {row['method']} {row['density']} seed {row['seed']}: {row['accuracy']:.4f}{note}"
+
+
+@bench_app.command("simulate", epilog="Example: neurodeploy bench simulate --network 784-256-10 --json")
+def bench_simulate(
+    network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this peer; may be repeated: numba-scatter, lava, slayer, snntorch, spikingjelly, sanafe, nengo-loihi."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the event-driven engine for batches.")] = 2,
+    as_json: Json = False,
+) -> None:
+    """The event-driven engine beside Lava and other simulators: medians, ratios, and whether the spikes are equal.
+
+    Peers that this Python lacks are looked for in the one that NEURODEPLOY_ORACLE_PYTHON names.
+    """
+    from neurodeploy import commands
+
+    rows = commands.bench_simulate(
+        rounds=rounds,
+        threads=threads,
+        networks=network or (),
+        peers=peer or (),
+        on_row=lambda r: say(_bench_line(r)),
+        say=say,
+    )
+    show_rows(rows, as_json)
+
+
+def _bench_line(row: dict[str, Any]) -> str:
+    ratio = "different spikes" if row["ratio"] is None else f"{row['ratio']:.3g} times as fast"
+    counts = " with counts" if row["counts"] else ""
+    return (
+        f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate, batch {row['batch']}: "
+        f"{row['ms']:.3g} ms a sample{counts}, {ratio} as {row['peer']}"
+    )
+
+
+@bench_app.command("silicon", epilog="Example: neurodeploy bench silicon --out docs/silicon.md --force")
+def bench_silicon(
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Estimates beside measurements of Loihi 1 and 2, hits and misses alike; takes about a minute."""
+    from neurodeploy.bench.silicon import bench_silicon
+
+    def told(row: dict[str, Any]) -> None:
+        figures = f"{row['nominal']:.3g} ({row['low']:.3g} to {row['high']:.3g}) {row['unit']}"
+        say(f"{row['workload']}, {row['quantity']}: measured {row['measured']} {row['unit']}, estimate {figures}")
+
+    rows = bench_silicon(out=out, force=force, on_row=told)
+    columns = ("workload", "quantity", "unit", "measured", "low", "nominal", "high", "kind", "outcome")
+    show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)

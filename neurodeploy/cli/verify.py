@@ -1,0 +1,73 @@
+"""``neurodeploy verify``: engines compared spike by spike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from neurodeploy.cli.program import Force, Json, app
+from neurodeploy.cli.show import print_json, progress, table
+
+
+@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,event,lava")
+def verify(
+    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, or a .nir file.")],
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Samples; by default the run's test part.")
+    ] = None,
+    engines: Annotated[
+        str, typer.Option(help="Two or more of slayer, reference, event, lava, lava-in-process.")
+    ] = "slayer,reference,event,lava",
+    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
+    out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
+    against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Run the same samples on several engines: equal to the last spike, or the first difference and its cause."""
+    from neurodeploy import commands
+    from neurodeploy.errors import MismatchError
+
+    with progress() as bar:
+        proof = commands.verify(
+            source,
+            data,
+            engines=[e.strip() for e in engines.split(",") if e.strip()],
+            n_samples=samples,
+            out=out,
+            against=against,
+            force=force,
+            progress=lambda n, of: bar("verify", n, of),
+        )
+    if as_json:
+        print_json(proof)
+    else:
+        voltages = dict.fromkeys(proof["voltages_compared"], ", voltage")
+        rows = [
+            (p["name"] + voltages.get(p["name"], ""), p["places"], p["spikes"], p["different"])
+            for p in proof["populations"]
+        ]
+        table("Population|Places|Spikes|Different", rows)
+        print(f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}")
+    if not proof["equal"]:
+        if not as_json:
+            _explain(proof["first_difference"], proof["diagnosis"])
+        raise typer.Exit(MismatchError.exit_code)
+
+
+def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
+    from neurodeploy.proofs.compare import Difference
+
+    print(f"first difference: {Difference(**difference)}")
+    print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
+    if not diagnosis["decided_by"]:
+        return
+    known = {"summed input": diagnosis["summed_input"], "imaginary": diagnosis["summed_input_imag"]}
+    known |= diagnosis["decided_by"] | {"threshold": diagnosis["threshold"]}
+    print("in that step: " + ", ".join(f"{name} {value}" for name, value in known.items() if value is not None))
+    arriving = diagnosis["arriving"]
+    table("Arriving from|Neuron|Sent in step|Message|Weight", [tuple(s.values())[1:] for s in arriving[:20]])
+    if len(arriving) > 20:
+        print(f"and {len(arriving) - 20} more")

@@ -1,0 +1,36 @@
+"""Accuracy of a network under faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.commands.inputs import load_data, load_network
+from neurodeploy.engines.decode import decoding_probes
+from neurodeploy.engines.table import simulate as simulate_network
+from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
+
+
+def faults(
+    file: Path,
+    data: str | Path,
+    *,
+    fault: str,
+    rates: Sequence[float],
+    engine: str = "event",
+    n_samples: int | None = None,
+    repeats: int = 3,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.engines.faults``)."""
+    from neurodeploy.engines.faults import robustness
+
+    def run(network: Network, samples: Samples) -> Activity:
+        return simulate_network(network, samples, engine=engine, probe=decoding_probes(network))
+
+    network, samples = load_network(file), load_data(data, n_samples=n_samples)
+    rows = robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)
+    return [asdict(row) for row in rows]

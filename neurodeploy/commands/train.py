@@ -1,0 +1,69 @@
+"""A recipe to a trained network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from neurodeploy.commands.inputs import load_start
+from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
+from neurodeploy.recipe.record import Recipe
+
+
+def training_recipe(
+    recipe: str | Path, *, start: Path | None = None, weight_bits: int | None = None, dt: float | None = None
+) -> tuple[str, Recipe]:
+    """Return the text and the records of a recipe, with a network to start from put in where one is given.
+
+    Raises:
+        RecipeError: for a bad recipe, or one that names a network to start from itself.
+        UsageError: for ``weight_bits`` or ``dt`` without ``start``.
+    """
+    text = find_recipe(recipe).read_text(encoding="utf-8")
+    text = starting_from(text, start, weight_bits=weight_bits, dt=dt, where=str(recipe))
+    return text, parse_recipe(text, where=str(recipe))
+
+
+def train(
+    recipe: str | Path,
+    *,
+    start: Path | None = None,
+    weight_bits: int | None = None,
+    dt: float | None = None,
+    out: Path | None = None,
+    force: bool = False,
+    resume: bool = False,
+    tensorboard: bool = False,
+    on_epoch: Callable[[Any], None] | None = None,
+) -> dict[str, Any]:
+    """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
+
+    Args:
+        start: a network to go on from: a NIR file or a run's folder; as the recipe's ``[start]`` table.
+        weight_bits: bits of its weights from the first step on, 3 to 8.
+        dt: length of a step in seconds, for files that do not tell.
+        force: replace the results of an earlier run there.
+        resume: go on with the run there; it ends with the same weights as an unbroken one.
+        tensorboard: write curves for TensorBoard as well.
+        on_epoch: called with the metrics of each epoch.
+
+    Returns:
+        What ``neurodeploy.training.loop.TrainingResult`` holds, as plain values.
+    """
+    text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
+    network = load_start(checked.start) if checked.start else None
+    loop = import_module("neurodeploy.training.loop")
+    result = loop.train(
+        checked,
+        out or Path("runs") / checked.name,
+        recipe_text=text,
+        start=network,
+        force=force,
+        resume=resume,
+        tensorboard=tensorboard,
+        on_epoch=on_epoch,
+    )
+    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
