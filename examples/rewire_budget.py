@@ -6,7 +6,7 @@ from sklearn.datasets import load_digits
 
 from neurodeploy.chip import load_chip
 from neurodeploy.mapping.budget.chip_budget import chip_budget
-from neurodeploy.sparse.fitted import fitted
+from neurodeploy.sparse.fitted import fit_masks
 from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.scores import preferring
@@ -26,7 +26,7 @@ hidden, output = weights
 masks = initial_masks(weights, density=0.1)
 
 budget = chip_budget(load_chip("loihi2"), masks, cores={hidden: 4, output: 1}, input_axons={hidden: 16})
-masks = fitted(masks, budget)
+masks = fit_masks(masks, budget)
 growth = preferring("gradient", budget.reach, strength=1.0)
 scale_sparse_init(weights, masks)
 rewirer = Rewirer(weights, masks, optimizer, growth=growth, caps=budget, every_steps=10, end_step=150)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
+from neurodeploy.costs import pricing
 from neurodeploy.costs.counts import check_belongs
-from neurodeploy.costs.pricing import estimate as estimate_cost
 from neurodeploy.costs.record import Cost
-from neurodeploy.engines.table import simulate as simulate_network
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, UsageError
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping
@@ -76,8 +76,10 @@ def estimate(
         samples = load_data(data, n_samples=n_samples)
         labels = placed.core_labels()  # of inputs too, where they lie on cores; simulators count populations alone
         labels = {p.name: labels[p.name] for p in network.populations}
-        recorded = simulate_network(network, samples, engine=engine, labels=labels)
-    cost = estimate_cost(network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz)
+        recorded = simulate(network, samples, engine=engine, labels=labels)
+    cost = pricing.estimate(
+        network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
+    )
     if sanafe is not None and recorded is not None:
         write_sanafe(network, placed, recorded, sanafe, force=force)
     return cost

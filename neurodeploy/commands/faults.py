@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.commands.inputs import load_data, load_network
-from neurodeploy.engines.decode import decoding_probes
-from neurodeploy.engines.table import simulate as simulate_network
+from neurodeploy.engines.decoding import decoding_probes
+from neurodeploy.engines.table import simulate
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 
@@ -29,7 +29,7 @@ def faults(
     from neurodeploy.engines.faults import robustness
 
     def run(network: Network, samples: Samples) -> Activity:
-        return simulate_network(network, samples, engine=engine, probe=decoding_probes(network))
+        return simulate(network, samples, engine=engine, probe=decoding_probes(network))
 
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
     rows = robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)

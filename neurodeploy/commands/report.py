@@ -10,18 +10,18 @@ from typing import Any
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.verify import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.costs import pricing
 from neurodeploy.costs.joint import joint_labels, updates_of
-from neurodeploy.costs.pricing import estimate as estimate_cost
 from neurodeploy.costs.record import Cost
-from neurodeploy.engines.decode import accuracy, decoding_probes
-from neurodeploy.engines.table import simulate as simulate_network
+from neurodeploy.engines.decoding import accuracy, decoding_probes
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.mapping.mapper import map_network
-from neurodeploy.mapping.record import Mapping as ChipMapping
+from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.summary import layer_summary
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
-from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import make_proof
 from neurodeploy.reports.facts import file_hashes, network_facts, versions
 from neurodeploy.reports.text import target_line, verdict_line
@@ -99,7 +99,7 @@ def report(
     for mapping, activity in zip(mappings, done.by_mapping):
         tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
         demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
-        costs.append(estimate_cost(network, mapping, activity, with_baselines=True, **demands))
+        costs.append(pricing.estimate(network, mapping, activity, with_baselines=True, **demands))
         for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
             tell(f"estimate  {line}")
     made = make_report(
@@ -150,7 +150,7 @@ def _run_each_once(
     source: Path,
     network: Network,
     samples: Samples,
-    mappings: Sequence[ChipMapping],
+    mappings: Sequence[Mapping],
     engines: Sequence[str],
     n_samples: int,
     progress: Progress | None,
@@ -164,7 +164,7 @@ def _run_each_once(
     runs = {}
     for engine in engines:
         if engine == "reference":
-            runs[engine] = simulate_network(network, first, engine=engine, probe=probes, progress=progress)
+            runs[engine] = simulate(network, first, engine=engine, probe=probes, progress=progress)
         elif engine != "event":
             runs[engine] = run_engine(engine, source, network, first, progress)
     by_mapping = _whole(network, samples, mappings, progress)
@@ -172,9 +172,9 @@ def _run_each_once(
     if "event" in engines:
         runs["event"] = _first(whole, first.n_samples)
     ordered = [runs[engine] for engine in engines]
-    probed = runs["reference"] if "reference" in runs else simulate_network(network, first, probe=probes)
+    probed = runs["reference"] if "reference" in runs else simulate(network, first, probe=probes)
     return _Runs(
-        proof=make_proof(network, first, ordered, compare(ordered, readouts(network))),
+        proof=make_proof(network, first, ordered, compare_activities(ordered, readouts(network))),
         whole=whole,
         by_mapping=by_mapping,
         probed=probed,
@@ -182,7 +182,7 @@ def _run_each_once(
 
 
 def _whole(
-    network: Network, samples: Samples, mappings: Sequence[ChipMapping], progress: Progress | None
+    network: Network, samples: Samples, mappings: Sequence[Mapping], progress: Progress | None
 ) -> list[Activity]:
     """Return the activity of all samples for each mapping, from one run unless its counts would take too much memory."""
     probe = decoding_probes(network)
@@ -190,10 +190,8 @@ def _whole(
     n_labels = 1 + max(int(own.max()) for own in labels.values())
     n_bytes = 8 * n_labels * samples.n_samples * (samples.n_steps + network.depth)
     if len(mappings) > 1 and n_bytes > _LABEL_BYTES:
-        return [
-            simulate_network(network, samples, labels=m.core_labels(), probe=probe, progress=progress) for m in mappings
-        ]
-    run = simulate_network(network, samples, labels=labels, probe=probe, progress=progress)
+        return [simulate(network, samples, labels=m.core_labels(), probe=probe, progress=progress) for m in mappings]
+    run = simulate(network, samples, labels=labels, probe=probe, progress=progress)
     assert run.updated is not None
     return [replace(run, updated=updates_of(mapping, labels, run.updated)) for mapping in mappings]
 
@@ -228,7 +226,7 @@ def _tell_proof(source: Path, proof: dict[str, Any], held_out: bool, tell: Calla
     )
 
 
-def _formats(mapping: ChipMapping) -> str:
+def _formats(mapping: Mapping) -> str:
     """Say the synapse format of each layer."""
     layers = (layer_summary(mapping, name) for name in mapping.sizes)
     return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy import engines
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
-from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.table import check_offered, find_engine
-from neurodeploy.engines.table import simulate as simulate_network
 from neurodeploy.errors import FileError
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
@@ -58,7 +58,7 @@ def simulate(
     chosen = find_engine(engine)
     if (seconds := chosen.predict_seconds(network, samples, samples.n_steps + network.depth)) is not None:
         (say or silent)(f"simulate: {engine} will take about {seconds:.0f} s")
-    activity = simulate_network(
+    activity = engines.simulate(
         network,
         samples,
         engine=engine,

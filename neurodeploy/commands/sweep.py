@@ -42,7 +42,7 @@ def sweep(
         SweepError: for a bad sweep file, or where a process ended without a word.
         FileError: where ``out`` holds the results of another sweep.
     """
-    from neurodeploy.sweeps.page import page
+    from neurodeploy.sweeps.page import render_page
     from neurodeploy.sweeps.plan import load_plan
     from neurodeploy.sweeps.results import make_results, markdown
     from neurodeploy.sweeps.run import ray_workers, workers
@@ -63,7 +63,7 @@ def sweep(
         )
     results = make_results(plan, points, rows)
     paths = {"results": folder / RESULTS_FILE, "markdown": folder / "results.md", "page": folder / "sweep.html"}
-    write_text(page(results), paths["page"])
+    write_text(render_page(results), paths["page"])
     write_text(markdown(results), paths["markdown"])
     write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", paths["results"])
     return {**results, "files": {key: str(path) for key, path in paths.items()}}

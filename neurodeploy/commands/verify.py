@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network
-from neurodeploy.engines.table import ENGINES
-from neurodeploy.engines.table import simulate as simulate_network
+from neurodeploy.engines.table import ENGINES, simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
-from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import broken, load_proof, make_proof
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
 
@@ -74,7 +73,7 @@ def prove(
     check_engines(source, data, engines)
     network, samples = load_network(source), load_data(source if data is None else data, n_samples=n_samples)
     runs = [run_engine(engine, source, network, samples, progress) for engine in engines]
-    return make_proof(network, samples, runs, compare(runs, readouts(network)))
+    return make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
 
 
 def check_engines(source: Path, data: str | Path | None, engines: Sequence[str]) -> None:
@@ -101,7 +100,7 @@ def run_engine(engine: str, run: Path, network: Network, samples: Samples, progr
     ``slayer`` runs the checkpoint of the run's folder, which has none.
     """
     if engine != "slayer":
-        return simulate_network(network, samples, engine=engine, probe=readouts(network), progress=progress)
+        return simulate(network, samples, engine=engine, probe=readouts(network), progress=progress)
     from neurodeploy.training.checkpoint import checkpoint_network
 
     model, trained = checkpoint_network(run)

@@ -14,8 +14,8 @@ from statistics import median
 
 import numpy as np
 
-from neurodeploy.costs.counts import count
-from neurodeploy.costs.energy import energy
+from neurodeploy.costs.counts import count_events
+from neurodeploy.costs.energy import price_energy
 from neurodeploy.costs.record import Band, Baseline, Cost
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import FitError
@@ -51,7 +51,7 @@ def mac_price(board: str) -> Band:
     return Band(low=min(prices), nominal=median(prices), high=max(prices), grade="guess")
 
 
-def baselines(network: Network, mapping: Mapping, activity: Activity, cost: Cost) -> tuple[Baseline, ...]:
+def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost: Cost) -> tuple[Baseline, ...]:
     """Return what else the task could run on, beside a cost that was estimated with the same activity.
 
     Break-even figures hold everything else fixed: ``break_even_activity`` is by how much all spikes could grow until the
@@ -151,10 +151,10 @@ def _dense_on_chip(network: Network, mapping: Mapping, activity: Activity, cost:
         return Baseline(what=what, energy_j=None, break_even_activity=None, break_even_density=None, note=str(error))
     spikes = replace(activity, network=twin.fingerprint, updated=None)
     totals = Counter[str]()
-    for counts in count(twin, placed, spikes):
+    for counts in count_events(twin, placed, spikes):
         totals.update(totals_of(counts))
     totals.update({name: cost.counts[name] - totals[name] for name in _NEURONS})
-    dense = energy(events_of(totals, activity.n_samples), chip.energy, chip.name, chip.source_file)
+    dense = price_energy(events_of(totals, activity.n_samples), chip.energy, chip.name, chip.source_file)
     memory = f"{len(placed.cores)} cores, {placed.synaptic_bytes:,} bytes of synapses"
     if dense.total_j is None:
         return Baseline(what=what, energy_j=None, break_even_activity=None, break_even_density=None, note=memory)

@@ -63,7 +63,7 @@ class Counts:
         return int(self.neurons.sum()) * self.fired.shape[0] * self.fired.shape[1]
 
 
-def count(network: Network, mapping: Mapping, activity: Activity) -> Iterator[Counts]:
+def count_events(network: Network, mapping: Mapping, activity: Activity) -> Iterator[Counts]:
     """Give the counts of all samples, in chunks of samples that fit in memory.
 
     Raises:

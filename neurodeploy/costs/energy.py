@@ -9,12 +9,12 @@ ones apart. So a missing price of idle neurons is not named, and a price of idle
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass
 
 from neurodeploy.chip import Chip, Quantity
 from neurodeploy.chip import Energy as Prices
 from neurodeploy.costs.record import Band, Energy, EnergyLine, StaticLine, Unpriced
+from neurodeploy.dicts import ReadOnlyDict
 
 ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
 """An FP32 addition, and one with a multiplication, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the first by the
@@ -39,7 +39,7 @@ class Events:
     graded_synops: int = 0
 
 
-def energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
+def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
     """Return the dynamic energy per sample under one set of prices.
 
     Args:
@@ -95,7 +95,7 @@ def _arithmetic(value: float) -> Quantity:
     return Quantity(low=value, nominal=value, high=value, unit="J", source="Horowitz 2014, 45 nm", grade="published")
 
 
-def static(chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band]) -> tuple[StaticLine, ...]:
+def price_static(chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band]) -> tuple[StaticLine, ...]:
     """Return the static energy per sample of chip and host, for each basis (``free-running``, ``real-time``)."""
     share = n_cores / (n_chips * chip.cores.count.value)
     lines = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
 

@@ -8,7 +8,7 @@ from neurodeploy.costs.record import CoreMemory, LayerMemory, Memory
 from neurodeploy.mapping.record import CoreLoad, Mapping
 
 
-def memory(mapping: Mapping) -> Memory:
+def count_memory(mapping: Mapping) -> Memory:
     """Return the memory that a mapping takes, by core and by layer."""
     core_bytes = mapping.core_bytes()
     cores = mapping.chip.cores

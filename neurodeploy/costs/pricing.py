@@ -6,11 +6,11 @@ from collections import Counter
 
 import numpy as np
 
-from neurodeploy.costs.baselines import baselines, dense_macs
-from neurodeploy.costs.counts import check_belongs, count
-from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, energy, static
+from neurodeploy.costs.baselines import dense_macs, price_baselines
+from neurodeploy.costs.counts import check_belongs, count_events
+from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, price_energy, price_static
 from neurodeploy.costs.latency import LatencyBuilder
-from neurodeploy.costs.memory import memory
+from neurodeploy.costs.memory import count_memory
 from neurodeploy.costs.record import Band, Binding, Cost, Latency, Verdict, WorstStep
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import EstimateError
@@ -61,7 +61,7 @@ def estimate(
         engine=activity.engine if activity else None,
         n_samples=activity.n_samples if activity else 0,
         n_steps=activity.n_steps if activity else 0,
-        memory=memory(mapping),
+        memory=count_memory(mapping),
         notes=tuple(mapping.notes),
     )
     if activity is None:
@@ -69,7 +69,9 @@ def estimate(
         return cost.model_copy(update={"notes": (*cost.notes, note)})
     cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
     return (
-        cost.model_copy(update={"baselines": baselines(network, mapping, activity, cost)}) if with_baselines else cost
+        cost.model_copy(update={"baselines": price_baselines(network, mapping, activity, cost)})
+        if with_baselines
+        else cost
     )
 
 
@@ -84,19 +86,19 @@ def _with_activity(
 ) -> Cost:
     chip, totals = mapping.chip, Counter[str]()
     builder = LatencyBuilder(network, mapping, step_period_s) if chip.latency is not None else None
-    for counts in count(network, mapping, activity):
+    for counts in count_events(network, mapping, activity):
         totals.update(totals_of(counts))
         if builder is not None:
             builder.add(counts)
     events = events_of(totals, activity.n_samples)
     latency = builder.finish() if builder is not None else None
-    opinions = [energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
+    opinions = [price_energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
     return cost.model_copy(
         update={
             "counts": dict(sorted(totals.items())),
-            "energy": energy(events, chip.energy, chip.name, chip.source_file),
+            "energy": price_energy(events, chip.energy, chip.name, chip.source_file),
             "second_opinions": (*opinions, arithmetic_ann(dense_macs(network)), arithmetic_only(events)),
-            "static": static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
+            "static": price_static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
             "latency": latency,
             "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
             "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),

@@ -5,7 +5,7 @@
 its runtime.
 """
 
-from neurodeploy.engines.decode import accuracy, decode, decoding_probes
+from neurodeploy.engines.decoding import accuracy, decode, decoding_probes
 from neurodeploy.engines.table import ENGINES, Engine, check_offered, simulate
 
 __all__ = ["ENGINES", "Engine", "accuracy", "check_offered", "decode", "decoding_probes", "simulate"]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.decode import accuracy
+from neurodeploy.engines.decoding import accuracy
 from neurodeploy.errors import UsageError
 from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population, require_spiking
 from neurodeploy.network.activity import Events, Samples

@@ -6,7 +6,6 @@ spikes on them. Nothing is chosen and no limit is enforced here; a limit that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import UsageError
 from neurodeploy.mapping.memory.cut import Cut, lists_on
 from neurodeploy.mapping.memory.kernels import shared_memory

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as Sizes
-
 from neurodeploy.chip import Chip
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.cuts.compiler import compiler_cut
 from neurodeploy.mapping.cuts.equal import equal_cut
@@ -44,7 +43,7 @@ def map_network(
     placement: str = "traffic",
     store_zeros: bool = False,
     activity: Activity | None = None,
-    cores: Sizes[str, int] | None = None,
+    cores: ReadOnlyDict[str, int] | None = None,
     pins: Pins | None = None,
 ) -> Mapping:
     """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
@@ -116,7 +115,7 @@ def _check_names(split: str, placement: str, chip: Chip) -> None:
         )
 
 
-def _check_sizes(network: Network, cores: Sizes[str, int]) -> None:
+def _check_sizes(network: Network, cores: ReadOnlyDict[str, int]) -> None:
     names = [p.name for p in network.populations]
     for name, n in cores.items():
         if name not in names:

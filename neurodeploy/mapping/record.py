@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip, chip_from_dict
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FileError
 from neurodeploy.files.writing import write_text
 

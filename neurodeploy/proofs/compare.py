@@ -95,11 +95,11 @@ class Verification:
 
 
 def readouts(network: Network) -> list[tuple[str, str]]:
-    """Return the voltages of leaky integrators, which are all that those give: for ``probe`` and ``compare``."""
+    """Return the voltages of leaky integrators, which are all that those give: for ``probe`` and ``compare_activities``."""
     return [(p.name, "v") for p in network.populations if isinstance(p.model, LeakyIntegrator)]
 
 
-def compare(activities: Sequence[Activity], states: Sequence[tuple[str, str]] = ()) -> Verification:
+def compare_activities(activities: Sequence[Activity], states: Sequence[tuple[str, str]] = ()) -> Verification:
     """Compare the spikes of all populations (inputs included) of two or more runs with the first of them.
 
     Args:

@@ -34,7 +34,7 @@ from neurodeploy.network import (
 )
 from neurodeploy.network.activity import Activity
 from neurodeploy.proofs.arrivals import Given, later, population_input, source_messages, summed, synaptic_input
-from neurodeploy.proofs.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay
+from neurodeploy.proofs.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay_model
 
 Cause = Literal["range", "rounding", "reset", "delay", "order of axes", "quantisation", "input", "unknown"]
 """The class of a cause; ``reset`` is whatever decides when a neuron sends and what it keeps then."""
@@ -239,7 +239,7 @@ def candidates(network: Network, run: Activity, name: str, sample: int) -> Itera
     yield from _neurons(population, given)
     carried = partial(_carried, network, run, name, sample)
     yield Candidate("reset", "states are carried over from the sample before", carried)
-    lawful = replay(population, given).sent
+    lawful = replay_model(population, given).sent
     yield from _sent(population, lawful, name in network.graded)
     if isinstance(population.model, ResonateAndFire):
         exchanged = partial(_replayed, population, (given[1], given[0]), None)
@@ -256,7 +256,7 @@ def candidates(network: Network, run: Activity, name: str, sample: int) -> Itera
 
 
 def _replayed(population: Population, given: Given, rule: Rule | None, n: int) -> Values:
-    return replay(population, given, rule, n_steps=n).sent
+    return replay_model(population, given, rule, n_steps=n).sent
 
 
 def _neurons(population: Population, given: Given) -> Iterator[Candidate]:
@@ -277,8 +277,8 @@ def _carried(network: Network, run: Activity, name: str, sample: int, n: int) ->
     """Run the samples up to this one without setting the states to 0 in between."""
     population, states = network.population(name), None
     for before in range(sample):
-        states = replay(population, population_input(network, run, name, before), states=states).states
-    return replay(population, population_input(network, run, name, sample), states=states, n_steps=n).sent
+        states = replay_model(population, population_input(network, run, name, before), states=states).states
+    return replay_model(population, population_input(network, run, name, sample), states=states, n_steps=n).sent
 
 
 def _sent(population: Population, lawful: Values, graded: bool) -> Iterator[Candidate]:

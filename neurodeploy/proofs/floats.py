@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.nir.interpreter import Interpretation, interpret
 from neurodeploy.network import Network

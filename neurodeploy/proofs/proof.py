@@ -15,7 +15,7 @@ from neurodeploy.errors import FileError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import Verification
-from neurodeploy.proofs.diagnose import diagnose
+from neurodeploy.proofs.diagnosis import diagnose
 
 SCHEMA = "neurodeploy-proof/1"
 
@@ -25,7 +25,7 @@ def make_proof(
 ) -> dict[str, Any]:
     """Return the outcome of a comparison with hashes of the network, the samples and every engine's rasters and voltages.
 
-    Where the engines differ, ``diagnosis`` explains the first difference (``neurodeploy.proofs.diagnose``).
+    Where the engines differ, ``diagnosis`` explains the first difference (``neurodeploy.proofs.diagnosis``).
     """
     difference = verification.first_difference
     explained = None

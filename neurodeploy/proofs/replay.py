@@ -97,7 +97,7 @@ class Replay:
 _Stepped: TypeAlias = tuple[tuple[Values, ...], Values, dict[str, Values]]
 
 
-def replay(
+def replay_model(
     population: Population,
     given: Given,
     rule: Rule | None = None,

@@ -17,13 +17,13 @@ A TOML file, or the table ``[mapping]`` of a recipe (``[mapping.layers.hidden]``
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from neurodeploy.chip.numbers import Table
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import RecipeError
 from neurodeploy.files.checked import first_problem
 from neurodeploy.files.toml import TomlError, parse_toml

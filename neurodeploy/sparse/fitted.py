@@ -12,7 +12,7 @@ from neurodeploy.sparse.masks import Scope, grouping
 from neurodeploy.sparse.selection import Constraint, admitted, count_by, ranked
 
 
-def fitted(
+def fit_masks(
     masks: Mapping[str, torch.Tensor], constraint: Constraint, *, scope: Scope = "layer", seed: int = 0
 ) -> Masks:
     """Return masks with the same counts that keep every limit: the given ones, as far as the limits allow.

@@ -12,14 +12,14 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.files.checked import worst_problem
 from neurodeploy.recipe.sparse import MethodSettings
 from neurodeploy.sparse.ablation import Ablation
-from neurodeploy.sparse.fitted import fitted
+from neurodeploy.sparse.fitted import fit_masks
 from neurodeploy.sparse.layers import Masks, Weights
 from neurodeploy.sparse.masks import Scope, initial_masks, kept_masks, scale_sparse_init
-from neurodeploy.sparse.pq import PqSettings
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
 from neurodeploy.sparse.scores import Lists, Reach, by_list, preferring
 from neurodeploy.sparse.selection import Constraint
+from neurodeploy.sparse.sparsity_index import PqSettings
 from neurodeploy.sparse.spines import SpineRewirer, SpineSettings
 
 
@@ -261,7 +261,7 @@ def _rewirer(
     masks = _first_masks(weights, settings, scope)
     if settings.budget is not None:
         slots["caps"] = budget = settings.budget(masks)
-        masks = fitted(masks, budget, scope=scope, seed=settings.seed)
+        masks = fit_masks(masks, budget, scope=scope, seed=settings.seed)
         slots["growth"] = preferring(slots.get("growth", "random"), budget.reach, settings.preference)
         if settings.whole_lists:
             slots["drop"] = by_list("taylor", budget.lists)

@@ -13,8 +13,8 @@ from typing import Protocol
 import torch
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.sparse.pq import DEFAULT, PqSettings, ratio_by_group
 from neurodeploy.sparse.selection import share_out
+from neurodeploy.sparse.sparsity_index import DEFAULT, PqSettings, ratio_by_group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

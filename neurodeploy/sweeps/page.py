@@ -28,7 +28,7 @@ _COLOURS = (ACCENT, WARM, "#5b8c5a", "#8a5a9e", "#b8860b", MUTED)
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "cross")
 
 
-def page(results: dict[str, Any]) -> str:
+def render_page(results: dict[str, Any]) -> str:
     """Return the page (HTML, self-contained) of a sweep's object."""
     rows = results["rows"]
     shown = [i for i, row in enumerate(rows) if row.get("accuracy") is not None and row.get("fits")]

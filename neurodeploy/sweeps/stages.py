@@ -48,7 +48,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
 
 def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:
     """Return a network with its weights in ``bits`` bits (``file``), its accuracy, densities and spikes a sample."""
-    from neurodeploy.engines.decode import accuracy, decoding_probes
+    from neurodeploy.engines.decoding import accuracy, decoding_probes
     from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.mapping.fit.change import requantised

@@ -12,7 +12,7 @@ from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.network import STATE_LIMIT
 from neurodeploy.network.activity import Samples
 from neurodeploy.sparse.methods import AnyRewirer
-from neurodeploy.sparse.pq import pq_index
+from neurodeploy.sparse.sparsity_index import pq_index
 from neurodeploy.training.batches import to_tensors
 from neurodeploy.training.model.slayer import SlayerNetwork
 from neurodeploy.training.run import Run

@@ -13,7 +13,7 @@ import nir
 from neurodeploy import commands
 from neurodeploy.commands.train import training_recipe
 from neurodeploy.data.parts import encode, load_splits
-from neurodeploy.engines.decode import accuracy
+from neurodeploy.engines.decoding import accuracy
 
 N_STEPS, DT, TAU = 12, 1e-3, 5e-3
 RECIPE = f"""

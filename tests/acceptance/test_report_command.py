@@ -153,7 +153,7 @@ def test_every_engine_runs_once(files, tmp_path, monkeypatch: pytest.MonkeyPatch
         ran[engine] += 1
         return simulate(net, samples, engine=engine, **options)
 
-    monkeypatch.setattr(import_module("neurodeploy.commands.report"), "simulate_network", counting)
+    monkeypatch.setattr(import_module("neurodeploy.commands.report"), "simulate", counting)
     commands.report(
         files / "small.nir", data=files / "samples.npz", out=tmp_path, chips=["loihi1", "loihi2", "nahuku32"]
     )

@@ -20,7 +20,7 @@ import torch
 
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.pricing import estimate
-from neurodeploy.engines.decode import accuracy
+from neurodeploy.engines.decoding import accuracy
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.writing import write_text

@@ -13,7 +13,7 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.network import LeakyIntegrator
 from neurodeploy.proofs.arrivals import population_input, recorded
 from neurodeploy.proofs.departures import candidates
-from neurodeploy.proofs.replay import replay
+from neurodeploy.proofs.replay import replay_model
 
 _SPEC = importlib.util.spec_from_file_location("neuron_kinds", Path(__file__).with_name("test_neuron_kinds.py"))
 neuron_kinds = importlib.util.module_from_spec(_SPEC)
@@ -29,7 +29,7 @@ def test_replay_of_each_population_sends_what_the_reference_sent(case):
     run = run_reference(case.network, case.samples, probe=case.probe)
     for population in case.network.populations:
         for sample in range(run.n_samples):
-            done = replay(population, population_input(case.network, run, population.name, sample))
+            done = replay_model(population, population_input(case.network, run, population.name, sample))
             sent = recorded(run, population.name, sample)
             if isinstance(population.model, LeakyIntegrator):
                 sent = run.states[population.name, "v"][sample]

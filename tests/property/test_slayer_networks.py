@@ -15,7 +15,7 @@ from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import RecipeError
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.recipe.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
 from neurodeploy.training.model.slayer import build, run_slayer, to_network
@@ -90,7 +90,7 @@ def test_slayer_reference_and_event_engine_agree_on_any_chain_of_layers(chain, s
     samples = Samples(inputs={"input": Events.from_dense(raster)})
     slayer = run_slayer(model, exported, samples, batch_size=batch_size)
     for run in (run_reference, run_event):
-        result = compare([slayer, run(exported, samples)])
+        result = compare_activities([slayer, run(exported, samples)])
         assert result.equal, str(result.first_difference)
     with torch.no_grad():
         rows = torch.from_numpy(raster.transpose(0, 2, 1).astype(np.float32))

@@ -194,7 +194,7 @@ def _without_time(row):
 
 
 def test_answers_kept_in_a_row_are_those_of_the_reference_simulator(tmp_path):
-    from neurodeploy.engines.decode import decode
+    from neurodeploy.engines.decoding import decode
     from neurodeploy.engines.table import simulate
 
     (row,) = bench_methods(tmp_path, methods=("dense",), seeds=(0,), changes=TINY)

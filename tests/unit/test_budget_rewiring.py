@@ -18,7 +18,7 @@ from neurodeploy.mapping.budget.chip_budget import chip_budget
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.sparse.fitted import fitted
+from neurodeploy.sparse.fitted import fit_masks
 from neurodeploy.sparse.layers import SparseLayer
 from neurodeploy.sparse.masks import initial_masks
 from neurodeploy.sparse.methods import METHODS, Settings, start
@@ -111,7 +111,7 @@ def test_no_limit_is_exceeded_after_any_step_and_the_count_stays(case, name, gro
     names = list(weights)
     try:
         budget = chip_budget(chip, _numpy(masks), sources={"layer1": "layer0"}, **caps)
-        masks = fitted(masks, budget, seed=2)
+        masks = fit_masks(masks, budget, seed=2)
     except (FitError, TrainingError):
         return
     counts = {n: int(m.sum()) for n, m in masks.items()}
@@ -192,7 +192,7 @@ class TestPlain:
     def test_fitted_masks_that_keep_the_limits_come_back_unchanged(self):
         masks = initial_masks(_weights(24, 32, 6), density=0.3)
         budget = chip_budget(load_chip("loihi2"), _numpy(masks))
-        for name, mask in fitted(masks, budget, seed=5).items():
+        for name, mask in fit_masks(masks, budget, seed=5).items():
             assert torch.equal(mask, masks[name])
 
 
@@ -247,7 +247,7 @@ class TestScores:
             budget = chip_budget(load_chip("loihi2"), _numpy(masks), cores=1, input_axons={"layer0": 6})
             drop = by_list("taylor", budget.lists) if whole else "magnitude"
             optimizer = torch.optim.SGD(weights.values(), lr=0.1)
-            first = fitted(masks, budget)
+            first = fit_masks(masks, budget)
             rewirer = Rewirer(
                 weights, first, optimizer, drop=drop, caps=budget, ratio=0.5, growth="gradient", every_steps=1
             )
@@ -340,7 +340,7 @@ class TestFitted:
         """Four positions in two groups of two, one place in the first: one of its two connections moves."""
         mask = torch.tensor([[True, True], [False, False]])
         caps = Caps(group=torch.tensor([0, 0, 1, 1]), limits=torch.tensor([1, 2]))
-        found = fitted({"w": mask}, caps)["w"]
+        found = fit_masks({"w": mask}, caps)["w"]
         assert found.sum(1).tolist() == [1, 1]
 
     def test_limits_without_room_are_refused_with_the_numbers(self):
@@ -348,7 +348,7 @@ class TestFitted:
         with pytest.raises(
             TrainingError, match="only 2 of 3 connections of layer 'w' find room under the limits, a density of 0.5"
         ):
-            fitted({"w": torch.tensor([[True, True], [True, False]])}, caps)
+            fit_masks({"w": torch.tensor([[True, True], [True, False]])}, caps)
 
     def test_every_group_gets_its_count_where_room_is_left(self):
         """The best candidate of group 1 is in the full cap, its next best is not."""
@@ -362,7 +362,7 @@ class TestFitted:
         weights = _weights(24, 32, 6)
         masks = initial_masks(weights, density=0.3, scope="neuron")
         budget = chip_budget(load_chip("loihi2"), _numpy(masks), cores={"layer0": 4}, input_axons={"layer0": 12})
-        found = fitted(masks, budget, scope="neuron")
+        found = fit_masks(masks, budget, scope="neuron")
         for name in masks:
             assert torch.equal(found[name].flatten(1).sum(1), masks[name].flatten(1).sum(1))
         assert (budget.usage(_numpy(found))["layer0"]["input_axons"] <= 12).all()

@@ -29,9 +29,9 @@ from neurodeploy.network import (
     SigmaDelta,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.departures import CUTS, KERNELS, MESSAGES, RULES
-from neurodeploy.proofs.diagnose import diagnose
+from neurodeploy.proofs.diagnosis import diagnose
 
 LIMIT = 2**23
 
@@ -217,7 +217,7 @@ def engine(net: Network, lawful: Activity, *, message=same, weights=same, late=0
 
 
 def explained(net: Network, lawful: Activity, other: Activity):
-    difference = compare([lawful, other], readouts(net)).first_difference
+    difference = compare_activities([lawful, other], readouts(net)).first_difference
     assert difference is not None, "the network does not tell the other engine from the definition"
     return difference, diagnose(net, lawful, other, difference)
 
@@ -443,7 +443,7 @@ def test_the_other_engine_itself_departs_in_nothing(made):
     """Otherwise the tests above would prove little."""
     net, samples = made
     lawful = run_reference(net, samples, probe=readouts(net))
-    assert compare([lawful, engine(net, lawful)], readouts(net)).equal
+    assert compare_activities([lawful, engine(net, lawful)], readouts(net)).equal
 
 
 def changed(net: Network, **change) -> Network:
@@ -756,7 +756,7 @@ def test_the_engine_that_departs_is_named_even_if_it_comes_first():
     net, samples = SIGMA_DELTA
     lawful = run_reference(net, samples)
     other = engine(net, lawful, bias=0)
-    difference = compare([other, lawful]).first_difference
+    difference = compare_activities([other, lawful]).first_difference
     found = diagnose(net, other, lawful, difference)
     assert (difference.engines, found.departs) == (("other", "reference"), "other")
     assert found.why == "the bias is left out"

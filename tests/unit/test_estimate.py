@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
-from neurodeploy.costs.counts import count
+from neurodeploy.costs.counts import count_events
 from neurodeploy.costs.energy import Events as EventTotals
-from neurodeploy.costs.energy import energy
+from neurodeploy.costs.energy import price_energy
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.costs.record import Cost
 from neurodeploy.errors import EstimateError
@@ -119,7 +119,7 @@ def changed(chip: Chip, table: str, **entries: object) -> Chip:
 
 class TestCountsByHand:
     def test_a_spike_counts_on_the_cores_it_reaches_in_the_step_in_which_it_is_sent(self, loihi1) -> None:
-        counts = next(count(*loihi1))
+        counts = next(count_events(*loihi1))
         # input 0 reads 2 synapses on core 0; input 1 one on core 0 and two on core 1; input 2 one on core 1
         assert counts.synops["sparse"][0].tolist() == [[3, 2, 0], [0, 0, 3], [0, 0, 0]]
         assert counts.synops["sparse"][1].tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
@@ -128,7 +128,7 @@ class TestCountsByHand:
         assert counts.fired[0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1]]
 
     def test_hops_are_counted_by_direction_and_not_for_the_host(self, loihi1) -> None:
-        counts = next(count(*loihi1))
+        counts = next(count_events(*loihi1))
         assert counts.hops_ew[0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0]]
         assert counts.hops_ns[0].tolist() == [[0, 0, 0], [2, 2, 0], [0, 0, 0]]
 
@@ -143,16 +143,16 @@ class TestCountsByHand:
             n_steps=3,
             spikes={**spikes, "hidden": Events.from_dense(raster)},
         )
-        counts = next(count(network, mapping, lone))
+        counts = next(count_events(network, mapping, lone))
         assert (counts.fired.sum(), counts.messages_out.sum(), counts.messages_in.sum()) == (1, 0, 0)
 
     def test_every_mapped_neuron_is_accessed_in_every_step(self, loihi1) -> None:
-        counts = next(count(*loihi1))
+        counts = next(count_events(*loihi1))
         assert counts.accessed == 6 * 3 * 2
         assert counts.neurons.tolist() == [2, 2, 2]
 
     def test_host_traffic_is_counted(self, loihi1) -> None:
-        counts = next(count(*loihi1))
+        counts = next(count_events(*loihi1))
         assert (counts.host_in, counts.host_out) == (3, 1)
 
 
@@ -204,7 +204,7 @@ class TestEnergyByHand:
         }
         chip = load_chip("loihi1")
         events = EventTotals(amounts=counts, low=counts, without_price={}, effective_synops=0, n_samples=1)
-        result = energy(events, chip.energy, "loihi1", "loihi1.toml")
+        result = price_energy(events, chip.energy, "loihi1", "loihi1.toml")
         by_hand = 5462418 * 35.5 + (18678 * 128) * 51.2 + 1352421 * 21.6 + 38250 * 69.3 + 259191 * 111
         assert result.total_j.nominal == pytest.approx(by_hand * PJ, rel=1e-12)
         assert 378.803e-6 - result.total_j.nominal == pytest.approx(1.846e-6, abs=0.001e-6)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
-from neurodeploy.costs.counts import count
+from neurodeploy.costs.counts import count_events
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import CoreLoad, Mapping
@@ -220,7 +220,7 @@ def run(network: Network, mapping: Mapping, seed: int, rate: float = 0.2) -> Act
 
 
 def check(network: Network, mapping: Mapping, activity: Activity) -> None:
-    (counts,) = count(network, mapping, activity)
+    (counts,) = count_events(network, mapping, activity)
     expected = recount(network, mapping, activity)
     for name in ("fired", "messages_in", "messages_out", "crossings"):
         assert as_sparse(getattr(counts, name)) == without_zeros(expected[name]), name
@@ -251,7 +251,7 @@ def test_counts_in_the_dense_format_include_filled_in_zeros() -> None:
     assert "dense" in {fmt for load in mapping.cores for fmt in load.formats.values()}
     activity = run(network, mapping, 2)
     check(network, mapping, activity)
-    (counts,) = count(network, mapping, activity)
+    (counts,) = count_events(network, mapping, activity)
     assert sum(int(a.sum()) for a in counts.synops.values()) > counts.effective
 
 
@@ -268,7 +268,7 @@ def test_messages_between_chips_are_crossings_without_hops() -> None:
     assert mapping.n_chips == 3
     activity = run(network, mapping, 2)
     check(network, mapping, activity)
-    (counts,) = count(network, mapping, activity)
+    (counts,) = count_events(network, mapping, activity)
     assert counts.crossings.any()
 
 
@@ -282,7 +282,7 @@ def test_relay_neurons_send_on_what_the_host_hands_them() -> None:
     relayed = replace(mapping, cores=(*mapping.cores, relay), sizes={"in": 25, **mapping.sizes}, inputs="relay")
     activity = run(network, mapping, 2)
     check(network, relayed, activity)
-    (with_host,), (counts,) = count(network, mapping, activity), count(network, relayed, activity)
+    (with_host,), (counts,) = count_events(network, mapping, activity), count_events(network, relayed, activity)
     sent = len(activity.spikes["in"])
     last = len(mapping.cores)
     assert counts.fired[..., last].sum() == sent == counts.host_in == with_host.host_in
@@ -296,7 +296,7 @@ def test_stored_zeros_of_a_dense_process_are_read_and_charged() -> None:
     network = layered(1, 0.3, delay=0)
     mapping = map_network(network, load_chip("loihi2"), store_zeros=True)
     activity = run(network, mapping, 2)
-    (counts,) = count(network, mapping, activity)
+    (counts,) = count_events(network, mapping, activity)
     spikes = {name: len(events) for name, events in activity.spikes.items()}
     dense = spikes["in"] * (40 + 30) + spikes["b"] * 30
     a_b = sum(
@@ -311,9 +311,9 @@ def test_chunks_of_samples_give_the_counts_of_all_at_once(monkeypatch: pytest.Mo
     network = layered(1, 0.3)
     mapping = map_network(network, small_cores("loihi1", 7))
     activity = run(network, mapping, 2)
-    (whole,) = count(network, mapping, activity)
+    (whole,) = count_events(network, mapping, activity)
     monkeypatch.setattr("neurodeploy.costs.counts._CHUNK_BYTES", 1)
-    parts = list(count(network, mapping, activity))
+    parts = list(count_events(network, mapping, activity))
     assert [part.first_sample for part in parts] == [0, 1, 2]
     for name in ("fired", "updated", "messages_in", "messages_out", "hops_ew", "hops_ns"):
         assert np.array_equal(np.concatenate([getattr(p, name) for p in parts]), getattr(whole, name))
@@ -325,7 +325,7 @@ def test_counted_updates_lie_between_the_bounds_that_are_used_without_them() -> 
     mapping = map_network(network, small_cores("loihi1", 7))
     activity = run(network, mapping, 2)
     bare = Activity(engine="x", network=network.fingerprint, n_steps=activity.n_steps, spikes=activity.spikes)
-    (counted,), (bounds,) = count(network, mapping, activity), count(network, mapping, bare)
+    (counted,), (bounds,) = count_events(network, mapping, activity), count_events(network, mapping, bare)
     assert np.array_equal(counted.updated, counted.updated_low)
     assert np.all(bounds.updated_low <= counted.updated)
     assert np.all(counted.updated <= bounds.updated)

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from neurodeploy.bench.methods.claims import Bar, collect, correct_of, judge, paired_loss, summarise
-from neurodeploy.bench.methods.page import page
+from neurodeploy.bench.methods.page import render_page
 from neurodeploy.errors import FileError, TrainingError
 
 
@@ -168,7 +168,7 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
         _row("pq", [1] * 89 + [0] * 11, density=0.05, parameter_density=0.05, **more),
         _row("pq-fixed", [1] * 87 + [0] * 13, density=0.05, **more),
     ]
-    text = page(rows)
+    text = render_page(rows)
     assert (
         "| a dense MLP, accuracy of the exported integers | `mnist-mlp` | 90.00 % (at least 97.3) | 1 | **missed**"
         in text
@@ -182,7 +182,7 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
     assert "--recipe mnist-mlp --seeds 0,1 --densities 0.1 --method esl-random --jobs 2" in text
     assert "--recipe mnist-mlp --seeds 0 --method dense --jobs 2" in text
     assert "--seeds 0 --densities 0.05 --method pq --method pq-fixed --jobs 2" in text
-    assert text == page(rows)
+    assert text == render_page(rows)
 
 
 def test_t43_a_weaker_teacher_stands_in_one_table_with_its_controls_and_is_paired_with_each():
@@ -193,7 +193,7 @@ def test_t43_a_weaker_teacher_stands_in_one_table_with_its_controls_and_is_paire
         for method, n in right.items()
         for seed in (0, 1)
     ]
-    tables = [part.splitlines() for part in page(rows).split("\n\n") if part.lstrip().startswith("| ")]
+    tables = [part.splitlines() for part in render_page(rows).split("\n\n") if part.lstrip().startswith("| ")]
     (results,) = [table for table in tables if table[0].startswith("| method | density asked |")]
     assert [line.split(" | ")[0] for line in results[2:]] == [f"| `{method}`" for method in right]
     (pairs,) = [table for table in tables if table[0].startswith("| recipe | density | pair |")]
@@ -211,7 +211,7 @@ def test_pairs_say_what_both_keep_and_where_that_is_not_equal(kept, unequal):
         {**_row("pq", [1, 1], seed=0), "parameter_density": kept},
         {**_row("pq-fixed", [1, 0], seed=0), "parameter_density": 0.05},
     ]
-    (line,) = [line for line in page(rows).splitlines() if "`pq` - `pq-fixed`" in line]
+    (line,) = [line for line in render_page(rows).splitlines() if "`pq` - `pq-fixed`" in line]
     assert f"| {100 * kept:.2f} % / 5.00 %{', **not equal**' if unequal else ''} |" in line
 
 

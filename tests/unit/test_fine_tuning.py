@@ -35,7 +35,7 @@ from neurodeploy.network import (
     n_masked,
 )
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import parse_recipe, starting_from
 from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
 from neurodeploy.training.model.imported import as_chain, install, with_layers_of
@@ -164,7 +164,7 @@ def test_the_model_of_a_network_gives_its_very_spikes_before_the_first_step(name
     expected = renamed(run_reference(network, Samples(inputs={"pixels": given})), names)
     samples = Samples(inputs={"input": given})
     for activity in (run_slayer(model, exported, samples, batch_size=4), run_event(exported, samples)):
-        result = compare([replace(expected, network=activity.network), activity])
+        result = compare_activities([replace(expected, network=activity.network), activity])
         assert result.equal, str(result.first_difference)
     counts = {n: len(events) for n, events in expected.spikes.items() if n != "input"}
     assert all(0 < count < 0.9 * 6 * 25 * exported.sizes[n] for n, count in counts.items()), counts

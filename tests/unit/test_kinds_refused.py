@@ -5,7 +5,7 @@ import pytest
 
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.pricing import estimate
-from neurodeploy.engines.decode import decode
+from neurodeploy.engines.decoding import decode
 from neurodeploy.engines.faults import robustness
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import NetworkError, SimulationError
@@ -28,7 +28,7 @@ from neurodeploy.network import (
     is_spiking,
 )
 from neurodeploy.network.activity import Activity, Events, Samples, load_activity, save_activity
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.proofs.proof import make_proof
 
 CUBA = Cuba(current_decay=4096, voltage_decay=4096, threshold=1)
@@ -162,7 +162,7 @@ def test_verify_compares_payloads_and_says_that_it_knows_no_cause():
         n_steps=ours.n_steps,
         spikes={**ours.spikes, "hidden": Events.from_dense(hidden.to_dense() + (hidden.to_dense() == 6), graded=True)},
     )
-    proof = make_proof(net, given, [ours, other], compare([ours, other]))
+    proof = make_proof(net, given, [ours, other], compare_activities([ours, other]))
     assert proof["first_difference"]["values"] == (6, 7)
     assert proof["diagnosis"]["cause"] == "unknown"
     assert "sigma-delta" in proof["diagnosis"]["why"]

@@ -8,7 +8,7 @@ from patterns import PATTERNS
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import MissingPackageError, UsageError
-from neurodeploy.mapping.cuts.hypergraph import fewest_messages, hypergraph, messages
+from neurodeploy.mapping.cuts.hypergraph import build_hypergraph, fewest_messages, messages
 from neurodeploy.mapping.cuts.mtkahypar import _library
 from neurodeploy.mapping.cuts.overlap import grown_cut, swap
 from neurodeploy.mapping.mapper import map_network
@@ -55,7 +55,7 @@ def test_messages_count_distinct_parts_without_the_sources_own() -> None:
     """Neurons 0, 1 on part 0 and 2, 3 on part 1; 0 reaches 1, 2 and 3, 2 reaches 3, 3 reaches 0 and 1."""
     loop = np.zeros((4, 4), np.int16)
     loop[[1, 2, 3], 0] = loop[3, 2] = loop[[0, 1], 3] = 1
-    graph = hypergraph(
+    graph = build_hypergraph(
         Layers(network(Dense(weights=np.eye(4, dtype=int)), Dense(weights=loop)), load_chip("loihi1")), "p"
     )
     from_input, from_itself = 4, 1 + 0 + 1
@@ -64,7 +64,7 @@ def test_messages_count_distinct_parts_without_the_sources_own() -> None:
 
 def test_spike_counts_weigh_messages() -> None:
     layers = Layers(network(Dense(weights=np.ones((4, 2), int))), load_chip("loihi1"))
-    graph = hypergraph(layers, "p", {"input": np.array([10, 3]), "p": np.zeros(4, int)})
+    graph = build_hypergraph(layers, "p", {"input": np.array([10, 3]), "p": np.zeros(4, int)})
     assert messages(graph, Cut(np.array([0, 0, 1, 1], np.int32), 2)) == 2 * 13
     assert fewest_messages(graph, 2) == 2 * 13
 
@@ -81,7 +81,7 @@ def test_source_with_two_projections_sends_one_message() -> None:
 
 def test_exchange_saves_what_it_says() -> None:
     layers = Layers(pattern("local"), load_chip("loihi1"))
-    graph = hypergraph(layers, "p")
+    graph = build_hypergraph(layers, "p")
     labels = grown_cut(graph, 32)
     before = messages(graph, Cut(labels.copy(), 32))
     saved = swap(graph, labels, 32)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.sparse.pq import PqSettings, bound_by_group, pq_bound, pq_index, pq_ratio, ratio_by_group
+from neurodeploy.sparse.sparsity_index import PqSettings, bound_by_group, pq_bound, pq_index, pq_ratio, ratio_by_group
 
 ORDERS = [(0.5, 1.0), (1.0, 2.0), (0.3, 0.7), (0.1, 2.0)]
 WEIGHTS = st.lists(st.floats(-1e3, 1e3).filter(lambda x: x == 0 or abs(x) > 1e-6), min_size=1, max_size=60)

@@ -14,7 +14,7 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network.activity import Events, Samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.architectures import ARCHITECTURES
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.training.model.slayer import run_slayer, to_network
@@ -66,7 +66,7 @@ def test_a_named_network_trains_and_gives_the_same_spikes_everywhere(name):
     samples = noise(shape, 2, seed=1)
     activities = [run_slayer(run.model, network, samples), run_reference(network, samples), run_event(network, samples)]
     for other in activities[1:]:
-        result = compare([activities[0], other])
+        result = compare_activities([activities[0], other])
         assert result.equal, str(result.first_difference)
     assert all(len(activities[0].spikes[p.name]) for p in network.populations), "a silent layer shows nothing"
     assert network.populations[-1].size == 5

@@ -13,7 +13,7 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import broken, digest, load_proof, make_proof
 
 
@@ -35,7 +35,7 @@ def _samples(seed: int = 1) -> Samples:
 
 def _proof(network: Network, samples: Samples, *runs: Activity) -> dict:
     runs = runs or (run_reference(network, samples), run_event(network, samples))
-    return make_proof(network, samples, runs, compare(runs))
+    return make_proof(network, samples, runs, compare_activities(runs))
 
 
 def test_a_proof_survives_a_file_and_holds_when_repeated_with_another_engine(tmp_path):
@@ -81,7 +81,7 @@ def test_a_changed_voltage_of_a_readout_breaks_a_proof_and_older_proofs_without_
     other = replace(run, engine="other", states={("a", "v"): changed})
 
     def proof(*runs):
-        return make_proof(net, _samples(), runs, compare(runs, readouts(net)))
+        return make_proof(net, _samples(), runs, compare_activities(runs, readouts(net)))
 
     old = proof(run, replace(run, engine="other"))
     assert (old["equal"], old["voltages_compared"]) == (True, ["a"])

@@ -23,7 +23,7 @@ from neurodeploy.errors import MissingPackageError, ReportError
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Approximation, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.reports.facts import network_facts, raster_facts
 from neurodeploy.reports.figures import band, kib, percent, si
 from neurodeploy.reports.pictures.charts import core_map
@@ -226,7 +226,7 @@ class TestTexts:
         raster = np.random.default_rng(1).random((2, 6, 20)) < 0.4
         rasters = (raster, raster ^ (np.arange(20) == 3) if different else raster)
         runs = [run_reference(network, Samples(inputs={"in": Events.from_dense(seen)})) for seen in rasters]
-        outcome = compare(runs)
+        outcome = compare_activities(runs)
         made = make_report(title="t", network=network_facts(network), costs=[], verification=outcome.to_json())
         assert made["verification"]["spikes_different"] == outcome.spikes_different
         assert ("First difference" in text_report(made)) == different

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.ablation import Ablation
 from neurodeploy.sparse.masks import find_weights, grouping, initial_masks, scale_sparse_init
-from neurodeploy.sparse.pq import pq_ratio
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CubicPath, PqRatio, Shrink
 from neurodeploy.sparse.scores import GROWTH, Growth
 from neurodeploy.sparse.selection import Caps
+from neurodeploy.sparse.sparsity_index import pq_ratio
 
 
 def _model(seed: int = 0) -> torch.nn.Sequential:

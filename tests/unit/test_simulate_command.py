@@ -15,7 +15,7 @@ from neurodeploy import commands
 from neurodeploy.cli import program as app
 from neurodeploy.cli.verify import _explain
 from neurodeploy.commands import verify as running
-from neurodeploy.engines.decode import decode, decoding_probes
+from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.dynamics import Step, step
 from neurodeploy.engines.event import every_kind as messages
 from neurodeploy.engines.reference import run_reference

@@ -16,7 +16,7 @@ from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Conv, Pool, difference
 from neurodeploy.network.activity import Events, Samples, load_samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
 from neurodeploy.training.loop import train
@@ -54,7 +54,7 @@ def assert_same_spikes(model, network, samples, batch_size=2):
     activities = [run_slayer(model, network, samples, batch_size=batch_size)]
     activities += [run_reference(network, samples), run_event(network, samples)]
     for other in activities[1:]:
-        result = compare([activities[0], other])
+        result = compare_activities([activities[0], other])
         assert result.equal, str(result.first_difference)
     counts = {p.name: len(activities[0].spikes[p.name]) for p in network.populations}
     possible = {p.name: p.size * samples.n_samples * samples.n_steps for p in network.populations}
@@ -135,7 +135,7 @@ def test_recurrent_connections_decide_spikes():
     before = run_slayer(model, network, noise((20,)))
     with torch.no_grad():
         model.weights()[recurrent_name("hidden1")].zero_()
-    assert not compare([before, run_slayer(model, network, noise((20,)))]).equal
+    assert not compare_activities([before, run_slayer(model, network, noise((20,)))]).equal
 
 
 RECURRENT = "{ neurons = 20, recurrent = true, delay = 9 }"

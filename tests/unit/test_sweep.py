@@ -318,7 +318,7 @@ def test_the_same_sweep_on_a_local_ray_cluster_gives_the_same_rows(swept: Path) 
 
 
 def test_a_network_that_is_read_from_its_last_voltage_is_quantised_with_its_accuracy(tmp_path: Path) -> None:
-    from neurodeploy.engines.decode import accuracy
+    from neurodeploy.engines.decoding import accuracy
     from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.network import Dense, Input, LeakyIntegrator, Network, Output, Population, Projection

@@ -15,7 +15,7 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.network import n_masked, n_nonzero
 from neurodeploy.network.activity import Events, Samples, load_samples
-from neurodeploy.proofs.compare import compare
+from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.training.checkpoint import load_checkpoint
 from neurodeploy.training.loop import train
@@ -109,7 +109,7 @@ def test_exported_weights_are_those_of_slayers_own_hdf5_export(run, network, tmp
 
 def test_slayer_and_reference_give_the_same_spikes_on_every_layer(run, network):
     samples = load_samples(run.test_samples).take(0, 100)
-    result = compare(
+    result = compare_activities(
         [run_slayer(load_checkpoint(run.checkpoint).model, network, samples), run_reference(network, samples)]
     )
     assert result.equal, str(result.first_difference)
@@ -127,7 +127,7 @@ def test_slayer_and_reference_agree_on_random_weights_for_any_decay(current_deca
     network = to_network(model, masks, 1e-3)
     raster = np.random.default_rng(0).random((8, 12, 20)) < 0.3
     samples = Samples(inputs={"input": Events.from_dense(raster)})
-    result = compare([run_slayer(model, network, samples, batch_size=3), run_reference(network, samples)])
+    result = compare_activities([run_slayer(model, network, samples, batch_size=3), run_reference(network, samples)])
     assert result.equal, str(result.first_difference)
 
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neurodeploy.engines.decode import accuracy, decode
+from neurodeploy.engines.decoding import accuracy, decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import SimulationError, UsageError
 from neurodeploy.network import Cuba, Dense, Input, LeakyIntegrator, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.proofs.compare import compare, readouts
+from neurodeploy.proofs.compare import compare_activities, readouts
 
 
 def _activity(engine: str, raster, other=None, network: str = "n") -> Activity:
@@ -32,7 +32,7 @@ def _network(decoding: str) -> Network:
 
 def test_equal_runs_are_equal_and_their_spikes_are_counted():
     raster = np.random.default_rng(0).random((3, 5, 4)) < 0.4
-    result = compare([_activity("x", raster), _activity("y", raster), _activity("z", raster)])
+    result = compare_activities([_activity("x", raster), _activity("y", raster), _activity("z", raster)])
     assert result.equal
     assert (result.spikes_compared, result.spikes_different) == (int(raster.sum()), 0)
     assert result.populations[0].places == 60
@@ -43,7 +43,7 @@ def test_first_difference_names_population_neuron_step_sample_and_both_values(va
     a = np.full((2, 4, 3), 1 - value)
     b = a.copy()
     b[1, 2, 1] = b[1, 3, 0] = value
-    result = compare([_activity("slayer", a), _activity("lava", b)])
+    result = compare_activities([_activity("slayer", a), _activity("lava", b)])
     found = result.first_difference
     assert (found.population, found.neuron, found.step, found.sample) == ("a", 1, 2, 1)
     assert (found.engines, found.values) == (("slayer", "lava"), (1 - value, value))
@@ -56,7 +56,7 @@ def test_first_difference_is_the_earliest_of_all_populations_and_engines():
     zero = np.zeros((1, 4, 2), int)
     late, early = zero.copy(), zero.copy()
     late[0, 3, 0], early[0, 1, 1] = 1, 1
-    result = compare([_activity("x", zero, zero), _activity("y", late, zero), _activity("z", zero, early)])
+    result = compare_activities([_activity("x", zero, zero), _activity("y", late, zero), _activity("z", zero, early)])
     assert (result.first_difference.population, result.first_difference.step) == ("b", 1)
     assert result.spikes_different == 2
 
@@ -66,7 +66,7 @@ def test_graded_payloads_are_compared():
         events = Events(size=2, n_steps=3, n_samples=1, sample=[0, 0], step=[0, 2], neuron=[1, 0], payload=payload)
         return Activity(engine=engine, network="n", n_steps=3, spikes={"a": events})
 
-    result = compare([graded("x", [5, 7]), graded("y", [5, 8])])
+    result = compare_activities([graded("x", [5, 7]), graded("y", [5, 8])])
     assert result.first_difference.values == (7, 8)
 
 
@@ -81,13 +81,13 @@ def test_voltages_are_compared_where_all_recorded_them():
         replace(_activity(name, r), states={("a", "v"): v})
         for name, r, v in (("x", raster, voltage), ("y", late, other))
     )
-    assert compare([x, replace(x, engine="z")], [("a", "v")]).equal
-    result = compare([x, y], [("a", "v")])
+    assert compare_activities([x, replace(x, engine="z")], [("a", "v")]).equal
+    result = compare_activities([x, y], [("a", "v")])
     found = result.first_difference
     assert (found.neuron, found.step, found.sample, found.of, found.values) == (0, 1, 1, "v", (8, -7))
     assert "x has v = 8, y has v = -7" in str(found)
     assert (result.voltages_compared, result.spikes_different) == (("a",), 2)
-    without = compare([x, _activity("y", late)], [("a", "v")])
+    without = compare_activities([x, _activity("y", late)], [("a", "v")])
     assert (without.voltages_compared, without.first_difference.of, without.spikes_different) == ((), "message", 1)
 
 
@@ -101,11 +101,11 @@ def test_readouts_are_the_voltages_of_leaky_integrators():
 def test_runs_that_cannot_be_compared_are_refused():
     raster = np.zeros((1, 2, 2), int)
     with pytest.raises(UsageError, match="at least two engines"):
-        compare([_activity("x", raster)])
+        compare_activities([_activity("x", raster)])
     with pytest.raises(SimulationError, match="x and y did not run the same network"):
-        compare([_activity("x", raster), _activity("y", raster, network="m")])
+        compare_activities([_activity("x", raster), _activity("y", raster, network="m")])
     with pytest.raises(SimulationError, match="x ran 1 samples of 2 steps, y 1 of 3"):
-        compare([_activity("x", raster), _activity("y", np.zeros((1, 3, 2), int))])
+        compare_activities([_activity("x", raster), _activity("y", np.zeros((1, 3, 2), int))])
 
 
 def test_unknown_engine_lists_the_known_ones():

@@ -67,10 +67,10 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
         runs = {m: e for (name, m), e in metrics.items() if name == recipe and m not in WITHOUT_DENSITY}
         if plot_explored(runs, recipe, explored):
             pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
-    write_text(page(rows, pictures), path)
+    write_text(render_page(rows, pictures), path)
 
 
-def page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
+def render_page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
     """Return the page as Markdown; ``pictures`` are its lines with images."""
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     parts = [_HEAD, "## What was to be shown\n", _bars(rows)]

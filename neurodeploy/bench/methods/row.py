@@ -11,7 +11,7 @@ import numpy as np
 
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
-from neurodeploy.engines.decode import decode
+from neurodeploy.engines.decoding import decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.writing import locked, write_text

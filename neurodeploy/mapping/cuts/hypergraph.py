@@ -41,7 +41,7 @@ class Hypergraph:
         return self.weight.size
 
 
-def hypergraph(layers: Layers, population: str, spikes: Mapping[str, Ints] | None = None) -> Hypergraph:
+def build_hypergraph(layers: Layers, population: str, spikes: Mapping[str, Ints] | None = None) -> Hypergraph:
     """Return the hypergraph of all projections into a population; a source with several projections is one edge.
 
     ``spikes`` gives the number of spikes of each neuron by population or input, to weigh the edges with.

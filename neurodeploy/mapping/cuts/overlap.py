@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.mapping.cuts.equal import equal_cut, least_parts
-from neurodeploy.mapping.cuts.hypergraph import Hypergraph, fewest_messages, hypergraph, messages
+from neurodeploy.mapping.cuts.hypergraph import Hypergraph, build_hypergraph, fewest_messages, messages
 from neurodeploy.mapping.cuts.search import excess
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
@@ -52,7 +52,7 @@ def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least:
     equal = equal_cut(layers, population, cuts, at_least)
     if equal.n_parts == 1 or any(layers.shared(p) is not None for p in layers.network.into(population)):
         return equal
-    graph = hypergraph(layers, population, layers.spikes)
+    graph = build_hypergraph(layers, population, layers.spikes)
     best, cost = equal, messages(graph, equal)
     if cost - fewest_messages(graph, int(equal.sizes.max())) < WORTH * cost:
         return equal

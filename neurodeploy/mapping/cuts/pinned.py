@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
-
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.mapping.cuts.search import CutOne, excess, excess_error
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers

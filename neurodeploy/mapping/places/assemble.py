@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
-
 import numpy as np
 
 from neurodeploy.chip.layouts import Ints
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import Chip
 from neurodeploy.chip.layouts import Ints
+from neurodeploy.dicts import ReadOnlyDict
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping as ReadOnlyDict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip.layouts import Ints
+from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers

@@ -18,7 +18,7 @@ from neurodeploy.network.activity import Activity
 from neurodeploy.proofs.arrivals import Arriving, arriving, population_input, recorded
 from neurodeploy.proofs.compare import Difference
 from neurodeploy.proofs.departures import Cause, candidates
-from neurodeploy.proofs.replay import replay
+from neurodeploy.proofs.replay import replay_model
 
 _MORE_SAMPLES = 3
 """Where several departures explain the sample, so many others choose between them."""
@@ -64,7 +64,7 @@ def diagnose(network: Network, first: Activity, other: Activity, difference: Dif
     at = (difference.step, difference.neuron)
     real, imag = population_input(network, first, name, sample)
     model = network.population(name).model
-    decided = replay(network.population(name), (real, imag)).decided
+    decided = replay_model(network.population(name), (real, imag)).decided
     return Diagnosis(
         cause=cause,
         why=why,
@@ -116,7 +116,7 @@ def _given(run: Activity, difference: Difference, sample: int) -> Ints:
 
 def _is_lawful(network: Network, run: Activity, difference: Difference) -> bool:
     name, sample = difference.population, difference.sample
-    lawful = replay(network.population(name), population_input(network, run, name, sample)).sent
+    lawful = replay_model(network.population(name), population_input(network, run, name, sample)).sent
     return np.array_equal(lawful, _given(run, difference, sample))
 
 
