@@ -1,53 +1,195 @@
 """neurodeploy: train sparse spiking networks, prove them bit-exact, and size them for a neuromorphic chip.
 
-The names below load on first use, so ``import neurodeploy`` imports neither torch nor Lava. Stages that are packages of
-their own are imported from there (``from neurodeploy.engines import simulate``); ``neurodeploy.commands`` holds one
-function for each command of the command line.
+All public names are here and load on first use, so ``import neurodeploy`` imports neither torch nor Lava.
+``neurodeploy.commands`` has one function for each command of the command line.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_HOME = {
-    "Activity": "neurodeploy.network.activity",
-    "Chip": "neurodeploy.chip",
-    "Cost": "neurodeploy.costs.record",
-    "Events": "neurodeploy.network.activity",
-    "Mapping": "neurodeploy.mapping.record",
-    "Network": "neurodeploy.network",
-    "NeurodeployError": "neurodeploy.errors",
-    "Samples": "neurodeploy.network.activity",
-    "accuracy": "neurodeploy.engines.decoding",
-    "check_nir": "neurodeploy.exchange.doctor.check",
-    "chip_names": "neurodeploy.chip",
-    "compare": "neurodeploy.proofs.compare",
-    "decode": "neurodeploy.engines.decoding",
-    "from_nir": "neurodeploy.exchange.nir.read",
-    "load_activity": "neurodeploy.network.activity",
-    "load_chip": "neurodeploy.chip",
-    "load_mapping": "neurodeploy.mapping.record",
-    "load_recipe": "neurodeploy.recipe",
-    "load_samples": "neurodeploy.network.activity",
-    "make_report": "neurodeploy.reports.writing",
-    "map_network": "neurodeploy.mapping",
-    "save_activity": "neurodeploy.network.activity",
-    "save_mapping": "neurodeploy.mapping.record",
-    "save_samples": "neurodeploy.network.activity",
-    "to_nir": "neurodeploy.exchange.nir.write",
-    "write_report": "neurodeploy.reports.writing",
-}
+if TYPE_CHECKING:
+    from neurodeploy.chip.files import chip_names, load_chip
+    from neurodeploy.chip.record import Chip
+    from neurodeploy.commands.networks import as_network, to_netx, to_nir
+    from neurodeploy.commands.train import train
+    from neurodeploy.commands.verify import verify
+    from neurodeploy.costs.pricing import estimate
+    from neurodeploy.costs.record import Cost
+    from neurodeploy.engines.decoding import accuracy, decode, decoding_probes
+    from neurodeploy.engines.faults import robustness
+    from neurodeploy.engines.table import simulate
+    from neurodeploy.errors import NeurodeployError
+    from neurodeploy.exchange.doctor.check import check_nir
+    from neurodeploy.exchange.doctor.diff import diff_nir
+    from neurodeploy.exchange.doctor.draw import draw_nir
+    from neurodeploy.exchange.netx.read import from_netx
+    from neurodeploy.exchange.nir.interpreter import interpret
+    from neurodeploy.exchange.nir.read import from_nir
+    from neurodeploy.mapping.budget.limits import chip_budget
+    from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
+    from neurodeploy.mapping.manual import manual_mapping
+    from neurodeploy.mapping.mapper import map_network
+    from neurodeploy.mapping.places.traffic import count_traffic
+    from neurodeploy.mapping.record import Mapping, load_mapping, save_mapping
+    from neurodeploy.network.activity import (
+        Activity,
+        Events,
+        Samples,
+        load_activity,
+        load_samples,
+        save_activity,
+        save_samples,
+    )
+    from neurodeploy.network.neurons import Cuba, Delta, LeakyIntegrator, ResonateAndFire, Sigma, SigmaDelta
+    from neurodeploy.network.record import Approximation, Input, Network, Output, Population, Projection
+    from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse
+    from neurodeploy.plugins import load_plugins
+    from neurodeploy.proofs.compare import compare_activities
+    from neurodeploy.proofs.diagnosis import diagnose
+    from neurodeploy.recipe.files import load_recipe, parse_recipe, recipe_names
+    from neurodeploy.recipe.pins import Pins, load_pins
+    from neurodeploy.recipe.record import Recipe
+    from neurodeploy.reports.compare import compare_reports
+    from neurodeploy.reports.record import load_report
+    from neurodeploy.reports.writing import make_report, write_report
+    from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
+    from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
+    from neurodeploy.sparse.rewirer import Rewirer
+    from neurodeploy.targets.table import write_target
 
-__all__ = ["__version__", *_HOME]
+_HOME = {
+    "commands.networks": "as_network to_netx to_nir",
+    "commands.train": "train",
+    "commands.verify": "verify",
+    "chip.files": "chip_names load_chip",
+    "chip.record": "Chip",
+    "costs.pricing": "estimate",
+    "costs.record": "Cost",
+    "engines.decoding": "accuracy decode decoding_probes",
+    "engines.faults": "robustness",
+    "engines.table": "simulate",
+    "errors": "NeurodeployError",
+    "exchange.doctor.check": "check_nir",
+    "exchange.doctor.diff": "diff_nir",
+    "exchange.doctor.draw": "draw_nir",
+    "exchange.netx.read": "from_netx",
+    "exchange.nir.interpreter": "interpret",
+    "exchange.nir.read": "from_nir",
+    "mapping.fit.search": "fit highest_density smallest_chip",
+    "mapping.manual": "manual_mapping",
+    "mapping.mapper": "map_network",
+    "mapping.places.traffic": "count_traffic",
+    "mapping.record": "Mapping load_mapping save_mapping",
+    "mapping.budget.chip_budget": "chip_budget",
+    "network.activity": "Activity Events Samples load_activity load_samples save_activity save_samples",
+    "network.neurons": "Cuba Delta LeakyIntegrator ResonateAndFire Sigma SigmaDelta",
+    "network.record": "Approximation Input Network Output Population Projection",
+    "network.synapses": "Conv Dense Pool Sparse",
+    "plugins": "load_plugins",
+    "proofs.compare": "compare_activities",
+    "proofs.diagnosis": "diagnose",
+    "recipe.files": "load_recipe parse_recipe recipe_names",
+    "recipe.pins": "Pins load_pins",
+    "recipe.record": "Recipe",
+    "reports.compare": "compare_reports",
+    "reports.record": "load_report",
+    "reports.writing": "make_report write_report",
+    "sparse.masks": "find_weights initial_masks scale_sparse_init",
+    "sparse.methods": "RewiringSettings start_rewiring",
+    "sparse.rewirer": "Rewirer",
+    "targets.table": "write_target",
+}
+"""Public names by the module (below ``neurodeploy``) that defines them."""
+_MODULE_OF = {name: f"neurodeploy.{module}" for module, names in _HOME.items() for name in names.split()}
+
+__all__ = [
+    "Activity",
+    "Approximation",
+    "Chip",
+    "Conv",
+    "Cost",
+    "Cuba",
+    "Delta",
+    "Dense",
+    "Events",
+    "Input",
+    "LeakyIntegrator",
+    "Mapping",
+    "Network",
+    "NeurodeployError",
+    "Output",
+    "Pins",
+    "Pool",
+    "Population",
+    "Projection",
+    "Recipe",
+    "ResonateAndFire",
+    "Rewirer",
+    "RewiringSettings",
+    "Samples",
+    "Sigma",
+    "SigmaDelta",
+    "Sparse",
+    "__version__",
+    "accuracy",
+    "as_network",
+    "check_nir",
+    "chip_budget",
+    "chip_names",
+    "compare_activities",
+    "compare_reports",
+    "count_traffic",
+    "decode",
+    "decoding_probes",
+    "diagnose",
+    "diff_nir",
+    "draw_nir",
+    "estimate",
+    "find_weights",
+    "fit",
+    "from_netx",
+    "from_nir",
+    "highest_density",
+    "initial_masks",
+    "interpret",
+    "load_activity",
+    "load_chip",
+    "load_mapping",
+    "load_pins",
+    "load_plugins",
+    "load_recipe",
+    "load_report",
+    "load_samples",
+    "make_report",
+    "manual_mapping",
+    "map_network",
+    "parse_recipe",
+    "recipe_names",
+    "robustness",
+    "save_activity",
+    "save_mapping",
+    "save_samples",
+    "scale_sparse_init",
+    "simulate",
+    "smallest_chip",
+    "start_rewiring",
+    "to_netx",
+    "to_nir",
+    "train",
+    "verify",
+    "write_report",
+    "write_target",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in _MODULE_OF:
         raise AttributeError(f"module 'neurodeploy' has no attribute '{name}'")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -1,10 +1,38 @@
-"""One error class per kind of failure, one exit code each.
+"""The errors of the package: one class for each kind of failure, each with its exit code.
 
 Every message says the stage, the object with its value, the limit, and what to do next (``CONTRIBUTING.md``). The
-command line prints the message and ends with ``exit_code``; a caller from Python catches ``NeurodeployError``.
+command line prints the message and ends with ``exit_code``; a caller from Python catches ``NeurodeployError``::
+
+    NeurodeployError                1   base of all
+        UsageError                  2   arguments
+        FileError                   3   files
+        RecipeError                 4   recipes
+        ChipError                   5   chip files
+        NirError                    6   NIR graphs
+        NetworkError                7   networks
+        FitError                    8   a network does not fit a chip
+        SimulationError             9   input events and settings of a run
+        LavaError                  10   the Lava worker
+            LavaTimeoutError       11   the Lava worker took too long
+        MismatchError              12   two stages disagree
+        MissingPackageError        13   optional packages
+        DataError                  14   data sets
+        TrainingError              15   training
+        EstimateError              16   cost estimates
+        ReportError                17   reports
+        SweepError                 18   sweeps
+        TrainingInterruptedError  130   the user stopped a training
 """
 
 from __future__ import annotations
+
+DISTRIBUTION = "neurodeploy-snn"
+"""Name under which pip knows this package (``pyproject.toml``); ``neurodeploy`` on the public index is someone else's."""
+
+
+def install_hint(extra: str = "") -> str:
+    """Return the line that installs this package, with the packages of an extra."""
+    return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
 
 
 class NeurodeployError(Exception):
@@ -38,7 +66,7 @@ class ChipError(NeurodeployError):
 
 
 class NirError(NeurodeployError):
-    """A NIR graph cannot be taken over without a change of meaning."""
+    """A NIR graph cannot be imported or exported without a change of meaning."""
 
     exit_code = 6
 
@@ -50,9 +78,9 @@ class NetworkError(NeurodeployError):
 
 
 class FitError(NeurodeployError):
-    """A network does not fit the chip; names layer, core of the layer, resource, value and limit.
+    """A network does not fit the chip; the message names layer, core of the layer, resource, value and limit.
 
-    The same stand in ``binding`` (keys layer, core, resource, used, limit) where one limit can be named.
+    ``binding`` holds the same five values (keys layer, core, resource, used, limit) where one limit can be named.
     """
 
     exit_code = 8
@@ -81,13 +109,13 @@ class LavaTimeoutError(LavaError):
 
 
 class MismatchError(NeurodeployError):
-    """Two stages that must give the same integers do not."""
+    """Two stages that must give the same integers give different ones."""
 
     exit_code = 12
 
 
 class MissingPackageError(NeurodeployError):
-    """An optional package is needed; names the extra that brings it."""
+    """An optional package is missing; the message names the extra that installs it."""
 
     exit_code = 13
 

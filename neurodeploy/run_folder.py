@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from neurodeploy.chip import Chip
+from neurodeploy.files.paths import as_path
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.pins import Pins
 from neurodeploy.recipe.record import Recipe
@@ -32,13 +33,15 @@ NETWORK_FILE = "model.nir"
 BOARD_FOLDER = "tensorboard"
 
 
-def run_recipe(run: Path) -> Recipe:
+def run_recipe(run: str | Path) -> Recipe:
     """Return the recipe that a run's folder was trained with."""
+    run = as_path(run)
     return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
 
 
-def recipe_pins(run: Path, chip: Chip) -> Pins | None:
+def recipe_pins(run: str | Path, chip: Chip) -> Pins | None:
     """Return the table ``[mapping]`` in the recipe of a run's folder, None where there is none for this chip."""
+    run = as_path(run)
     if not (run / RECIPE_FILE).is_file():
         return None
     pins = run_recipe(run).mapping

@@ -1,4 +1,4 @@
-"""Quantities as people write them, with a unit, to SI."""
+"""Conversion of durations and rates written with a unit, such as ``10ms``, to SI."""
 
 from __future__ import annotations
 

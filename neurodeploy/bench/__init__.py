@@ -1,1 +1,1 @@
-"""What measures neurodeploy itself: speed beside other simulators, methods side by side, estimates beside silicon."""
+"""Benchmarks: simulation speed against other simulators, rewiring methods, and estimates against measured chips."""

@@ -1,8 +1,8 @@
-"""Estimates beside measurements of silicon, hits and misses alike: ``neurodeploy bench silicon``.
+"""Estimates compared with published measurements of chips, misses included: ``neurodeploy bench silicon``.
 
-Networks and recorded spikes come with the wheel of lava-dl (``tests/lava/lib/dl/netx/gts``). Where the weights of a measured
-network are not public, only its shape and the cores that its tool printed are used: then every synapse is there, inputs
-spike at the mean rate of real recordings, and the rate of all other neurons is assumed (low, nominal, high).
+Networks and recorded spikes come with the wheel of lava-dl (``tests/lava/lib/dl/netx/gts``). If the weights of a measured
+network are not public, only its shape and the cores printed by its tool are used: the network is then fully connected,
+inputs spike at the mean rate of real recordings, and the rate of all other neurons is assumed (low, nominal, high).
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ Layer = Conv | Pool | Dense
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiliconRow:
-    """One figure: measured on silicon, and as a band by the estimate; both in ``unit``.
+    """One figure: the value measured on a chip and the band of the estimate, both in ``unit``.
 
     Args:
-        kind: ``validation``: the band should hold the measurement; ``calibration``: a price was fitted to this very
-            measurement, so that it proves nothing; ``upper bound``: what was measured includes more than what is
-            estimated (the host's injection of spikes), so that the estimate has to stay below.
+        kind: ``validation``: the band should contain the measurement; ``calibration``: a price was fitted to this
+            measurement, so that agreement proves nothing; ``upper bound``: the measurement includes more than the
+            estimate (the host's injection of spikes), so that the estimate has to stay below it.
         spikes: where the spikes come from.
-        outcome: whether it holds, and by how much it misses.
+        outcome: whether the estimate holds, and by how much it misses.
     """
 
     workload: str
@@ -76,10 +76,10 @@ def bench_silicon(
 
     Args:
         out: Markdown file to write the table to; ``force`` replaces an older one.
-        on_row: told each row as soon as it is there.
+        on_row: called with each row as soon as it is computed.
 
     Raises:
-        FileError: where ``out`` exists and ``force`` is not set.
+        FileError: if ``out`` exists and ``force`` is not set.
     """
     if out is not None and out.exists() and not force:
         raise FileError(f"bench: {out} exists; choose another --out, or --force to replace it")
@@ -125,7 +125,7 @@ def markdown(rows: Sequence[SiliconRow]) -> str:
 
 
 def _wheel_file(name: str) -> Path | None:
-    """Return a file of lava-dl's wheel by the end of its path, None where it is not installed."""
+    """Return the path of a file in lava-dl's wheel, found by the end of its path; None if it is not installed."""
     try:
         files = importlib.metadata.files("lava-dl") or []
     except importlib.metadata.PackageNotFoundError:
@@ -183,7 +183,7 @@ def _row(
 
 
 def _chain(shape: tuple[int, ...], layers: Sequence[Layer]) -> Network:
-    """Return a network of layers one after the other, every synapse there."""
+    """Return a feed-forward network of these layers, one after the other."""
     names = ["in", *(f"layer{i}" for i in range(1, len(layers) + 1))]
     shapes = [(own.weights.shape[0],) if isinstance(own, Dense) else own.output_shape for own in layers]
     return Network(
@@ -205,7 +205,7 @@ def _ones(*shape: int) -> np.ndarray[Any, np.dtype[np.int16]]:
 
 
 def _blocks(network: Network, per_core: Sequence[int]) -> dict[str, Any]:
-    """Return the core of each neuron where every layer fills cores of its own with so many neurons each."""
+    """Return the core of each neuron: every layer starts on a new core and fills each core with ``per_core`` neurons."""
     cores, first = {}, 0
     for (name, size), block in zip(network.sizes.items(), per_core):
         cores[name] = first + np.arange(size) // block
@@ -214,7 +214,7 @@ def _blocks(network: Network, per_core: Sequence[int]) -> dict[str, Any]:
 
 
 def _at_rates(network: Network, mapping: Mapping, input_rate: float, rate: float) -> Cost:
-    """Return the cost of spikes that come independently, at one rate for inputs and one for all other neurons."""
+    """Return the cost of independent random spikes, at one rate for the inputs and another for all other neurons."""
     rng, inputs = np.random.default_rng(0), {i.name for i in network.inputs}
     spikes = {
         name: Events.from_dense(rng.random((1, _STEPS, size)) < (input_rate if name in inputs else rate))
@@ -224,7 +224,7 @@ def _at_rates(network: Network, mapping: Mapping, input_rate: float, rate: float
 
 
 def _step_us(network: Network, mapping: Mapping, rates: Sequence[tuple[float, float]]) -> list[float]:
-    """Return the mean time of a step at three pairs of rates (inputs, others), at low, nominal and high figures."""
+    """Return the low, nominal and high mean time of a step, in µs, each at its pair of rates (inputs, other neurons)."""
     times = []
     for level, (input_rate, rate) in zip(("low", "nominal", "high"), rates):
         latency = _at_rates(network, mapping, input_rate, rate).latency
@@ -260,7 +260,7 @@ def _mnist_cnn() -> Iterator[SiliconRow]:
 
 
 def _nmnist() -> Iterator[SiliconRow]:
-    """Mean of 4,108 events in 350 + 100 steps: N-MNIST test recordings."""
+    """Yield the rows of N-MNIST, whose test recordings have 4,108 events on average, in 350 + 100 steps."""
     network, events = _chain((2312,), [Dense(weights=_ones(512, 2312)), Dense(weights=_ones(10, 512))]), 4108 / 450
     for measured, per_core, who in ((37.0, (341, 62, 10), "slayer2loihi"), (31.2, (350, 64, 10), "by hand")):
         mapping = manual_mapping(
@@ -280,7 +280,10 @@ def _nmnist() -> Iterator[SiliconRow]:
 
 
 def _gesture() -> Iterator[SiliconRow]:
-    """Mean of 123,944 events in 1.45 s, one step a millisecond, then 100 without: seven DVS gesture recordings."""
+    """Yield the row of DVS gesture.
+
+    Seven recordings have 123,944 events in 1.45 s on average. A step is 1 ms; 100 steps without events follow.
+    """
     layers: list[Layer] = [
         Pool(input_shape=(2, 128, 128), kernel=(4, 4), stride=(4, 4)),
         Conv(weights=_ones(16, 2, 5, 5), input_shape=(2, 32, 32), padding=(2, 2)),

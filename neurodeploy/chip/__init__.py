@@ -1,14 +1,15 @@
-"""``Chip``: one ``hardware/*.toml`` file as checked, frozen records.
+"""Chip descriptions: a ``Chip`` holds a ``hardware/*.toml`` file as checked, frozen records.
 
 Every number is a table that says where it comes from: ``{ value = .., unit = "..", source = "..", grade = ".." }``, or
-a band with ``low``, ``nominal`` and ``high`` in place of ``value``. What is unknown is left out of the file and is
-``None`` here, never 0. An unknown key is an error that lists the known ones.
+a band with ``low``, ``nominal`` and ``high`` in place of ``value``. An unknown number is left out of the file and is
+``None`` here, never 0. An unknown key is an error that lists the known keys.
 
-A file may start with ``extends = "loihi1"``: it then holds only what differs (another compiler's limits, a board with
-more chips); tables are merged, lists replaced.
+A file may start with ``extends = "loihi1"``: it then holds only the differences from that file (another compiler's
+limits, a board with more chips); tables are merged, lists replaced.
 
-Numbers and grades: ``numbers.py``; tables: ``record.py``; synapse memory: ``synapse_format.py`` and the
-rules that it names, ``rules.py``, ``layouts.py``, ``bounds.py``; files and folders: ``files.py``.
+Numbers and grades: ``numbers.py``; tables: ``record.py``; files and folders: ``files.py``; synapse memory:
+``synapse_format.py``, the rules that a format can name (``rules.py``), the exact memory of given synapses (``layouts.py``)
+and upper bounds (``bounds.py``).
 """
 
 from neurodeploy.chip.files import (

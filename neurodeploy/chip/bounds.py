@@ -1,13 +1,14 @@
 """Upper bound on the bits of a list of n synapses, whatever their targets: one function for each rule with lists.
 
-All take the lengths of lists (int64, rising from 0 to ``n_neurons``), the neurons on the core, the bits of a weight and
-the format, and return the bits of each length.
+All functions take the lengths of lists (int64, rising from 0 to ``n_neurons``), the number of neurons on the core, the bits
+of a weight and the format, and return the bits for each length.
 
-``layouts.py`` lays out given synapses. A connection that training keeps may end as a weight of 0, which is not stored, so
-limits that must hold for the finished network have to hold for every part of a list. With the Loihi 2 rule the length of a
-list alone decides its words, so that these bounds are exact; with the Loihi 1 rules they are words that no list of that
-length on a core of that size exceeds: those of the mapper where the indexed format is the shortest, and 12 to 19 % more for
-random masks of 10 to 50 % density, where run lengths are (each step is charged at its widest).
+``layouts.py`` gives the exact bits of given synapses. A bound is needed during training: a connection that training keeps
+may end as a weight of 0, which is not stored, so a limit that must hold for the finished network has to hold for every
+subset of a list. With the Loihi 2 rule the bits depend only on the length of a list, so the bounds are exact. With the
+Loihi 1 rules no list of that length on a core of that size takes more. For random masks of 10 to 50 % density the bound
+equals the mapper's words where the indexed format is the shortest; where the run-length format is the shortest it lies
+12 to 19 % above them, because each step is charged at its largest width.
 """
 
 from __future__ import annotations
@@ -19,13 +20,16 @@ from neurodeploy.chip.synapse_format import SynapseFormat
 
 
 def most_sparse(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) -> Ints:
-    """Every entry full, every index as wide as the core's last neuron needs."""
+    """Return the bits with every entry full and every index as wide as that of the core's last neuron."""
     entries = -(-lengths // _value(fmt.list_max))
     return entries * _value(fmt.header_bits) + lengths * (width + _index(n_neurons, fmt))
 
 
 def most_runlength(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) -> Ints:
-    """A gap that opens a new entry skips at least ``2**high`` neurons, so a core has room for few such gaps."""
+    """Return the bits with as many entries as possible and every step at its largest width.
+
+    A gap that opens a new entry skips at least ``2**high`` neurons, so a core has room for few of these gaps.
+    """
     low, high = _range(fmt.skip_bits)
     runs = np.minimum(lengths, 1 + (n_neurons - 1) // (1 << high))
     longest = _value(fmt.list_max)
@@ -35,7 +39,7 @@ def most_runlength(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat
 
 
 def most_dense(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) -> Ints:
-    """The cheaper of one entry for each synapse, and entries that span the whole core."""
+    """Return the fewer bits of two layouts: one entry for each synapse, or entries that span the whole core."""
     longest = _value(fmt.list_max)
     entry = _value(fmt.header_bits) + _index(n_neurons, fmt)
     filled = np.minimum(lengths, -(-n_neurons // longest)) * entry + np.minimum(n_neurons, lengths * longest) * width
@@ -43,13 +47,13 @@ def most_dense(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) ->
 
 
 def most_indexed(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) -> Ints:  # noqa: ARG001
-    """Exact: the length alone decides."""
+    """Return the exact bits, which depend on the length alone."""
     header = 0 if fmt.header_bits is None else fmt.header_bits.value
     return header + lengths * (width + _range(fmt.index_bits)[1])
 
 
 def most_crossbar(lengths: Ints, n_neurons: int, width: int, fmt: SynapseFormat) -> Ints:  # noqa: ARG001
-    """Exact: one row, whatever the length."""
+    """Return the exact bits: one row of the crossbar, whatever the length."""
     return np.full(lengths.shape, _value(fmt.row_bits))
 
 

@@ -1,4 +1,4 @@
-"""Where chip files lie, and how one is read."""
+"""Search and reading of chip files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
 
 FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
-"""Environment variable with folders of further chip files, separated as in PATH."""
+"""Environment variable that lists more folders with chip files, separated as in PATH."""
 ENTRY_POINTS = "neurodeploy.chips"
-"""Entry point group under which a package offers a folder of chip files: a ``Path`` or a text, or a function of none."""
+"""Entry point group through which a package offers a folder of chip files: a path (``Path`` or str), or a function without
+arguments that returns one."""
 
 
 def chip_folders() -> list[Path]:
-    """Return the folders with chip files: those that came with neurodeploy, the user's, and those of other packages.
+    """Return the folders with chip files: the one shipped with neurodeploy, the user's, and the folders of other packages.
 
     Raises:
         ChipError: for an entry point of a package that cannot be loaded.
@@ -52,10 +53,10 @@ def chip_names() -> list[str]:
 
 
 def load_chip(name_or_path: str | Path) -> Chip:
-    """Return a chip by name, from the first of ``chip_folders`` that has it, or one from a ``.toml`` file.
+    """Return the chip of a ``.toml`` file, or the chip of that name in the first of ``chip_folders`` that has it.
 
     Raises:
-        ChipError: for a name that is not known, a file that cannot be read, or one that breaks the schema; the message
+        ChipError: for an unknown name, a file that cannot be read, or a file that breaks the schema; the message
             gives file and key.
     """
     path = Path(name_or_path)
@@ -78,10 +79,10 @@ def _found(name: str) -> Path:
 
 
 def new_chip_text(name: str, base: str = "loihi2") -> str:
-    """Return the text of a chip file that extends another one, to be filled in.
+    """Return the text of a new chip file that extends the chip ``base``, for the user to fill in.
 
     Raises:
-        ChipError: if ``base`` is not known, or ``name`` cannot be that of a file.
+        ChipError: if ``base`` is unknown, or ``name`` is not allowed as a file name.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise ChipError(f"chip: '{name}' cannot name a chip; take letters, digits, '_', '-' and '.'")
@@ -100,7 +101,7 @@ title = "{name}"
 
 
 def chip_from_dict(data: Mapping[str, Any]) -> Chip:
-    """Return the chip that ``Chip.model_dump(mode="json")`` described.
+    """Return the chip from its description as a dict, as ``Chip.model_dump(mode="json")`` gives it.
 
     Raises:
         ChipError: if the description breaks the schema.
@@ -141,7 +142,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _of_formats(table: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    """Return a chip's tables with the prices and times (``synop``) of these synapse formats alone."""
+    """Return a chip's tables without the prices and times (``synop``) of other synapse formats than ``names``."""
     kept = {}
     for key, value in table.items():
         if key == "synop":

@@ -1,7 +1,7 @@
-"""Words of synaptic memory, exact to the bit: one function for each layout rule of ``rules.py``.
+"""Synaptic memory of given synapses, exact to the bit: one function for each layout rule of ``rules.py``.
 
-A *list* is what one source neuron stores on one core: its synapses there, in rising order of the neuron's number on that
-core (*local index*). A list is cut into *entries* of limited length.
+A *list* holds the synapses of one source neuron on one core, in rising order of the target neuron's number on that core
+(*local index*). A list is cut into *entries* of limited length.
 
 Sources: Loihi 1: the public NxTF compiler (intel-nrc-ecosystem/models, ``dnn/src/synapse_compression.py`` and
 ``data_structures.py``). Loihi 2: the formula that reproduces the printed tables of the closed compiler in the lava-dl
@@ -24,10 +24,10 @@ Ints: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Synapses of one matrix on its cores.
+    """The synapses of one weight matrix, sorted into lists.
 
-    ``owner`` gives the list of each synapse, rising, int64 ``(n_synapses,)`` in ``0..n_lists - 1``; ``local`` the local
-    index of its target, rising within a list.
+    ``owner``: number of the list of each synapse, rising, int64 ``(n_synapses,)`` in ``0..n_lists - 1``; ``local``: local
+    index of the synapse's target, int64 ``(n_synapses,)``, rising within a list.
     """
 
     owner: Ints
@@ -41,14 +41,14 @@ class Lists:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
-    """Bits that each list takes and weights that it stores (filled-in zeros included), int64 ``(n_lists,)``."""
+    """The bits of each list and the number of weights it stores (filled-in zeros included), both int64 ``(n_lists,)``."""
 
     bits: Ints
     stored: Ints
 
 
 ListRule: TypeAlias = Callable[[Lists, int, SynapseFormat], Layout]
-"""``(lists, bits of a weight with its delay, format) -> Layout``."""
+"""A layout rule: ``(lists, bits of a weight with its delay, format) -> Layout``."""
 
 
 def bit_length(values: Ints) -> Ints:
@@ -59,7 +59,7 @@ def bit_length(values: Ints) -> Ints:
 def nxtf_sparse(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
     """Return the layout with an index at every synapse: an entry takes ``header + n * (width + index)`` bits.
 
-    The index is as wide as the largest one of the entry needs, within ``index_bits``.
+    ``index`` is the width that the largest index of the entry needs, within ``index_bits``.
     """
     first = _entries(lists, _new_list(lists), fmt)
     count = _lengths(first, lists.owner.size)
@@ -69,10 +69,10 @@ def nxtf_sparse(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
 
 
 def nxtf_runlength(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
-    """Return the layout with the step from synapse to synapse: ``header + index(first) + n * (width + skip)`` bits.
+    """Return the run-length layout: an entry takes ``header + index(first) + n * (width + skip)`` bits.
 
-    A step is the difference of two indices, so neighbours are 1 apart; one that needs more than the largest
-    ``skip_bits`` opens a new entry. ``skip`` is as wide as the largest step inside the entry needs.
+    It stores the step from synapse to synapse, the difference of their local indices (1 for neighbours). A step that needs
+    more than the largest ``skip_bits`` opens a new entry. ``skip`` is the width that the largest step of the entry needs.
     """
     skip_low, skip_high = _range(fmt, "skip_bits")
     step = np.diff(lists.local, prepend=0)
@@ -86,9 +86,9 @@ def nxtf_runlength(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
 
 
 def nxtf_dense(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
-    """Return the cheaper of two layouts for each list, both ``header + index(first) + n * width`` bits an entry.
+    """Return for each list the smaller of two layouts, in which an entry takes ``header + index(first) + n * width`` bits.
 
-    One opens a new entry at every gap, the other fills gaps inside an entry with zeros.
+    ``nxtf_dense_broken`` opens a new entry at every gap, ``nxtf_dense_filled`` fills gaps inside an entry with zeros.
     """
     broken, filled = nxtf_dense_broken(lists, width, fmt), nxtf_dense_filled(lists, width, fmt)
     better = broken.bits < filled.bits
@@ -96,7 +96,7 @@ def nxtf_dense(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
 
 
 def nxtf_dense_broken(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
-    """Return the layout without index that opens an entry at every gap."""
+    """Return the layout without indices that opens a new entry at every gap."""
     first = _entries(lists, _new_list(lists) | (np.diff(lists.local, prepend=0) > 1), fmt)
     count = _lengths(first, lists.owner.size)
     bits = _bits(fmt.header_bits) + _index_bits(lists.local[first], fmt) + count * width
@@ -104,9 +104,9 @@ def nxtf_dense_broken(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
 
 
 def nxtf_dense_filled(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
-    """Return the layout without index that fills gaps with zeros.
+    """Return the layout without indices that fills gaps with zeros.
 
-    An entry spans up to ``list_max`` indices, from its first synapse to the last one inside the span.
+    An entry starts at a synapse and ends at the last synapse whose index is less than ``list_max`` further on.
     """
     total = lists.owner.size
     bits, stored = np.zeros(lists.n_lists, np.int64), np.zeros(lists.n_lists, np.int64)
@@ -125,38 +125,38 @@ def nxtf_dense_filled(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
 
 
 def indexed(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:
-    """Return the layout of a Loihi 2 matrix: ``header + n * (width + index)`` bits a list, whatever its length."""
+    """Return the layout of a Loihi 2 matrix: every list takes ``header + n * (width + index)`` bits, however long it is."""
     _, index = _range(fmt, "index_bits")
     count = np.bincount(lists.owner, minlength=lists.n_lists)
     return Layout(np.where(count > 0, _bits(fmt.header_bits) + count * (width + index), 0), count)
 
 
 def bare(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
-    """Return the layout without header and index: ``n * width`` bits, as in a matrix or in slayer2loihi's estimate."""
+    """Return the layout without header and index: ``n * width`` bits for a list, as in slayer2loihi's estimate."""
     count = np.bincount(lists.owner, minlength=lists.n_lists)
     return Layout(count * width, count)
 
 
 def crossbar(lists: Lists, width: int, fmt: SynapseFormat) -> Layout:  # noqa: ARG001 (the rules share a signature)
-    """Return the layout of a crossbar: a source takes a whole row, whatever it holds; sparsity saves no memory."""
+    """Return the layout of a crossbar: each source takes a whole row, so that sparsity saves no memory."""
     count = np.bincount(lists.owner, minlength=lists.n_lists)
     return Layout(np.where(count > 0, _bits(fmt.row_bits), 0), count)
 
 
 def nxtf_words(bits: Ints, word_bits: int) -> Ints:
-    """Return the words of an axon: one more than the bits need where the last word has fewer than 6 bits to spare."""
+    """Return the words of each list as NxTF counts them: one extra word if the last one has fewer than 6 bits free."""
     rest = bits % word_bits
     more: NDArray[np.bool_] = (bits > 0) & ((rest == 0) | (rest >= word_bits - 5))
     return plain_words(bits, word_bits) + more.astype(np.int64)
 
 
 def plain_words(bits: Ints, word_bits: int) -> Ints:
-    """Return the bits in whole words."""
+    """Return the bits rounded up to whole words."""
     return -(-bits // word_bits)
 
 
 def packed_words(stored: Ints, width: int, word_bits: int) -> Ints:
-    """Return the words of whole synapses packed into words, ``word_bits // width`` a word, over all lists of a core."""
+    """Return the words of a core that packs ``word_bits // width`` whole synapses into each word, over all its lists."""
     return -(-stored // (word_bits // width))
 
 
@@ -166,7 +166,7 @@ def power_of_two_runs(n: int) -> list[int]:
 
 
 def lava_conv_words(channels: int, width: int, fmt: SynapseFormat, word_bits: int) -> int:
-    """Return the words of one kernel tap and input channel that feeds ``channels`` output channels on a core."""
+    """Return the words on a core for one kernel tap and one input channel, which feed ``channels`` output channels."""
     return sum(-(-(run * width + _bits(fmt.header_bits)) // word_bits) for run in power_of_two_runs(channels))
 
 
@@ -205,7 +205,7 @@ def _new_list(lists: Lists) -> NDArray[np.bool_]:
 
 
 def _entries(lists: Lists, breaks: NDArray[np.bool_], fmt: SynapseFormat) -> Ints:
-    """Return the first synapse of each entry: at each break, and wherever ``list_max`` synapses are reached."""
+    """Return the first synapse of each entry: entries start at each break and after ``list_max`` synapses."""
     first = np.flatnonzero(breaks)
     since = np.arange(lists.owner.size) - np.repeat(first, _lengths(first, lists.owner.size))
     return np.flatnonzero(since % _limit(fmt) == 0)
@@ -220,7 +220,10 @@ def _max_of_each(values: Ints, first: Ints) -> Ints:
 
 
 def _layout(lists: Lists, owner: Ints, bits: Ints, stored: Ints) -> Layout:
-    """Add up entries to lists; the sums are whole numbers far below 2**53, so that float64 holds them exactly."""
+    """Return the layout of the lists from the bits and weights of their entries (``owner``: the list of each entry).
+
+    The sums are whole numbers far below 2**53, so float64 holds them exactly.
+    """
     return Layout(
         np.bincount(owner, weights=bits, minlength=lists.n_lists).astype(np.int64),
         np.bincount(owner, weights=stored, minlength=lists.n_lists).astype(np.int64),

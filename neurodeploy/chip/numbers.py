@@ -1,4 +1,4 @@
-"""Numbers of a chip file: each with its unit, its source and its grade.
+"""The numbers of a chip file, each with its unit, its source and its grade.
 
 Grades, from strong to weak:
 
@@ -6,7 +6,7 @@ Grades, from strong to weak:
 - ``calibrated``: a model's constant, fitted to measurements of silicon;
 - ``pre-silicon``: from circuit simulation before the chip existed;
 - ``published``: stated in a paper, a data sheet or a vendor's code or compiler output, without a measurement;
-- ``guess``: carried over from another chip or inferred here (the notes call these "uncalibrated" and "derived").
+- ``guess``: carried over from another chip ("uncalibrated" in ``docs/notes/hardware.md``) or inferred here ("derived").
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SI = {
 
 
 class Table(BaseModel):
-    """A TOML table: frozen, strict about types, and with an error for an unknown key that lists the known ones."""
+    """A TOML table: frozen, strict about types; an unknown key is an error that lists the known keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 

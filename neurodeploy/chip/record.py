@@ -1,4 +1,4 @@
-"""``Chip`` and the tables that it is made of, as checked, frozen records."""
+"""The ``Chip`` and the tables of its file, as checked, frozen records."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from neurodeploy.chip.synapse_format import SynapseFormat
 
 
 class About(Table):
-    """What the chip is. ``simulated_by`` names the arithmetic that our simulators give for it, if any."""
+    """Names and origin of the chip; ``simulated_by`` names the arithmetic of our simulators that is exact for it, if any."""
 
     name: str
     title: str
@@ -22,11 +22,11 @@ class About(Table):
     evidence: str
     simulated_by: str | None = None
     excludes: str | None = None
-    """What its neurons or formats cannot do, in words, for the fit report."""
+    """Features that its neurons or formats lack, in words, for the fit report."""
 
 
 class System(Table):
-    """How many chips the target has; ``board`` is the board's name."""
+    """Number of chips of the target, and the name of its board."""
 
     chips: Count
     board: str | None = None
@@ -50,11 +50,11 @@ class Cores(Table):
     neuron_groups: Count | None = None
     synapse_words: Count | None = None
     pool_words: Count | None = None
-    """Words that input axons, neurons, synapses, axon map and output axons share."""
+    """Words of the memory that input axons, neurons, synapses, axon map and output axons share."""
     destinations: Count | None = None
     """Cores that one neuron can send to."""
     weight_values: Count | None = None
-    """Different weights, other than 0, that one neuron can receive."""
+    """Different weight values, other than 0, among the synapses into one neuron."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Cores:
@@ -90,18 +90,18 @@ PER_CORE = (
     "destinations",
     "weight_values",
 )
-"""Registers of a core that a chip file may limit; keys of ``CoreLoad.used`` and ``Mapping.limits``."""
+"""Resources of a core ("registers") that a chip file may limit; keys of ``CoreLoad.used`` and ``Mapping.limits``."""
 
 
 class Axons(Table):
-    """Table entries that a connection takes; a *shared* connection is one whose neurons point to the same lists."""
+    """Entries of a connection in the axon tables; the neurons of a *shared* connection (convolution) use the same lists."""
 
     discrete_out: Count | None = None
-    """Output entries of a neuron for each destination core; absent where none are known to be taken."""
+    """Output entries of a neuron for each destination core; absent where the chip is not known to need any."""
     shared_out: Count | None = None
     """The same for a shared (convolution) connection."""
     cross_chip_extra: Count | None = None
-    """Further output entries where the destination core lies on another chip."""
+    """Additional output entries where the destination core lies on another chip."""
     shared_in: Count | None = None
     """Input entries of a shared connection on a destination core, in total."""
     map_per_neuron: Count | None = None
@@ -120,9 +120,9 @@ class Weights(Table):
     bits: Annotated[Counts, AfterValidator(_rising)]
     """Stored widths, sign included, in rising order; a width between two of them is stored as the larger one."""
     shared_sign: bool = False
-    """Whether a list of one sign drops the sign bit."""
+    """Whether a list whose weights all have the same sign is stored without the sign bit."""
     drops_common_power: bool = False
-    """Whether a power of two that divides all weights goes into the exponent and is not stored."""
+    """Whether a power of two that divides all weights is moved to the exponent instead of being stored."""
     delay_bits: Count | None = None
     """Bits of the longest delay; absent where the layout with delays is unknown."""
     delay_address_bits: Count | None = None
@@ -130,16 +130,16 @@ class Weights(Table):
 
 
 class Energy(Table):
-    """Prices of events. A price that is absent is unknown."""
+    """Energy prices of events. A price that is absent is unknown."""
 
     synop: dict[str, Joules] = Field(default_factory=dict)
-    """By synapse format: one spike reads one stored synapse."""
+    """One spike reads one stored synapse; by synapse format."""
     neuron_access: Joules | None = None
-    """Every mapped neuron, every step."""
+    """Each mapped neuron in every step."""
     neuron_update: Joules | None = None
-    """A neuron with state, input or bias in this step, on top of the access (``Activity.updated``)."""
+    """A neuron whose state can change in this step (``Activity.updated``), in addition to the access."""
     neuron_idle: Joules | None = None
-    """A mapped neuron without any of these, in every step."""
+    """A mapped neuron that is not updated in this step."""
     spike_out: Joules | None = None
     """A neuron fires."""
     message_out: Joules | None = None
@@ -153,7 +153,7 @@ class Energy(Table):
     noise: Joules | None = None
     """The noise generator draws once."""
     one_high_at_a_time: Annotated[tuple[str, ...], BeforeValidator(tuple)] = ()
-    """Prices whose ``high`` values explain the same measurement: only one of them may be taken at a time."""
+    """Prices whose ``high`` values explain the same measurement: an estimate may use only one of them at a time."""
 
 
 class BarrierTime(Table):
@@ -164,9 +164,9 @@ class BarrierTime(Table):
 
 
 class Latency(Table):
-    """Times of events. ``model`` says how they add up to a step.
+    """Times of events. ``model`` says how they add up to the time of a step.
 
-    ``messages``: slowest core's sum of sending times against slowest core's sum of receiving times, plus barrier.
+    ``messages``: the larger of the slowest core's sending times and the slowest core's receiving times, plus the barrier.
     ``slowest-unit``: largest of synapse time, neuron time and barrier over all cores.
     """
 
@@ -181,15 +181,15 @@ class Latency(Table):
     hop_ew: Seconds | None = None
     hop_ns: Seconds | None = None
     barrier: Annotated[tuple[BarrierTime, ...], BeforeValidator(tuple)] = ()
-    """Rising in tiles; a number of tiles takes the last row that is not above it, as SANA-FE does."""
+    """Rising in ``tiles``; the last row whose ``tiles`` is not above the number of used tiles counts, as in SANA-FE."""
     barrier_multichip: Seconds | None = None
     """Barrier of a step over several chips."""
     management: Seconds | None = None
     """Time that an embedded processor adds to each step."""
     step_observed: Seconds | None = None
-    """A whole step seen on hardware, input and output included."""
+    """A whole step as measured on hardware, input and output included."""
     updates_per_step: dict[str, Count] = Field(default_factory=dict)
-    """Microcode passes of a neuron update by neuron model."""
+    """Microcode passes of one neuron update, by neuron model."""
 
     @model_validator(mode="after")
     def _barrier_rises(self) -> Latency:
@@ -217,7 +217,7 @@ class LayerCore(Table):
 
 
 class LayerLimits(Table):
-    """Limits of a layer on a chip that gives each layer a core of its own."""
+    """Limits of a layer on a chip that holds each layer on a separate core."""
 
     input_size: Count
     """Height and width of a layer's input."""
@@ -231,7 +231,7 @@ class LayerLimits(Table):
 
 
 class RecurrentCore(Table):
-    """One core with fixed numbers of inputs, hidden and output neurons."""
+    """A core with fixed numbers of inputs, hidden neurons and output neurons."""
 
     inputs: Count
     hidden: Count
@@ -245,7 +245,7 @@ class RecurrentCore(Table):
 class Chip(Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
-    ``source_file`` and ``sha256`` say which file it came from and what the file (with all that it extends) held.
+    ``source_file`` is the chip file, ``sha256`` the hash of its content together with the files that it extends.
     """
 
     chip: About
@@ -256,7 +256,7 @@ class Chip(Table):
     synapse_format: Annotated[tuple[SynapseFormat, ...], BeforeValidator(tuple)] = ()
     energy: Energy = Field(default_factory=Energy)
     energy_alternative: dict[str, Energy] = Field(default_factory=dict)
-    """Whole other sets of prices, as second opinions on lines of their own."""
+    """Other complete sets of prices, by name; an estimate shows them as second opinions on separate lines."""
     latency: Latency | None = None
     static: Static = Field(default_factory=Static)
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
@@ -305,7 +305,7 @@ class Chip(Table):
 
     @property
     def name(self) -> str:
-        """Name of the chip, as ``load_chip`` takes it."""
+        """Name of the chip, as ``load_chip`` accepts it."""
         return self.chip.name
 
     @property
@@ -320,7 +320,7 @@ class Chip(Table):
 
     @property
     def source(self) -> str:
-        """File and content of the description, as ``path (sha256 0123456789ab)``."""
+        """File and hash of the description, as ``path (sha256 0123456789ab)``."""
         return f"{self.source_file} (sha256 {self.sha256[:12]})"
 
     def format(self, name: str) -> SynapseFormat:

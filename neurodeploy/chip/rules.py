@@ -1,4 +1,4 @@
-"""``RULES``: one row for each way to lay out synapses, read wherever memory is counted, bounded or searched."""
+"""The table ``RULES`` of ways to lay out synapses; every stage that counts, bounds or searches memory reads it."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ from neurodeploy.chip.layouts import (
 from neurodeploy.chip.synapse_format import SynapseFormat
 
 MostBits: TypeAlias = Callable[[Ints, int, int, SynapseFormat], Ints]
-"""``(lengths, neurons on the core, bits of a weight, format) -> bits``; lengths rise from 0 to the neurons."""
+"""A bound: ``(lengths, neurons on the core, bits of a weight, format) -> bits``; lengths rise from 0 to the neurons."""
 
 UNUSABLE = 2**40
-"""Words of a list that its format cannot hold."""
+"""Number of words that stands for a list that its format cannot hold."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """How a rule lays out synapses; ``needs`` are the numbers that a ``SynapseFormat`` of this rule must give.
+    """A way to lay out synapses in the memory of a core.
 
     Attributes:
-        needs: fields of ``SynapseFormat``.
-        layout: bits and stored weights of lists; None where the rule stores kernels alone.
-        at_most: bits of a list by its length, whatever it holds (``bounds.py``); None where no list can be kept short.
-        words: words of lists that take so many bits, from the bits of each list and those of a word.
-        beside: field with the bits stored beside each weight (its smallest counts in ``least_bits``); None: none.
+        needs: fields of ``SynapseFormat`` that a format with this rule must give.
+        layout: function for the bits and stored weights of lists; None where the rule stores kernels only.
+        at_most: function for the most bits of a list of a given length (``bounds.py``); None where a list's memory cannot
+            be bounded by its length.
+        words: function ``(bits of each list, bits of a word) -> words of each list``.
+        beside: field with the range of bits stored beside each weight (``least_bits`` counts its lower end); None if
+            there are no such bits.
         whole_rows: whether a source takes one whole row, whatever it holds.
         whole_matrix: whether the zeros of a matrix are stored, too.
-        packed: whether the synapses of all lists of a core are packed into words, none of them over a word's end.
-        own_bits: bits of a weight where the rule counts them its own way, and not by the chip's widths.
-        kernel_words: words of one tap and input channel where a core keeps whole kernels, as ``lava_conv_words``.
+        packed: whether the synapses of all lists of a core are packed into words; no synapse crosses a word boundary.
+        own_bits: function for the bits of a weight, where the rule does not use the chip's weight widths.
+        kernel_words: function for the words of one tap and input channel where a core keeps whole kernels, as
+            ``lava_conv_words``.
     """
 
     needs: tuple[str, ...] = ()
@@ -88,11 +91,11 @@ RULES: dict[str, Rule] = {
     "slayer2loihi": Rule(layout=bare, packed=True, own_bits=slayer_bits),
     "pow2-conv": Rule(),
 }
-"""Rules by the name that a chip file gives as ``rule``."""
+"""The layout rules by name; the field ``rule`` of a ``SynapseFormat`` names one of them."""
 
 
 def list_rule(fmt: SynapseFormat) -> ListRule:
-    """Return the layout of the lists of a format."""
+    """Return the function that lays out the lists of a format."""
     layout = RULES[fmt.rule].layout
     assert layout is not None, f"rule '{fmt.rule}' stores no lists"
     return layout
@@ -113,9 +116,9 @@ def least_bits(fmt: SynapseFormat, width: int) -> int:
 
 
 def most_words(n_neurons: int, width: int, fmt: SynapseFormat, word_bits: int) -> Ints:
-    """Return the most words of lists of ``0..n_neurons`` synapses on a core of ``n_neurons``, int64 ``(n_neurons + 1,)``.
+    """Return the most words that a list of 0, 1, .., ``n_neurons`` synapses can take on a core of ``n_neurons`` neurons.
 
-    Never falling; 0 for an empty list, ``UNUSABLE`` where the format may not hold the list.
+    int64 ``(n_neurons + 1,)``, never falling; 0 for an empty list, ``UNUSABLE`` where the format may not hold the list.
     """
     at_most = RULES[fmt.rule].at_most
     assert at_most is not None, f"rule '{fmt.rule}' has no lists to keep short"
@@ -128,7 +131,7 @@ def most_words(n_neurons: int, width: int, fmt: SynapseFormat, word_bits: int) -
 
 
 def missing_number(fmt: SynapseFormat) -> str | None:
-    """Return what is wrong with the rule of a format: not known, or a number of it left out; None where nothing is."""
+    """Return the fault of a format in words (unknown rule, or a number that the rule needs is missing), or None."""
     if fmt.rule not in RULES:
         return f"rule '{fmt.rule}' is not known; known rules: {', '.join(RULES)}"
     missing = [name for name in RULES[fmt.rule].needs if getattr(fmt, name) is None]

@@ -1,4 +1,4 @@
-"""``SynapseFormat``: one way to lay synapses out in a core's memory, as a chip file describes it."""
+"""The record of a synapse format, as a chip file describes it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from neurodeploy.chip.numbers import Count, Counts, Table
 
 
 class SynapseFormat(Table):
-    """One way to lay synapses out in a core's memory. ``rule`` names a row of ``rules.RULES``."""
+    """A way to lay out synapses in a core's memory: ``rule`` names an entry of ``rules.RULES``; then its numbers."""
 
     name: str
     rule: str
     split: str | None = None
-    """The split that alone uses this format; absent where every other split may choose it."""
+    """Name of the split for which this format is reserved; if absent, every split without reserved formats may use it."""
     connection: Literal["list", "shared"] = "list"
-    """``list``: a matrix, one list a source neuron; ``shared``: a convolution's kernels."""
+    """``list``: stores a matrix, one list for each source neuron; ``shared``: stores a convolution's kernels."""
     stores_zeros: bool = False
     header_bits: Count | None = None
     row_bits: Count | None = None
-    """Bits that a source takes on a core, whatever it holds there: one row of a crossbar."""
+    """Bits of one row of a crossbar, which each source takes on a core, whatever it holds there."""
     index_bits: Counts | None = None
     """Smallest and largest width of an index."""
     skip_bits: Counts | None = None
     """Smallest and largest width of a run length."""
     list_max: Count | None = None
-    """Synapses of one list entry."""
+    """Largest number of synapses in one entry of a list."""
     axon_words_max: Count | None = None
-    """Words of one axon."""
+    """Largest number of words of one axon, that is, of one list."""
 
     @model_validator(mode="after")
     def _bands_rise(self) -> SynapseFormat:

@@ -1,15 +1,13 @@
-"""The program: its groups of commands, its common options, its exit codes."""
+"""The program without its commands: its groups, and the options that commands share."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.reading import reading_bar
-from neurodeploy.errors import NeurodeployError
+from neurodeploy import __version__
 
 app = typer.Typer(
     name="neurodeploy",
@@ -18,6 +16,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"neurodeploy {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
 chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be mapped onto.")
 app.add_typer(chips_app, name="chips")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
@@ -31,16 +46,3 @@ NirFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .nir file, or a
 Data = Annotated[str, typer.Argument(metavar="DATA", help="An .npz file of samples, a run's folder, or a recipe.")]
 ChipName = Annotated[str, typer.Option("--chip", help="Name of a chip, or a chip file.")]
 NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]
-
-
-def main() -> None:
-    """Run the command line; the entry point of the program ``neurodeploy``."""
-    try:
-        with reading_bar():
-            app()
-    except NeurodeployError as error:
-        print(f"neurodeploy: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        print(f"neurodeploy: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
-        sys.exit(3)

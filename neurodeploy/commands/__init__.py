@@ -16,6 +16,7 @@ from neurodeploy.commands.export import export
 from neurodeploy.commands.faults import faults
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.map import map, search
+from neurodeploy.commands.networks import as_network
 from neurodeploy.commands.report import DEMO_CHIPS, report
 from neurodeploy.commands.simulate import simulate
 from neurodeploy.commands.sweep import sweep
@@ -24,6 +25,7 @@ from neurodeploy.commands.verify import verify
 
 __all__ = [
     "DEMO_CHIPS",
+    "as_network",
     "bench_methods",
     "bench_simulate",
     "check",

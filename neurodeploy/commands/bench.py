@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileError, UsageError
+from neurodeploy.files.paths import as_path
 
 
 def bench_simulate(
@@ -41,13 +42,13 @@ def bench_simulate(
 
 
 def bench_methods(
-    folder: Path = Path("runs/methods"),
+    folder: str | Path = Path("runs/methods"),
     *,
     methods: Sequence[str] = (),
     densities: Sequence[float] = (0.1, 0.015),
     seeds: Sequence[int] = (0, 1, 2, 3),
     recipe: str | Path = "digits-bench",
-    data_root: Path | None = None,
+    data_root: str | Path | None = None,
     jobs: int = 1,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
@@ -66,6 +67,7 @@ def bench_methods(
     Returns:
         The rows, without the answers to single samples (``correct``), which stand in the files.
     """
+    folder, data_root = as_path(folder), as_path(data_root)
     bench = import_module("neurodeploy.bench.methods.run")
     chosen = {"methods": tuple(methods)} if methods else {}
     rows = bench.bench_methods(
@@ -81,7 +83,7 @@ def bench_methods(
     return [{key: value for key, value in row.items() if key != "correct"} for row in rows]
 
 
-def methods_table(folder: Path, path: Path) -> dict[str, Any]:
+def methods_table(folder: str | Path, path: str | Path) -> dict[str, Any]:
     """Write the page with the results of all rows in ``folder``, of whatever recipes, and its pictures; train nothing.
 
     Returns:
@@ -91,6 +93,7 @@ def methods_table(folder: Path, path: Path) -> dict[str, Any]:
     Raises:
         FileError: where ``folder`` holds no rows, a row is damaged, or the folder of ``path`` does not exist.
     """
+    folder, path = as_path(folder), as_path(path)
     collected = import_module("neurodeploy.bench.methods.claims")
     rows, metrics = collected.collect(folder)
     if not path.parent.is_dir():

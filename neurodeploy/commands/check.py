@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.run_folder import NETWORK_FILE
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def check(
-    file: Path,
+    file: str | Path,
     *,
     chip: str | None = None,
-    fix: Path | None = None,
-    draw: Path | None = None,
+    fix: str | Path | None = None,
+    draw: str | Path | None = None,
     dt: float | None = None,
     force: bool = False,
 ) -> CheckReport:
@@ -31,6 +32,7 @@ def check(
         dt: length of a step in seconds, where the file does not say.
         force: replace ``fix`` and ``draw`` if they exist.
     """
+    file, fix, draw = as_path(file), as_path(fix), as_path(draw)
     from neurodeploy.exchange.doctor.check import check_nir
     from neurodeploy.exchange.doctor.draw import draw_nir
 
@@ -40,13 +42,13 @@ def check(
     target: dict[str, Any] = {}
     if chip is not None:
         from neurodeploy.chip import load_chip
-        from neurodeploy.mapping.fit.restrictions import restrictions
+        from neurodeploy.mapping.fit.restrictions import find_restrictions
 
         known = load_chip(chip)
         target = {
             "chip": known.name,
             "weight_bits": max(2, min(8, max(known.weights.bits.value))),
-            "restrictions": lambda network: restrictions(network, known),
+            "restrictions": lambda network: find_restrictions(network, known),
         }
     report = check_nir(path, fix=fix, dt=dt, force=force, **target)
     if draw is not None:

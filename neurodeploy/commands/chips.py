@@ -8,11 +8,13 @@ from typing import Any
 
 from neurodeploy.chip import load_chip, new_chip_text
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 
 
-def new_chip(name: str, *, base: str = "loihi2", out: Path | None = None, force: bool = False) -> Path:
+def new_chip(name: str, *, base: str = "loihi2", out: str | Path | None = None, force: bool = False) -> Path:
     """Write a chip file that extends a known chip, to be filled in; by default ``NAME.toml`` in this folder."""
+    out = as_path(out)
     path = out or Path(f"{name}.toml")
     if path.exists() and not force:
         raise FileError(f"chips: {path} exists; choose another --out, or --force to replace it")

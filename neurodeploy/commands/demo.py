@@ -11,6 +11,7 @@ from neurodeploy.commands.export import export
 from neurodeploy.commands.inputs import silent
 from neurodeploy.commands.report import report
 from neurodeploy.commands.train import train
+from neurodeploy.files.paths import as_path
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.reports.writing import chips_summary
 
@@ -19,7 +20,7 @@ DEMO_RECIPE = "digits-mlp"
 
 def demo(
     *,
-    out: Path = Path("runs/demo"),
+    out: str | Path = Path("runs/demo"),
     force: bool = False,
     say: Callable[[str], None] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
@@ -35,6 +36,7 @@ def demo(
     Returns:
         The figures measured, as plain values, and the paths of the files.
     """
+    out = as_path(out)
     tell, advance = say or silent, progress or silent
     started = time.perf_counter()
     epochs = load_recipe(DEMO_RECIPE).training.epochs

@@ -6,12 +6,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from neurodeploy.files.paths import as_path
+
 if TYPE_CHECKING:
     pass
 
 
-def diff(a: Path, b: Path, *, metadata: bool = True) -> list[dict[str, str]]:
+def diff(a: str | Path, b: str | Path, *, metadata: bool = True) -> list[dict[str, str]]:
     """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
+    a, b = as_path(a), as_path(b)
     from neurodeploy.exchange.doctor.diff import diff_nir
 
     return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]

@@ -9,7 +9,7 @@ import sys
 from importlib import import_module, metadata
 from typing import Any
 
-from neurodeploy.errors import LavaError
+from neurodeploy.errors import LavaError, install_hint
 
 
 def doctor() -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
     try:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:
-        note = f"pip install 'neurodeploy[{extra}]'" if extra else "pip install neurodeploy"
+        note = install_hint(extra)
         if package in _PYTHON_310_ONLY and sys.version_info[:2] != (3, 10):
             note = f"needs Python 3.10: {note} there"
         return {"what": package, "found": None, "state": "missing" if extra else "broken", "note": note}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
@@ -12,29 +11,27 @@ from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, UsageError
+from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
 from neurodeploy.targets.sanafe.write import check_free, write_sanafe
 
-if TYPE_CHECKING:
-    pass
-
 
 def estimate(
-    file: Path,
+    file: str | Path,
     *,
     chip: str | None = None,
-    mapping: Path | None = None,
+    mapping: str | Path | None = None,
     data: str | Path | None = None,
-    activity: Path | None = None,
+    activity: str | Path | None = None,
     engine: str = "event",
     n_samples: int | None = None,
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
-    sanafe: Path | None = None,
+    sanafe: str | Path | None = None,
     force: bool = False,
 ) -> Cost:
     """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
@@ -56,6 +53,7 @@ def estimate(
             ``sanafe`` without either.
         EstimateError: for samples on a chip whose file has no prices, or a mapping or an activity of another network.
     """
+    file, mapping, activity, sanafe = as_path(file), as_path(mapping), as_path(activity), as_path(sanafe)
     if (chip is None) == (mapping is None):
         raise UsageError("estimate: name a chip (--chip NAME), or give a mapping that map --out wrote (--mapping FILE)")
     if data is not None and activity is not None:

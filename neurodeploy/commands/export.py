@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.formats import format_of, write_network
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
 from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    source: Path,
+    source: str | Path,
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     data: str | Path | None = None,
     n_samples: int | None = None,
     dt: float | None = None,
@@ -46,6 +47,7 @@ def export(
         The path, its size in bytes, the counts of connections, recounted from the file, the fingerprint, the ledger of
         approximations, and with ``data`` under ``beside_floats`` how the whole network differs from the floats.
     """
+    source, out = as_path(source), as_path(out)
     path = out or (source / NETWORK_FILE if source.is_dir() else source.with_suffix(".nir"))
     if path == source:
         raise UsageError(f"export: {source} would replace itself; name another file with --out")

@@ -10,12 +10,13 @@ from typing import Any
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.engines.decoding import decoding_probes
 from neurodeploy.engines.table import simulate
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 
 
 def faults(
-    file: Path,
+    file: str | Path,
     data: str | Path,
     *,
     fault: str,
@@ -26,6 +27,7 @@ def faults(
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.engines.faults``)."""
+    file = as_path(file)
     from neurodeploy.engines.faults import robustness
 
     def run(network: Network, samples: Samples) -> Activity:

@@ -8,6 +8,7 @@ from typing import Any
 
 from neurodeploy.errors import DataError, NirError
 from neurodeploy.exchange.formats import read_network
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples, load_samples
 from neurodeploy.recipe.files import load_recipe
@@ -17,12 +18,15 @@ from neurodeploy.run_folder import NETWORK_FILE, TEST_FILE
 Progress = Callable[[int, int], None]
 
 
-def load_network(path: Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8) -> Network:
+def load_network(
+    path: str | Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8
+) -> Network:
     """Return the network in a NIR file, in the ``model.nir`` of a run's folder, or in a ``.net`` file of lava-dl.
 
     Args:
         data, dt, weight_bits: for NIR files in floats, as in ``from_nir``.
     """
+    path = as_path(path)
     return read_network(path / NETWORK_FILE if path.is_dir() else path, data=data, dt=dt, weight_bits=weight_bits)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from neurodeploy.chip import chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
 from neurodeploy.mapping.fit.verdict import Fit
 from neurodeploy.mapping.places.traffic import count_traffic
@@ -20,15 +21,15 @@ from neurodeploy.run_folder import recipe_pins
 
 
 def map(
-    file: Path,
+    file: str | Path,
     *,
     chip: str,
     split: str = "overlap",
     store_zeros: bool = False,
-    pin: Path | None = None,
-    activity: Path | None = None,
-    out: Path | None = None,
-    draw: Path | None = None,
+    pin: str | Path | None = None,
+    activity: str | Path | None = None,
+    out: str | Path | None = None,
+    draw: str | Path | None = None,
     force: bool = False,
 ) -> tuple[Fit, dict[str, Any]]:
     """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
@@ -48,6 +49,7 @@ def map(
     Returns:
         The verdict, and the same as plain values (``neurodeploy.mapping.summary``) with the messages between cores.
     """
+    file, pin, activity, out, draw = as_path(file), as_path(pin), as_path(activity), as_path(out), as_path(draw)
     if draw is not None:
         check_picture(draw)
     for option, path in (("--out", out), ("--draw", draw)):
@@ -68,8 +70,9 @@ def map(
     return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
 
 
-def search(file: Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:
+def search(file: str | Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:
     """Return the smallest of all known chips that a network fits; with ``chip``, the highest density that fits that one."""
+    file = as_path(file)
     network = load_network(file)
     if chip is None:
         mapping = smallest_chip(network, chip_names(), split=split)

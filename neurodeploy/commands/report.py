@@ -16,6 +16,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.engines.decoding import accuracy, decoding_probes
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
+from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.summary import layer_summary
@@ -41,10 +42,10 @@ _LABEL_BYTES = 2**29
 
 
 def report(
-    source: Path,
+    source: str | Path,
     *,
     data: str | Path | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     force: bool = False,
     chips: Sequence[str] = DEMO_CHIPS,
     engines: Sequence[str] | None = None,
@@ -80,6 +81,7 @@ def report(
         FileError: where ``out`` holds a report and ``force`` is not set.
         MismatchError: where an engine gives another spike; nothing is written then.
     """
+    source, out = as_path(source), as_path(out)
     from neurodeploy.reports.facts import raster_facts
     from neurodeploy.reports.writing import make_report, write_report
 

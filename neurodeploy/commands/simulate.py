@@ -14,19 +14,20 @@ from neurodeploy.commands.inputs import Progress, load_data, load_network, silen
 from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.table import check_offered, find_engine
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
 
 
 def simulate(
-    file: Path,
+    file: str | Path,
     data: str | Path,
     *,
     engine: str = "event",
     n_samples: int | None = None,
     timeout_s: float | None = None,
     on_overflow: str = "report",
-    out: Path | None = None,
+    out: str | Path | None = None,
     force: bool = False,
     say: Callable[[str], None] | None = None,
     progress: Progress | None = None,
@@ -49,6 +50,7 @@ def simulate(
     Raises:
         SimulationError: for samples that do not fit, or an output that cannot be decoded as it says.
     """
+    file, out = as_path(file), as_path(out)
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
     check_offered(engine, on_overflow)

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 
 RESULTS_FILE = "results.json"
 
 
 def sweep(
-    file: Path,
+    file: str | Path,
     *,
-    out: Path | None = None,
+    out: str | Path | None = None,
     jobs: int | None = None,
     ray: str | None = None,
     force: bool = False,
@@ -42,6 +43,7 @@ def sweep(
         SweepError: for a bad sweep file, or where a process ended without a word.
         FileError: where ``out`` holds the results of another sweep.
     """
+    file, out = as_path(file), as_path(out)
     from neurodeploy.sweeps.page import render_page
     from neurodeploy.sweeps.plan import load_plan
     from neurodeploy.sweeps.results import make_results, markdown

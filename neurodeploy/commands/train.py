@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.commands.inputs import load_start
+from neurodeploy.files.paths import as_path
 from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
 from neurodeploy.recipe.record import Recipe
 
 
 def training_recipe(
-    recipe: str | Path, *, start: Path | None = None, weight_bits: int | None = None, dt: float | None = None
+    recipe: str | Path, *, start: str | Path | None = None, weight_bits: int | None = None, dt: float | None = None
 ) -> tuple[str, Recipe]:
     """Return the text and the records of a recipe, with a network to start from put in where one is given.
 
@@ -22,6 +23,7 @@ def training_recipe(
         RecipeError: for a bad recipe, or one that names a network to start from itself.
         UsageError: for ``weight_bits`` or ``dt`` without ``start``.
     """
+    start = as_path(start)
     text = find_recipe(recipe).read_text(encoding="utf-8")
     text = starting_from(text, start, weight_bits=weight_bits, dt=dt, where=str(recipe))
     return text, parse_recipe(text, where=str(recipe))
@@ -30,10 +32,10 @@ def training_recipe(
 def train(
     recipe: str | Path,
     *,
-    start: Path | None = None,
+    start: str | Path | None = None,
     weight_bits: int | None = None,
     dt: float | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     force: bool = False,
     resume: bool = False,
     tensorboard: bool = False,
@@ -53,6 +55,7 @@ def train(
     Returns:
         What ``neurodeploy.training.loop.TrainingResult`` holds, as plain values.
     """
+    start, out = as_path(start), as_path(out)
     text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
     network = load_start(checked.start) if checked.start else None
     loop = import_module("neurodeploy.training.loop")

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from neurodeploy.data.dataset import Frames
 from neurodeploy.data.files import damaged, find_folder, missing
+from neurodeploy.recipe.data_sets import DATA_SETS
 
 SAMPLE_RATE_HZ = 8000
-N_BANDS = 40
+N_BANDS = DATA_SETS["fsdd"].shape[0]
 FLOOR_DB = 50.0
 _NAME = re.compile(r"(\d)_([A-Za-z]+)_(\d+)\.wav")
 _N_TEST = 5

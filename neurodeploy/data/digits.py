@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from neurodeploy.data.dataset import Dataset
-from neurodeploy.errors import MissingPackageError
+from neurodeploy.errors import MissingPackageError, install_hint
 
 
-def load_digits() -> Dataset:
+def load_digits(_root: Path | None = None) -> Dataset:
     """Return the digits: values 0..1 (16 grey levels), shape ``(1, 8, 8)``, labels 0..9.
 
     Raises:
@@ -18,7 +20,7 @@ def load_digits() -> Dataset:
         from sklearn.datasets import load_digits as sklearn_digits
     except ImportError as error:
         raise MissingPackageError(
-            "data: 'digits' ships with scikit-learn, which is not installed; pip install 'neurodeploy[train]'"
+            f"data: 'digits' ships with scikit-learn, which is not installed; {install_hint('train')}"
         ) from error
     bunch = sklearn_digits()
     return Dataset(

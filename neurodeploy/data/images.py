@@ -43,6 +43,16 @@ def _idx_part(name: str, image_file: Path, label_file: Path) -> Dataset:
     )
 
 
+def load_mnist(root: Path) -> tuple[Dataset, Dataset]:
+    """Return MNIST's training and test images, ``(1, 28, 28)``."""
+    return load_idx_images("mnist", "MNIST", root)
+
+
+def load_fashion_mnist(root: Path) -> tuple[Dataset, Dataset]:
+    """Return Fashion-MNIST's training and test images, ``(1, 28, 28)``."""
+    return load_idx_images("fashion-mnist", "FashionMNIST", root)
+
+
 def load_cifar10(root: Path) -> tuple[Dataset, Dataset]:
     """Return the train and test parts in ``root/cifar-10-batches-py``: shape ``(3, 32, 32)``, 10 classes.
 

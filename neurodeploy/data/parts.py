@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.data.catalog import CATALOG
+from neurodeploy.data.catalog import load_set
 from neurodeploy.data.dataset import Dataset, Frames, split, split_official
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.data.files import data_root
@@ -29,7 +29,7 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
         DataError: where files are missing or damaged, or a part would lack a class.
         MissingPackageError: where the set comes with a package that is not installed.
     """
-    loaded = CATALOG[recipe.name].load(data_root(root or recipe.root), recipe)
+    loaded = load_set(recipe, data_root(root or recipe.root))
     seed, validation_fraction = recipe.split_seed, recipe.validation_fraction
     parts: tuple[AnyPart, AnyPart, AnyPart]
     if isinstance(loaded, tuple):

@@ -1,8 +1,8 @@
-"""Simulators: a ``Network`` and input events become an ``Activity``. No chip, no mapping, no torch.
+"""Simulators: they run a ``Network`` on input events and return an ``Activity``, without chip, mapping or torch.
 
-``ENGINES`` (``table.py``) names them: ``reference`` is the definition in plain numpy, ``event`` gives the same bits faster,
-``lava`` runs the same integers as Lava processes in a worker, and ``lava-in-process`` steps Lava's process models without
-its runtime.
+The table ``ENGINES`` (``table.py``) lists them: ``reference`` is the definition in plain numpy, ``event`` computes the same
+bits faster, ``lava`` runs the same integers as Lava processes in a worker, and ``lava-in-process`` steps Lava's process
+models without Lava's runtime.
 """
 
 from neurodeploy.engines.decoding import accuracy, decode, decoding_probes

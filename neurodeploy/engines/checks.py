@@ -1,4 +1,4 @@
-"""What every simulator checks before it runs, and how the parts of a long run become one ``Activity``."""
+"""Checks that all simulators make before a run, and joining of the parts of a long run into one ``Activity``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neurodeploy.network.activity import Activity, Events, Samples, join_samples
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = Mapping[str, IntArray]
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of samples done and the number of all samples."""
+"""Function that is called with the number of finished samples and the number of all samples."""
 
 
 def check_run(
@@ -31,7 +31,7 @@ def check_run(
 
     Raises:
         SimulationError: if the samples do not belong to the inputs of the network, or a probe, a label, the number of
-            steps or what to do on overflow is not possible.
+            steps or the choice for overflows is not possible.
     """
     if on_overflow not in OVERFLOWS:
         raise SimulationError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
@@ -66,7 +66,7 @@ def check_overflow(engine: str, overflow: Mapping[str, int]) -> None:
     """Refuse a run in which a state left 24 bits.
 
     Raises:
-        SimulationError: naming the populations and how often.
+        SimulationError: names the populations and the number of overflows.
     """
     found = {name: n for name, n in overflow.items() if n}
     if found:
@@ -78,7 +78,7 @@ def check_overflow(engine: str, overflow: Mapping[str, int]) -> None:
 
 
 def join_activities(parts: Sequence[Activity]) -> Activity:
-    """Return one activity with the samples of all parts, which come from one network and one number of steps."""
+    """Return one activity with the samples of all parts, which must have the same network and number of steps."""
     first = parts[0]
     updated = [part.updated for part in parts if part.updated is not None]
     return Activity(

@@ -1,4 +1,4 @@
-"""From output activity to classes."""
+"""Decoding of output activity to classes, and the accuracy."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from neurodeploy.network.activity import Activity, Samples
 
 
 def decoding_probes(network: Network) -> list[tuple[str, str]]:
-    """Return the states that the outputs are read from, for ``simulate(..., probe=...)``; those read from spikes need none.
+    """Return the states that decoding needs, for ``simulate(..., probe=...)``; outputs decoded from spikes need none.
 
     Raises:
-        SimulationError: where an output is to be read from a voltage that its population does not have.
+        SimulationError: if an output is decoded from a voltage that its population does not have.
     """
     probes = []
     for output in network.outputs:
@@ -31,15 +31,14 @@ def decoding_probes(network: Network) -> list[tuple[str, str]]:
 
 
 def decode(network: Network, activity: Activity, output: str | None = None) -> NDArray[np.int64]:
-    """Return the class of each sample, ``(n_samples,)``, read from one output as the network says.
+    """Return the class of each sample, int64 ``(n_samples,)``, decoded from an output by the rule in ``Output.decoding``.
 
     ``count``: most spikes; ``first_spike``: earliest spike; ``last_voltage``: highest voltage in the last step (needs the
-    probe that ``decoding_probes`` gives); ``sum``, ``last_message``: highest sum of all messages, or highest in the last
-    step.
+    probes of ``decoding_probes``); ``sum``: highest sum of all messages; ``last_message``: highest message in the last step.
     Ties go to the lowest index.
 
     Args:
-        output: name of the output; may be left out where there is one.
+        output: name of the output; may be left out if there is only one.
 
     Raises:
         SimulationError: for an unknown or ambiguous output, or a voltage that was not probed.
@@ -68,7 +67,7 @@ def accuracy(network: Network, activity: Activity, samples: Samples, output: str
     """Return the fraction of samples whose decoded class is their label.
 
     Raises:
-        SimulationError: where the samples carry no labels.
+        SimulationError: if the samples have no labels.
     """
     if samples.labels is None:
         raise SimulationError(f"simulate: samples '{samples.name}' carry no labels, so there is no accuracy")

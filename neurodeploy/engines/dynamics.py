@@ -1,7 +1,7 @@
 """One step of each neuron model, in numpy integers, exactly as Lava's fixed-point process models compute it.
 
-States are int32 arrays whose last axis counts neurons. ``at`` picks some of the neurons (their numbers), of which alone
-the states and inputs are given; without it they are all. Source: lava-nc 0.10.0, ``proc/{lif,rf,rf_iz,sdn}/models.py``.
+States are int32 arrays whose last axis counts neurons. With ``at``, an array of neuron numbers, states and inputs are given
+for these neurons only, otherwise for all. Source: lava-nc 0.10.0, ``proc/{lif,rf,rf_iz,sdn}/models.py``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OVERFLOWS: tuple[Overflow, ...] = ("report", "error", "wrap", "clip")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Step:
-    """What a step gives: the states (in the order of ``model.states``), what is sent, and whose state left 24 bits.
+    """The result of a step: states (in the order of ``model.states``), messages, and flags of neurons that left 24 bits.
 
     ``sent`` is bool for spikes and int32 for graded messages.
     """
@@ -49,9 +49,9 @@ class Step:
 def step(
     model: NeuronModel, states: States, real: Ints, imag: Ints, *, at: At = None, on_overflow: Overflow = "report"
 ) -> Step:
-    """Return one step with the summed inputs ``real`` and, for resonators, ``imag`` (int32).
+    """Return the result of one step with the summed inputs ``real`` and, for resonators, ``imag`` (int32).
 
-    ``on_overflow`` says what becomes of a summing state (the current, ``sigma``) that leaves 24 bits; see ``bounded``.
+    ``on_overflow`` selects what happens to a summing state (the current, ``sigma``) that leaves 24 bits; see ``bounded``.
     """
     if isinstance(model, Cuba | LeakyIntegrator):
         return _cuba(model, states, real, at, on_overflow)
@@ -65,9 +65,10 @@ def step(
 
 
 def busy(model: NeuronModel, states: States, *, at: At = None) -> NDArray[np.bool_]:
-    """Return whose state can change, or who sends, in a step in which nothing arrives.
+    """Return for each neuron whether it can change its state or send in a step in which nothing arrives, bool.
 
-    A residue alone stays as it is, because it lies below the threshold, unless errors add up.
+    A neuron with only a residue does not change, because the residue lies below the threshold, unless errors add up
+    (``cumulative``).
     """
     if isinstance(model, Delta | SigmaDelta):
         changed = states[0] != 0 if isinstance(model, Delta) else states[1] != _activated(model, states[0], at)
@@ -79,11 +80,11 @@ def busy(model: NeuronModel, states: States, *, at: At = None) -> NDArray[np.boo
 
 
 def bounded(wide: NDArray[Any], on_overflow: Overflow) -> NDArray[Any]:
-    """Return a current in 24 bits.
+    """Return a current brought back into 24 bits.
 
-    By default it is folded back once, as in Lava: above ``2**23`` by ``-2**24``, at ``-2**23`` and below by ``+2**24``, so
-    that ``2**23`` stays and what lies beyond ``3 * 2**23`` remains outside. ``wrap`` folds until it lies in
-    ``1 - 2**23..2**23``; ``clip`` stops at ``+-(2**23 - 1)``.
+    By default it is folded back once, as in Lava: above ``2**23`` by ``-2**24``, at ``-2**23`` and below by ``+2**24``. So
+    ``2**23`` stays as it is, and values beyond ``3 * 2**23`` remain outside. ``wrap`` folds until the value lies in
+    ``1 - 2**23..2**23``; ``clip`` limits it to ``+-(2**23 - 1)``.
     """
     if on_overflow == "wrap":
         return (wide + (STATE_LIMIT - 1)) % (2 * STATE_LIMIT) - (STATE_LIMIT - 1)
@@ -108,7 +109,7 @@ def _cuba(model: SpikingModel, states: States, real: Ints, at: At, on_overflow: 
 
 
 def _resonate(model: ResonateAndFire, states: States, real: Ints, imag: Ints, at: At) -> Step:
-    """Lava clips both states to 24 bits, whatever is wanted elsewhere."""
+    """Return one step of resonators; as in Lava, both states are clipped to 24 bits, whatever ``on_overflow`` says."""
     sine, cosine, threshold = (_own(p, at) for p in (model.sin_decay, model.cos_decay, model.threshold))
     x, y = (state.astype(np.int64) for state in states)
     wide_x = _shrunk(cosine * x) - _shrunk(sine * y) + (real << model.state_exponent)
@@ -144,7 +145,7 @@ def _sigma_delta(model: SigmaDelta, states: States, real: Ints, at: At, on_overf
 
 
 def _summed(sigma: Ints, a: Ints, on_overflow: Overflow) -> tuple[Ints, NDArray[np.bool_]]:
-    """Return the new sum; Lava keeps it in 32 bits and never folds it to 24, so only what is asked for changes it."""
+    """Return the new sum and the overflows; Lava keeps 32 bits, so only ``wrap`` and ``clip`` bring it into 24 bits."""
     wide = sigma.astype(np.int64) + a
     overflow = np.abs(wide) >= STATE_LIMIT
     if on_overflow in ("wrap", "clip"):
@@ -158,7 +159,7 @@ def _activated(model: SigmaDelta, sigma: Ints, at: At) -> Ints:
 
 
 def _encoded(model: Delta | SigmaDelta, delta: Ints, error: Ints, at: At) -> tuple[Ints, Ints, Ints]:
-    """Return what is sent of the change ``delta``, the residue, and the error since the last message."""
+    """Return the message for the change ``delta``, the residue, and the error since the last message."""
     error = error + delta if model.cumulative else error
     compared = error if model.cumulative else delta
     sent = np.where(np.abs(compared) >= _own(model.threshold, at), delta, np.int32(0))
@@ -172,7 +173,7 @@ def _flags(given: object) -> NDArray[np.bool_]:
 
 
 def _own(parameter: int | Ints, at: At) -> Ints | np.int32:
-    """Return a parameter of the picked neurons."""
+    """Return a parameter for the neurons ``at``."""
     if isinstance(parameter, int):
         return np.int32(parameter)
     return np.ravel(parameter) if at is None else np.ravel(parameter)[at]

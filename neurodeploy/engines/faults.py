@@ -1,7 +1,7 @@
-"""Faults on integers: what a network still gets right with noisy sensors, broken synapses, neurons and cores.
+"""Fault injection: the accuracy of the integer network with noisy sensors, broken synapses, neurons and cores.
 
-Each fault is a pure function of samples or of a network; the faulty pair runs on any engine, so that the figures are those
-of the very integers that would be deployed. ``FAULTS`` names them with the meaning of their rate.
+Each fault is a pure function of a network and samples. The result runs on any engine, so the accuracy is that of exactly the
+integers that would be deployed. The table ``FAULTS`` gives the faults by name, with the meaning of their rate.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Rng = np.random.Generator
 
 
 def drop_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Lose each input spike with probability ``rate``."""
+    """Remove each input spike with probability ``rate``."""
     return network, _each_input(samples, lambda e: _kept(e, rng.random(len(e)) >= rate))
 
 
 def extra_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Add a spike to each channel in each step with probability ``rate`` (a spike that is there already stays one)."""
+    """Add a spike to each channel in each step with probability ``rate``, except where there is a spike already."""
 
     def noisy(events: Events) -> Events:
         n_places = events.n_samples * events.n_steps * events.size
@@ -38,7 +38,7 @@ def extra_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> t
 
 
 def jitter(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Move each input spike by a whole number of steps from ``-rate`` to ``rate``, kept within the sample."""
+    """Move each input spike by a random whole number of steps from ``-rate`` to ``rate``, but not out of the sample."""
 
     def moved(events: Events) -> Events:
         by = rng.integers(-round(rate), round(rate) + 1, len(events))
@@ -61,12 +61,12 @@ def hot_pixels(network: Network, samples: Samples, rate: float, rng: Rng) -> tup
 
 
 def dead_synapses(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Set a fraction ``rate`` of the stored weights of each projection to 0 (shared kernels fail as a whole weight)."""
+    """Set a fraction ``rate`` of the stored weights of each projection to 0 (a shared weight fails at all positions)."""
     return _with_weights(network, rate, lambda _: 0, rng), samples
 
 
 def stuck_synapses(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Set a fraction ``rate`` of the stored weights to the largest size in their projection, the sign at random."""
+    """Set a fraction ``rate`` of the stored weights to the largest absolute value in their projection, with random signs."""
 
     def stuck(weights: NDArray[Any]) -> NDArray[Any]:
         largest = int(np.abs(weights).max(initial=0))
@@ -77,7 +77,7 @@ def stuck_synapses(network: Network, samples: Samples, rate: float, rng: Rng) ->
 
 
 def dead_neurons(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Silence a fraction ``rate`` of the neurons of each population for ever."""
+    """Silence a fraction ``rate`` of the neurons of each population permanently."""
     return with_states(network, _chosen(network, rate, rng), "dead"), samples
 
 
@@ -101,7 +101,7 @@ FAULTS: Mapping[str, Fault] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRow:
-    """Accuracy under one fault at one rate: mean and lowest over ``repeats`` draws of which parts fail."""
+    """Accuracy under one fault at one rate: mean and minimum over ``repeats`` random draws of the parts that fail."""
 
     fault: str
     rate: float
@@ -120,15 +120,15 @@ def robustness(
     repeats: int = 3,
     seed: int = 0,
 ) -> Iterator[FaultRow]:
-    """Give the accuracy at each rate of a fault.
+    """Yield the accuracy at each rate of a fault.
 
     Args:
-        network, samples: what is sound; samples carry labels.
+        network, samples: the network and the samples without faults; the samples have labels.
         fault: a name in ``FAULTS``.
-        rates: what they mean depends on the fault; 0 is the sound network.
-        run: simulates a network on samples and returns the activity.
-        repeats: draws a rate.
-        seed: of the draws.
+        rates: rates of the fault, with the meaning given in ``FAULTS``; 0 is the network without faults.
+        run: function that simulates a network on samples and returns the activity.
+        repeats: number of random draws for each rate.
+        seed: seed of the draws.
 
     Raises:
         UsageError: for an unknown fault, or a rate out of range (0..1; whole steps for jitter).
@@ -150,15 +150,15 @@ def robustness(
 
 
 def dead_core(network: Network, labels: Mapping[str, NDArray[np.int32]], core: int) -> Network:
-    """Return the network with every neuron silenced whose label (its core, say) is ``core``."""
+    """Return the network with every neuron silenced whose label (for example its core) is ``core``."""
     return with_states(network, {name: np.flatnonzero(label == core) for name, label in labels.items()}, "dead")
 
 
 def with_states(network: Network, neurons: Mapping[str, NDArray[Any]], state: Literal["dead", "stuck"]) -> Network:
-    """Return the network with some neurons that never fire (``dead``) or fire in every step (``stuck``).
+    """Return the network with the given neurons never firing (``dead``) or firing in every step (``stuck``).
 
-    A bias beyond reach of the current holds the voltage below or above the threshold: exact on every engine. The threshold
-    of a dead neuron is at least 1; a stuck neuron's is lowered to 0.
+    A bias that no current can outweigh holds the voltage below or above the threshold, which is exact on every engine. The
+    threshold of a dead neuron is raised to at least 1, that of a stuck neuron is lowered to 0.
     """
     changed = [_held(p, neurons[p.name], state) if len(neurons.get(p.name, ())) else p for p in network.populations]
     return replace(network, populations=tuple(changed))
@@ -207,7 +207,7 @@ def _kept(events: Events, keep: NDArray[np.bool_]) -> Events:
 
 
 def _at(like: Events, places: NDArray[np.int64]) -> Events:
-    """Return plain spikes at numbered places."""
+    """Return plain spikes at the given places, which are indices as in ``Events.places``."""
     at, neuron = np.divmod(places, like.size)
     sample, step = np.divmod(at, like.n_steps)
     return Events(

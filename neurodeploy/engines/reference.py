@@ -1,7 +1,7 @@
-"""The definition: what a ``Network`` does, in plain numpy integers, exactly as Lava's fixed-point models compute.
+"""The reference engine, which defines the behaviour of a ``Network``: plain numpy integers, exactly as in Lava.
 
-Source: lava-nc 0.10.0, ``proc/dense/models.py``, ``proc/conv/models.py``, tag ``fixed_pt``; the neurons stand in
-``dynamics.py``. Weights act as they are stored; Lava itself would cut odd weights of a matrix of mixed signs to even ones.
+Source: lava-nc 0.10.0, ``proc/dense/models.py``, ``proc/conv/models.py``, tag ``fixed_pt``; neurons are in ``dynamics.py``.
+Weights are used as they are stored; Lava itself would cut odd weights in a matrix of mixed signs to even ones.
 
 All samples of a chunk run side by side: states have the shape ``(n_samples, n_neurons)``.
 """
@@ -43,18 +43,19 @@ def run_reference(
     on_overflow: Overflow = "report",
     progress: Progress | None = None,
 ) -> Activity:
-    """Return what the network does with the samples, each of which starts from state 0.
+    """Run the network on samples, each starting from state 0, and return the activity.
 
     Args:
-        n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
-        probe: pairs of a population and one of its model's ``states`` that is kept after each step.
-        labels: one whole number from 0 on for each neuron of some populations; gives ``Activity.updated``.
-        on_overflow: a state that leaves 24 bits is counted and does what it does in Lava: the current wraps once.
-            ``"error"`` refuses it; ``"wrap"`` wraps sums until they fit; ``"clip"`` stops them at ``+-(2**23 - 1)``.
-        progress: called with the samples done and the samples of the run.
+        n_steps: steps run for each sample; by default the steps of the samples plus the depth of the network.
+        probe: states to record after each step: pairs of a population and one of its model's ``states``.
+        labels: by population, a whole number from 0 for each neuron; asks for ``Activity.updated``.
+        on_overflow: choice for a state that leaves 24 bits. ``"report"`` counts it and goes on as Lava does: the current
+            wraps once. ``"error"`` refuses it; ``"wrap"`` wraps sums until they fit; ``"clip"`` limits them to
+            ``+-(2**23 - 1)``.
+        progress: called with the numbers of finished and of all samples.
 
     Raises:
-        SimulationError: if the samples, probes or labels do not fit the network, or on overflow if so chosen.
+        SimulationError: if the samples, probes or labels do not fit the network, or for an overflow with ``"error"``.
     """
     steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
     wires = {p.name: [wire for q in network.into(p.name) for wire in _wires(q)] for p in network.populations}
@@ -73,7 +74,7 @@ def run_reference(
 def cuba_step(
     model: SpikingModel, u: Ints, v: Ints, a: Ints
 ) -> tuple[Ints, Ints, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return current, voltage, who fired and whose current left 24 bits, after one step with the summed input ``a``."""
+    """Return current, voltage, spikes and overflows of the current after one step with the summed input ``a``."""
     done = step(model, (u, v), a, np.zeros_like(a))
     u, v = done.states
     return u, v, done.sent, done.overflow
@@ -81,7 +82,7 @@ def cuba_step(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wire:
-    """The synapses of a projection that share one delay; ``sources`` is None or says whose spikes they carry."""
+    """The synapses of a projection that share one delay; only the marked ``sources`` use them, all if None."""
 
     projection: Projection
     synapses: Synapses
@@ -91,7 +92,7 @@ class _Wire:
 
 @dataclass(slots=True, eq=False)
 class _State:
-    """The states of a population, int32 ``(n_samples, size)`` each, and how often one left 24 bits."""
+    """The states of a population, int32 ``(n_samples, size)`` each, and the number of overflows of 24 bits."""
 
     states: States
     overflow: int = 0
@@ -143,7 +144,7 @@ def _run_chunk(
 
 
 def _rasters(network: Network, inputs: dict[str, Events], span: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Return ``(n_samples, n_steps, size)`` for what each input and population sends: bool, or int32 where graded."""
+    """Return the messages of each input and population, ``(n_samples, n_steps, size)``: bool, int32 if graded."""
     kinds = {name: np.int32 if name in network.graded else np.bool_ for name in network.sizes}
     sent: dict[str, NDArray[Any]] = {name: events.to_dense().astype(kinds[name]) for name, events in inputs.items()}
     return sent | {p.name: np.zeros((*span, p.size), kinds[p.name]) for p in network.populations}
@@ -152,7 +153,7 @@ def _rasters(network: Network, inputs: dict[str, Events], span: tuple[int, int])
 def _arriving(
     wires: list[_Wire], sent: dict[str, NDArray[Any]], t: int, shape: tuple[int, ...], on_overflow: Overflow
 ) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return the inputs of step ``t``, real and imaginary: the shifted sums of all wires; and which sums left 24 bits."""
+    """Return the real and the imaginary input of step ``t``, each the sum over all wires, and flags of sums over 24 bits."""
     real, imag, wrapped = np.zeros(shape, np.int32), np.zeros(shape, np.int32), np.zeros(shape, np.bool_)
     for wire in wires:
         sent_at = t - 1 - wire.delay

@@ -1,4 +1,4 @@
-"""What messages bring to the targets of a projection: exact integer sums, as the engines in numpy compute them."""
+"""Summed input of the targets of a projection: exact integer sums, as the numpy engines compute them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurodeploy.network import STATE_LIMIT, Conv, Dense, Pool, Sparse, Synapses
 
 
 def synaptic_sum(synapses: Synapses, sent: NDArray[Any]) -> Ints:
-    """Return what the messages ``sent`` bring to each target: the sum of the weights times the messages, int32.
+    """Return the summed input of each target, weights times the messages ``sent``, int32 ``(n_samples, n_target)``.
 
     ``sent`` has the shape ``(n_samples, n_source)``: bool for spikes, int32 for graded messages, whose sums wrap at 32 bits.
     """
@@ -32,7 +32,7 @@ def shifted(total: Ints, exponent: int) -> Ints:
 
 
 def conv_24(total: Ints, on_overflow: Overflow) -> Ints:
-    """Return the sum as Lava's Conv gives it, modulo ``2**24`` from ``-2**23`` on; or clipped, where that is wanted."""
+    """Return the sum as Lava's Conv computes it, wrapped to ``-2**23..2**23 - 1``, or clipped if ``on_overflow`` says so."""
     if on_overflow == "clip":
         return np.clip(total, 1 - STATE_LIMIT, STATE_LIMIT - 1)
     return (total + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
@@ -47,7 +47,7 @@ def _sparse_sum(synapses: Sparse, sent: NDArray[Any]) -> Ints:
 
 
 def _conv_sum(conv: Conv, sent: NDArray[Any]) -> Ints:
-    """Cross-correlate, tap by tap: torch's ``conv2d`` with groups."""
+    """Return the cross-correlation, summed tap by tap, like torch's ``conv2d`` with groups."""
     n, groups = len(sent), conv.groups
     c_out, height, width = conv.output_shape
     (pad_y, pad_x), (step_y, step_x), (dil_y, dil_x) = conv.padding, conv.stride, conv.dilation

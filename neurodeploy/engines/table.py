@@ -1,4 +1,4 @@
-"""``ENGINES``: one row for each simulator, and ``simulate``, which runs any of them."""
+"""The table ``ENGINES`` of simulators, and the function ``simulate``, which runs any of them."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from neurodeploy.network.activity import Activity, Samples
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """A simulator, and what it offers.
+    """A simulator and the features that it offers.
 
     Attributes:
-        run: ``module:function``, imported on first use; it takes what ``simulate`` takes, as far as the engine offers it,
-            and returns an ``Activity``.
-        refused: choices of ``on_overflow`` that it does not offer -> why; one that refuses ``error`` sees no overflow.
-        counts_updates: whether it counts updated neurons by label.
-        seconds: ``module:function`` that predicts from network, samples and steps how many seconds a run takes; for an
-            engine that runs in a process of its own, which then takes ``timeout_s``. None: it is fast.
+        run: ``module:function``, imported on first use. It takes the arguments of ``simulate`` for the features that the
+            engine offers, and returns an ``Activity``.
+        refused: choices of ``on_overflow`` that the engine does not offer -> reason. An engine that refuses ``error``
+            cannot see overflows.
+        counts_updates: whether the engine counts updated neurons by label.
+        seconds: ``module:function`` that predicts the seconds of a run from network, samples and steps, for an engine that
+            runs in a separate process and takes ``timeout_s``; None for fast engines.
     """
 
     run: str
@@ -36,11 +37,11 @@ class Engine:
 
     @property
     def sees_overflow(self) -> bool:
-        """Whether it counts the states that leave 24 bits."""
+        """Whether the engine counts the states that leave 24 bits."""
         return "error" not in self.refused
 
     def predict_seconds(self, network: Network, samples: Samples, n_steps: int) -> float | None:
-        """Return the seconds that a run of ``n_steps`` for each sample will take, None where it is not worth saying."""
+        """Return the predicted seconds of a run with ``n_steps`` for each sample, None for fast engines."""
         if self.seconds is None:
             return None
         return float(named_function(self.seconds)(network, samples, n_steps))
@@ -62,7 +63,7 @@ ENGINES: dict[str, Engine] = {
         counts_updates=False,
     ),
 }
-"""Engines by name. A row that another package adds is one as good as these."""
+"""The engines by name. Other packages may add entries."""
 
 
 def simulate(
@@ -77,25 +78,26 @@ def simulate(
     timeout_s: float | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Activity:
-    """Return what the network does with the samples on one of the ``ENGINES``.
+    """Run a network on samples with one of the ``ENGINES`` and return the activity.
 
     Args:
-        network: what to run.
+        network: the network to run.
         samples: input events; every sample starts from state 0.
         engine: name of the engine; all give the same bits.
-        n_steps: steps run for each sample; by default those of the samples plus the network's depth.
-        probe: pairs of a population and one of its model's ``states`` to record.
-        labels: one whole number per neuron, its core, say; asks for ``Activity.updated``. Not on Lava.
-        on_overflow: what to do with a state that leaves 24 bits. ``"report"``: as Lava does, where a current wraps once;
-            counted in ``Activity.overflow``, except on ``lava``. ``"error"``: the same, refused; not on ``lava``, which
-            does not see it. ``"wrap"``, ``"clip"``: currents, sigma and sums of convolutions wrap until they fit, or stop
-            at ``+-(2**23 - 1)``; on ``reference`` and ``event``, since Lava computes neither.
-        timeout_s: time limit in seconds of an engine in a process of its own (``lava``); by default far above the time
-            that it is predicted to take.
+        n_steps: steps run for each sample; by default the steps of the samples plus the network's depth.
+        probe: states to record: pairs of a population and one of its model's ``states``.
+        labels: by population, a whole number for each neuron (for example its core); asks for ``Activity.updated``. Not on
+            Lava.
+        on_overflow: choice for a state that leaves 24 bits. ``"report"``: as in Lava, where a current wraps once;
+            counted in ``Activity.overflow``, except on ``lava``. ``"error"``: refuse the run; not on ``lava``, which
+            cannot see overflows. ``"wrap"``, ``"clip"``: currents, sigma and sums of convolutions wrap until they fit, or
+            are limited to ``+-(2**23 - 1)``; only on ``reference`` and ``event``, since Lava computes neither.
+        timeout_s: time limit in seconds for an engine in a separate process (``lava``); by default far above the predicted
+            time.
         progress: called with the numbers of finished and of all samples.
 
     Raises:
-        UsageError: for an unknown engine, or what it does not offer.
+        UsageError: for an unknown engine, or a feature that the engine does not offer.
         SimulationError: for events that do not fit the network.
     """
     chosen = find_engine(engine)
@@ -114,10 +116,10 @@ def simulate(
 
 
 def check_offered(engine: str, on_overflow: str) -> None:
-    """Refuse what an engine cannot do on overflow.
+    """Refuse a choice for overflows that an engine does not offer.
 
     Raises:
-        UsageError: for an unknown choice, or one that the engine does not offer, with those that do.
+        UsageError: for an unknown choice, or a choice that the engine does not offer; names the engines that do.
     """
     if on_overflow not in OVERFLOWS:
         raise UsageError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
@@ -130,7 +132,7 @@ def check_offered(engine: str, on_overflow: str) -> None:
 
 
 def find_engine(name: str) -> Engine:
-    """Return the row of an engine; raises ``UsageError`` with the known names where there is none."""
+    """Return the entry of an engine; raises ``UsageError`` with the known names if there is none."""
     if name not in ENGINES:
         raise UsageError(f"simulate: unknown engine '{name}'; known: {', '.join(ENGINES)}")
     return ENGINES[name]

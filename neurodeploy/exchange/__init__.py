@@ -1,5 +1,4 @@
-"""Networks in and out of files, and verdicts on them.
+"""Network files: NIR (``nir/``), lava-dl's ``.net`` files (``netx/``), and checks of NIR files (``doctor/``).
 
-NIR: ``nir/``; lava-dl's ``.net`` files: ``netx/``; what a NIR file holds, what differs, a drawing: ``doctor/``; which
-kinds of files there are: ``formats.py``. Importing this package imports none of them.
+``formats.py`` holds the table of file formats. Importing this package imports none of these modules.
 """

@@ -1,4 +1,4 @@
-"""``FORMATS``: one row for each kind of network file, by suffix; and the two functions that commands read and write with."""
+"""The table ``FORMATS`` of network files by suffix, and the functions that read and write a network in any of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from typing import Any
 
 from neurodeploy.errors import UsageError
 from neurodeploy.files.lazy import named_function
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Format:
-    """A kind of file that holds a network.
+    """A file format for networks.
 
     Attributes:
-        title: what it is, in words.
-        read: ``module:function``, from a path to a ``Network``; None where it is only written.
-        write: ``module:function``, takes a network, a path and ``force``; None where it is only read.
+        title: name of the format, for messages.
+        read: ``module:function`` from a path to a ``Network``; None if the format is only written.
+        write: ``module:function`` that takes a network, a path and ``force``; None if the format is only read.
         floats: whether files may hold floats, so that ``read`` takes ``data``, ``dt`` and ``weight_bits``.
     """
 
@@ -42,23 +43,27 @@ FORMATS: dict[str, Format] = {
         write="neurodeploy.exchange.netx.write:to_netx",
     ),
 }
-"""Formats by suffix. A file with another suffix is taken for NIR."""
+"""The formats by suffix. A file with any other suffix is read as NIR."""
 
 
-def format_of(path: Path) -> Format:
-    """Return the format that the suffix of a path stands for."""
+def format_of(path: str | Path) -> Format:
+    """Return the format that belongs to the suffix of a path."""
+    path = as_path(path)
     return FORMATS.get(path.suffix, FORMATS[".nir"])
 
 
-def read_network(path: Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8) -> Network:
+def read_network(
+    path: str | Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8
+) -> Network:
     """Return the network in a file.
 
     Args:
-        data, dt, weight_bits: for files in floats, as in ``from_nir``.
+        data, dt, weight_bits: for formats that may hold floats, as in ``from_nir``.
 
     Raises:
         UsageError: for a format that is only written.
     """
+    path = as_path(path)
     kind = format_of(path)
     if kind.read is None:
         raise UsageError(f"{path}: {kind.title} files are written, not read; known: {', '.join(_suffixes('read'))}")
@@ -67,13 +72,14 @@ def read_network(path: Path, *, data: Samples | None = None, dt: float | None = 
     return network
 
 
-def write_network(network: Network, path: Path, *, force: bool = False) -> None:
-    """Write a network in the format of the path's suffix; read back and compared before it counts.
+def write_network(network: Network, path: str | Path, *, force: bool = False) -> None:
+    """Write a network in the format of the path's suffix; the file is read back and compared before it is put in place.
 
     Raises:
-        FileError: where the file exists and ``force`` is not set.
+        FileError: if the file exists and ``force`` is not set.
         UsageError: for a format that is only read.
     """
+    path = as_path(path)
     kind = format_of(path)
     if kind.write is None:
         raise UsageError(f"export: {kind.title} files are read, not written; known: {', '.join(_suffixes('write'))}")

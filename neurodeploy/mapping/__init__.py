@@ -1,8 +1,10 @@
-"""Networks on chips: cut into core-sized parts under every limit at once, with the exact synaptic memory of each part.
+"""Mapping of networks onto chips: populations are cut into parts that fit a core, and parts are given to cores.
 
-``map_network`` (``mapper.py``) gives a ``Mapping`` (``record.py``). What a part takes of a core: ``memory/``; where
-populations are cut: ``cuts/``; where parts lie, and the messages between them: ``places/``; does it fit, and what would
-make it fit: ``fit/``; limits that training keeps: ``budget/``; placements from elsewhere: ``manual.py``.
+A part must keep every limit of a core; its synaptic memory is counted exactly. ``map_network`` (``mapper.py``) returns a
+``Mapping`` (``record.py``). Memory of a part on its core: ``memory/``; ways to cut populations: ``cuts/``; places of parts
+and messages between cores: ``places/``; verdicts and remedies where a network does not fit: ``fit/``; limits kept during
+training: ``budget/``; chips with fixed cores: ``fixed.py``; placements made by other tools: ``manual.py``; the mapped
+network as a ``Network``: ``percore.py``; plain values for printing: ``summary.py``.
 """
 
 from neurodeploy.mapping.mapper import SPLITS, map_network

@@ -1,4 +1,4 @@
-"""Chips whose cores each have a fixed place in the network: one recurrent core (Xylo), or one core a layer (Speck)."""
+"""Mapping onto chips whose cores have a fixed role: one recurrent core (Xylo), or one core for each layer (Speck)."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from neurodeploy.network import Network, Projection
 
 
 def map_recurrent(network: Network, chip: Chip) -> Mapping:
-    """Return the network on one core with input channels, hidden neurons and outputs (Xylo).
+    """Return the mapping of a network onto one core with input channels, hidden neurons and outputs (Xylo).
 
-    Outputs are the populations that the network's outputs read and that send nothing on; all others are hidden. Inputs
-    reach hidden neurons by a full matrix, hidden neurons each other by stored synapses, and the outputs by a full matrix.
-    The limit of spikes in a step depends on the data and is not checked.
+    Populations that an output of the network reads and that send no spikes to others are outputs of the core; all other
+    populations are hidden. Full matrices connect the inputs to the hidden neurons and the hidden neurons to the outputs;
+    stored synapses connect hidden neurons with each other. The limit of spikes in a step depends on the data and is not
+    checked.
 
     Raises:
-        FitError: naming the limit that the network breaks, or the connection that the core does not have.
+        FitError: names the limit that the network breaks, or the connection that the core does not have.
     """
     assert chip.recurrent_core is not None
     outputs, sizes = _read_outs(network), network.sizes
@@ -72,15 +73,15 @@ def _stored(projection: Projection, *, full: bool) -> int:
 
 
 def map_layers(network: Network, chip: Chip) -> Mapping:
-    """Return the network with each population on a layer core of its own (Speck, DYNAP-CNN).
+    """Return the mapping of a network with each population on a separate layer core (Speck, DYNAP-CNN).
 
     A core holds ``c * 2 ** (ceil(log2(kx * ky)) + ceil(log2 f))`` kernel words and
     ``f * 2 ** (ceil(log2 fy) + ceil(log2 fx))`` neuron words for ``c`` input channels, ``f`` output channels, a kernel of
-    ``kx * ky`` and an output of ``fx * fy``; a matrix is a kernel as large as its input. Source: sinabs,
+    ``kx * ky`` and an output of ``fx * fy``; a matrix counts as a kernel as large as its input. Source: sinabs,
     ``backend/dynapcnn``.
 
     Raises:
-        FitError: naming layer, limit and value.
+        FitError: names layer, limit and value.
     """
     needs = {p.name: layer_need(network, chip, p.name) for p in network.populations}
     if len(needs) > len(chip.layer_core):
@@ -101,10 +102,10 @@ def map_layers(network: Network, chip: Chip) -> Mapping:
 
 
 def layer_need(network: Network, chip: Chip, name: str) -> tuple[int, int]:
-    """Return kernel words and neuron words of the layer that a population makes.
+    """Return the kernel words and neuron words that a population needs as a layer.
 
     Raises:
-        FitError: if the layer breaks a limit of shape.
+        FitError: if the layer breaks a limit on shapes.
     """
     limits, into = chip.layer_limits, network.into(name)
     assert limits is not None
@@ -135,7 +136,7 @@ Plane = tuple[int, tuple[int, int]]
 
 
 def _shape_of(projection: Projection, network: Network) -> tuple[Plane, Plane, tuple[int, int], tuple[int, int]]:
-    """Return (channels, size) of input and output, kernel size and stride of a connection."""
+    """Return four values of a connection: (channels, size) of its input and of its output, kernel size and stride."""
     conv = conv_of(projection)
     if conv is not None:
         c, h, w = conv.input_shape
@@ -152,7 +153,7 @@ def _log2(n: int) -> int:
 
 
 def _assigned(needs: dict[str, tuple[int, int]], cores: tuple[LayerCore, ...]) -> dict[str, int]:
-    """Return a core for each layer, by augmenting paths, so that an assignment is found wherever there is one."""
+    """Return the core of each layer; augmenting paths find an assignment whenever there is one."""
     holder: dict[int, str] = {}
 
     def place(layer: str, tried: set[int]) -> bool:

@@ -1,7 +1,8 @@
-"""A mapping made by hand: the core of every neuron is given, and what the cores then hold is counted.
+"""Mappings made by hand: the caller gives the core of each neuron, and the contents of the cores are counted.
 
-For placements that come from elsewhere (another tool, a paper, a measured chip), so that ``estimate`` can price recorded
-spikes on them. Nothing is chosen and no limit is enforced here; a limit that is passed becomes a note of the mapping.
+For placements that come from elsewhere (another tool, a paper, a measured chip), so that the cost estimate can price
+recorded spikes on them. Nothing is chosen and no limit is enforced here; a limit that is exceeded becomes a note of the
+mapping.
 """
 
 from __future__ import annotations
@@ -32,19 +33,20 @@ def manual_mapping(
     formats: str | ReadOnlyDict[str, str],
     weight_bits: int = 8,
 ) -> Mapping:
-    """Return the mapping in which every neuron lies on the core that is given for it.
+    """Return the mapping in which each neuron lies on the given core.
 
     Args:
-        network: what is mapped. Only where its weights are not 0 matters here, not how large they are: give 1 where the
-            real weights do not fit in its integers.
-        chip: the target; its prices are those of the estimate.
+        network: the network to map. Only the positions of its non-zero weights matter here, not the values: use 1 where
+            the real weights do not fit its integers.
+        chip: the target; the cost estimate uses its prices.
         cores: population -> core of each neuron, whole numbers ``(size,)`` from 0, counted chip by chip; tiles and places
-            follow from the number (``places.spots.spot``). An input that is named too gets neurons that pass
-            on what the host hands them; else the host injects its spikes at their destinations. (To simulate with counts
-            of such a mapping, take the labels of ``neurodeploy.costs.joint.joint_labels``, which leave inputs out.)
-        formats: synapse format of every projection, or of each by name; a name in the chip file. What a spike reads
-            follows from it: ``packed`` (rule ``slayer2loihi``) reads the synapses that are there and nothing else, at
-            the prices of dense lists; ``dense`` also the zeros that fill its gaps.
+            follow from the number (``places.spots.spot``). If an input is named here, it gets relay neurons on these cores
+            that pass on the spikes from the host; otherwise the host injects its spikes at their destinations. (To
+            simulate with update counts of a mapping with relay neurons, use the labels of
+            ``neurodeploy.costs.joint.joint_labels``, which leave inputs out.)
+        formats: name of a synapse format of the chip file, for all projections or for each projection by name. It decides
+            what a spike reads: with ``packed`` (rule ``slayer2loihi``) only the synapses that exist, at the prices of
+            dense lists; with ``dense`` also the zeros that fill gaps.
         weight_bits: stored bits of a weight.
 
     Raises:
@@ -76,7 +78,7 @@ def manual_mapping(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Use:
-    """What a projection takes on the cores ``numbers`` (rising) that hold its target; arrays ``(n_cores,)``."""
+    """Memory of a projection on the cores ``numbers`` (rising) that hold its target; arrays ``(n_cores,)``."""
 
     projection: str
     fmt: str
@@ -151,7 +153,7 @@ def _load(number: int, chip: Chip, labels: ReadOnlyDict[str, NDArray[np.int64]],
 
 
 def _over(loads: tuple[CoreLoad, ...], chip: Chip) -> list[str]:
-    """Say which limits the given placement passes, by register."""
+    """Return a sentence for each register whose limit the given placement exceeds."""
     notes = []
     for name, limit in chip.cores.limits.items():
         full = [load for load in loads if load.used.get(name, 0) > limit]

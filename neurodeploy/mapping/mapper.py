@@ -1,4 +1,4 @@
-"""``map_network``: a network cut, placed and counted on a chip."""
+"""The mapper: cuts a network into parts, places the parts on the cores of a chip, and counts the cores' memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.mapping.cuts.search import CutOne, cut_populations
 from neurodeploy.mapping.cuts.slayer2loihi import slayer2loihi_cut
 from neurodeploy.mapping.fixed import map_layers, map_recurrent
 from neurodeploy.mapping.memory.parts import Layers
-from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, spots
+from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, place_parts
 from neurodeploy.mapping.places.traffic import spike_counts
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero, require_spiking
@@ -28,11 +28,11 @@ SPLITS: dict[str, CutOne] = {
     "compiler": compiler_cut,
     "slayer2loihi": slayer2loihi_cut,
 }
-"""Ways to cut populations into parts, by name."""
+"""The splits, ways to cut populations into parts, by name."""
 
 
 _ANY_LAYER = [name for name in SPLITS if name != "slayer2loihi"]
-"""Splits that one layer alone may take; slayer2loihi stores the synapses of all layers its own way."""
+"""Splits that pins may give to a single layer; slayer2loihi stores the synapses of all layers in its own format."""
 
 
 def map_network(
@@ -46,28 +46,29 @@ def map_network(
     cores: ReadOnlyDict[str, int] | None = None,
     pins: Pins | None = None,
 ) -> Mapping:
-    """Return the network on the chip: each population in parts, one core a part. The same input gives the same mapping.
+    """Return the mapping of a network onto a chip: each population is cut into parts, and each part has one core.
 
-    Chips whose cores have a fixed place in the network (Speck, Xylo) take neither split nor placement.
-
-    The host injects the spikes of the network's inputs: inputs take no core and no output axons.
+    The same arguments give the same mapping. Chips whose cores have a fixed role in the network (Speck, Xylo) ignore
+    ``split`` and ``placement``. The host injects the spikes of the network's inputs: inputs take no core and no output
+    axons.
 
     Args:
-        network: what to map. Synapses with weight 0 are not stored, even where the mask keeps them.
+        network: the network to map. Synapses with weight 0 are not stored, even where the mask keeps them.
         chip: the target, with one chip or several.
         split: how populations are cut, a name in ``SPLITS``. ``equal``: fewest contiguous equal parts; ``overlap`` (never
-            more cores than ``equal``): neurons that share sources come together; ``mtkahypar``: the same by a hypergraph
-            partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts; ``slayer2loihi``: as that tool cuts for Loihi 1.
-        placement: ``order`` fills cores in order, ``traffic`` brings parts close to those that they talk to.
+            more cores than ``equal``): neurons that share sources lie together; ``mtkahypar``: the same, found by a
+            hypergraph partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts; ``slayer2loihi``: as that tool cuts for
+            Loihi 1.
+        placement: ``order`` fills cores in order, ``traffic`` puts parts close to the parts that they send messages to.
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
         cores: smallest number of cores by layer, where the limits alone would give fewer.
-        pins: what is fixed by hand, layer by layer (``neurodeploy.mapping.cuts.pinned``).
+        pins: choices that the user fixed by hand, layer by layer (``neurodeploy.recipe.pins``).
 
     Raises:
         NetworkError: for neurons or inputs that no chip file describes: resonate-and-fire, sigma-delta, graded.
         FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
-        RecipeError: for pins that network or chip cannot keep; names file and key.
+        RecipeError: for pins that the network or the chip cannot keep; names file and key.
         UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
     """
     _check_names(split, placement, chip)
@@ -87,7 +88,7 @@ def map_network(
 
 
 def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], pins: Pins) -> Mapping:
-    """Return the mapping, its layers cut again while targets on other chips overfill their output axons."""
+    """Return the mapping; layers are cut again while targets on other chips overfill their output axons."""
     fixed = frozenset(name for name, layer in pins.layers.items() if layer.parts is not None)
     least |= {name: max(layer.cores, least.get(name, 1)) for name, layer in pins.layers.items() if layer.cores}
     places = pinned_places(pins, layers.chip)
@@ -95,11 +96,11 @@ def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], p
     cut_one = cut_as_pinned(pins, SPLITS, split)
     cuts = cut_populations(layers, cut_one, least)
     while True:
-        at = spots(layers, cuts, placement, places)
+        at = place_parts(layers, cuts, placement, places)
         more = crowded(layers, cuts, at, fixed)
         if not more:
             return assembled(layers, cuts, at, split, notes)
-        # blocks of equal size may give fewer parts than asked for: the number asked for has to rise
+        # blocks of equal size may give fewer parts than requested, so the requested number has to rise
         least |= {name: max(parts, least.get(name, 1) + 1) for name, parts in more.items()}
         cuts = cut_populations(layers, cut_one, least, {name: cut for name, cut in cuts.items() if name not in more})
 

@@ -1,4 +1,4 @@
-"""The network as it lies on the chip, one population for each core; tests show with it that no synapse is lost."""
+"""The mapped network as a ``Network`` with one population for each part; tests use it to show that no synapse is lost."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from neurodeploy.network import (
 def per_core(network: Network, mapping: Mapping) -> Network:
     """Return the network with each population replaced by its parts, named ``population@index of the core``.
 
-    Parts keep the order of the neurons. Every synapse appears once, between the parts that hold its two neurons; weights
-    of 0 and masks are left out. It computes the same spikes, except where a projection has a negative weight exponent:
+    Parts keep the order of the neurons. Each synapse appears once, between the parts that hold its two neurons; weights
+    of 0 and masks are left out. The result computes the same spikes, unless a projection has a negative weight exponent:
     its sum is then rounded for each source part.
     """
     members = {
@@ -60,7 +60,7 @@ def _model_of(model: SpikingModel, held: NDArray[np.int32]) -> SpikingModel:
 
 
 def _blocks(projection: Projection, members: dict[str, list[tuple[str, NDArray[np.int32]]]]) -> Iterator[Projection]:
-    """Give the part of a projection between each two parts that share a synapse."""
+    """Yield a projection for each pair of parts that are connected by a synapse of ``projection``."""
     matrix = matrix_of(projection)
     for source, sources in members[projection.source]:
         from_here = _position(sources, matrix.n_source)
@@ -85,7 +85,7 @@ def _blocks(projection: Projection, members: dict[str, list[tuple[str, NDArray[n
 
 
 def _position(held: NDArray[np.int32], n: int) -> NDArray[np.int32]:
-    """Return the place of each neuron among the held ones, -1 for others."""
+    """Return the index of each neuron within ``held``, -1 for neurons that are not in it."""
     position = np.full(n, -1, np.int32)
     position[held] = np.arange(held.size, dtype=np.int32)
     return position
@@ -94,7 +94,7 @@ def _position(held: NDArray[np.int32], n: int) -> NDArray[np.int32]:
 def _synapses(
     projection: Projection, block: Matrix, sources: NDArray[np.int32], targets: NDArray[np.int32]
 ) -> tuple[Synapses, int | NDArray[np.int32]]:
-    """Return the synapses of a block with their delay: stored by source, or a matrix where each has its own delay."""
+    """Return the synapses of a block and their delay, as ``Sparse``, or as ``Dense`` where delays differ by synapse."""
     delay = projection.delay
     if not isinstance(delay, int) and delay.ndim == 2:
         weights = np.zeros((block.n_target, block.n_source), np.int16)

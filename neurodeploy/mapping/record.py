@@ -1,4 +1,4 @@
-"""``Mapping``: which neurons lie on which core, and what each core's memories hold."""
+"""The record of a mapping: the neurons on each core, and the contents of each core's memories."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, chip_from_dict
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 
 _FORMAT = "neurodeploy-mapping/1"
@@ -21,7 +22,7 @@ _FORMAT = "neurodeploy-mapping/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CoreLoad:
-    """What one core holds.
+    """The neurons and the memory contents of one core.
 
     Args:
         chip: number of the chip, from 0.
@@ -32,7 +33,7 @@ class CoreLoad:
         formats: projection -> name of the synapse format.
         weight_bits: projection -> stored bits of a weight (the delay's bits not included).
         stored: projection -> synapses stored on this core: list entries, filled-in zeros included, or kernel weights.
-        used: register -> amount, in the names of ``chip.PER_CORE``.
+        used: register -> amount in use; the registers have the names in ``chip.PER_CORE``.
     """
 
     chip: int
@@ -59,7 +60,7 @@ class CoreLoad:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Mapping:
-    """A network on a chip.
+    """A network mapped onto a chip.
 
     Inputs of the network occupy no core and no output axons: the host injects their spikes.
 
@@ -67,12 +68,12 @@ class Mapping:
         chip: the target.
         network: fingerprint of the network.
         sizes: population -> number of neurons, in the network's order.
-        targets: projection -> the population it ends at; sources: projection -> where it starts.
-        cores: the cores used, in order of chip and core.
+        targets: projection -> its target population; sources: projection -> its source population or input.
+        cores: the cores in use, in order of chip and core.
         limits: register -> limit of one core.
-        split: how layers were cut.
-        inputs: who sends the spikes of the network's inputs: ``host``, or ``relay``, neurons on cores of their own.
-        notes: what a reader of the figures has to know, such as a layout that is a guess.
+        split: name of the split that cut the layers.
+        inputs: sender of the spikes of the network's inputs: ``host``, or ``relay`` for relay neurons on cores.
+        notes: remarks for a reader of the figures, for example that a layout is a guess.
     """
 
     chip: Chip
@@ -132,7 +133,7 @@ class Mapping:
         }
 
     def layer_cores(self, population: str) -> list[int]:
-        """Return the indices into ``cores`` of those that hold neurons of ``population``."""
+        """Return the indices into ``cores`` of the cores that hold neurons of ``population``."""
         return [i for i, load in enumerate(self.cores) if population in load.neurons]
 
     def core_labels(self) -> dict[str, NDArray[np.int32]]:
@@ -149,8 +150,9 @@ _LOAD_DICTS = ("words", "formats", "weight_bits", "stored", "used")
 _MAPPING_DICTS = ("sizes", "sources", "targets", "limits")
 
 
-def save_mapping(mapping: Mapping, path: Path) -> None:
-    """Write a mapping to a JSON file; nothing is left behind if that fails."""
+def save_mapping(mapping: Mapping, path: str | Path) -> None:
+    """Write a mapping to a JSON file; no partial file is left if writing fails."""
+    path = as_path(path)
     data = {
         "format": _FORMAT,
         "chip": mapping.chip.model_dump(mode="json", exclude_none=True),
@@ -164,12 +166,13 @@ def save_mapping(mapping: Mapping, path: Path) -> None:
     write_text(json.dumps(data), path)
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: str | Path) -> Mapping:
     """Read a mapping from a JSON file made by ``save_mapping``.
 
     Raises:
         FileError: if the file is missing, damaged, or of another kind.
     """
+    path = as_path(path)
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

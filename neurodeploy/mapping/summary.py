@@ -1,4 +1,4 @@
-"""A mapping or a verdict as plain values, for ``--json`` and tables."""
+"""Mappings and verdicts as plain values, for ``--json`` and tables."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from neurodeploy.mapping.record import Mapping
 def fit_summary(result: Fit) -> dict[str, Any]:
     """Return a verdict as plain values: ``fits``, ``cores``, ``layers``, ``loads``, ``binding``, ``error``, ``remedies``.
 
-    ``binding`` names layer, core, resource, used and limit: of the fullest resource, or of the broken limit. A remedy
-    holds its kind, words, cost, and the cores and bytes that the network then takes.
+    ``binding`` has the keys layer, core, resource, used and limit, for the fullest resource or the broken limit. A remedy
+    has its kind, description, cost, and the cores and bytes that the network then takes.
     """
     loads = [
         {
@@ -41,7 +41,7 @@ def fit_summary(result: Fit) -> dict[str, Any]:
 
 
 def mapping_summary(mapping: Mapping) -> dict[str, Any]:
-    """Return what a mapping takes: chip, cores and bytes, one entry a layer, one a core."""
+    """Return a mapping as plain values: chip, cores and bytes, one entry for each layer and one for each core."""
     return {
         "chip": mapping.chip.name,
         "chips": mapping.n_chips,
@@ -56,7 +56,7 @@ def mapping_summary(mapping: Mapping) -> dict[str, Any]:
 
 
 def layer_summary(mapping: Mapping, name: str) -> dict[str, Any]:
-    """Return cores, bytes, formats, stored bits of a weight, stored weights and bits for each of a layer."""
+    """Return figures of a layer: neurons, cores, bytes, formats, stored bits of a weight, stored weights, bits for each."""
     cores = mapping.layer_cores(name)
     loads = [mapping.cores[i] for i in cores]
     into = [p for p, target in mapping.targets.items() if target == name]

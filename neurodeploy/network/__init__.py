@@ -1,7 +1,8 @@
-"""The values that travel: ``Network``, which every stage after training reads, and ``Activity``, what a run of it gives.
+"""The integer network, which every stage after training reads, and the events that go in and come out of a run.
 
-Populations and projections: ``record.py``; kinds of neurons: ``neurons.py``; kinds of synapses: ``synapses.py``; each
-stored synapse by itself: ``unrolled.py``; input and output events: ``activity.py``.
+Populations and projections (``Network``): ``record.py``; kinds of neurons: ``neurons.py``; kinds of synapses:
+``synapses.py``; lists and matrices of all synapses: ``unrolled.py``; input events and the record of a run
+(``Activity``): ``activity.py``.
 """
 
 from neurodeploy.network.neurons import (

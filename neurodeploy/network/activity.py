@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 
 _SAMPLES_FORMAT = "neurodeploy-samples/1"
@@ -28,8 +29,8 @@ _ACTIVITY_FORMAT = "neurodeploy-activity/1"
 class Events:
     """Spikes of ``size`` neurons over ``n_samples`` samples of ``n_steps`` steps each, sorted by sample, step, neuron.
 
-    ``sample``, ``step`` and ``neuron`` are int32 of one length. ``payload`` is None where every event is a plain spike,
-    else int32 (graded spikes). An event occurs at most once.
+    ``sample``, ``step`` and ``neuron`` are int32 arrays of the same length. ``payload`` is None where every event is a
+    plain spike, else int32 (graded spikes). A neuron has at most one event in a step of a sample.
 
     Raises:
         SimulationError: for an event out of range or a repeated one, with its place.
@@ -74,7 +75,7 @@ class Events:
     def from_dense(raster: ArrayLike, *, graded: bool = False) -> Events:
         """Return the events of a raster of 0 and 1, shape ``(n_samples, n_steps, size)``, bool or integer.
 
-        With ``graded`` any whole number of 32 bits is a payload, and 0 no event.
+        With ``graded`` the values are payloads: any whole number of 32 bits, where 0 means no event.
 
         Raises:
             SimulationError: for another number of axes, a float type, or a value that an event cannot have.
@@ -105,7 +106,7 @@ class Events:
         return raster
 
     def places(self) -> NDArray[np.int64]:
-        """Return the number of each event's place, by sample, step and neuron; rising."""
+        """Return the index of each event in the flattened raster ``(n_samples, n_steps, size)``, int64, rising."""
         return (self.sample.astype(np.int64) * self.n_steps + self.step) * self.size + self.neuron
 
     def counts(self) -> NDArray[np.int64]:
@@ -132,9 +133,9 @@ class Events:
 def sorted_events(
     span: tuple[int, int, int], sample: NDArray[np.int32], step: NDArray[np.int32], neuron: NDArray[np.int32]
 ) -> Events:
-    """Return plain events without checking or copying them; ``span`` is size, steps and samples.
+    """Return plain events without checking or copying the columns; ``span`` is ``(size, n_steps, n_samples)``.
 
-    For simulators, whose int32 columns are in range and sorted by sample, step and neuron; they become read-only.
+    For simulators, whose int32 columns are in range and sorted by sample, step and neuron. The columns become read-only.
     """
     events = object.__new__(Events)
     for column in (sample, step, neuron):
@@ -161,7 +162,7 @@ def window(events: Events, first: int, n_steps: int) -> Events:
 
 
 def join_samples(parts: Sequence[Events]) -> Events:
-    """Return the samples of all parts, one part after the other; sizes and numbers of steps must agree."""
+    """Return the samples of all parts in one table, in the order of the parts; sizes and step counts must agree."""
     offsets = np.cumsum([0] + [p.n_samples for p in parts])
     return Events(
         size=parts[0].size,
@@ -176,10 +177,10 @@ def join_samples(parts: Sequence[Events]) -> Events:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Samples:
-    """Input events by input name, for all samples, with one label a sample where labels are known.
+    """Input events by input name, for all samples, with one label for each sample where labels are known.
 
     ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from; ``shapes`` holds the shape of
-    an input's channels, say ``(channels, height, width)``, where it is known.
+    an input's channels, for example ``(channels, height, width)``, where it is known.
     """
 
     inputs: Mapping[str, Events]
@@ -224,7 +225,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Activity:
-    """What a run did.
+    """The record of one simulation run: spikes, and on request states and update counts.
 
     Args:
         engine: name of the simulator.
@@ -234,12 +235,12 @@ class Activity:
         states: on request, ``(population, one of its model's states)`` -> int32 ``(n_samples, n_steps, size)`` after
             each step.
         updated: on request, int64 ``(n_samples, n_steps, n_labels)``: neurons updated per label and step, where a neuron
-            is updated if its state could change: for CUBA neurons where u or v was not zero before, its summed input in
-            that step is not zero, or its bias is not zero. Others: ``engines/dynamics.py``, ``busy``.
+            is updated if its state could change. For CUBA neurons: u or v was not zero before, the summed input in
+            that step is not zero, or the bias is not zero. For other neurons: ``busy`` in ``engines/dynamics.py``.
             Neurons before the first step of their population are not counted.
-        overflow: steps and neurons, by population, in which a state (before it was wrapped or clipped: current, complex
-            state, sigma, activation) reached ``+-2**23``, that is, left 24 bits, or the sum of a convolution did. Empty
-            where the engine does not see it (``lava``).
+        overflow: by population, the number of (neuron, step) pairs in which a state, before it was wrapped or clipped
+            (current, complex state, sigma, activation), or the sum of a convolution reached ``+-2**23``, that is, left
+            24 bits. Empty where the engine cannot tell (``lava``).
     """
 
     engine: str
@@ -260,8 +261,9 @@ class Activity:
         return next(iter(self.spikes.values())).n_samples
 
 
-def save_samples(samples: Samples, path: Path) -> None:
+def save_samples(samples: Samples, path: str | Path) -> None:
     """Write samples to an ``.npz`` file."""
+    path = as_path(path)
     header = {
         "format": _SAMPLES_FORMAT,
         "name": samples.name,
@@ -274,12 +276,13 @@ def save_samples(samples: Samples, path: Path) -> None:
     _write(path, header, arrays)
 
 
-def load_samples(path: Path) -> Samples:
+def load_samples(path: str | Path) -> Samples:
     """Read samples from an ``.npz`` file made by ``save_samples``.
 
     Raises:
         FileError: if the file is missing, damaged, or of another kind.
     """
+    path = as_path(path)
     header, arrays = _read(path, _SAMPLES_FORMAT)
     events = _events_from(arrays, len(header["inputs"]), path)
     return Samples(
@@ -290,8 +293,9 @@ def load_samples(path: Path) -> Samples:
     )
 
 
-def save_activity(activity: Activity, path: Path) -> None:
+def save_activity(activity: Activity, path: str | Path) -> None:
     """Write an activity to an ``.npz`` file."""
+    path = as_path(path)
     header = {
         "format": _ACTIVITY_FORMAT,
         "engine": activity.engine,
@@ -308,12 +312,13 @@ def save_activity(activity: Activity, path: Path) -> None:
     _write(path, header, arrays)
 
 
-def load_activity(path: Path) -> Activity:
+def load_activity(path: str | Path) -> Activity:
     """Read an activity from an ``.npz`` file made by ``save_activity``.
 
     Raises:
         FileError: if the file is missing, damaged, or of another kind.
     """
+    path = as_path(path)
     header, arrays = _read(path, _ACTIVITY_FORMAT)
     events = _events_from(arrays, len(header["populations"]), path)
     return Activity(
@@ -368,7 +373,7 @@ def _events_from(arrays: dict[str, NDArray[Any]], n: int, path: Path) -> list[Ev
 
 
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
-    """Write header and arrays beside ``path`` first, so that an interrupted write leaves nothing half done."""
+    """Write header and arrays to a file next to ``path``, then rename it, so that no half-written file is left."""
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
 

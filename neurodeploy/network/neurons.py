@@ -1,8 +1,8 @@
-"""Neuron models in integers: one record a kind, with the equations of Lava's fixed-point processes (lava-nc 0.10.0).
+"""Neuron models in integers: one record for each kind, with the equations of Lava's fixed-point processes (lava-nc 0.10.0).
 
-``tz(x)`` divides by ``2**12`` towards zero; ``a`` is the sum of what arrives in a step. Each parameter is one whole number,
-or an int32 array of the population's shape. ``states`` names what a run can probe; a ``graded`` model sends whole numbers
-instead of spikes, and a message of 0 is not sent.
+``tz(x)`` divides by ``2**12`` and rounds towards zero; ``a`` is the sum of the weights that arrive in a step. Each parameter
+is one whole number, or an int32 array of the population's shape. ``states`` names the states that a run can record. A
+``graded`` model sends whole numbers instead of spikes; a message of 0 is not sent.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from neurodeploy.errors import NetworkError
 DECAY_ONE = 4096
 """The decay that forgets everything in one step; decays are integers in ``0..DECAY_ONE``."""
 STATE_SHIFT = 6
-"""Weights, thresholds and summed inputs are shifted left by this to become state units."""
+"""Number of bits by which weights, thresholds and summed inputs are shifted left to become state units."""
 STATE_LIMIT = 2**23
-"""Currents and voltages are 24-bit signed integers."""
+"""One more than the largest current or voltage: both are 24-bit signed integers."""
 THRESHOLD_MAX = 2**17 - 1
 """Largest threshold of Lava's LIF process, in weight units."""
 EXPONENT_MAX = 12
@@ -30,7 +30,11 @@ Parameter: TypeAlias = int | NDArray[np.int32]
 
 
 def frozen(array: object, dtype: type[np.generic], where: str) -> NDArray[Any]:
-    """Return a read-only copy of ``array`` as ``dtype``, refusing values that ``dtype`` would change."""
+    """Return a read-only copy of ``array`` as ``dtype``.
+
+    Raises:
+        NetworkError: for values that are not whole numbers or do not fit ``dtype``.
+    """
     given = np.asarray(array)
     own = given.astype(dtype) if given.dtype.kind in "iub" else None
     if own is None or not np.array_equal(own, given):
@@ -40,7 +44,7 @@ def frozen(array: object, dtype: type[np.generic], where: str) -> NDArray[Any]:
 
 
 def parameter(value: object, low: int, high: int, where: str) -> Parameter:
-    """Return one whole number or a read-only int32 array, checked against ``low..high``."""
+    """Return the value as one whole number or a read-only int32 array, checked against ``low..high``."""
     own = frozen(value, np.int32, where)
     if own.size and (own.min() < low or own.max() > high):
         bad = int(own.min()) if own.min() < low else int(own.max())
@@ -55,7 +59,7 @@ def _set_parameters(model: object, **ranges: tuple[int, int]) -> None:
 
 
 def _set_exponents(model: object, *names: str) -> None:
-    """Check exponents, which a whole population shares."""
+    """Check exponents: each must be one whole number for the whole population."""
     for name in names:
         given = parameter(getattr(model, name), 0, EXPONENT_MAX, name)
         if not isinstance(given, int):
@@ -104,16 +108,18 @@ class LeakyIntegrator:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ResonateAndFire:
-    """Resonate-and-fire neuron: a complex state that turns and shrinks; ``reset`` makes it Lava's ``RF_IZ``.
+    """Resonate-and-fire neuron: a complex state that rotates and decays; with ``reset`` it is Lava's ``RF_IZ``.
 
     ``real = clip(tz(cos_decay * real) - tz(sin_decay * imag) + (a_real << state_exponent))``,
-    ``imag = clip(tz(sin_decay * real) + tz(cos_decay * imag) + (a_imag << state_exponent))`` with the states before.
-    Without ``reset`` (``RF``) a spike where ``real >= threshold`` and ``imag`` rises from below 0 to 0 or more. With it a
-    spike where ``imag >= threshold``, and then ``real = 0``, ``imag = threshold - 1``. Complex weights are two
-    projections, one for each ``component``. Source: ``proc/rf/models.py`` and ``proc/rf_iz/models.py``.
+    ``imag = clip(tz(sin_decay * real) + tz(cos_decay * imag) + (a_imag << state_exponent))``, where the right sides hold
+    the states of the step before. Without ``reset`` (``RF``) it spikes where ``real >= threshold`` and ``imag`` rises
+    from below 0 to 0 or more. With ``reset`` it spikes where ``imag >= threshold``, and then ``real = 0``,
+    ``imag = threshold - 1``. Complex weights are two projections, one for each ``component``. Source:
+    ``proc/rf/models.py`` and ``proc/rf_iz/models.py``.
 
     Args:
-        sin_decay, cos_decay: sine and cosine of the turn of a step times what is kept, in 4096ths.
+        sin_decay, cos_decay: sine and cosine of the rotation in one step, times the share of the state that is kept, in
+            units of 1/4096.
         threshold: in state units, that is Lava's ``vth << state_exponent``.
         state_exponent: shift of the input (lava-dl: 6).
     """
@@ -135,7 +141,7 @@ class ResonateAndFire:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sigma:
-    """Sum of everything that arrived, ``sigma = sigma + a``, sent in every step. Source: ``proc/sdn/models.py``."""
+    """Sigma neuron: sums its input, ``sigma = sigma + a``; sends the sum in every step. Source: ``proc/sdn/models.py``."""
 
     kind: ClassVar[str] = "sigma"
     states: ClassVar[tuple[str, ...]] = ("sigma",)
@@ -144,14 +150,16 @@ class Sigma:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Delta:
-    """Sends by how much its input changed, once that is ``threshold`` or more. Source: ``proc/sdn/models.py``.
+    """Delta neuron: sends the change of its input once it is ``threshold`` or more. Source: ``proc/sdn/models.py``.
 
     ``new = a << (spike_exponent + state_exponent)``; ``delta = new - act + residue``; ``act = new``;
-    ``s = delta if |delta| >= threshold else 0``; ``residue = delta - s``; sent is ``s >> state_exponent``, rounded down.
+    ``s = delta if |delta| >= threshold else 0``; ``residue = delta - s``; the message is ``s >> state_exponent``,
+    rounded down.
 
     Args:
         threshold: in state units, that is Lava's ``vth << (spike_exponent + state_exponent)``.
-        cumulative: compare the sum ``error`` of all deltas since the last message instead of one delta.
+        cumulative: compare the threshold with ``error``, the sum of all deltas since the last message, instead of with
+            one delta.
     """
 
     kind: ClassVar[str] = "delta"
@@ -169,9 +177,9 @@ class Delta:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SigmaDelta:
-    """Sigma-delta neuron: sums deltas, applies an activation, sends by how much that changed.
+    """Sigma-delta neuron: sums deltas, applies an activation, and sends the change of the activation.
 
-    ``sigma = sigma + a``; ``new = f(sigma + bias)`` with ``f`` the identity or ``max(0, x)``; the rest as in ``Delta``.
+    ``sigma = sigma + a``; ``new = f(sigma + bias)`` with ``f`` the identity or ``max(0, x)``; then as in ``Delta``.
     Source: ``proc/sdn/models.py``, ``PySigmaDeltaModelFixed``, which keeps 32-bit states.
 
     Args:
@@ -197,5 +205,5 @@ class SigmaDelta:
 
 
 SpikingModel: TypeAlias = Cuba | LeakyIntegrator
-"""The neurons that NIR, chips and estimates know: binary spikes, one real current."""
+"""The neuron models that NIR files, chips and cost estimates support: binary spikes, one real current."""
 NeuronModel: TypeAlias = Cuba | LeakyIntegrator | ResonateAndFire | Sigma | Delta | SigmaDelta

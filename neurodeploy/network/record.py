@@ -1,4 +1,4 @@
-"""``Network``: populations and projections in integers, the one value that every stage after training reads.
+"""The integer ``Network`` of populations and projections, which every stage after training reads.
 
 Units follow the chip and Lava's fixed-point models (lava-nc 0.10.0, ``proc/lif/models.py``):
 
@@ -38,14 +38,14 @@ from neurodeploy.network.synapses import Dense, Pool, Sparse, Synapses, synapse_
 DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
-"""Range of the exponent that shifts a projection's sum."""
+"""Range of ``Projection.weight_exponent``, which shifts the summed input of a projection."""
 
 Shape: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Population:
-    """Neurons of one model. ``shape`` is ``(n,)`` or ``(channels, height, width)``; neurons are numbered in C order."""
+    """Neurons that share a model. ``shape`` is ``(n,)`` or ``(channels, height, width)``; numbered in C order."""
 
     name: str
     shape: Shape
@@ -72,9 +72,9 @@ class Population:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Input:
-    """Place where spikes enter: one channel per element of ``shape``, numbered in C order.
+    """An input, where spikes enter: one channel for each element of ``shape``, numbered in C order.
 
-    Events of a ``graded`` input carry a whole number, by which they count; those of another are plain spikes.
+    Events of a ``graded`` input carry a whole number that multiplies the weights; other inputs carry plain spikes.
     """
 
     name: str
@@ -92,11 +92,12 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Output:
-    """Population whose activity is the answer, and how a class is read from it.
+    """An output: the population whose activity is the answer, and the rule that reads a class from it.
 
-    ``decoding``: ``count`` takes the neuron with the most spikes, ``first_spike`` the earliest one, ``last_voltage`` the
-    highest voltage in the last step; of graded messages ``sum`` takes the highest sum (a delta code adds up to its value)
-    and ``last_message`` the highest in the last step. Ties go to the lowest index.
+    ``decoding`` picks a neuron: ``count`` the one with the most spikes, ``first_spike`` the one that spikes first,
+    ``last_voltage`` the one with the highest voltage in the last step; for graded messages ``sum`` the one with the highest
+    sum of messages (the messages of a delta code add up to the value) and ``last_message`` the one with the highest message
+    in the last step. Ties go to the lowest index.
     """
 
     name: str
@@ -110,14 +111,15 @@ class Projection:
 
     Args:
         name: unique among projections.
-        source, target: names; a projection onto its own source is recurrent.
+        source, target: names of populations (``source`` also of an input); if both are equal the projection is recurrent.
         synapses: the weights, in weight units before ``weight_exponent``.
-        weight_exponent: the projection's sum is shifted left by this (right, rounding down, when negative).
+        weight_exponent: the projection's sum is shifted left by this many bits (right, rounding down, when negative).
         delay: steps beyond the one that every spike takes: one number, or an array with one number per source neuron
             (axonal) or one per weight of a ``Dense`` (synaptic), 0..62.
-        mask: connections that training keeps, bool, shape of the weights, or None where they are the non-zero ones.
-            A kept connection may have quantised to weight 0.
-        component: of a resonator's complex state, which the projection drives; complex weights are one projection each.
+        mask: connections that training keeps, bool, shape of the weights; None if these are the non-zero weights.
+            The weight of a kept connection may be 0 after quantisation.
+        component: the part of a resonator's complex state that the projection drives; complex weights are two
+            projections, one for each part.
     """
 
     name: str
@@ -151,13 +153,13 @@ class Projection:
 
     @property
     def max_delay(self) -> int:
-        """The longest delay in steps beyond the one every spike takes."""
+        """The longest delay, in steps beyond the one that every spike takes."""
         return int(np.max(self.delay))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approximation:
-    """One entry of the ledger: what differs between the origin and this network, and by how much."""
+    """One entry of a network's ledger: a difference between the origin and this network, and its size."""
 
     where: str
     what: str
@@ -230,7 +232,7 @@ def spiking_model(population: Population, stage: str) -> SpikingModel:
     """Return the model of a population of ``Cuba`` or ``LeakyIntegrator`` neurons.
 
     Raises:
-        NetworkError: for any other, in the name of the ``stage`` that does not know it.
+        NetworkError: for any other model; the message names the ``stage`` that does not support it.
     """
     if isinstance(population.model, Cuba | LeakyIntegrator):
         return population.model
@@ -250,7 +252,7 @@ def require_spiking(network: Network, stage: str) -> None:
     """Refuse a network with neurons other than ``Cuba`` and ``LeakyIntegrator``, or with graded input.
 
     Raises:
-        NetworkError: for the first one, in the name of the ``stage`` that does not know it.
+        NetworkError: for the first such population or input; the message names the ``stage`` that does not support it.
     """
     for population in network.populations:
         spiking_model(population, stage)
@@ -263,10 +265,10 @@ def require_spiking(network: Network, stage: str) -> None:
 
 
 def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> dict[str, int]:
-    """Return the number of steps from the inputs to each population along its shortest path, self-loops left out.
+    """Return the number of projections from the inputs to each population along its shortest path, self-loops left out.
 
-    Where all paths into a population are equally long (``design.md``: skip connections get compensating delays) this is
-    the only one. Delays of a projection count when they are the same for every synapse.
+    Delays are not counted. An imported NIR graph gives skip connections delays that make all paths into a population
+    equally long (``docs/notes/nir.md`` 4.5).
     """
     depth = {i.name: 0 for i in inputs}
     waiting = [p for p in projections if p.source != p.target]
@@ -289,7 +291,7 @@ def n_parameters(projection: Projection) -> int:
 
 
 def n_masked(projection: Projection) -> int:
-    """Return the number of connections that training keeps (the mask), or the non-zero ones where there is no mask."""
+    """Return the number of connections in the mask, or of non-zero weights where there is no mask."""
     return int(projection.mask.sum()) if projection.mask is not None else n_nonzero(projection)
 
 
@@ -300,7 +302,7 @@ def n_nonzero(projection: Projection) -> int:
 
 
 def difference(a: Network, b: Network) -> str | None:
-    """Return the first difference between two networks in words, or None where they compute the same from equal names.
+    """Return the first difference between two networks in words, or None where all names and values are equal.
 
     The ledger is not compared.
     """
@@ -324,7 +326,7 @@ def _fields(record: NeuronModel | Synapses) -> list[str]:
 
 
 def _described(network: Network) -> Iterator[tuple[str, Any]]:
-    """Give every value of a network with a name for it, in a fixed order."""
+    """Yield every value of a network with a name for the value, in a fixed order."""
     yield "dt", network.dt
     for i in network.inputs:
         yield f"input '{i.name}'{' graded' * i.graded}", i.shape

@@ -1,6 +1,6 @@
-"""Kinds of synapses: a matrix, stored synapses, shared kernels and pooling, with whole weights in weight units.
+"""Kinds of synapses: a matrix, a list of stored synapses, shared kernels and pooling, with integer weights in weight units.
 
-What a weight does to its target is said in ``network.py``.
+``record.py`` says what a weight does to its target neuron.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WEIGHT_MIN, WEIGHT_MAX = -256, 255
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dense:
-    """A matrix of weights, int16 ``(n_target, n_source)``; zeros are synapses that do not exist (see ``mask``)."""
+    """A matrix of weights, int16 ``(n_target, n_source)``; zeros are not synapses (but see ``Projection.mask``)."""
 
     kind: ClassVar[str] = "dense"
     weights: NDArray[np.int16]
@@ -32,7 +32,7 @@ class Dense:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Sparse:
-    """Stored synapses only, by source neuron: source ``j`` owns ``target[start[j]:start[j + 1]]`` in rising order.
+    """Stored synapses only, by source neuron: source ``j`` reaches ``target[start[j]:start[j + 1]]``, in rising order.
 
     ``start`` int64 ``(n_source + 1,)``, ``target`` int32 and ``weights`` int16 ``(n_synapses,)``.
     """
@@ -94,7 +94,7 @@ class Conv:
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
-        """``(c_out, height, width)`` of what the convolution gives."""
+        """Shape ``(c_out, height, width)`` of the convolution's output."""
         kernel = self.weights.shape[2:]
         height, width = (
             (size + 2 * pad - dil * (k - 1) - 1) // step + 1
@@ -105,7 +105,7 @@ class Conv:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Pool:
-    """Sum over windows of each channel times one weight; ``input_shape`` is ``(channels, height, width)``."""
+    """Sum pooling: sums over windows of each channel, times one weight; ``input_shape`` is ``(channels, height, width)``."""
 
     kind: ClassVar[str] = "pool"
     input_shape: tuple[int, int, int]
@@ -119,7 +119,7 @@ class Pool:
         self.as_conv()
 
     def as_conv(self) -> Conv:
-        """Return the grouped convolution with a constant kernel that gives the same sums."""
+        """Return a grouped convolution with a constant kernel that gives the same sums."""
         channels = self.input_shape[0]
         return Conv(
             weights=np.full((channels, 1, *self.kernel), self.weight, np.int16),
@@ -131,7 +131,7 @@ class Pool:
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of what the pooling gives."""
+        """Shape ``(channels, height, width)`` of the pooling's output."""
         return self.as_conv().output_shape
 
 

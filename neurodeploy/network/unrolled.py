@@ -1,4 +1,4 @@
-"""Projections in plainer forms: each stored synapse by itself, as one whole matrix, or split by delay."""
+"""Projections in plainer forms: a list of all synapses, a full matrix, or one set of synapses for each delay."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Entries: TypeAlias = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], N
 
 
 def entries(synapses: Synapses, *, zeros: bool = False) -> Entries:
-    """Return source, target and weight of each synapse, convolutions unrolled, by source and then target.
+    """Return source, target and weight of each synapse, sorted by source and then target; convolutions are unrolled.
 
     Args:
-        zeros: with synapses of weight 0, too, as far as they are stored: all of a matrix, every tap of a kernel.
+        zeros: include stored synapses of weight 0: all entries of a matrix, every tap of a kernel.
     """
     if isinstance(synapses, Dense):
         by_source = synapses.weights.T
@@ -67,7 +67,7 @@ def stored_matrix(synapses: Sparse) -> NDArray[np.bool_]:
 
 
 class OneDelay(NamedTuple):
-    """The synapses of a projection that share ``delay``; ``sources`` is None or says whose spikes they carry."""
+    """The synapses of a projection that share ``delay``; only the marked ``sources`` use them, all if None."""
 
     synapses: Synapses
     sources: NDArray[np.bool_] | None
@@ -75,7 +75,7 @@ class OneDelay(NamedTuple):
 
 
 def by_delay(projection: Projection) -> Iterator[OneDelay]:
-    """Give the synapses of a projection once for each delay in it."""
+    """Yield one set of synapses for each delay that occurs in a projection."""
     delay, synapses = projection.delay, projection.synapses
     if isinstance(delay, int):
         yield OneDelay(synapses, None, delay)
@@ -94,7 +94,7 @@ def _unrolled(conv: Conv) -> Entries:
 
 
 def _taps(conv: Conv) -> Iterator[Entries]:
-    """Give the synapses of each tap of the kernel."""
+    """Yield the synapses of each tap of the kernel."""
     c_out, height, width = conv.output_shape
     group_in, group_out = conv.weights.shape[1], c_out // conv.groups
     out_channel, in_group, y, x = np.indices((c_out, group_in, height, width))

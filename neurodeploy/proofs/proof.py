@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import Verification
@@ -60,12 +61,13 @@ def digest(events: Events) -> str:
     return found.hexdigest()
 
 
-def load_proof(path: Path) -> dict[str, Any]:
+def load_proof(path: str | Path) -> dict[str, Any]:
     """Read a proof that was written as JSON.
 
     Raises:
         FileError: if it is missing, damaged, or of another kind.
     """
+    path = as_path(path)
     try:
         proof = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from neurodeploy.files.checked import Record
-
-ImageSet = Literal["digits", "mnist", "fashion-mnist", "cifar10", "cifar100"]
-
-
-EventSet = Literal["nmnist", "dvs-gesture", "cifar10-dvs", "shd", "braille", "fsdd"]
+from neurodeploy.files.checked import Record, one_of
+from neurodeploy.recipe.data_sets import DATA_SETS
 
 
 class DataRecipe(Record):
@@ -26,7 +22,7 @@ class DataRecipe(Record):
     of the test part are used at most.
     """
 
-    name: Literal[ImageSet, EventSet]
+    name: Annotated[str, one_of(DATA_SETS)]
     encoding: Literal["rate", "latency", "current", "frames"] = "rate"
     n_steps: Annotated[int, Field(ge=1, le=1000)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
@@ -41,18 +37,22 @@ class DataRecipe(Record):
     @model_validator(mode="before")
     @classmethod
     def _events_are_frames(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("name") in get_args(EventSet):
+        if isinstance(values, dict) and _has_events(values.get("name")):
             return {"encoding": "frames", **values}
         return values
 
     @model_validator(mode="after")
     def _fits_kind_of_set(self) -> DataRecipe:
-        events = self.name in get_args(EventSet)
+        events = _has_events(self.name)
         if events != (self.encoding == "frames"):
             takes = "'frames'" if events else "'rate', 'latency' or 'current'"
             raise ValueError(f"'{self.name}' takes the encoding {takes}, not '{self.encoding}'")
         if not events and (self.duration_s or self.crop or self.pool > 1):
             raise ValueError(f"'duration_s', 'crop' and 'pool' are for events; '{self.name}' holds images")
-        if self.name in ("shd", "braille", "fsdd") and (self.crop or self.pool > 1):
+        if events and len(DATA_SETS[self.name].shape) == 1 and (self.crop or self.pool > 1):
             raise ValueError(f"'crop' and 'pool' are for cameras; '{self.name}' has channels in a row")
         return self
+
+
+def _has_events(name: object) -> bool:
+    return name in DATA_SETS and DATA_SETS[str(name)].kind != "images"

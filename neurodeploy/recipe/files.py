@@ -14,7 +14,7 @@ from neurodeploy.files.checked import worst_problem
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.recipe.record import Recipe
-from neurodeploy.recipe.sparse import METHOD_SETTINGS
+from neurodeploy.recipe.sparse import METHODS
 
 START_DENSITY = 0.5
 """Density at which ``method_recipe`` lets methods begin that lose connections."""
@@ -98,7 +98,7 @@ def method_recipe(
         density: of all weights at the end, None for methods without one.
         seed: of weights, masks, rewiring and sample order.
     """
-    settings = METHOD_SETTINGS[wanted["method"]]
+    settings = METHODS[wanted["method"]].settings
     kept = {key: value for key, value in values.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
     sparse = {**kept, **wanted}
     if density is not None:

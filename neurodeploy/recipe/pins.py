@@ -26,6 +26,7 @@ from neurodeploy.chip.numbers import Table
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import RecipeError
 from neurodeploy.files.checked import first_problem
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.toml import TomlError, parse_toml
 
 RANGE = r"^[0-9]+(:[0-9]+)?$"
@@ -68,12 +69,13 @@ class Pins(Table):
     source_file: str = "pins"
 
 
-def load_pins(path: Path) -> Pins:
+def load_pins(path: str | Path) -> Pins:
     """Return the pins of a TOML file, or of its table ``[mapping]`` where it has one, as a recipe may.
 
     Raises:
         RecipeError: for a file that cannot be read or is no TOML, an unknown key or a bad value; names file and key.
     """
+    path = as_path(path)
     try:
         data = parse_toml(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -13,7 +13,7 @@ from neurodeploy.recipe.budget import BudgetRecipe
 from neurodeploy.recipe.data import DataRecipe
 from neurodeploy.recipe.layers import DenseLayer, NeuronRecipe, layer_names
 from neurodeploy.recipe.pins import Pins
-from neurodeploy.recipe.sparse import WITHOUT_DENSITY, SparseRecipe
+from neurodeploy.recipe.sparse import SparseRecipe, takes_density
 
 _REPLACED = {
     "layers": [{"neurons": 1}],
@@ -124,7 +124,7 @@ class Recipe(Record):
     @model_validator(mode="after")
     def _has_a_density(self) -> Recipe:
         method = self.sparse.method
-        if self.sparse.density is None and self.start is None and method not in WITHOUT_DENSITY:
+        if self.sparse.density is None and self.start is None and takes_density(method):
             raise ValueError(f"sparse: method '{method}' needs a 'density'")
         return self
 
@@ -139,7 +139,7 @@ class Recipe(Record):
     def _budget_is_for_dense_layers(self) -> Recipe:
         if self.budget is None:
             return self
-        if self.sparse.method in WITHOUT_DENSITY:
+        if not takes_density(self.sparse.method):
             raise ValueError(f"method '{self.sparse.method}' starts with every connection, which no [budget] limits")
         names = layer_names(len(self.network.layers))
         for name, layer in zip(names, self.network.layers):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -10,29 +11,49 @@ from neurodeploy.files.checked import Record, one_of
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A rewiring method, as recipes and the engine know it.
+
+    Attributes:
+        start: ``module:function``, imported when a training begins: it takes the weights by name, the optimiser and
+            ``sparse.methods.RewiringSettings``, makes the weights sparse as the method begins, and returns its rewirer.
+        settings: keys of the table ``[sparse]`` that it has, besides ``method`` and ``density``.
+        density: whether it takes a density; without one it starts with every connection.
+    """
+
+    start: str
+    settings: frozenset[str] = frozenset()
+    density: bool = True
+
+
 _REWIRING = frozenset({"distribution", "ratio", "every_steps", "end_fraction"})
 _PQ = frozenset({"scope", "shrink", "schedule", "iterations", "p", "q", "gamma", "eta", "floor"})
+_HERE = "neurodeploy.sparse.methods"
 
-METHOD_SETTINGS: dict[str, frozenset[str]] = {
-    "dense": frozenset(),
-    "static": frozenset({"distribution"}),
-    "set": _REWIRING,
-    "rigl": _REWIRING,
-    "granet": _REWIRING | {"floor"},
-    "srigl": _REWIRING | {"ablation"},
-    "esl": _REWIRING | {"growth"},
-    "pq": _REWIRING | {"growth"} | _PQ,
-    "sdsnn": frozenset({"spine_constant", "spine_rate"}),
-    "rkd": _REWIRING | {"growth"},
+METHODS: dict[str, Method] = {
+    "dense": Method(start=f"{_HERE}:dense", density=False),
+    "static": Method(start=f"{_HERE}:static", settings=frozenset({"distribution"})),
+    "set": Method(start=f"{_HERE}:set_", settings=_REWIRING),
+    "rigl": Method(start=f"{_HERE}:rigl", settings=_REWIRING),
+    "granet": Method(start=f"{_HERE}:granet", settings=_REWIRING | {"floor"}),
+    "srigl": Method(start=f"{_HERE}:srigl", settings=_REWIRING | {"ablation"}),
+    "esl": Method(start=f"{_HERE}:esl", settings=_REWIRING | {"growth"}),
+    "pq": Method(start=f"{_HERE}:pq", settings=_REWIRING | {"growth"} | _PQ),
+    "sdsnn": Method(start=f"{_HERE}:sdsnn", settings=frozenset({"spine_constant", "spine_rate"}), density=False),
+    "rkd": Method(start=f"{_HERE}:rkd", settings=_REWIRING | {"growth"}),
 }
-"""Settings by method (the rows of ``sparse.methods.METHODS``), besides ``method`` and ``density``, which not all take."""
+"""Methods by the name that a recipe gives."""
 
-WITHOUT_DENSITY = {"dense", "sdsnn"}
-"""Methods that start with every connection."""
+
+def takes_density(method: str) -> bool:
+    """Return whether a method takes a density; one without starts with every connection."""
+    return method not in METHODS or METHODS[method].density
 
 
 class MethodSettings(Record):
-    """Settings of rewiring methods with their defaults; which method has which stands in ``METHOD_SETTINGS``.
+    """Settings of rewiring methods with their defaults; which method has which stands in ``METHODS``.
 
     Attributes:
         growth: rule of growth, a name of ``sparse.scores.GROWTH``; None: the method's own.
@@ -70,10 +91,10 @@ class SparseRecipe(MethodSettings):
 
     ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. A run that starts from a network
     keeps its largest weights up to that density, or without one all its connections. ``end_fraction`` is the part of
-    training in which connections move. Every other key belongs to some methods only (``METHOD_SETTINGS``).
+    training in which connections move. Every other key belongs to some methods only (``METHODS``).
     """
 
-    method: Annotated[str, one_of(METHOD_SETTINGS)] = "esl"
+    method: Annotated[str, one_of(METHODS)] = "esl"
     density: Fraction | None = None
     distribution: Literal["erk", "er", "uniform"] = "erk"
     growth: Literal["random", "gradient", "unseen", "momentum", "displacement"] | None = None
@@ -81,11 +102,11 @@ class SparseRecipe(MethodSettings):
 
     @model_validator(mode="after")
     def _belongs_to_method(self) -> SparseRecipe:
-        known = METHOD_SETTINGS[self.method]
+        known = METHODS[self.method].settings
         if foreign := sorted(self.model_fields_set - known - {"method", "density"}):
             raise ValueError(
                 f"'{foreign[0]}' is no setting of method '{self.method}', which has: {', '.join(sorted(known))}"
             )
-        if self.density is not None and self.method in WITHOUT_DENSITY:
+        if self.density is not None and not takes_density(self.method):
             raise ValueError(f"method '{self.method}' starts with every connection; leave 'density' out")
         return self

@@ -25,6 +25,7 @@ from pydantic import Field, ValidationError
 from neurodeploy.costs.record import Cost
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.reports.figures import kib, percent, si
 from neurodeploy.reports.record import Report, checked
@@ -121,12 +122,13 @@ def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any], gate: Gate | Non
     return Comparison(a=names[0], b=names[1], rows=tuple(rows), notes=tuple(_remarks(first, second)))
 
 
-def load_gate(path: Path) -> Gate:
+def load_gate(path: str | Path) -> Gate:
     """Read a gate from a TOML file.
 
     Raises:
         ReportError: if it cannot be read, or has an unknown key or a value out of range.
     """
+    path = as_path(path)
     try:
         return Gate.model_validate(parse_toml(Path(path).read_text(encoding="utf-8")))
     except OSError as error:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from neurodeploy import __version__
 from neurodeploy.network import Network, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, Events
 
@@ -94,6 +95,8 @@ def versions(packages: Iterable[str] = ("neurodeploy", "numpy", "scipy", "numba"
 
 
 def _version(package: str) -> str | None:
+    if package == "neurodeploy":
+        return __version__
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

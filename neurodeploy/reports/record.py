@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from neurodeploy.costs.record import Cost
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.paths import as_path
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -181,12 +182,13 @@ def checked(data: object) -> Report:
         raise ReportError(f"report: {first_problem(error)}; make the report again") from error
 
 
-def load_report(path: Path) -> dict[str, Any]:
+def load_report(path: str | Path) -> dict[str, Any]:
     """Read a ``report.json`` file.
 
     Raises:
         ReportError: if it cannot be read, is no report or is of another schema.
     """
+    path = as_path(path)
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

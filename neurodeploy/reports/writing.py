@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.costs.record import Cost
-from neurodeploy.errors import MissingPackageError
+from neurodeploy.errors import MissingPackageError, install_hint
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.reports.record import SCHEMA, checked
 from neurodeploy.reports.text import (
@@ -106,7 +107,7 @@ def html_report(report: Mapping[str, Any]) -> str:
         from neurodeploy.reports.html import page
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f"report: the HTML page needs {error.name}, which is not installed; pip install 'neurodeploy[report]'"
+            f"report: the HTML page needs {error.name}, which is not installed; {install_hint('report')}"
         ) from error
     return page(checked(dict(report)))
 
@@ -114,7 +115,7 @@ def html_report(report: Mapping[str, Any]) -> str:
 REPORT_FILES = ("report.json", "report.txt", "report.md", "report.html")
 
 
-def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
+def write_report(report: Mapping[str, Any], folder: str | Path) -> dict[str, Path]:
     """Write ``REPORT_FILES`` into a folder: JSON, terminal table, Markdown, and a page that works offline.
 
     All four are made before the first is written, and each replaces an older one in one move.
@@ -122,6 +123,7 @@ def write_report(report: Mapping[str, Any], folder: Path) -> dict[str, Path]:
     Returns:
         The paths by ``report_json``, ``report_text``, ``report_markdown`` and ``report_html``.
     """
+    folder = as_path(folder)
     texts = {
         "report_json": ("report.json", json.dumps(report, indent=1) + "\n"),
         "report_text": ("report.txt", text_report(report)),

@@ -45,7 +45,7 @@ def fit_masks(
         )
     new = torch.zeros_like(active)
     new[chosen] = True
-    parts = new.split([mask.numel() for mask in masks.values()])
+    parts = torch.split(new, [mask.numel() for mask in masks.values()])
     return {name: part.reshape(mask.shape).to(mask.device) for (name, mask), part in zip(masks.items(), parts)}
 
 
@@ -53,7 +53,8 @@ def _groups(masks: Mapping[str, torch.Tensor], scope: Scope) -> tuple[torch.Tens
     """Return the group of every position on the line of all layers, and a name for each group."""
     if scope == "global":
         return torch.zeros(sum(mask.numel() for mask in masks.values()), dtype=torch.int64), ["all layers together"]
-    groups, names = [], []
+    groups: list[torch.Tensor] = []
+    names: list[str] = []
     for name, mask in masks.items():
         own = grouping(mask.shape, scope)
         groups.append(own + len(names))

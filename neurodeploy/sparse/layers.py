@@ -49,6 +49,12 @@ class SparseLayer:
         """Possible connections into one neuron."""
         return self.weight[0].numel()
 
+    @property
+    def dense_gradient(self) -> torch.Tensor:
+        """The weight's gradient after ``loss.backward()``; ``MaskedWeights.require_gradients`` checks that there is one."""
+        assert self.weight.grad is not None
+        return self.weight.grad
+
 
 class MaskedWeights:
     """Holds the sparse layers of one model and keeps weights, gradients and optimiser state inside their masks."""
@@ -67,7 +73,7 @@ class MaskedWeights:
     def mask_gradients(self) -> None:
         """Zero the gradients of absent connections."""
         for layer in self.layers.values():
-            layer.weight.grad.mul_(layer.mask)  # type: ignore[union-attr]
+            layer.dense_gradient.mul_(layer.mask)
 
     def require_gradients(self) -> None:
         """Refuse to go on where a layer has no gradient."""

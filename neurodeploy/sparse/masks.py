@@ -140,12 +140,14 @@ def grouping(shape: Sequence[int], scope: Scope) -> torch.Tensor:
     position = torch.arange(size)
     if scope in ("layer", "global"):
         return torch.zeros(size, dtype=torch.int64)
+    neuron = torch.arange(shape[0]).repeat_interleave(fan_in)
     if scope == "neuron":
-        return position // fan_in
+        return neuron
     if not (isinstance(scope, tuple) and len(scope) == 2 and 0 < scope[0] <= scope[1]):
         raise TrainingError(f"sparse: unknown scope {scope!r}; known: layer, neuron, global, or (n, m) with 0 < n <= m")
     blocks_a_row = -(-fan_in // scope[1])
-    return position // fan_in * blocks_a_row + position % fan_in // scope[1]
+    block: torch.Tensor = position % fan_in // scope[1]
+    return neuron * blocks_a_row + block
 
 
 def scale_sparse_init(weights: Weights, masks: Mapping[str, torch.Tensor]) -> None:
@@ -198,4 +200,5 @@ def _counts(shape: Sequence[int], budget: int, scope: Scope, group: torch.Tensor
         return torch.tensor([budget])
     if scope == "neuron":
         return torch.full((shape[0],), constant_fan_in(shape, budget))
-    return torch.bincount(group).clamp(max=scope[0])  # type: ignore[arg-type]
+    assert isinstance(scope, tuple), "grouping refuses other scopes"
+    return torch.bincount(group).clamp(max=scope[0])

@@ -10,7 +10,8 @@ from pydantic import ConfigDict, ValidationError
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.files.checked import worst_problem
-from neurodeploy.recipe.sparse import MethodSettings
+from neurodeploy.files.lazy import named_function
+from neurodeploy.recipe.sparse import METHODS, MethodSettings
 from neurodeploy.sparse.ablation import Ablation
 from neurodeploy.sparse.fitted import fit_masks
 from neurodeploy.sparse.layers import Masks, Weights
@@ -30,13 +31,13 @@ class Budget(Constraint, Protocol):
     lists: Lists
 
 
-class Settings(MethodSettings):
+class RewiringSettings(MethodSettings):
     """What the presets are told: the method's settings (each reads only its own), and what a run adds to them.
 
     Attributes:
         end_step: no rewiring from this optimiser step on.
         density: of all weights together at the start, above 0, at most 1.
-        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``; ``start`` with ``start``.
+        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``; ``start`` with the argument ``start``.
         budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
         preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
         whole_lists: drop all that a source has on a core of the budget together, by ``taylor`` (``scores.by_list``).
@@ -60,25 +61,24 @@ class Settings(MethodSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise TrainingError(f"sparse: {worst_problem(error, Settings)}") from error
+            raise TrainingError(f"sparse: {worst_problem(error, RewiringSettings)}") from error
 
 
 AnyRewirer = Rewirer | SpineRewirer
-Method = Callable[[Weights, torch.optim.Optimizer, Settings], AnyRewirer]
 
 
-def dense(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def dense(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """Every connection, from the first step to the last: the baseline without sparsity."""
     everything = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights.items()}
     return Rewirer(weights, everything, optimizer, ratio=0.0, end_step=0, seed=settings.seed)
 
 
-def static(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def static(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """A random graph with exact counts that never changes: the baseline without rewiring."""
     return _rewirer(weights, optimizer, settings, ratio=0.0, end_step=0)
 
 
-def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """SET: the smallest positive and the largest negative weights go, as many connections grow at random.
 
     A fraction ``zeta = 0.3`` of either sign is removed at every rewiring, to the end.
@@ -90,7 +90,7 @@ def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings)
     return _rewirer(weights, optimizer, settings, drop="per_sign", growth="random", ratio=zeta)
 
 
-def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """RigL: the smallest weights go, connections grow where the dense gradient of the last batch is largest.
 
     ``ratio(t) = alpha / 2 (1 + cos(pi t / T_end))``, ``alpha = 0.3``, ERK. Connections dropped in the same rewiring may come
@@ -102,7 +102,7 @@ def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings)
     return _rewirer(weights, optimizer, settings, growth="gradient", regrow=True)
 
 
-def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """GraNet: density falls along a cubic curve, and at every rewiring as many connections grow by gradient as are dropped.
 
     ``d(t) = d_f + (d_i - d_f) (1 - t / T_end)**3`` with the layers sharing it as the largest weights lie; regeneration ratio
@@ -120,7 +120,7 @@ def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: Setting
     return _rewirer(weights, optimizer, settings, growth="gradient", path=path, default_ratio=0.5)
 
 
-def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """SRigL: RigL with the same fan-in for every neuron, and neurons that go when few of their connections are salient.
 
     Smallest weights are dropped over the layer, then every neuron grows back to the common fan-in. A neuron with fewer than
@@ -134,7 +134,7 @@ def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings
     )
 
 
-def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """ESL-SNNs: sparse from scratch at constant density; smallest weights go, growth at random or by gradient.
 
     ``n = floor(z(t) k)`` connections of each layer move every T_iter iterations, ``z(t) = z0 / 2 (1 + cos(pi t / T_end))``.
@@ -145,7 +145,7 @@ def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) 
     return _rewirer(weights, optimizer, settings, growth=settings.growth or "random")
 
 
-def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """Two-stage rewiring by PQ index: how much moves, and how much density falls, follows from the weights' own sparsity.
 
     ``c = min(max(gamma (1 - r/d), 0), beta)`` (``pq.py``) of each layer or neuron. Within an iteration a fraction ``c``,
@@ -178,7 +178,7 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -
     return _rewirer(weights, optimizer, settings, growth=growth, ratio=inner, path=path, scope=settings.scope)
 
 
-def sdsnn(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> SpineRewirer:
+def sdsnn(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> SpineRewirer:
     """SD-SNN: a dense start; neurons go where the ranges of their spines shrink, absent synapses may regenerate.
 
     Source, rules and differences: ``spines.SpineRewirer``. Call its ``end_epoch`` after each epoch.
@@ -187,7 +187,7 @@ def sdsnn(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings
     return SpineRewirer(weights, optimizer, spines)
 
 
-def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> Rewirer:
+def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
     """Reverse distillation with an evolving structure: ``esl`` whose growth follows the gradient of the total loss.
 
     The total loss, ``(1 - a) L + a T**2 KL(teacher || student)`` with a weaker teacher, is the training's part
@@ -199,38 +199,27 @@ def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) 
     return _rewirer(weights, optimizer, settings, growth=settings.growth or "gradient")
 
 
-METHODS: Mapping[str, Method] = {
-    "dense": dense,
-    "static": static,
-    "set": set_,
-    "rigl": rigl,
-    "granet": granet,
-    "srigl": srigl,
-    "esl": esl,
-    "pq": pq,
-    "sdsnn": sdsnn,
-    "rkd": rkd,
-}
-
-
-def start(method: str, weights: Weights, optimizer: torch.optim.Optimizer, settings: Settings) -> AnyRewirer:
+def start_rewiring(
+    method: str, weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings
+) -> AnyRewirer:
     """Make weights sparse as a method begins, scaled to keep their neurons' input variance, and return its rewirer.
 
     Args:
         method: a name of ``METHODS``.
         weights: the parameters by layer name in the order of the network; changed in place.
         optimizer: the optimiser that updates them.
-        settings: see ``Settings``.
+        settings: see ``RewiringSettings``.
 
     Raises:
         TrainingError: for an unknown method or a setting out of range.
     """
     if method not in METHODS:
         raise TrainingError(f"sparse: unknown method '{method}'; known: {', '.join(METHODS)}")
-    return METHODS[method](weights, optimizer, settings)
+    rewirer: AnyRewirer = named_function(METHODS[method].start)(weights, optimizer, settings)
+    return rewirer
 
 
-def above_floor(method: str, settings: Settings, masks: Masks) -> str | None:
+def above_floor(method: str, settings: RewiringSettings, masks: Masks) -> str | None:
     """Return a line for the user where ``pq``, told to shrink to a ``floor`` above 0, has ended above it; else None.
 
     How far ``pq`` shrinks follows from the weights, so that its floor is a bound and no promise.
@@ -250,7 +239,7 @@ def above_floor(method: str, settings: Settings, masks: Masks) -> str | None:
 def _rewirer(
     weights: Weights,
     optimizer: torch.optim.Optimizer,
-    settings: Settings,
+    settings: RewiringSettings,
     *,
     ratio: float | Ratio | None = None,
     default_ratio: float = 0.3,
@@ -282,7 +271,7 @@ def _rewirer(
     )
 
 
-def _first_masks(weights: Weights, settings: Settings, scope: Scope) -> Masks:
+def _first_masks(weights: Weights, settings: RewiringSettings, scope: Scope) -> Masks:
     how: dict[str, Any] = {"distribution": settings.distribution, "scope": scope, "seed": settings.seed}
     if settings.start is None:
         return initial_masks(weights, density=settings.density, **how)

@@ -203,7 +203,7 @@ class Rewirer:
         return next_step % self._every_steps == 0 and next_step < self._end_step
 
     def _gather(self, layer: SparseLayer) -> None:
-        gradient = layer.weight.grad.detach()  # type: ignore[union-attr]
+        gradient = layer.dense_gradient.detach()
         layer.gradient = gradient.clone() if self._due() else None
         if self._growth.gathers == "average":
             layer.memory.mul_(AVERAGE_DECAY).add_(gradient, alpha=1 - AVERAGE_DECAY)

@@ -131,14 +131,16 @@ class _Places:
     left: torch.Tensor
 
     def fits(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return (self.left[self.group[torch.from_numpy(positions)]] > 0).numpy()
+        free: NDArray[np.bool_] = (self.left[self.group[torch.from_numpy(positions)]] > 0).numpy()
+        return free
 
     def admit(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
         group = self.group[torch.from_numpy(positions)]
         chosen = torch.zeros(len(positions), dtype=torch.bool)
         chosen[take(torch.argsort(group, stable=True), group, self.left)] = True
         self.left = self.left - count_by(group[chosen], len(self.left))
-        return chosen.numpy()
+        taken: NDArray[np.bool_] = chosen.numpy()
+        return taken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

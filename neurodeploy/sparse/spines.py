@@ -192,8 +192,7 @@ class SpineRewirer:
         """Gather the dense gradients, then zero those of absent connections."""
         self._masked.require_gradients()
         for layer in self._layers:
-            gradient = layer.weight.grad.detach()  # type: ignore[union-attr]
-            layer.memory.add_(gradient, alpha=self._masked.learning_rate(layer))
+            layer.memory.add_(layer.dense_gradient, alpha=self._masked.learning_rate(layer))
         self._masked.mask_gradients()
 
     def after_step(self) -> None:

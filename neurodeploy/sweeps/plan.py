@@ -12,11 +12,12 @@ from pydantic import Field, ValidationError, field_validator
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
 from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS
 from neurodeploy.mapping.mapper import SPLITS
 from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
-from neurodeploy.recipe.sparse import METHOD_SETTINGS, WITHOUT_DENSITY
+from neurodeploy.recipe.sparse import METHODS, takes_density
 
 
 class Grid(Record):
@@ -41,8 +42,8 @@ class Grid(Record):
     def _known_method(cls, methods: tuple[str | dict[str, Any], ...]) -> tuple[str | dict[str, Any], ...]:
         for one in methods:
             name = one if isinstance(one, str) else one.get("method")
-            if name not in METHOD_SETTINGS:
-                raise ValueError(f"unknown method {name!r}; known: {', '.join(METHOD_SETTINGS)}")
+            if name not in METHODS:
+                raise ValueError(f"unknown method {name!r}; known: {', '.join(METHODS)}")
         return methods
 
     @field_validator("split", "placement")
@@ -86,12 +87,13 @@ class Point(Record):
         return self.model_dump(exclude={"recipe_text", "chip_file"})
 
 
-def load_plan(path: Path) -> tuple[Plan, tuple[Point, ...]]:
+def load_plan(path: str | Path) -> tuple[Plan, tuple[Point, ...]]:
     """Return the plan in a TOML file and its points, with every recipe and chip checked.
 
     Raises:
         SweepError: for bad TOML, an unknown key (lists the known ones), an empty axis or a value out of range.
     """
+    path = as_path(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +126,7 @@ def _points(plan: Plan, folder: Path) -> Iterator[Point]:
     axes = (grid.seed, grid.weight_bits, grid.chip, grid.split, grid.placement)
     for one in grid.method:
         wanted = {"method": one} if isinstance(one, str) else one
-        densities = (None,) if wanted["method"] in WITHOUT_DENSITY else grid.density
+        densities = grid.density if takes_density(wanted["method"]) else (None,)
         for density, seed, bits, chip, split, placement in itertools.product(densities, *axes):
             text = to_toml(method_recipe(base, wanted, density, seed))
             parse_recipe(text, where=f"recipe of {label(wanted)} at density {density}")

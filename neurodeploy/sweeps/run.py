@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chip import load_chip
-from neurodeploy.errors import MissingPackageError, NeurodeployError, SweepError, TrainingInterruptedError
+from neurodeploy.errors import MissingPackageError, NeurodeployError, SweepError, TrainingInterruptedError, install_hint
 from neurodeploy.sweeps.plan import Point
 from neurodeploy.sweeps.stages import price_stage, quantise_stage, train_stage
 from neurodeploy.sweeps.store import Store, content_key
@@ -205,7 +205,7 @@ def ray_workers(address: str) -> Iterator[Submit]:
     try:
         import ray
     except ImportError as error:
-        raise MissingPackageError("sweep: --ray needs ray; pip install 'neurodeploy[sweep]'") from error
+        raise MissingPackageError(f"sweep: --ray needs ray; {install_hint('sweep')}") from error
     try:
         ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
     except ConnectionError as error:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import INPUT_NAME, Encoded
 from neurodeploy.network.activity import Samples
@@ -31,7 +32,7 @@ class Inputs:
         for start in range(0, len(self), batch_size):
             yield self._tensor(slice(start, start + batch_size))
 
-    def _tensor(self, index: np.ndarray | slice) -> torch.Tensor:
+    def _tensor(self, index: NDArray[np.int64] | slice) -> torch.Tensor:
         return torch.from_numpy(self._encoded.raster(index).transpose(0, 2, 1).astype(np.float32, order="C"))
 
 

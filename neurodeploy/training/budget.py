@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget.chip_budget import ChipBudget, chip_budget
+from neurodeploy.mapping.budget.limits import ChipBudget, chip_budget
 from neurodeploy.recipe.record import Recipe
 
 
 def budget_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what ``sparse.methods.Settings`` takes for a recipe's budget; nothing where it has none.
+    """Return what ``sparse.methods.RewiringSettings`` takes for a recipe's budget; nothing where it has none.
 
     Raises:
         ChipError: for an unknown chip. What it cannot hold is refused when training starts.

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import Cuba, Network
 from neurodeploy.recipe.files import parse_recipe
@@ -97,12 +98,13 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     return tensors, header
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
         FileError: if the file is missing, damaged, of another kind, or lacks the weight or mask of a layer.
     """
+    path = as_path(path)
     if not path.is_file():
         raise FileError(f"checkpoint: there is no file {path}; train first: neurodeploy train RECIPE --out FOLDER")
     tensors, header = read_tensors(path, _FORMAT)
@@ -153,7 +155,8 @@ def _tensor(tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, 
     return tensors[name]
 
 
-def checkpoint_network(run: Path) -> tuple[SlayerNetwork, Network]:
+def checkpoint_network(run: str | Path) -> tuple[SlayerNetwork, Network]:
     """Return the model in a run's folder or checkpoint file, and the integer network exported from it."""
+    run = as_path(run)
     checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
     return checkpoint.model, to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)

@@ -14,6 +14,7 @@ import torch
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.data.parts import AnyPart, encode, encoded, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.network.activity import save_samples
@@ -63,7 +64,7 @@ class TrainingResult:
 
 def train(
     recipe: Recipe,
-    folder: Path,
+    folder: str | Path,
     *,
     recipe_text: str,
     start: Network | None = None,
@@ -95,6 +96,7 @@ def train(
             ``start`` is no chain of layers that can be trained on.
         TrainingInterruptedError: after Ctrl-C, when the state is saved.
     """
+    folder = as_path(folder)
     chain = None
     if start is not None:
         chain = as_chain(start, recipe.start.weight_bits if recipe.start else 8)

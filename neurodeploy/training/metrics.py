@@ -68,10 +68,11 @@ class Evaluation:
 def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Evaluation:
     """Run a model on samples without training it."""
     spikes, labels = to_tensors(samples)
-    loss, n_right, counts = 0.0, 0, {}
+    loss, n_right = 0.0, 0
+    counts: dict[str, torch.Tensor] = {}
     run.model.eval()
     with torch.no_grad(), peak_states(run.model) as peaks:
-        for part, truth in zip(spikes.split(batch_size), labels.split(batch_size)):
+        for part, truth in zip(spikes.split(batch_size), torch.split(labels, batch_size)):
             layers = run.model.layers(part)
             logits = run.logits(list(layers.values())[-1])
             loss += torch.nn.functional.cross_entropy(logits, truth, reduction="sum").item()

@@ -37,13 +37,15 @@ class World:
         if self.size == 1:
             return
         learned = [p for p in parameters if p.requires_grad]
+        gradients = []
         for p in learned:
             if p.grad is None:
                 p.grad = torch.zeros_like(p)
-        line = torch.cat([p.grad.flatten() for p in learned])  # type: ignore[union-attr]
+            gradients.append(p.grad)
+        line = torch.cat([gradient.flatten() for gradient in gradients])
         dist.all_reduce(line)
-        for p, total in zip(learned, line.split([p.numel() for p in learned])):
-            p.grad.copy_(total.view_as(p))  # type: ignore[union-attr]
+        for gradient, total in zip(gradients, torch.split(line, [g.numel() for g in gradients])):
+            gradient.copy_(total.view_as(gradient))
 
     def total(self, *values: float) -> list[float]:
         """Return the sums over all processes, in float64."""

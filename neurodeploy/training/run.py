@@ -13,9 +13,10 @@ from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Samples
+from neurodeploy.recipe.layers import DenseLayer
 from neurodeploy.recipe.record import Recipe, TrainingRecipe
-from neurodeploy.recipe.sparse import METHOD_SETTINGS
-from neurodeploy.sparse.methods import Settings, start
+from neurodeploy.recipe.sparse import METHODS
+from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
 from neurodeploy.training.augment import Shifts
 from neurodeploy.training.batches import input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
@@ -61,7 +62,7 @@ class Run:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
         self.input_shape = input_shape(samples)
-        check_labels(self.labels, recipe.network.layers[-1].neurons)
+        check_labels(self.labels, n_classes(recipe))
         self.teacher_logits = teacher_logits
         self.n_parts = n_parts(recipe, world)
         if chain is not None:
@@ -81,7 +82,7 @@ class Run:
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
         self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
-        self.rewirer = start(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
@@ -100,7 +101,8 @@ class Run:
         self.model.train()
         stop = self.world.any(stop)
         self._order_at_start = self._order.get_state()
-        batches = torch.randperm(len(self.spikes), generator=self._order).split(self.recipe.training.batch_size)
+        order = torch.randperm(len(self.spikes), generator=self._order)
+        batches = torch.split(order, self.recipe.training.batch_size)
         for index in batches[self._position :]:
             self._step(index)
             self._position += 1
@@ -209,27 +211,28 @@ class Run:
             loss, right = self._backward(part, len(part) / len(index))
             loss_sum, n_right = loss_sum + loss, n_right + right
         self.world.add_gradients(self.model.parameters())
-        loss_sum, n_right = self.world.total(loss_sum, n_right)
-        if not math.isfinite(loss_sum):
-            raise TrainingError(f"train: the loss became {loss_sum}; lower training.learning_rate")
+        loss_total, right_total = self.world.total(loss_sum, n_right)
+        if not math.isfinite(loss_total):
+            raise TrainingError(f"train: the loss became {loss_total}; lower training.learning_rate")
         self.rewirer.before_step()
         self.optimizer.step()
         self.rewirer.after_step()
         self.schedule.step()
-        self._loss_sum += loss_sum
-        self._n_right += int(n_right)
+        self._loss_sum += loss_total
+        self._n_right += int(right_total)
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the sum of the loss over samples, and how many were right."""
         layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
-        (loss * share).backward()
+        torch.autograd.backward(loss * share)
         n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
         return loss.item() * len(index), n_right
 
     def _penalties(self, layers: Mapping[str, torch.Tensor]) -> torch.Tensor | float:
-        training, total = self.recipe.training, 0.0
+        training = self.recipe.training
+        total: torch.Tensor | float = 0.0
         if price := training.operations_penalty:
             total = total + price * operations_per_connection(layers, self.rewirer.masks)
         if price := training.spikes_penalty:
@@ -255,6 +258,13 @@ def imported_groups(model: SlayerNetwork, training: TrainingRecipe) -> list[dict
     return groups
 
 
+def n_classes(recipe: Recipe) -> int:
+    """Return the number of output neurons."""
+    output = recipe.network.layers[-1]
+    assert isinstance(output, DenseLayer), "a recipe's last layer is dense"
+    return output.neurons
+
+
 def n_parts(recipe: Recipe, world: World) -> int:
     """Return the number of parts of a batch: ``training.parts``, or one for each process.
 
@@ -269,10 +279,10 @@ def n_parts(recipe: Recipe, world: World) -> int:
     return max(asked, world.size)
 
 
-def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> Settings:
+def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> RewiringSettings:
     """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept`` are masks to go on from."""
     sparse = recipe.sparse
-    given = {name: getattr(sparse, name) for name in METHOD_SETTINGS[sparse.method] if name != "end_fraction"}
+    given = {name: getattr(sparse, name) for name in METHODS[sparse.method].settings if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
     given |= budget_settings(recipe)
     density = sparse.density or 1.0
@@ -281,7 +291,7 @@ def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tenso
         if sparse.density is None and kept:
             density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
             given["distribution"] = "start"
-    return Settings(end_step=end_step, density=density, seed=recipe.seed, **given)
+    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, **given)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:

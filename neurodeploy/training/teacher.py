@@ -13,9 +13,9 @@ from neurodeploy.network.activity import Samples
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.training.metrics import evaluate
-from neurodeploy.training.model.slayer import build
+from neurodeploy.training.model.slayer import SlayerNetwork, build
 from neurodeploy.training.parallel import ALONE, World
-from neurodeploy.training.run import Run
+from neurodeploy.training.run import Run, n_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +76,9 @@ def train_teacher(
             f"train: distillation.direction is '{direction}', but the teacher has {teacher} weights, the student {student}; "
             "a reverse teacher is smaller than its student, a normal one is not"
         )
-    n_classes = recipe.network.layers[-1].neurons
-    if run.recipe.network.layers[-1].neurons != n_classes:
-        raise TrainingError(f"train: the teacher's last layer must have {n_classes} neurons as the student's has")
+    wanted = n_classes(recipe)
+    if n_classes(run.recipe) != wanted:
+        raise TrainingError(f"train: the teacher's last layer must have {wanted} neurons as the student's has")
     for _ in range(run.recipe.training.epochs):
         if run.epoch(stop) is None:
             raise TrainingInterruptedError("train: interrupted while the teacher was trained; nothing of it is kept")
@@ -94,5 +94,5 @@ def train_teacher(
     )
 
 
-def _n_weights(model: torch.nn.Module) -> int:
-    return sum(weight.numel() for weight in model.weights().values())  # type: ignore[operator]
+def _n_weights(model: SlayerNetwork) -> int:
+    return sum(weight.numel() for weight in model.weights().values())

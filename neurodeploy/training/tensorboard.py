@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import MissingPackageError
+from neurodeploy.errors import MissingPackageError, install_hint
 from neurodeploy.training.metrics import EpochMetrics
 
 
@@ -20,12 +20,12 @@ class Board:
 
     def __init__(self, folder: Path) -> None:
         try:
-            from torch.utils.tensorboard import SummaryWriter
+            from torch.utils.tensorboard.writer import SummaryWriter
         except ImportError as error:
             raise MissingPackageError(
-                "train: tensorboard is not installed: pip install 'neurodeploy[train]', or train without --tensorboard"
+                f"train: tensorboard is not installed: {install_hint('train')}, or train without --tensorboard"
             ) from error
-        self._writer: Any = SummaryWriter(str(folder))
+        self._writer = SummaryWriter(str(folder))
 
     def write(self, metrics: EpochMetrics) -> None:
         """Add one point to every curve, named as in ``metrics.jsonl``, those by layer ``<metric>/<layer>``."""

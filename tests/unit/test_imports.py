@@ -35,7 +35,7 @@ def test_importing_every_module_of_the_lava_free_half_loads_neither_torch_nor_la
     assert not {"torch", "lava", "tonic", "sanafe", "kahypar"} & loaded
 
 
-@pytest.mark.parametrize("name", ["Network", "from_nir", "load_chip", "map_network", "compare"])
+@pytest.mark.parametrize("name", ["Network", "from_nir", "load_chip", "map_network", "compare_activities"])
 def test_public_names_load_without_torch_and_lava(name):
     assert not {"torch", "lava"} & _imported_by(f"from neurodeploy import {name}")
 

@@ -1,1 +1,1 @@
-"""Rewiring methods side by side: rows, what they show together, and the page of results."""
+"""Comparison of the rewiring methods: training runs, their statistics, and the page of results."""

@@ -1,6 +1,7 @@
-"""What the rows of the bench say together: means, paired losses with bootstrap intervals, and whether the bars are met.
+"""Statistics over benchmark rows: means, paired losses with bootstrap intervals, and whether each claim is met.
 
-Rows of one recipe are tested on the same samples in the same order, so methods are compared sample by sample. Without torch.
+Rows of one recipe are tested on the same samples in the same order, so methods are compared sample by sample. This module
+does not import torch.
 """
 
 from __future__ import annotations
@@ -10,17 +11,20 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from neurodeploy.bench.methods.variants import VARIANTS
 from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.files.checked import Record, one_of
+from neurodeploy.files.toml import parse_toml
 
 Row = Mapping[str, Any]
 Group = tuple[str, str, float | None]
-"""Recipe, method and density that rows of several seeds have in common."""
+"""Recipe, method and density; the rows of a group differ only in their seeds."""
 
 N_RESAMPLES = 10_000
 CONFIDENCE = 0.95
@@ -28,10 +32,10 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
-    """How many points of accuracy one group of rows loses to another (negative: gains).
+    """Accuracy, in points, that one group of rows loses to another (negative: a gain).
 
-    ``points`` is the mean over the seeds that both have, ``low`` and ``high`` bound its bootstrap interval, and ``by_seed``
-    holds the loss of each seed.
+    ``points`` is the mean over the seeds that both groups have, ``low`` and ``high`` are the ends of its bootstrap interval,
+    and ``by_seed`` holds the loss of each seed.
     """
 
     points: float
@@ -40,77 +44,62 @@ class Loss:
     by_seed: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """Something that a method must show on a recipe, said by ``claim``.
+class Bar(Record):
+    """A result that a method has to show on a recipe, worded in ``claim``; one ``[[bars]]`` table of ``claims.toml``.
 
-    ``at_least`` bounds the mean accuracy in percent from below, ``loss_below`` the upper end of the interval of the loss to
-    the dense network, ``loss_within`` that loss itself, ``gain_at_least`` the gain over a static graph of the same density
-    from below (all three in points), ``kept_within`` the mean density of the kept weights in percent.
+    Accuracies and weights are means over the seeds in percent, losses and gains in points of accuracy.
+
+    Attributes:
+        density: of the rows that are judged; None where the method takes no density.
+        at_least: lower bound of the accuracy.
+        loss_below: bound that the upper end of the interval of the loss to the dense network must stay below.
+        loss_within: upper bound of that loss itself.
+        gain_at_least: lower bound of the gain over a static graph of the same density.
+        kept_within: upper bound of the weights that are kept.
     """
 
     claim: str
     recipe: str
-    method: str
-    density: float | None = None
+    method: Annotated[str, one_of(VARIANTS)]
+    density: Annotated[float, Field(gt=0, le=1)] | None = None
     at_least: float | None = None
     loss_below: float | None = None
     loss_within: float | None = None
     gain_at_least: float | None = None
     kept_within: float | None = None
 
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Bar:
+        if all(getattr(self, name) is None for name in _BOUNDS):
+            raise ValueError(f"'{self.claim}' asks for nothing; give at least one of {', '.join(_BOUNDS)}")
+        return self
 
-BARS: tuple[Bar, ...] = (
-    Bar(claim="a dense MLP, accuracy of the exported integers", recipe="mnist-mlp", method="dense", at_least=97.3),
-    Bar(claim="a convolutional network, dense", recipe="mnist-conv", method="dense", at_least=98.5),
-    Bar(
-        claim="`esl` at 10 %, upper bound of its loss",
-        recipe="mnist-mlp",
-        method="esl-random",
-        density=0.1,
-        loss_below=0.6,
-    ),
-    Bar(
-        claim="`pq` down to 5 % (gamma 3), loss",
-        recipe="mnist-mlp",
-        method="pq",
-        density=0.05,
-        loss_within=1.0,
-        kept_within=5.0,
-    ),
-    Bar(
-        claim="`sdsnn` without 49.83 % of the synapses, upper bound of its loss",
-        recipe="mnist-mlp",
-        method="sdsnn",
-        loss_below=0.5,
-        kept_within=50.17,
-    ),
-    Bar(
-        claim="a convolutional network on the 750 recordings at hand, 10 % dense",
-        recipe="nmnist-conv",
-        method="esl-random",
-        density=0.1,
-        at_least=90.0,
-    ),
-    *(
-        Bar(
-            claim=f"`{method}` at 1.5 % beats a static graph",
-            recipe="digits-bench",
-            method=method,
-            density=0.015,
-            gain_at_least=2.0,
-        )
-        for method in ("esl-random", "esl-gradient", "set", "rigl", "esl-momentum")
-    ),
-)
-"""What the evidence must show. Where a bar names no density, the method takes none."""
+
+_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "kept_within")
+
+
+class Claims(Record):
+    """The whole of ``claims.toml``."""
+
+    bars: tuple[Bar, ...]
+
+
+def load_bars(path: Path) -> tuple[Bar, ...]:
+    """Return the checked bars of a TOML file; raises pydantic's ``ValidationError`` where a key or value is wrong."""
+    return Claims.model_validate(parse_toml(path.read_text(encoding="utf-8"))).bars
+
+
+BARS = load_bars(Path(__file__).with_name("claims.toml"))
+"""What the rows of the bench have to show."""
 
 
 def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[dict[str, Any]]]]:
-    """Return all rows below a folder, and the epochs' metrics of one run (lowest density, first seed) a recipe and method.
+    """Return all rows in a folder, and the epoch metrics of one run for each recipe and method.
+
+    That run is the one with the lowest density and the first seed.
 
     Raises:
-        FileError: where there is no row, or a file is damaged.
+        FileError: if there is no row, or a file is damaged.
     """
     found = [(read_row(path), path) for path in folder.glob("*/row.json")]
     if not found:
@@ -127,7 +116,7 @@ def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], l
 
 
 def read_row(path: Path) -> dict[str, Any]:
-    """Return a row that was kept; raises ``FileError`` where the file is damaged."""
+    """Return the row in a file; raises ``FileError`` if the file is damaged."""
     try:
         row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -136,7 +125,7 @@ def read_row(path: Path) -> dict[str, Any]:
 
 
 def _check_unique(found: Iterable[tuple[Row, Path]]) -> None:
-    """Refuse rows of two versions of a recipe, which no mean may mix."""
+    """Refuse rows that come from two versions of a recipe, since a mean must not mix them."""
     seen: dict[tuple[str, str, float | None, int], Path] = {}
     for row, path in found:
         key = row["recipe"], row["method"], row["density"], row["seed"]
@@ -154,7 +143,7 @@ def _place(method: str) -> int:
 
 
 def grouped(rows: Iterable[Row]) -> dict[Group, dict[int, Row]]:
-    """Return the rows of each recipe, method and density by seed."""
+    """Return the rows grouped by recipe, method and density, and within each group by seed."""
     groups: dict[Group, dict[int, Row]] = {}
     for row in rows:
         groups.setdefault((row["recipe"], row["method"], row["density"]), {})[row["seed"]] = row
@@ -162,7 +151,7 @@ def grouped(rows: Iterable[Row]) -> dict[Group, dict[int, Row]]:
 
 
 def correct_of(row: Row) -> NDArray[np.bool_]:
-    """Return which test samples a row has right, ``(n_test,)``."""
+    """Return which test samples a row classifies correctly, bool ``(n_test,)``."""
     packed = np.frombuffer(bytes.fromhex(row["correct"]), np.uint8)
     return np.unpackbits(packed, count=row["n_test"]).astype(bool)
 
@@ -170,19 +159,19 @@ def correct_of(row: Row) -> NDArray[np.bool_]:
 def paired_loss(
     rows: Mapping[int, Row], against: Mapping[int, Row], *, seed: int = 0, n_resamples: int = N_RESAMPLES
 ) -> Loss | None:
-    """Return what ``rows`` lose to ``against``, both by seed; None where no seed is in both.
+    """Return the accuracy that ``rows`` lose to ``against``, paired by seed and sample; None if they share no seed.
 
     For each test sample the difference of the two answers (1 right, 0 wrong) is averaged over the seeds; the interval is
     the percentile bootstrap of its mean over samples. It says how far another draw of test samples would move the loss,
     not another draw of seeds: for those see ``by_seed``.
 
     Args:
-        rows, against: rows of one recipe, tested on the same samples.
-        seed: of the resampling.
+        rows, against: rows of one recipe by seed, tested on the same samples.
+        seed: seed of the resampling.
         n_resamples: number of resamples, at least 1.
 
     Raises:
-        TrainingError: where the rows were not tested on equally many samples.
+        TrainingError: if the rows were not tested on equally many samples.
 
     Source: Efron and Tibshirani 1993, chapter 13 (percentile interval). A resample of ``n`` differences is drawn as the
     number of times that each of their few values occurs, which has the same law.
@@ -207,10 +196,10 @@ def paired_loss(
 
 
 def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
-    """Return one entry a recipe, method and density: means over the seeds, the accuracies' spread, and what they lose.
+    """Return an entry for each recipe, method and density: means over the seeds, spread, and loss to the dense network.
 
-    ``accuracy_mean`` and ``accuracy_sd`` are percent and points (None for one seed); ``loss_to_dense`` (``Loss`` or None)
-    is against the dense network of the recipe; ``gain_over_static`` the mean gain in points over the static graph of the
+    ``accuracy_mean`` is in percent, ``accuracy_sd`` in points (None for one seed). ``loss_to_dense`` (``Loss`` or None) is
+    the loss to the dense network of the recipe; ``gain_over_static`` the mean gain, in points, over the static graph of the
     same density, over the seeds that both have, or None.
     """
     groups = grouped(rows)
@@ -248,12 +237,15 @@ MEANS = (
     "kib_loihi2",
     "seconds",
 )
-"""Figures of a row that are averaged over the seeds; None where a row has none."""
+"""Figures of a row that are averaged over the seeds; the mean is None if a row has no value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A bar, what was measured in words, the number of seeds, and whether it is met (None: no rows yet)."""
+    """The judgement of one bar: the measured values in words, the number of seeds, and whether it is met.
+
+    ``met`` is None if there are no rows yet.
+    """
 
     bar: Bar
     measured: str
@@ -262,7 +254,7 @@ class Verdict:
 
 
 def judge(rows: Iterable[Row], bars: Iterable[Bar] = BARS) -> list[Verdict]:
-    """Return whether each bar is met by the rows."""
+    """Return for each bar whether the rows meet it."""
     groups = grouped(rows)
     return [_verdict(bar, groups) for bar in bars]
 
@@ -279,7 +271,7 @@ def _verdict(bar: Bar, groups: Mapping[Group, Mapping[int, Row]]) -> Verdict:
 def _parts(
     bar: Bar, own: Mapping[int, Row], groups: Mapping[Group, Mapping[int, Row]]
 ) -> Iterator[tuple[str, bool | None]]:
-    """Give each thing that a bar asks for in words, and whether it is met (None: nothing to compare with yet)."""
+    """Yield each bound of a bar with the measured value in words, and whether it is met (None: no rows to compare with)."""
     loss = paired_loss(own, groups.get((bar.recipe, "dense", None), {}))
     gain = paired_loss(groups.get((bar.recipe, "static", bar.density), {}), own)
     if bar.at_least is not None:

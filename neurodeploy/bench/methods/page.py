@@ -1,4 +1,4 @@
-"""The rows of the bench as one page of Markdown with pictures: ``models/README.md`` is written by this and never by hand."""
+"""The page of results, Markdown with pictures: this module writes ``models/README.md``, which is never edited by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neurodeploy.bench.methods.claims import Loss, Row, grouped, judge, paired_l
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES
 from neurodeploy.files.writing import write_text
-from neurodeploy.recipe.sparse import WITHOUT_DENSITY
+from neurodeploy.recipe.sparse import takes_density
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),
@@ -22,7 +22,7 @@ COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("esl-random", "static", "rewiring at random against a graph that stays"),
     ("esl-gradient", "static", "rewiring by gradient against a graph that stays"),
 )
-"""Methods that differ in one mechanism: what is gained by the first over the second, and what that shows."""
+"""Pairs of methods that differ in one mechanism, and what the gain of the first over the second shows."""
 
 PAPERS: tuple[tuple[str, str, str, str], ...] = (
     ("esl", "DVS-CIFAR10, VGGSNN", "10 % density", "loses 0.28 points to dense (arXiv 2306.03693, abstract)"),
@@ -30,7 +30,7 @@ PAPERS: tuple[tuple[str, str, str, str], ...] = (
     ("sdsnn", "MNIST", "49.83 % removed", "99.51 %, gains 0.05 points on dense (arXiv 2211.12219, abstract)"),
     ("rkd", "CIFAR100, DVS-Gesture", "not known", "figures not found (arXiv 2304.09500, abstract only)"),
 )
-"""Method, data, density and result as its authors give them; the networks are larger than ours and the data others."""
+"""Method, data with network, density and result as published; the networks are larger than ours, the data differ."""
 
 _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("method", lambda g: f"`{g['method']}`"),
@@ -53,9 +53,9 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
     """Write the page to ``path`` and its pictures (SVG) beside it.
 
     Args:
-        rows: of any recipes.
-        metrics: the epochs' metrics of one run by recipe and method, for the picture of the topology.
-        path: of the page; its folder must exist.
+        rows: rows of any recipes.
+        metrics: the epoch metrics of one run for each recipe and method, for the picture of the connections explored.
+        path: file of the page; its folder must exist.
     """
     pictures = []
     for recipe in dict.fromkeys(row["recipe"] for row in rows):
@@ -64,14 +64,14 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
         plot_accuracy(summarise(own), recipe, accuracy)
         pictures.append(f"![Accuracy over density, {recipe}]({accuracy.name})")
         # a network that starts with every connection has tried them all
-        runs = {m: e for (name, m), e in metrics.items() if name == recipe and m not in WITHOUT_DENSITY}
+        runs = {m: e for (name, m), e in metrics.items() if name == recipe and takes_density(m)}
         if plot_explored(runs, recipe, explored):
             pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
     write_text(render_page(rows, pictures), path)
 
 
 def render_page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
-    """Return the page as Markdown; ``pictures`` are its lines with images."""
+    """Return the page as Markdown; ``pictures`` are the lines that show images."""
     recipes = list(dict.fromkeys(row["recipe"] for row in rows))
     parts = [_HEAD, "## What was to be shown\n", _bars(rows)]
     for recipe in recipes:
@@ -99,7 +99,7 @@ _PARTS: Mapping[tuple[str, int], str] = {
     ("mnist", 5000): " (the first half of MNIST's test part, which is the harder one)",
     ("nmnist", 150): " (with 750 to train on, a subset of the set's 60,000 and 10,000)",
 }
-"""What test samples are, where they are not a set's whole test part, by data set and number."""
+"""Remark on the test samples, by data set and number of samples, if they are not the whole test part."""
 
 
 _ROWS = """## Where the rows are
@@ -138,7 +138,7 @@ def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
 
 
 def _commands(recipe: str, rows: Sequence[Row]) -> Iterator[str]:
-    """Give the commands that train the rows: methods with the same densities and seeds share one."""
+    """Yield the commands that train the rows; methods with the same densities and seeds share a command."""
     asked: dict[str, tuple[set[float], set[int]]] = {}
     for row in rows:
         densities, seeds = asked.setdefault(row["method"], (set(), set()))
@@ -154,7 +154,7 @@ def _commands(recipe: str, rows: Sequence[Row]) -> Iterator[str]:
 
 
 def _settings(rows: Sequence[Row]) -> str:
-    """Say what of a method was not its default: the settings that a reader needs to repeat or to judge it."""
+    """Return, in words, the settings of ``pq`` and ``sdsnn`` that a reader needs to repeat or judge their rows."""
     said = []
     for method in ("pq", "sdsnn"):
         found = next((row["settings"] for row in rows if row["method"] == method), None)
@@ -189,7 +189,7 @@ def _comparisons(rows: Sequence[Row]) -> str:
 
 
 def _kept(first: Iterable[Row], second: Iterable[Row]) -> str:
-    """Return the weights that both keep on average, and whether they differ by more than a hundredth."""
+    """Return the mean fractions of weights that two groups keep, in words, marked if they differ by more than 1 %."""
     one, other = (mean(row["parameter_density"] for row in rows) for rows in (first, second))
     return f"{_percent(one)} / {_percent(other)}" + (", **not equal**" if abs(one - other) > 0.01 * other else "")
 

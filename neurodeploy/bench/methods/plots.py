@@ -1,4 +1,4 @@
-"""Pictures of the bench: accuracy over density, and how much of the possible topology each method has tried."""
+"""Plots of the methods bench: accuracy over density, and the possible connections that each method has tried."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-"""Looks; text that stays text (a quarter of the size); names inside the file that stay from one drawing to the next."""
+"""Settings of matplotlib; text stays text (a quarter of the size), and names inside the file do not change between runs."""
 
 
 _SPREAD = 1.4
-"""Ratio of the places of the last and the first of the methods that were asked for one density."""
+"""Ratio of the largest to the smallest x position at which the methods of one density are drawn."""
 
 
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw mean accuracy over the density that was measured, with the spread over seeds, as SVG.
+    """Draw mean accuracy over measured density as SVG, with the standard deviation over the seeds.
 
-    Methods that were asked for a density stand side by side there, in the order of the legend: each moved by a factor.
+    Methods with the same requested density are drawn side by side, in the order of the legend: each is shifted by a factor.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -59,12 +59,12 @@ def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) 
 
 
 def plot_explored(runs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, path: Path) -> bool:
-    """Draw, one panel a layer, the part of all possible connections that have existed so far over the epochs, as SVG.
+    """Draw the fraction of all possible connections that have existed so far, over the epochs, in a panel for each layer.
 
     Args:
         runs: the lines of ``metrics.jsonl`` by method.
-        title: of the whole picture.
-        path: of the file; nothing is written where no run is given.
+        title: title of the whole picture.
+        path: SVG file to write; nothing is written if ``runs`` is empty.
 
     Returns:
         Whether there was anything to draw.

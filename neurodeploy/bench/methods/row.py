@@ -1,4 +1,4 @@
-"""One row of the bench: a recipe is trained, exported, simulated and mapped; what came out is kept in its folder."""
+"""One row of the methods bench: train, export, simulate and map a recipe, and keep the results in its folder."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Row = dict[str, Any]
 
 ROW_FILE = "row.json"
 CHIPS = ("loihi1", "loihi2")
-"""Chips whose cores and memory a row states."""
+"""Chips for which a row holds the cores and the synaptic memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A row to be: its recipe's TOML text, the names it goes by, its folder, and the folder with the data sets."""
+    """A row to make: the recipe's TOML text, its method, density and seed, its folder, and the folder with the data sets."""
 
     text: str
     method: str
@@ -46,14 +46,14 @@ class Task:
 
 
 def run_task(task: Task) -> Row:
-    """Return the row of a task: the one kept in its folder, or else train it, going on where an earlier run stopped.
+    """Return the row kept in the folder of a task; if there is none, train it, resuming a run that was stopped.
 
-    ``accuracy`` is that of the integer network on the test part, computed by the event engine; the best epoch is chosen on
-    the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class was found:
+    ``accuracy`` is the accuracy of the integer network on the test part, computed by the event engine; the best epoch is
+    chosen on the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class was found:
     ``numpy.packbits`` of the answers as hexadecimal digits.
 
     Raises:
-        FileError: for a row file that is no JSON, or a row that another process is making.
+        FileError: if the row's file is not JSON, or another process is making the row.
         TrainingError, DataError, TrainingInterruptedError: as ``train``.
     """
     kept = task.folder / ROW_FILE
@@ -111,10 +111,10 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
 
 
 def densities(network: Network) -> Row:
-    """Return the three densities, recounted from the network; pools have no weights of their own and are left out.
+    """Return the three densities, counted in the network; pooling layers learn no weights and are left out.
 
-    ``parameter_density`` is the part of the weights that training keeps, ``nonzero_density`` the part that quantisation
-    leaves, ``connection_density`` the part of the connections with every kernel laid out over all its positions.
+    ``parameter_density`` is the fraction of the weights that training keeps, ``nonzero_density`` the fraction that is not
+    zero after quantisation, ``connection_density`` the fraction of the connections, with every kernel at all its positions.
     """
     weighted = [p for p in network.projections if not isinstance(p.synapses, Pool)]
     total = sum(n_parameters(p) for p in weighted)
@@ -127,7 +127,7 @@ def densities(network: Network) -> Row:
 
 
 def operations(network: Network, activity: Activity) -> int:
-    """Return the synapses read in all samples together: the non-zero fan-out of every spike, pools included."""
+    """Return the number of synapses read in all samples together: the sum of every spike's non-zero fan-out, pools included."""
     total = 0
     for projection in network.projections:
         matrix = matrix_of(projection)
@@ -138,7 +138,7 @@ def operations(network: Network, activity: Activity) -> int:
 
 
 def _connections(projection: Projection, *, kept: bool) -> int:
-    """Return the number of connections of a layer, every kernel at every position: those kept, or all possible ones."""
+    """Return the number of connections of a layer, with every kernel at every position: those kept, or all possible ones."""
     synapses = projection.synapses
     assert isinstance(synapses, Dense | Conv), "training makes dense and convolutional layers"
     mask = synapses.weights != 0 if projection.mask is None else projection.mask
@@ -148,7 +148,7 @@ def _connections(projection: Projection, *, kept: bool) -> int:
 
 
 def _chips(network: Network) -> Row:
-    """Return cores and synaptic KiB by chip; None where the network does not fit."""
+    """Return cores and synaptic KiB for each chip; None if the network does not fit it."""
     found: Row = {}
     for name in CHIPS:
         try:

@@ -1,8 +1,8 @@
-"""Evidence on the rewiring methods: the same network and data for each, one row a method, density and seed.
+"""Training of the rows of the methods bench: the same network and data for every method, density and seed.
 
-A row lies in ``FOLDER/RECIPE-METHOD-DENSITY-SEED-HASH``: the files of its training run (``train.loop``) and ``row.json``.
-HASH is that of its recipe's text, so that a changed recipe makes new rows and never mixes with old ones. A stopped bench
-goes on where it was, inside the rows that were begun too; a row is trained only once.
+A row is kept in ``FOLDER/RECIPE-METHOD-DENSITY-SEED-HASH``: the files of its training run (``training.loop``) and
+``row.json``. HASH is a hash of the recipe's text, so that a changed recipe makes new rows and never mixes with old ones. A
+bench that was stopped is resumed where it was, also in the middle of a row; a row is trained only once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.files.toml import to_toml
 from neurodeploy.recipe.files import parse_recipe, recipe_values
-from neurodeploy.recipe.sparse import WITHOUT_DENSITY
+from neurodeploy.recipe.sparse import takes_density
 
 
 def bench_methods(
@@ -35,28 +35,28 @@ def bench_methods(
     jobs: int = 1,
     on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """Train every method at every density with every seed and return one row for each (``bench_row.run_task``).
+    """Train every method at every density with every seed and return a row for each (``row.run_task``).
 
     All rows of the first seed come first, so that a bench which is stopped early still compares all methods. ``dense`` and
-    ``sdsnn`` have one row a seed, at ``density`` None.
+    ``sdsnn`` take no density: they have one row for each seed, whose ``density`` is None.
 
     Args:
-        folder: rows and runs are kept here; what is there already is not trained again.
+        folder: folder of the rows and runs; rows that are there already are not trained again.
         methods: names of ``VARIANTS``.
-        densities: of all weights, above 0, at most 1; where ``pq`` and ``granet`` end.
-        seeds: of weights, masks, rewiring and sample order; the split of the data stays.
+        densities: fractions of all weights, above 0, at most 1; ``pq`` and ``granet`` end there.
+        seeds: seeds of weights, masks, rewiring and sample order; they do not change the split of the data.
         recipe: the recipe that gives data, network and optimiser: a file, or the name of a shipped one.
         changes: keys to replace in the tables of the recipe.
-        data_root: folder with the data sets, before what the recipe says.
-        jobs: rows trained at the same time, each in a process of its own, at least 1.
-        on_row: called with each row as soon as it is there.
+        data_root: folder with the data sets, in place of the one in the recipe.
+        jobs: number of rows trained at the same time, each in a separate process; at least 1.
+        on_row: called with each row as soon as it is finished.
 
     Returns:
         The rows by method, density and seed in the order asked for.
 
     Raises:
-        TrainingError: for an unknown method, or none, no seed, or a number of jobs below 1.
-        RecipeError: where a method does not go with the recipe or a density is out of range, before anything is trained.
+        TrainingError: for an unknown method, no method, no seed, or ``jobs`` below 1.
+        RecipeError: if a method does not suit the recipe or a density is out of range; nothing is trained then.
         TrainingInterruptedError: after Ctrl-C; what was trained is kept.
     """
     _check(methods, seeds, jobs)
@@ -64,7 +64,7 @@ def bench_methods(
     tasks = [
         _task(folder, base, method, density, seed, data_root)
         for method in methods
-        for density in (densities if VARIANTS[method]["method"] not in WITHOUT_DENSITY else (None,))
+        for density in (densities if takes_density(VARIANTS[method]["method"]) else (None,))
         for seed in seeds
     ]
     rows: dict[Path, Row] = {}
@@ -104,9 +104,9 @@ def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Row]]:
 
 
 def _in_parallel(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Row]]:
-    """Yield the rows as they are finished. Workers start afresh: a fork of torch's threads may hang.
+    """Yield each row when it is finished. Workers are spawned, since a fork of torch's threads may hang.
 
-    No more rows are handed out than there are workers, so that after Ctrl-C or an error none is begun any more.
+    No more rows are handed out than there are workers, so that no further row starts after Ctrl-C or an error.
     """
     left = iter(tasks)
     waiting: dict[Future[Row], Task] = {}

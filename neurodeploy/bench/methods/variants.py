@@ -1,4 +1,4 @@
-"""The rows of the bench by name: each turns one recipe into another method, the rest staying as it is."""
+"""Variants of the methods bench: each changes the method of a recipe and keeps everything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from neurodeploy.recipe.files import method_recipe
 
 _PQ = {"gamma": 3.0, "iterations": 11}
-"""How ``pq`` loses connections: with ten iterations its own ratio can end just above a density of 5 %."""
+"""Settings of all ``pq`` variants; with ten iterations, ``pq`` can end just above a density of 5 %."""
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "dense": {"method": "dense"},
@@ -31,13 +31,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "rkd-smoothing": {"method": "esl", "growth": "gradient"},
     "rkd-normal": {"method": "rkd"},
 }
-"""Rows of the table by name; those of ``rkd`` share a loss without label smoothing, except ``rkd-smoothing``."""
+"""Settings of each variant by name; all ``rkd`` variants train without label smoothing, except ``rkd-smoothing``."""
 
 NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
-"""What ``variant_recipe`` changes besides the table ``sparse``, for the reader of results, by method."""
+"""Notes for the reader of the results on what ``variant_recipe`` changes besides the table ``sparse``, by method."""
 
 _SPINE_MEMORY = 18 / 600
-"""Part of all epochs that a spine remembers in SD-SNN's released script."""
+"""Memory of a spine as a fraction of all epochs, in SD-SNN's released script."""
 
 
 def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, seed: int) -> dict[str, Any]:
@@ -46,8 +46,8 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
     Args:
         base: the recipe that gives data, network, optimiser, and how often connections move.
         method: a name of ``VARIANTS``.
-        density: of all weights, above 0, at most 1; where ``pq`` and ``granet`` end. None for methods without one.
-        seed: of weights, masks, rewiring and sample order.
+        density: fraction of all weights, above 0, at most 1; ``pq`` and ``granet`` end there. None for methods without one.
+        seed: seed of weights, masks, rewiring and sample order.
     """
     wanted = dict(VARIANTS[method])
     recipe = method_recipe(base, wanted, density, seed)
@@ -69,7 +69,10 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
 
 
 def _teacher(base: Mapping[str, Any], method: str) -> dict[str, Any]:
-    """Return a teacher with a quarter of the hidden neurons and half the epochs, or twice and all for ``rkd-normal``."""
+    """Return the ``[distillation]`` table: a teacher with a quarter of the hidden neurons and half the epochs.
+
+    The teacher of ``rkd-normal`` has twice the hidden neurons and all epochs.
+    """
     *hidden, output = base["network"]["layers"]
     stronger = method == "rkd-normal"
     epochs = base["training"]["epochs"]
@@ -84,6 +87,6 @@ def _teacher(base: Mapping[str, Any], method: str) -> dict[str, Any]:
 
 
 def _resized(layer: Mapping[str, Any], factor: float) -> dict[str, Any]:
-    """Return a layer with another number of neurons or channels; pools have none of their own."""
+    """Return a layer with its neurons or channels multiplied by ``factor``; a pooling layer stays as it is."""
     sizes = {key: max(int(layer[key] * factor), 1) for key in ("neurons", "channels") if key in layer}
     return {**layer, **sizes}

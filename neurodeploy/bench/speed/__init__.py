@@ -1,1 +1,1 @@
-"""Speed of the event-driven engine beside other simulators of the same integers."""
+"""Speed of the event-driven engine compared with other simulators that compute the same integers."""

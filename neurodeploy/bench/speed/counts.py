@@ -1,4 +1,4 @@
-"""Synaptic operations and messages by core and step, as the bench counts them while it is timed."""
+"""Counts of synaptic operations and messages for each core and step, made while the engine is timed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PER_CORE = 1024
 
 
 def core_labels(network: Network) -> dict[str, NDArray[np.int64]]:
-    """Return the core of each neuron where each population begins on a core of its own, 1024 neurons a core."""
+    """Return the core of each neuron: every population starts on a new core, and a core takes 1024 neurons."""
     labels, first = {}, 0
     for population in network.populations:
         labels[population.name] = first + np.arange(population.size) // _PER_CORE
@@ -25,7 +25,7 @@ def core_labels(network: Network) -> dict[str, NDArray[np.int64]]:
 
 
 def core_fans(network: Network) -> dict[str, NDArray[np.int64]]:
-    """Return the synapses of each source neuron in each core, ``(neurons, cores)`` by source, for ``core_labels``."""
+    """Return the number of synapses of each source neuron in each core of ``core_labels``, ``(neurons, cores)`` by source."""
     labels = core_labels(network)
     n_cores = 1 + max(int(label.max()) for label in labels.values())
     fans = {name: np.zeros((size, n_cores), np.int64) for name, size in network.sizes.items()}
@@ -46,7 +46,7 @@ def core_events(activity: Activity, fans: Mapping[str, NDArray[np.int64]]) -> ND
     received = np.zeros((2, activity.n_samples * activity.n_steps, n_cores), np.int64)
     for name, fan in fans.items():
         events = activity.spikes[name]
-        # numbers of another type than the column's would have it converted whole
+        # numbers of another type than the column's would make numpy convert the whole column
         begins = np.searchsorted(events.sample, np.arange(events.n_samples + 1, dtype=np.int32))
         for core in np.flatnonzero(fan.any(axis=0)).tolist():
             own = fan[:, core] + (fan[:, core] > 0) * _MESSAGE
@@ -55,13 +55,13 @@ def core_events(activity: Activity, fans: Mapping[str, NDArray[np.int64]]) -> ND
 
 
 _MESSAGE = 1 << 40
-"""What a message adds to the same number as its synapses, so that both are counted by one addition."""
+"""Value of a message in a sum whose low 40 bits count synapses, so that one addition counts both."""
 
 
 @njit(cache=True)
 def _receive(begins: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
-    """Add the synapses and messages of sorted events to those that one core received, ``(2, places)``."""
-    # of a sample, up to and with each step: written without asking where a step ends
+    """Add synapses and messages of sorted events to ``received``, the counts of one core, ``(2, samples * steps)``."""
+    # running sum of a sample up to each step: overwritten by every event, so that nothing tests where a step ends
     upto = np.zeros(n_steps, np.int64)
     for sample in range(begins.size - 1):
         upto[:] = 0

@@ -40,7 +40,7 @@ def make_network(
     ``model``, and thresholds at which each layer fires at about ``rate``.
 
     Raises:
-        UsageError: for another name.
+        UsageError: for any other name.
     """
     rng = np.random.default_rng(0) if rng is None else rng
     shapes, synapses = _conv_net(rng) if name == CONV_NET else _perceptron(name, density, rng)
@@ -72,7 +72,7 @@ def _perceptron(name: str, density: float, rng: np.random.Generator) -> tuple[li
 
 
 def _conv_net(rng: np.random.Generator) -> tuple[list[tuple[int, ...]], list[Synapses]]:
-    """34x34x2 - conv 3x3x16 - pool 2 - conv 3x3x32 - pool 2 - dense 10."""
+    """Return shapes and synapses of 34x34x2 - conv 3x3x16 - pool 2 - conv 3x3x32 - pool 2 - dense 10."""
 
     def kernels(c_out: int, c_in: int) -> NDArray[np.int16]:
         return 2 * rng.integers(-64, 65, (c_out, c_in, 3, 3), np.int16)
@@ -113,7 +113,7 @@ def _threshold(
     samples: Samples,
     model: Cuba,
 ) -> int:
-    """Return the lowest threshold of the last layer, to 5 %, at which it fires at most at ``rate``."""
+    """Return the lowest threshold, to within 5 %, at which the last layer fires at most at ``rate``."""
     low, high = 0, THRESHOLD_MAX
     while high - low > max(1, low // 20):
         middle = (low + high) // 2 if high <= 2 * low else int(np.sqrt((low + 1.0) * high))

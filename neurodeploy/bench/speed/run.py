@@ -1,7 +1,7 @@
-"""Measured speed of the event-driven engine beside other simulators of the same integers.
+"""Measured speed of the event-driven engine compared with other simulators that compute the same integers.
 
-Contestants take turns within each round, so that the load of the machine meets all of them; a row holds medians over the
-rounds, and nothing is timed before its spikes were found equal.
+Contestants take turns within each round, so that other load on the machine affects all of them alike. A row holds medians
+over the rounds; it has a ratio only if the spikes are equal.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from neurodeploy.bench.speed.claims import CLAIMS, Case
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
-from neurodeploy.bench.speed.networks import CONV_NET, MODEL, make_network, random_samples
+from neurodeploy.bench.speed.networks import MODEL, make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, Turns
 from neurodeploy.engines.event.run import kernel_names, run_event
 from neurodeploy.errors import LavaError, SimulationError, UsageError
@@ -29,41 +30,16 @@ from neurodeploy.network.activity import Activity, Samples
 Row: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One network at one density and input rate, run in batches of some sizes.
-
-    ``bars`` holds the ratio over Lava that is asked for each batch size, or None; the bars of the other peers hold unless
-    ``only_lava``.
-    """
-
-    network: str
-    density: float
-    rate: float
-    bars: Mapping[int, float | None]
-    only_lava: bool = False
-
-
-CASES = (
-    *(
-        Case(network, density, rate, {1: 500.0 if (density, rate) == (0.1, 0.02) else None, 64: bar})
-        for network in ("784-256-10", "2312-512-512-11")
-        for density in (1.0, 0.1, 0.02)
-        for rate, bar in ((0.02, 1000.0), (0.1, None))
-    ),
-    Case(CONV_NET, 1.0, 0.02, {1: 400.0, 16: 400.0}),
-    Case(CONV_NET, 1.0, 0.1, {1: None, 16: None}),
-    Case("8192-8192", 0.1, 0.02, {1: 100.0}, only_lava=True),
-)
-
-BAR_RATE = 0.02
-"""Bars hold at this input rate."""
+CASES = tuple(table.case() for table in CLAIMS.cases)
+"""The cases of ``claims.toml``, whose results stand in the documentation."""
+BAR_RATE = CLAIMS.bar_rate
+"""Bars over peers other than Lava hold at this input rate, in spikes a channel and step."""
 _OWN: dict[str, Cuba] = {"CUBA": MODEL, "IF": Cuba(current_decay=4096, voltage_decay=0, threshold=1)}
 
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """One way to run the event-driven engine: neurons, batch, counts for energy on or off."""
+    """A configuration of the event-driven engine: neuron kind, batch size, counts for energy on or off."""
 
     neuron: str
     batch: int
@@ -79,19 +55,19 @@ def bench_simulate(
     progress: Callable[[Row], None] | None = None,
     say: Callable[[str], None] | None = None,
 ) -> list[Row]:
-    """Return one row for each case, peer and batch size, with medians over the rounds for one sample.
+    """Return a row for each case, peer and batch size, with median times over the rounds for one sample.
 
     Columns: ``network``, ``density``, ``rate``, ``neuron``, ``batch``, ``threads``, ``kernel``, ``counts``, ``ms``,
     ``peer``, ``peer_batch``, ``peer_threads``, ``peer_ms``, ``ratio``, ``equal``, ``bar``, ``met``. A peer whose spikes
     differ has no ratio.
 
     Args:
-        cases: what to run; ``CASES`` are those of the documentation.
-        peers: by default those of ``PEERS`` that can run here.
+        cases: cases to run; the documentation shows ``CASES``.
+        peers: peers to run; by default those of ``PEERS`` that can run here.
         rounds: how often each contestant is timed.
-        threads: of the event-driven engine for batches; a single sample always runs on one.
-        progress: called with each row as soon as it is there; all cases take some minutes.
-        say: told which peer is left out, and why.
+        threads: threads of the event-driven engine for batches; a single sample always runs on one.
+        progress: called with each row as soon as it is measured; all cases take some minutes.
+        say: called with a line for each peer that is left out, and why.
 
     Raises:
         UsageError: for fewer than one round.
@@ -110,7 +86,7 @@ def bench_simulate(
 
 
 def available_peers(names: Sequence[str] = (), *, say: Callable[[str], None] | None = None) -> dict[str, Peer]:
-    """Return the peers of these names (by default all) that this installation can run; ``say`` hears of the others.
+    """Return the peers of these names (by default all) that can run here; ``say`` is called for each that cannot.
 
     Raises:
         UsageError: for an unknown name.
@@ -149,7 +125,7 @@ def _rows(case: Case, peers: Mapping[str, Peer], rounds: int, threads: int, say:
 
 @dataclass(frozen=True, slots=True)
 class _Contest:
-    """One case: its network with each kind of neurons, and the input of all."""
+    """One case: its network with each kind of neuron, the input that all of them get, and the threads of the engine."""
 
     case: Case
     networks: Mapping[str, Network]
@@ -159,7 +135,7 @@ class _Contest:
     def run(
         self, peers: Mapping[str, Peer], variants: Sequence[_Ours], rounds: int, say: Callable[[str], None]
     ) -> tuple[dict[_Ours, list[float]], dict[str, list[float]], dict[str, bool]]:
-        """Return the seconds for one sample of ours and of the peers, in turns, and which peers gave equal spikes."""
+        """Time the engine and the peers in turns; return their seconds per sample, and which peers gave equal spikes."""
         own: dict[_Ours, list[float]] = {ours: [] for ours in variants}
         others: dict[str, list[float]] = {name: [] for name in peers}
         equal: dict[str, bool] = {}
@@ -182,11 +158,12 @@ class _Contest:
         return own, others, equal
 
     def seconds(self, ours: _Ours) -> float:
+        """Return the time of one configuration for one sample."""
         part = self.samples.take(0, ours.batch)
         return _seconds(self.networks[ours.neuron], part, min(self.threads, ours.batch), ours.counts)
 
     def row(self, ours: _Ours, seconds: float) -> Row:
-        """Return the columns of a row that tell of ours."""
+        """Return the columns of a row that describe the event-driven engine."""
         return {
             "network": self.case.network,
             "density": self.case.density,
@@ -210,7 +187,7 @@ def _turn(turns: Turns, case: Case, say: Callable[[str], None]) -> tuple[float, 
 
 
 def _ours(case: Case, peer: Peer) -> list[_Ours]:
-    """Return what of ours a peer is compared with: without counts every batch, with counts a single sample."""
+    """Return the configurations that a peer is compared with: a peer that counts, only with single samples."""
     batches = [b for b in case.bars if peer.batch in (None, b) and (b == 1 or not peer.counts)]
     return [_Ours(peer.neuron, batch, peer.counts) for batch in batches]
 
@@ -245,7 +222,7 @@ def _seconds(network: Network, samples: Samples, threads: int, counts: bool) -> 
 
 
 def _equal(whole: Activity, first: Activity) -> bool:
-    """Return whether the activity of the first sample is that of the whole run, as far as it goes."""
+    """Return whether the first sample has the same spikes in both activities, over the steps that both have."""
     for name, events in first.spikes.items():
         ours, theirs = whole.spikes[name].take(0, 1), events.take(0, 1)
         n_steps = min(ours.n_steps, theirs.n_steps)

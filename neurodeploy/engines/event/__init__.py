@@ -1,1 +1,1 @@
-"""The event-driven engine: compiled kernels that touch only what a spike touches, with the bits of the reference."""
+"""The event-driven engine: compiled kernels that read only synapses of neurons that spiked; same bits as the reference."""

@@ -1,4 +1,7 @@
-"""The synapses of one projection in the order in which its kernel reads them: by source, in inner numbers."""
+"""The synapses of a projection in the order in which its kernel reads them: by source, in inner numbers.
+
+Inner numbers are the neuron numbers inside the engine (see ``compile.py``), outer numbers those of the ``Network``.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ IntArray: TypeAlias = NDArray[np.integer[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lists:
-    """Stored synapses by source, all in inner numbers: ``target[start[j]:start[j + 1]]``; one delay each, or None."""
+    """Stored synapses by source, in inner numbers: source ``j`` reaches ``target[start[j]:start[j + 1]]``.
+
+    ``delay``: the delay of each synapse, None if all have the same delay.
+    """
 
     start: NDArray[np.int64]
     target: IntArray
@@ -27,7 +33,11 @@ class Lists:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ends:
-    """Where a projection begins and ends: numbers of nodes, orders of their neurons, and sizes."""
+    """Source and target of a projection: their numbers, and the inner orders of their neurons.
+
+    ``source_order``: outer number of each inner source neuron; ``target_rank``: inner number of each outer target neuron;
+    ``conv_order``: whether the target's channels run fastest inside.
+    """
 
     source: int
     target: int
@@ -41,7 +51,7 @@ class Ends:
 
 
 def lists_of(projection: Projection, ends: Ends) -> Lists:
-    """Return the stored synapses of a projection by source, in inner numbers, zeros left out."""
+    """Return the non-zero synapses of a projection by source, in inner numbers."""
     synapses, delay = projection.synapses, projection.delay
     if isinstance(synapses, Sparse) and _unordered(ends) and isinstance(delay, int):
         return Lists(synapses.start, synapses.target, synapses.weights)
@@ -69,7 +79,7 @@ def part_of(lists: Lists, chosen: NDArray[np.bool_]) -> Lists:
 
 
 def _places(conv: Conv) -> Iterator[tuple[IntArray, IntArray, IntArray, int, int]]:
-    """Give, for each tap ``(ky, kx)`` of the kernel, the sources that it takes to an output, and the output's ``y, x``."""
+    """Yield for each tap of the kernel: the source pixels that it connects to an output, the outputs' y and x, ky, kx."""
     _, height, width = conv.output_shape
     y, x = np.mgrid[: conv.input_shape[1], : conv.input_shape[2]]
     for ky, kx in np.ndindex(conv.weights.shape[2:]):
@@ -82,10 +92,10 @@ def _places(conv: Conv) -> Iterator[tuple[IntArray, IntArray, IntArray, int, int
 
 
 def runs(conv: Conv) -> tuple[IntArray, NDArray[np.int32]]:
-    """Return the outer number of the source of each run, and its first target, first weight and length.
+    """Return the outer number of the source of each run, and the first target, first weight and length of each run.
 
-    Targets are numbered with the channel running fastest, weights as in ``_stored_conv``. Taps that lie side by side in
-    the target are joined into one run.
+    A run is a stretch of neighbouring targets that a spike of one source reaches. Targets are numbered with the channel
+    running fastest, weights as in ``_stored_conv``. Taps that are neighbours in the target are joined into one run.
     """
     channels, height, width = conv.input_shape
     c_out, _, out_width = conv.output_shape
@@ -108,6 +118,6 @@ def runs(conv: Conv) -> tuple[IntArray, NDArray[np.int32]]:
 
 
 def largest_sum(synapses: Conv | Pool) -> int:
-    """Return the largest size that a sum of the convolution can have before its exponent."""
+    """Return the largest absolute value that a sum of the convolution can have before the exponent is applied."""
     conv = synapses.as_conv() if isinstance(synapses, Pool) else synapses
     return int(np.abs(conv.weights.astype(np.int64)).sum(axis=(1, 2, 3)).max())

@@ -1,8 +1,9 @@
-"""A ``Network`` as the flat tables that the compiled loops of ``kernels.py`` read.
+"""Compilation of a ``Network`` to the flat tables that the loops of ``kernels.py`` read.
 
-Populations that a convolution reaches are numbered inside with the channel running fastest, so that the taps of one spike
-are runs of neighbours; ``Plan.orders`` leads back to the outer numbers. Each projection becomes one wire, or one a delay
-where its sum is shifted right or wraps at 24 bits, since that is done for each sending step and delay apart.
+A neuron has an *outer* number, its number in the network, and an *inner* number in the tables. The two differ for
+populations that are the target of a convolution: inside, their channels run fastest, so that the taps of a spike are runs of
+neighbours; ``Plan.orders`` maps back to outer numbers. Each projection becomes one *wire*. If its sum is shifted right or
+wraps at 24 bits, which is done separately for each sending step and delay, it becomes one wire for each delay.
 """
 
 from __future__ import annotations
@@ -38,9 +39,9 @@ _NEVER = 2**31 - 1
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Plan:
-    """Tables of one network; the columns are named in ``kernels.py``.
+    """The tables of a network; the columns are named in ``kernels.py``.
 
-    ``orders`` maps a population to the outer number of each inner neuron, where they differ.
+    ``orders``: by population, the outer number of each inner neuron, where outer and inner numbers differ.
     """
 
     names: tuple[str, ...]
@@ -87,7 +88,7 @@ def compile_network(network: Network) -> Plan:
 
 
 def _inner_order(network: Network, population: Population) -> NDArray[np.int32] | None:
-    """Return the outer number of each inner neuron where a convolution wants channels to run fastest, else None."""
+    """Return the outer number of each inner neuron if a convolution needs channels to run fastest, else None."""
     for projection in network.into(population.name):
         if isinstance(projection.synapses, Conv | Pool):
             shape = projection.synapses.output_shape
@@ -114,14 +115,14 @@ def _ends(network: Network, names: tuple[str, ...], orders: dict[str, NDArray[np
 
 
 def _ring_rows(network: Network) -> dict[str, int]:
-    """Return, by population, for how many steps ahead inputs have to be kept."""
+    """Return by population the number of steps ahead for which summed inputs have to be stored."""
     return {p.name: 1 + max((q.max_delay for q in network.into(p.name)), default=0) for p in network.populations}
 
 
 def _population_tables(
     network: Network, orders: dict[str, NDArray[np.int32]], rows: dict[str, int], wraps: set[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], tuple[NDArray[np.int32], ...], NDArray[np.int32]]:
-    """Return the table of populations, equal parameters, parameters that differ, and the orders one after the other."""
+    """Return the table of populations, parameters equal for all neurons, parameters by neuron, and all orders joined."""
     table = np.zeros((len(network.populations), k.P_COLUMNS), np.int64)
     scalars = np.zeros((len(table), 4), np.int32)
     each, order = tuple(Store(np.int32) for _ in range(4)), Store(np.int32)
@@ -150,7 +151,8 @@ def _population_tables(
 
 
 def _parameters(population: Population) -> list[NDArray[np.int32]]:
-    """Return what is kept of current and voltage (of 4096), the limit of the voltage, and the bias; one or one a neuron."""
+    """Return four parameters, each one number or one for each neuron: the shares of current and voltage that are kept (in
+    4096ths), the limit of the voltage, and the bias."""
     model = spiking_model(population, "simulate")
     limit = np.ravel(model.threshold).astype(np.int32) << STATE_SHIFT if isinstance(model, Cuba) else np.array([_NEVER])
     keep = [DECAY_ONE - np.ravel(decay).astype(np.int32) for decay in (model.current_decay, model.voltage_decay)]
@@ -158,7 +160,7 @@ def _parameters(population: Population) -> list[NDArray[np.int32]]:
 
 
 def current_fits(network: Network, population: Population) -> bool:
-    """Return whether no input at all can drive a current of the population to ``+-2**23``.
+    """Return whether no input can drive a current of the population to ``+-2**23``.
 
     With input of at most ``A`` in each step and decay ``d``, the size of a current stays at or below ``64 * A * 4096 / d``.
     """
@@ -172,7 +174,7 @@ def current_fits(network: Network, population: Population) -> bool:
 
 
 def _sizes(synapses: Synapses) -> NDArray[np.int64]:
-    """Return the sum of the sizes of all weights into each target; for a convolution at most that of its largest kernel."""
+    """Return the sum of the absolute weights into each target; for a convolution the bound from its largest kernel."""
     if isinstance(synapses, Dense):
         dense: NDArray[np.int64] = np.abs(synapses.weights).sum(axis=1, dtype=np.int64)
         return dense

@@ -1,8 +1,8 @@
-"""The event-driven engine for every neuron kind and graded messages: the activity of ``reference.py``.
+"""The event-driven engine for all neuron kinds and graded messages; its activity equals that of ``reference.py``.
 
-Messages travel over lists of stored synapses by source; only neurons that receive something or are not at rest are
+Messages are added over lists of stored synapses by source. Only neurons that receive something or are not at rest are
 updated, by the arithmetic of ``dynamics.py``. A sigma-delta neuron at rest sends nothing, so a constant input costs nothing.
-Networks of CUBA neurons alone run on the faster kernels of ``event.py``.
+Networks with only CUBA neurons run on the faster kernels of ``kernels.py``.
 
 All samples of a chunk run side by side: neuron ``i`` of sample ``s`` has the place ``s * size + i``.
 """
@@ -28,7 +28,7 @@ Places = NDArray[np.int64]
 
 _CHUNK_BYTES = 2**26
 _MOSTLY = 0.5
-"""Where more of the neurons than this are updated, all are: picking them costs more than it saves."""
+"""If more than this share of the neurons has to be updated, all are: selecting them costs more than it saves."""
 
 
 def run_messages(
@@ -41,7 +41,7 @@ def run_messages(
     on_overflow: Overflow = "report",
     progress: Progress | None = None,
 ) -> Activity:
-    """Return what the network does with the samples, as ``run_reference``; the arguments have been checked."""
+    """Return the activity of the network on samples, like ``run_reference``; the caller has checked the arguments."""
     wires = [wire for projection in network.projections for wire in _wires(projection)]
     chunk = max(1, _CHUNK_BYTES // (64 * sum(network.sizes.values())))
     parts = []
@@ -57,9 +57,10 @@ def run_messages(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Wire:
-    """Stored synapses of one projection and one delay: source ``j`` owns ``target[start[j]:start[j + 1]]``.
+    """Stored synapses of one projection and one delay: source ``j`` reaches ``target[start[j]:start[j + 1]]``.
 
-    ``private`` sums are shifted (and wrapped, for a convolution) before they are added to the others.
+    ``private``: the wire has a separate sum, which is shifted (and wrapped, for a convolution) before it is added to the
+    sum of the other wires.
     """
 
     projection: Projection
@@ -72,7 +73,7 @@ class _Wire:
 
 @dataclass(slots=True, eq=False)
 class _Node:
-    """A population as it runs: its states by place, the rows of later inputs, who is not at rest, and what it sent."""
+    """A population during a run: states by place, inputs of later steps, flags of neurons not at rest, sent messages."""
 
     population: Population
     states: States
@@ -85,7 +86,7 @@ class _Node:
 
 
 def _wires(projection: Projection) -> Iterator[_Wire]:
-    """Give the projection once for each delay in it."""
+    """Yield one wire for each delay in the projection."""
     source, target, weight = entries(projection.synapses)
     delay, exponent = np.asarray(projection.delay), projection.weight_exponent
     each = np.broadcast_to(delay, source.shape) if delay.ndim == 0 else delay[source] if delay.ndim == 1 else None
@@ -101,7 +102,7 @@ def _wires(projection: Projection) -> Iterator[_Wire]:
 
 
 class _Run:
-    """One chunk of samples on its way through the steps."""
+    """The run of one chunk of samples."""
 
     def __init__(
         self, network: Network, wires: list[_Wire], samples: Samples, steps: int, on_overflow: Overflow
@@ -121,7 +122,7 @@ class _Run:
         return _Node(population, states, real, imag, np.zeros((rows, width), np.bool_), moving)
 
     def activity(self, probe: Sequence[tuple[str, str]], labels: Labels | None) -> Activity:
-        """Run all steps."""
+        """Run all steps and return the activity."""
         sizes = self.network.sizes
         probed = {(name, which): np.zeros((self.n, self.steps, sizes[name]), np.int32) for name, which in probe}
         updated = None if labels is None else np.zeros((self.n, self.steps, n_labels(labels)), np.int64)
@@ -162,7 +163,7 @@ class _Run:
         return awake
 
     def _step(self, node: _Node, awake: Places, real: Ints, imag: Ints, wrapped: NDArray[np.bool_]) -> int:
-        """Bring the awake neurons one step on, note what they send, and return how many left 24 bits."""
+        """Update the awake neurons by one step, store the messages they send, and return how many left 24 bits."""
         model = node.population.model
         picked = awake if awake.size <= _MOSTLY * real.size else np.arange(real.size)
         at = self._numbers(node.population, picked)
@@ -173,7 +174,7 @@ class _Run:
         node.moving[picked] = busy(model, done.states, at=at)
         sends = np.flatnonzero(done.sent)
         node.sent.append((picked[sends], done.sent[sends].astype(np.int32)))
-        # a wrapped sum of 0 wakes nobody, but counts
+        # a wrapped sum of 0 wakes no neuron, but counts as an overflow
         resting = np.count_nonzero(wrapped) - np.count_nonzero(wrapped[picked])
         return int(np.count_nonzero(done.overflow | wrapped[picked]) + resting)
 
@@ -181,7 +182,7 @@ class _Run:
         return places % population.size
 
     def _transmit(self, wire: _Wire, t: int) -> None:
-        """Add what the source sent in step ``t`` to the input that its target reads in step ``t + 1 + delay``."""
+        """Add the messages that the source sent in step ``t`` to the input of the target in step ``t + 1 + delay``."""
         name = wire.projection.source
         place, message = self.arrivals[name][t] if name in self.arrivals else self.nodes[name].sent[t]
         if not place.size:
@@ -231,7 +232,7 @@ def _by_step(events: Events, steps: int) -> list[tuple[Places, Ints]]:
 def _add(
     start: Any, target: Any, weight: Any, place: Any, message: Any, n_source: Any, n_target: Any, sums: Any
 ) -> None:
-    """Add weight times message for every stored synapse of every message; sums wrap at 32 bits."""
+    """Add weight times message to ``sums`` for each stored synapse of each message's source; sums wrap at 32 bits."""
     for i in range(place.size):
         sample, source = place[i] // n_source, place[i] % n_source
         base = sample * n_target

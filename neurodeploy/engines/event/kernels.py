@@ -1,8 +1,8 @@
 """The compiled inner loops of the event-driven engine.
 
-``run_samples`` runs a whole network, given as the flat tables of ``plan.py``, for a range of samples. In each step every
-population is updated from its summed input, then the spikes of that step are added to the inputs of later steps. Summed
-inputs lie in one row of ``acc`` for each step that a delay can reach (a ring).
+``run_samples`` runs a whole network, given as the flat tables of ``compile.py``, for a range of samples. In each step every
+population is updated from its summed input, then the spikes of that step are added to the inputs of later steps. The array
+``acc`` holds the summed inputs, one row for each step that a delay can reach; the rows are used as a ring.
 
 The arithmetic of 64 neurons and of 128 columns of weights at a time is that of ``vector.py``.
 """
@@ -30,7 +30,7 @@ from neurodeploy.engines.event.vector import (
 # Columns of the table of populations.
 (P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_CHANNELS, P_BIASED, P_WRAPS, P_FITS) = range(12)
 P_COLUMNS = 12
-# Columns of the table of projections (one row a wire).
+# Columns of the table of wires (one row for each wire; a projection has one or several).
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
 )
@@ -41,13 +41,14 @@ DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED 
 PAD = 64
 """Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
 FEW = 4
-"""Spikes of 64 neurons in a step that are written without asking how many there are."""
+"""Number of spikes of 64 neurons that ``_append`` writes in any case, before it looks at how many there are."""
 BLOCK = 512
-"""Neurons that are skipped together when all of them are at rest."""
+"""Number of neurons that are skipped together when all of them are at rest."""
 
 _jit = njit(cache=True, nogil=True)
 _inlined = njit(cache=True, nogil=True, forceinline=True)
-"""For what every step calls: passing its arrays, seven words each, took more time than small layers (measured: half)."""
+"""Decorator that inlines the functions that every step calls. Passing their arrays, seven words each, took more time than
+small layers (measured: half)."""
 
 
 @_inlined
@@ -60,9 +61,9 @@ def _all_zero(acc: Any, first: Any, stop: Any) -> Any:
 
 @_inlined
 def _append(mask: Any, first: Any, out: Any, n: Any) -> Any:
-    """Append the neurons from ``first`` on whose bit is set; ``out`` has room for ``FEW`` more than that.
+    """Append the neurons from ``first`` on whose bit is set; return the new end. ``out`` has room for ``FEW`` more.
 
-    The first few are written whether they are there or not: how many there are cannot be predicted by the machine.
+    The first ``FEW`` entries are written in any case, because a branch on their number would be mispredicted.
     """
     end = n + bit_count(mask)
     for _ in range(FEW):
@@ -78,7 +79,7 @@ def _append(mask: Any, first: Any, out: Any, n: Any) -> Any:
 
 @_jit
 def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None:
-    """Bring ``counts`` by label up to date with 64 neurons that are not at rest now and those that were not before."""
+    """Update the counts per label for 64 neurons, given which were active before and which are now."""
     changed = now ^ before
     while changed:
         bit = lowest_bit(changed)
@@ -90,7 +91,7 @@ def _recount(now: Any, before: Any, first: Any, label: Any, counts: Any) -> None
 
 @_inlined
 def _add_dense(acc: Any, base: Any, size: Any, w: Any, wires: Any, weights: Any, spikes: Any) -> None:
-    """Add the int8 rows of all sources, ``Q_GROUP`` at a time; 256 of them are what an int16 sum can hold."""
+    """Add the int8 rows of all sources, ``Q_GROUP`` at a time; an int16 sum can hold at most 256 rows."""
     (sources, begin, end) = spikes
     weight, stride, scale = wires[w, Q_WEIGHT], wires[w, Q_STRIDE], np.int32(wires[w, Q_SCALE])
     group, wide = wires[w, Q_GROUP], size & -128
@@ -117,7 +118,7 @@ def _add_segment(acc: Any, at: Any, weights: Any, first: Any, length: Any) -> No
 def _add_segments(
     wires: Any, w: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any
 ) -> None:
-    """Add the segments of each source; a source has a delay of its own where ``Q_STRIDE`` says where that is."""
+    """Add the segments of each source; ``Q_STRIDE`` is the place of the delays if they differ by source."""
     weights, start, segments, source_delay = net[1], net[4], net[5], net[7]
     (sources, begin, end) = spikes
     lists, delays, index, weight = wires[w, Q_START], wires[w, Q_STRIDE], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
@@ -136,13 +137,13 @@ def _add_segments(
 def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: Any, start: Any, spikes: Any) -> None:
     """Add the stored synapses of each source to the row of ``acc`` at ``base``.
 
-    Where the lists leave the cache, those of the source that comes ``Q_STRIDE`` later are fetched early. Where all are as
-    long as ``Q_FAN`` says, nobody needs to look up where they start.
+    If the lists exceed the cache, the list of the source that comes ``Q_STRIDE`` later is prefetched. If ``Q_FAN`` is not 0,
+    all lists have this length, so that their starts need no look-up.
     """
     (sources, begin, end) = spikes
     first, index, weight, scale = wires[w, Q_START], wires[w, Q_INDEX], wires[w, Q_WEIGHT], np.int32(wires[w, Q_SCALE])
     row, ahead, fan = np.uintp(base), wires[w, Q_STRIDE], np.uintp(wires[w, Q_FAN])
-    shift = np.uintp(weight - index)  # modulo 2**64: an unsigned number needs no test for a negative one
+    shift = np.uintp(weight - index)  # modulo 2**64: with unsigned numbers numba does not test for negative indices
     if fan > 0:
         for i in range(begin, end):
             own = np.uintp(index) + np.uintp(sources[i]) * fan
@@ -164,7 +165,7 @@ def _add_sparse(acc: Any, base: Any, target: Any, weights: Any, wires: Any, w: A
 def _add_delayed(
     wires: Any, w: Any, acc: Any, base: Any, row: Any, size: Any, ring: Any, spikes: Any, net: Any
 ) -> None:
-    """Add stored synapses, each to the row of its own delay; the ring of rows begins at ``base``."""
+    """Add stored synapses, each to the row of its delay; the ring of rows begins at ``base``."""
     weights, target, start, delay = net[1], net[3], net[4], net[6]
     (sources, begin, end) = spikes
     lists, delays, index, weight = wires[w, Q_START], wires[w, Q_STRIDE], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
@@ -195,7 +196,7 @@ def _merge(acc: Any, base: Any, size: Any, sums: Any, shift: Any, wraps: Any, fl
 def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
     """Add the spikes sent in step ``t`` over one wire to the inputs of its target.
 
-    ``spikes`` is an array of source neurons with where those of this step begin and end.
+    ``spikes`` is a tuple: the array of source neurons, and begin and end of this step's spikes in it.
     """
     (w8, w16, t16, t32, start, _, _, _) = net
     (acc_all, sums, flags, populations) = work
@@ -228,9 +229,9 @@ def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> N
 def _update(
     table: Any, p: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any, begin: Any
 ) -> Any:
-    """Update one population in step ``t``; write its fired neurons to ``out`` from ``begin`` on.
+    """Update one population in step ``t``; write the neurons that fired to ``out`` from ``begin`` on.
 
-    Returns where they end and the number of overflows.
+    Returns the end of these neurons in ``out`` and the number of overflows.
     """
     (acc, u, v, active, flags) = state
     padded, at, size, biased, wraps = (
@@ -270,7 +271,7 @@ def _update(
             n = _append(fired, i, out, n)
             awake |= after
             if counted:
-                awake |= before  # so that the block is looked at once more, and its neurons are counted out
+                awake |= before  # so that the block is visited once more, and neurons now at rest leave the counts
                 _count(before, (at + i) >> 6, counting)
             if wraps:
                 over |= _take_flags(flags, base + i)
@@ -281,7 +282,7 @@ def _update(
 
 @_inlined
 def _row(t: Any, rows: Any) -> Any:
-    """Return ``t`` modulo ``rows``; most populations have one row, and dividing is slow."""
+    """Return ``t`` modulo ``rows``, without a division for the usual single row, because division is slow."""
     return t % rows if rows > 1 else 0
 
 
@@ -295,7 +296,7 @@ def _count(now: Any, place: Any, counting: Any) -> None:
 
 @_jit
 def _take_flags(flags: Any, at: Any) -> Any:
-    """Return and clear the flags of 64 wrapped sums as bits."""
+    """Return the flags of 64 wrapped sums as bits, and clear them."""
     mask = np.uint64(0)
     for i in range(PAD):
         mask |= np.uint64(flags[at + i]) << np.uint64(i)
@@ -305,7 +306,7 @@ def _take_flags(flags: Any, at: Any) -> Any:
 
 @_jit
 def _keep_state(table: Any, probe: Any, place: Any, u: Any, v: Any, populations: Any, order: Any, probed: Any) -> None:
-    """Copy the state of one probe to its place (counted in samples and steps), in outer numbers."""
+    """Copy the state of one probe to row ``place`` (counted over samples and steps), in outer numbers."""
     p, source = table[probe, 0], u if table[probe, 1] == 0 else v
     at, size, own = populations[p, P_STATE], populations[p, P_SIZE], populations[p, P_PERM]
     to = table[probe, 2] + place * size
@@ -330,10 +331,10 @@ def run_samples(
     probes: Any,
     results: Any,
 ) -> Any:
-    """Run samples ``first`` to ``stop``; return how many of them fitted into the buffer of spikes.
+    """Run samples ``first`` to ``stop``; return the number of samples whose spikes fitted into the buffer.
 
-    A sample whose spikes do not fit is not counted; the caller makes room and starts again with it. Overflows and numbers
-    of spikes of the others are added to what the caller passes.
+    The first sample whose spikes do not fit is not counted; the caller makes room and starts again with it. Overflows and
+    spike counts of the counted samples are added to the arrays that the caller passes.
     """
     populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
     input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
@@ -411,9 +412,9 @@ def run_samples(
 
 @_jit
 def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any, start: Any) -> None:
-    """Write where the events of each sample and step start in a sorted list that begins at ``first``.
+    """Write to ``start`` where the events of each sample and step start in a sorted list that begins at ``first``.
 
-    ``start`` has one entry more than there are samples and steps.
+    ``start`` has ``n_samples * n_steps + 1`` entries.
     """
     start[:] = 0
     start[0] = first
@@ -427,10 +428,10 @@ def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any
 def collect_spikes(
     first: Any, spikes: Any, counts: Any, populations: Any, order: Any, place: Any, at: Any, columns: Any
 ) -> None:
-    """Sort the common buffer of spikes into columns sample, step and outer neuron, one population after the other.
+    """Sort the common buffer of spikes into the columns sample, step and outer neuron, population after population.
 
-    ``at`` holds where each population begins in ``columns`` (int32 ``(3, n)``) and is moved on; samples count from
-    ``first``; ``place`` has room for every channel of a population whose neurons are numbered otherwise inside.
+    ``at`` holds the next free place of each population in ``columns`` (int32 ``(3, n)``) and is advanced; samples count from
+    ``first``; ``place`` has room for the channels of a population whose inner and outer numbers differ.
     """
     begin = np.int64(0)
     sample, step, neuron = columns[0], columns[1], columns[2]
@@ -454,7 +455,7 @@ def collect_spikes(
 
 @_jit
 def _sorted_copy(inner: Any, perm: Any, place: Any, neuron: Any) -> None:
-    """Write ``perm[inner]`` in rising order: of each channel, which runs fastest inside, the pixels are in order already."""
+    """Write ``perm[inner]`` to ``neuron`` in rising order; the pixels of each channel are in order already."""
     channels = np.uint32(place.size)
     place[:] = 0
     for i in inner:

@@ -1,8 +1,8 @@
-"""The event-driven engine: the spikes and states of ``reference.py``, at a cost in proportion to spikes times fan-out.
+"""The event-driven engine: same spikes and states as ``reference.py``, at a cost in proportion to spikes times fan-out.
 
-A network is compiled once into flat tables (``plan.py``) and kept as long as the network lives; each run of samples is one
-call of a compiled loop (``kernels.py``) for each thread. Memory grows with the stored synapses and the spikes of the run;
-``stream_event`` gives the activity batch by batch, so that a data set of any length runs in bounded memory.
+A network is compiled once to flat tables (``compile.py``), which are kept as long as the network exists; a run of samples is
+one call of a compiled loop (``kernels.py``) for each thread. Memory grows with the stored synapses and the spikes of the
+run; ``stream_event`` yields the activity batch by batch, so that a data set of any length runs in bounded memory.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from neurodeploy.network import Network, is_spiking
 from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 
 _PART = 256
-"""Samples that one call of the compiled loop runs, at most."""
+"""Largest number of samples in one call of the compiled loop."""
 _FIRST_SPIKES = 2**18
-"""Spikes that the buffer of a call holds at first; it grows eightfold when one sample needs more."""
+"""Initial size of the spike buffer of a call; it grows eightfold when one sample needs more."""
 
 _KEPT_SPIKES = 2**22
-"""A longer buffer is not kept for the next call."""
+"""A spike buffer longer than this is not kept for the next call."""
 
 
 def run_event(
@@ -47,12 +47,12 @@ def run_event(
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Activity:
-    """Return what the network does with the samples; every spike and state is that of ``run_reference``.
+    """Run the network on samples and return the activity; every spike and state equals that of ``run_reference``.
 
     Args:
         n_steps, probe, labels, on_overflow, progress: as in ``run_reference``.
-        threads: samples are shared out among this many threads; by default one for each processor. Networks with other
-            neurons than CUBA, graded inputs, and ``"wrap"`` and ``"clip"`` run on one (``messages.py``).
+        threads: number of threads that share the samples; by default one for each processor. Networks with other neurons
+            than CUBA or with graded inputs, and the choices ``"wrap"`` and ``"clip"``, run on one (``every_kind.py``).
 
     Raises:
         SimulationError: as in ``run_reference``.
@@ -79,16 +79,16 @@ def run_event(
 def stream_event(
     network: Network, batches: Iterable[Samples], *, threads: int | None = None, **options: Any
 ) -> Iterator[Activity]:
-    """Give the activity of each batch of samples in turn; ``options`` are those of ``run_event``.
+    """Yield the activity of each batch of samples in turn; ``options`` are passed to ``run_event``.
 
-    Nothing of a batch is kept once the next one is asked for.
+    Nothing of a batch is kept when the next one is requested.
     """
     for batch in batches:
         yield run_event(network, batch, threads=threads, **options)
 
 
 def batches(samples: Samples, size: int) -> Iterator[Samples]:
-    """Give the samples in batches of ``size``, the last one perhaps smaller."""
+    """Yield the samples in batches of ``size``; the last batch may be smaller."""
     for first in range(0, samples.n_samples, size):
         yield samples.take(first, min(first + size, samples.n_samples))
 
@@ -106,7 +106,7 @@ def kernel_names(network: Network) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Part:
-    """What one call gave for ``n_samples`` samples: spike columns by population, and overflows."""
+    """Result of one call for ``n_samples`` samples: spike columns by population, and overflows."""
 
     n_samples: int
     columns: list[_Columns]
@@ -115,7 +115,7 @@ class _Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Run:
-    """One run: the plan, the indexed input, and where the results go."""
+    """One run: the plan, the indexed input, and the arrays for the results."""
 
     network: Network
     plan: Plan
@@ -166,7 +166,7 @@ class _Run:
         return dict(zip(self._populations, total.tolist()))
 
     def activity(self, parts: list[_Part]) -> Activity:
-        """Return the whole run, from its parts in order."""
+        """Return the activity of the whole run, from its parts in order."""
         spikes = dict(self.inputs)
         sizes = self.plan.populations[:, k.P_SIZE].tolist()
         for p, (name, size) in enumerate(zip(self._populations, sizes)):
@@ -197,7 +197,7 @@ class _Run:
 
 
 class _Work:
-    """The arrays that one call writes to: states, sums and spikes; kept for the next call."""
+    """The arrays that a call writes to (states, sums and spikes), which are reused by later calls."""
 
     def __init__(self, plan: Plan) -> None:
         n = plan.n_states
@@ -217,7 +217,7 @@ class _Work:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Compiled:
-    """The plan of a network, and the arrays of calls that are over."""
+    """The plan of a network, and the arrays of finished calls (``free``) for reuse."""
 
     plan: Plan
     free: list[_Work]
@@ -238,7 +238,7 @@ def _processors() -> int:
 
 
 def _inputs(network: Network, samples: Samples, steps: int) -> dict[str, Events]:
-    """Return the input events of the run; without a copy where all of them lie within its steps."""
+    """Return the input events of the run; they are not copied if all of them lie within its steps."""
     if steps < samples.n_steps:
         return input_events(network, samples, steps)
     given = ((i.name, samples.inputs[i.name]) for i in network.inputs)
@@ -249,7 +249,7 @@ def _inputs(network: Network, samples: Samples, steps: int) -> dict[str, Events]
 
 
 def _probe_table(plan: Plan, probe: Sequence[tuple[str, str]], n: int) -> tuple[NDArray[np.int64], int]:
-    """Return population, state (0 for u) and place of each probe, and the number of all values."""
+    """Return a table with population, state (0 for u) and place of each probe, and the total number of recorded values."""
     if not probe:
         return np.zeros((0, 3), np.int64), 0
     names = plan.names[len(plan.names) - len(plan.populations) :]
@@ -262,7 +262,7 @@ def _probe_table(plan: Plan, probe: Sequence[tuple[str, str]], n: int) -> tuple[
 
 
 def _inner_labels(plan: Plan, labels: Labels) -> NDArray[np.int32]:
-    """Return the label of each padded inner neuron, -1 where there is none."""
+    """Return the label of each padded inner neuron, -1 for neurons without a label."""
     whole = np.full(plan.n_states, -1, np.int32)
     names = plan.names[len(plan.names) - len(plan.populations) :]
     for row, name in zip(plan.populations, names):
@@ -273,7 +273,7 @@ def _inner_labels(plan: Plan, labels: Labels) -> NDArray[np.int32]:
 
 
 def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
-    """Run all samples, shared out in order; give the parts in order."""
+    """Run all samples, divided among threads, and yield the parts in order."""
     size = min(_PART, -(-n_samples // threads))
     ranges = [(first, min(first + size, n_samples)) for first in range(0, n_samples, size)]
     if len(ranges) == 1:
@@ -285,7 +285,7 @@ def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
 
 
 def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
-    """Run samples ``first`` to ``stop``, in several calls where the buffer of spikes is too small for one."""
+    """Run samples ``first`` to ``stop`` and yield the parts; several calls if the spike buffer is too small for one."""
     plan, counting = run.plan, _counting(run)
     work = _free_work(run.free) or _Work(plan)
     counts = np.zeros((stop - first, run.steps, len(plan.populations)), np.int32)
@@ -317,14 +317,14 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
 
 
 def _counting(run: _Run) -> tuple[bool, NDArray[np.uint64], NDArray[np.int32], NDArray[np.int64]]:
-    """Return whether updates are counted, a bit a neuron, the label of each neuron, and the counts of a step by label."""
+    """Return the four buffers for counting updates: on/off, active bits, label of each neuron, counts per label."""
     n_counted = 0 if run.label is None else run.plan.n_states
     label = np.zeros(0, np.int32) if run.label is None else run.label
     return n_counted > 0, np.zeros(n_counted // k.PAD, np.uint64), label, np.zeros(run.updated.shape[2], np.int64)
 
 
 def _free_work(free: list[_Work]) -> _Work | None:
-    """Take arrays that no call uses; threads may ask at the same time."""
+    """Return arrays that no call uses at the moment, or None; threads may call this at the same time."""
     try:
         return free.pop()
     except IndexError:
@@ -343,7 +343,7 @@ def _places(run: _Run, first: int) -> NDArray[np.int64]:
 def _columns(
     plan: Plan, first: int, spikes: NDArray[np.int32], counts: NDArray[np.int32], n_spikes: NDArray[np.int64]
 ) -> list[_Columns]:
-    """Return sample, step and outer number of all spikes, by population; ``n_spikes`` says how many there are."""
+    """Return the columns sample, step and outer neuron of all spikes, by population; ``n_spikes`` are their numbers."""
     stop = n_spikes.cumsum()
     columns = np.empty((3, stop[-1]), np.int32)
     begin = stop - n_spikes

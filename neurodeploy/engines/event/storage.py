@@ -1,4 +1,4 @@
-"""The arrays that the wires of a compiled network share, and how they lie in memory."""
+"""The arrays that the wires of a compiled network share, and their layout in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurodeploy.engines.event import kernels as k
 
 
 def aligned(size: int, dtype: type[np.generic]) -> NDArray[Any]:
-    """Return an array of zeros that begins at a cache line, so that no vector lies across two."""
+    """Return an array of zeros that begins at a cache line, so that no vector crosses a cache line."""
     raw = np.zeros(size * np.dtype(dtype).itemsize + 64, np.uint8)
     begin = -raw.ctypes.data % 64
     return raw[begin : begin + size * np.dtype(dtype).itemsize].view(dtype)
@@ -25,14 +25,14 @@ def padded(size: int) -> int:
 
 @dataclass(slots=True, eq=False)
 class Store:
-    """Arrays of one type that grow by whole parts."""
+    """A growing array: parts are appended, and joined at the end."""
 
     dtype: type[np.generic]
     parts: list[NDArray[Any]] = field(default_factory=list)
     size: int = 0
 
     def add(self, array: NDArray[Any]) -> int:
-        """Append and return where the part starts."""
+        """Append a part and return the index of its first element."""
         at = self.size
         self.parts.append(np.ascontiguousarray(array, self.dtype))
         self.size += len(array)

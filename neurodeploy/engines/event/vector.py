@@ -1,9 +1,9 @@
 """The innermost operations of the event-driven engine, written in LLVM's portable vector types.
 
-numba's own loops leave the arithmetic of neurons scalar (measured: 2.5 ns a neuron instead of 0.3).
+numba's own loops leave the arithmetic of neurons scalar (measured: 2.5 ns for a neuron instead of 0.3).
 
-LLVM lowers them to whatever the machine has (AVX-512, AVX2, NEON), so no compiler is needed at installation. The
-addresses that the callers pass lie inside the arrays; nothing is checked here.
+LLVM lowers the vector types to the instructions of the machine (AVX-512, AVX2, NEON), so no compiler is needed at
+installation. The addresses that the callers pass lie inside the arrays; nothing is checked here.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _tuple_of: Any = types.UniTuple
 _MASKS = _tuple_of(types.uint64, 4)
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _TOWARDS_ZERO = 11
-"""AVX-512's rounding of one operation: towards zero, no exceptions."""
+"""AVX-512's rounding mode for a single operation: towards zero, no exceptions."""
 
 
 def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -84,9 +84,10 @@ def _tile(context: Any, builder: Any, signature: Any, args: Any, vectors: int) -
 
 
 def _tile_of(vectors: int) -> Any:
-    """Return an intrinsic: ``acc[to:to + n] += scale * sum`` of the ``n = 32 * vectors`` weights from ``first_weight`` on.
+    """Return an intrinsic for ``acc[to:to + n] += scale * sum`` over ``n = 32 * vectors`` columns of weights.
 
-    The sum is over the int8 rows of ``sources[first:stop]``, 1 to 256 of them, which lie ``stride`` apart.
+    The sum is over the int8 rows of ``sources[first:stop]``, 1 to 256 rows with a distance of ``stride``; the columns begin
+    at ``first_weight``.
     """
 
     def tile(
@@ -111,11 +112,11 @@ def _tile_of(vectors: int) -> Any:
 
 
 def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: Any, fits: bool = False) -> Any:
-    """Update 64 neurons in place; return four words: masks of those that fired, overflowed, were not at rest before, and
-    whether any is not at rest now.
+    """Update 64 neurons in place; return four words: masks of the neurons that fired, that overflowed, and that were not at
+    rest before, and whether any neuron is not at rest now.
 
-    ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out what is only needed
-    where a current can leave 24 bits.
+    ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out the operations that
+    are only needed if a current can leave 24 bits.
     """
     states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
     groups, left = [], []
@@ -132,7 +133,7 @@ def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: 
 
 
 def _rounds_by_operation(context: Any) -> bool:
-    """Return whether the machine that is compiled for can round a single product towards zero."""
+    """Return whether the target machine can round a single product towards zero."""
     features: str = context.codegen().magic_tuple()[2]
     return "+avx512f" in features.split(",")
 
@@ -151,7 +152,8 @@ def _number(n: int) -> Any:
 
 
 def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, rounds: bool) -> Any:
-    """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks and what remains."""
+    """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks, and bits that are set for
+    neurons not at rest afterwards."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
     keep_u, keep_v, limit, bias = parameters
     before = builder.or_(builder.or_(a, bias), builder.or_(u, v))
@@ -175,7 +177,7 @@ def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, rounds: b
 
 
 def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any) -> Any:
-    """Return where ``old + 64 * a`` has a size of 2**23 or more, though ``new`` and ``total`` may have lost high bits."""
+    """Return where ``|old + 64 * a|`` is 2**23 or more, although ``new`` and ``total`` may have lost high bits."""
     carry = builder.and_(builder.xor(old, total), builder.xor(new, total))
     outside = builder.icmp_unsigned(">", builder.add(total, _number(2**23 - 1)), _number(2**24 - 2))
     far = builder.icmp_unsigned(">=", builder.add(a, _number(2**25)), _number(2**26))
@@ -183,7 +185,7 @@ def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any) -> Any:
 
 
 def _decayed(builder: Any, x: Any, keep: Any) -> Any:
-    """Return ``x * keep / 4096`` towards zero, without leaving 32 bits."""
+    """Return ``x * keep / 4096`` rounded towards zero, computed within 32 bits."""
     sign = builder.ashr(x, _number(31))
     size = builder.sub(builder.xor(x, sign), sign)
     high = builder.mul(builder.lshr(size, _number(12)), keep)
@@ -194,7 +196,7 @@ def _decayed(builder: Any, x: Any, keep: Any) -> Any:
 def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
     """Return ``_decayed`` for ``|x| <= 2**23`` in three operations.
 
-    A float holds ``x`` exactly. Of ``x * keep / 4096``, rounded towards zero, it holds all bits of the whole part.
+    A float holds ``x`` exactly, and all bits of the whole part of ``x * keep / 4096`` when rounded towards zero.
     """
     floats = ir.VectorType(ir.FloatType(), _NEURONS)
     unit = ir.Constant(floats, [1 / 4096] * _NEURONS)
@@ -209,7 +211,7 @@ def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
 def _update_equal(
     _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
 ) -> Any:
-    """Update 64 neurons whose four parameters are numbers; see ``_step_64``."""
+    """Update 64 neurons that share their four parameters; see ``_step_64``."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
@@ -243,7 +245,7 @@ def _update_each(
     bias: Any,
     _first: Any,
 ) -> Any:
-    """Update 64 neurons whose four parameters are arrays, read from the index that follows them."""
+    """Update 64 neurons whose four parameters are arrays, read from index ``first`` on."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
@@ -258,7 +260,7 @@ def _update_each(
 
 
 def _lowest_bit(_context: Any, _word: Any) -> Any:
-    """Return the place of the lowest bit of a word that is not 0."""
+    """Return the index of the lowest set bit of a word that is not 0."""
 
     def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
@@ -267,7 +269,7 @@ def _lowest_bit(_context: Any, _word: Any) -> Any:
 
 
 def _bit_count(_context: Any, _word: Any) -> Any:
-    """Return the number of bits that are set."""
+    """Return the number of set bits of a word."""
 
     def build(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
@@ -278,7 +280,7 @@ def _bit_count(_context: Any, _word: Any) -> Any:
 def _borrowed(_context: Any, array: Any) -> Any:
     """Return the array without its reference count, for use while the caller holds it.
 
-    Counting references is an atomic operation for each array that is passed on; it took most of the time of small steps.
+    Reference counting takes an atomic operation for each array that is passed on; it took most of the time of small steps.
     """
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -304,7 +306,7 @@ def _add_16(_context: Any, acc: Any, _at: Any, weights: Any, _first: Any) -> Any
 
 
 def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
-    """Ask for the cache line of ``array[index]``; reading past the end does nothing."""
+    """Prefetch the cache line of ``array[index]``; an index past the end has no effect."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])

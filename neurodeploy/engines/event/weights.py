@@ -1,6 +1,6 @@
-"""The wires of a projection: its weights in the form that a kernel reads fastest, chosen by measured costs.
+"""The wires of a projection: its weights stored in the form that a kernel reads fastest, chosen by measured costs.
 
-Weights take one byte each where they allow it: even ones are halved (all weights of mixed sign on the chip are even).
+Weights are stored in one byte where possible: even weights are halved (all weights of mixed sign on the chip are even).
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from neurodeploy.engines.event.storage import Tables, padded
 from neurodeploy.network import STATE_LIMIT, Conv, Dense, Pool, Projection
 
 _DENSE_NS, _DENSE_PER_NS, _DENSE_FAR_PER_NS = 0.5, 70.0, 20.0
-"""Cost of a spike in the dense kernel: this and its int8 weights at so many a nanosecond (measured: 70-95 in L2).
+"""Cost of a spike in the dense kernel: a fixed time in ns, and the int8 weights read per ns (measured: 70-95 in L2).
 
-The last number is for a matrix that leaves the cache (measured: 16-25).
+The last number is the weights per ns for a matrix that exceeds the cache (measured: 16-25).
 """
 _CACHED_BYTES = 2**24
 _ROWS, _FAR_ROWS = 256, 8
-"""Rows that the dense kernel sums in registers: all that an int16 can hold, or so few that the machine fetches ahead in
-each of them; with eight, a spike into 8192 neurons takes half the time that it takes with 256."""
+"""Number of rows that the dense kernel sums in registers: as many as an int16 can hold, or for a matrix that exceeds the
+cache so few that the processor prefetches each row (with 8, a spike into 8192 neurons takes half the time as with 256)."""
 _MOST_ZEROS = 4
-"""A matrix that leaves the cache is kept with its zeros only if it takes at most so many times the memory of its lists."""
+"""A matrix that exceeds the cache is stored with zeros only if it takes at most this many times the memory of its lists."""
 _SPARSE_NS, _SYNAPSE_NS, _SYNAPSE_FAR_NS = 4.0, 0.5, 0.9
-"""Cost of a spike in the sparse kernel: this and so much for each stored synapse (measured: 0.4-0.6; 0.8-1.0 outside the
-cache)."""
+"""Cost of a spike in the sparse kernel in ns: a fixed time, and the time for each stored synapse (measured: 0.4-0.6 within
+and 0.8-1.0 outside the cache)."""
 _SYNAPSE_BYTES = 3
 _FETCH_FROM, _FETCH_AHEAD = 2**19, 8
-"""Lists of more synapses than this leave the cache of a core; they are fetched so many sources ahead."""
+"""Lists with more synapses than the first number exceed a core's cache; they are prefetched this many sources ahead."""
 _LONGEST_FAN, _MOST_FILLED = 8, 2
-"""Lists of at most so many synapses are made equally long where that makes at most so many times as many."""
+"""Lists of at most this many synapses are padded to equal length if that gives at most this many times the synapses."""
 
 
 def wires_of(tables: Tables, projection: Projection, ends: Ends) -> Iterator[list[int]]:
-    """Give the rows of the table of wires for one projection, and store its weights."""
+    """Yield the rows of the table of wires for one projection, and store its weights in ``tables``."""
     synapses, exponent, delay = projection.synapses, projection.weight_exponent, projection.delay
     wraps = isinstance(synapses, Conv | Pool) and largest_sum(synapses) << max(exponent, 0) >= STATE_LIMIT
     private = wraps or exponent < 0
@@ -59,7 +59,7 @@ def _row(*columns: dict[int, int]) -> list[int]:
 
 
 def _stored(tables: Tables, projection: Projection, ends: Ends, shift: int) -> dict[int, int]:
-    """Store the weights of a projection in the form that its kernel reads fastest; return its columns."""
+    """Store the weights of a projection in the form that its kernel reads fastest; return the wire's columns."""
     synapses, delay = projection.synapses, projection.delay
     uniform = {k.Q_DELAY: delay} if isinstance(delay, int) else {}
     if isinstance(synapses, Conv) and ends.conv_order and synapses.weights.shape[0] > synapses.groups:
@@ -80,7 +80,7 @@ def _stored(tables: Tables, projection: Projection, ends: Ends, shift: int) -> d
 
 
 def _dense_is_faster(lists: Lists, shape: tuple[int, int]) -> bool:
-    """Return whether rows with their zeros are read faster than lists of the stored synapses."""
+    """Return whether reading whole rows, zeros included, is faster than reading lists of the stored synapses."""
     n_target, n_source = shape
     columns, stored = padded(n_target), lists.weights.size
     rows_bytes, lists_bytes = columns * n_source, _SYNAPSE_BYTES * stored
@@ -92,7 +92,7 @@ def _dense_is_faster(lists: Lists, shape: tuple[int, int]) -> bool:
 
 
 def _bytes(weights: IntArray, shift: int) -> tuple[IntArray, int]:
-    """Return weights as int8 where halves or wholes fit, else int16, and the factor that gives their full size."""
+    """Return the weights as int8 if they or their halves fit, else int16, and the factor that restores their values."""
     if not np.any(weights & 1):
         return (weights >> 1).astype(np.int8), 2 << shift
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
@@ -125,7 +125,7 @@ def _stored_sparse(tables: Tables, lists: Lists, n_target: int, shift: int) -> d
 
 
 def _equally_long(lists: Lists) -> tuple[Lists, int]:
-    """Return short lists, as those of pools, made equally long by synapses of weight 0, and their length; 0 for others."""
+    """Return short lists (as of pools) padded to equal length with weights of 0, and this length; 0 for other lists."""
     own = np.diff(lists.start)
     fan = int(own.max(initial=0))
     if not 0 < fan <= _LONGEST_FAN or fan * own.size > _MOST_FILLED * lists.weights.size:
@@ -139,7 +139,7 @@ def _equally_long(lists: Lists) -> tuple[Lists, int]:
 
 
 def _stored_rows(tables: Tables, lists: Lists, ends: Ends, delay: IntArray, shift: int) -> dict[int, int]:
-    """Store a dense matrix with one delay a source: each source is one segment of all targets."""
+    """Store a dense matrix with one delay for each source: each source has one segment with all targets."""
     n_target, n_source = ends.shape
     rows = np.zeros((n_source, n_target), np.int16)
     rows[np.repeat(np.arange(n_source), np.diff(lists.start)), lists.target] = lists.weights << shift
@@ -154,7 +154,7 @@ def _stored_rows(tables: Tables, lists: Lists, ends: Ends, delay: IntArray, shif
 
 
 def _stored_conv(tables: Tables, conv: Conv, ends: Ends, delay: int | IntArray, shift: int) -> dict[int, int]:
-    """Store kernels once, and for each source the runs of neighbours that one of its spikes reaches."""
+    """Store kernels once, and for each source the runs of neighbouring targets that its spike reaches."""
     source, segments = runs(conv)
     rank = np.argsort(ends.source_order)
     order = np.argsort(rank[source], kind="stable")

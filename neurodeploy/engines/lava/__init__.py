@@ -1,4 +1,4 @@
-"""Lava as witness: the network runs as Lava's own fixed-point processes.
+"""Engines that run a network as Lava's fixed-point processes, to confirm our engines independently.
 
 ``run_lava`` uses Lava's runtime in a worker process, which may be another Python. ``run_lava_in_process`` steps the same
 models in this process, which must have Lava.

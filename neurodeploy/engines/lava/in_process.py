@@ -1,7 +1,7 @@
-"""``run_lava_in_process``: Lava's own process models, stepped in this process with stub ports and without its runtime.
+"""The engine ``lava-in-process``: Lava's process models, stepped in this process with stub ports and without its runtime.
 
-Same arithmetic, line by line Lava's, about ten times faster than the runtime and without its hangs. What is not Lava's is
-the order of the models within a step, the sum over the synapses of a population, and the reset between samples.
+The arithmetic is Lava's code; it runs about ten times faster than with the runtime, and without its hangs. Three things are
+not Lava's: the order of the models within a step, the sum over the synapses of a population, and the reset between samples.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run_lava_in_process(
 
     Raises:
         SimulationError: if the samples or probes do not fit the network.
-        LavaError: if this Python has no Lava, or Lava cannot express the network or what to do on overflow.
+        LavaError: if this Python has no Lava, or Lava cannot express the network or the choice for overflows.
     """
     steps = check_run(network, samples, n_steps, probe, on_overflow=on_overflow)
     if on_overflow in ("wrap", "clip"):
@@ -86,7 +86,7 @@ def run_lava_in_process(
 
 
 class _Log:
-    """What the models did: messages and probed states by sample and step, and how often each population left 24 bits."""
+    """The record of a run: messages and probed states by sample and step, and the overflows of each population."""
 
     def __init__(self, network: Network, span: tuple[int, int], probe: Sequence[tuple[str, str]]) -> None:
         self.network = network
@@ -95,7 +95,7 @@ class _Log:
         self.overflow = dict.fromkeys(self.sent, 0)
 
     def step(self, models: _Models, at: tuple[int, int], inputs: dict[str, Ints]) -> None:
-        """Run one step of a sample, ``at`` (sample, step), and note what came of it."""
+        """Run one step, ``at`` (sample, step), and record its messages, states and overflows."""
         before = {name: models.states(name) for name in self.sent}
         messages, wrapped = models.step(at[1], inputs)
         for name, row in messages.items():
@@ -106,14 +106,14 @@ class _Log:
                 states[at] = getattr(models.neurons[name], which)
 
     def _overflows(self, models: _Models, name: str, before: States, wrapped: NDArray[np.bool_]) -> int:
-        """Return how many neurons left 24 bits in this step: from Lava's states before it and what Lava's synapses sent."""
+        """Return how many neurons left 24 bits in this step, from Lava's states before it and the sums of Lava's synapses."""
         real, imag = models.arriving(name)
         done = step(self.network.population(name).model, before, real, imag)
         return int(np.count_nonzero(done.overflow | wrapped))
 
 
 class _Port:
-    """Stands for a port of Lava: holds what was sent, or what shall be received."""
+    """A stub for a port of Lava: holds the value that was sent, or the value to receive."""
 
     def __init__(self) -> None:
         self.value: NDArray[np.int32] = np.zeros(0, np.int32)
@@ -158,7 +158,7 @@ class _Models:
         return tuple(np.array(getattr(self.neurons[name], state), np.int32) for state in record["states"])
 
     def arriving(self, name: str) -> tuple[Ints, Ints]:
-        """Return what a population received in the last step, real and imaginary."""
+        """Return the real and the imaginary input of a population in the last step."""
         real, imag = (getattr(self.neurons[name], port, None) for port in ("a_real_in", "a_imag_in"))
         if real is None or imag is None:
             only: Ints = self.neurons[name].a_in.value
@@ -166,10 +166,10 @@ class _Models:
         return real.value, imag.value
 
     def step(self, step: int, inputs: dict[str, Ints]) -> tuple[dict[str, Ints], dict[str, NDArray[np.bool_]]]:
-        """Run one step; return what was sent, and which sums of convolutions had wrapped, by population.
+        """Run one step; return by population the messages that were sent, and which sums of convolutions had wrapped.
 
-        A synapse model sends, within its step, the sum that it kept from the step before; the neurons need that sum
-        before their messages can reach the synapses, so it is read first.
+        In its step a synapse model sends the sum that it stored in the step before. The neurons need that sum before their
+        messages can reach the synapses, so it is read first.
         """
         arriving = [_kept(record, model) for record, model in zip(self.projections, self.synapses)]
         wrapped = self._wrapped()
@@ -202,7 +202,7 @@ class _Models:
 
 
 def _run_synapses(record: Record, model: Any) -> None:
-    """Run a synapse model; Lava's Conv sums up in floats, and what becomes of a sum beyond 32 bits is undefined."""
+    """Run a synapse model; refuses sums beyond 32 bits, which Lava's Conv, summing in floats, leaves undefined."""
     try:
         with np.errstate(invalid="raise"):
             model.run_spk()
@@ -218,7 +218,7 @@ def _ports(record: Record) -> tuple[str, ...]:
 
 
 def _watch_wrapping(model: Any) -> None:
-    """Let a Conv model note which sums it wraps to 24 bits; it sends them in the next step."""
+    """Make a Conv model record which sums it wraps to 24 bits (it sends these sums in the next step)."""
     wrap = model.clamp_precision
 
     def noted(sums: NDArray[Any]) -> NDArray[Any]:
@@ -246,7 +246,7 @@ def _lava(module: str) -> Any:
 
 
 def _model(process: Any, kind: str) -> Any:
-    """Return Lava's model of a process with its variables, made by Lava's own builder."""
+    """Return Lava's model of a process with its variables, made by Lava's builder."""
     builders, utils = _lava("lava.magma.compiler.builders.py_builder"), _lava("lava.magma.compiler.utils")
     module, name = _MODELS[kind]
     builder = builders.PyProcessBuilder(getattr(_lava(module), name), model_id=0, proc_params=process.proc_params)
@@ -265,7 +265,7 @@ def _kept(record: Record, model: Any) -> NDArray[np.int32]:
 
 
 def _turned(record: Record, spikes: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return spikes in the shape of the synapse process: a Conv counts its axes x, y, channel."""
+    """Return spikes in the shape that the synapse process expects; a Conv has the axes x, y, channel."""
     return spikes.reshape(record["source_shape"]).transpose(2, 1, 0) if record["process"] == "Conv" else spikes
 
 

@@ -1,7 +1,7 @@
-"""From a neuron model to the record of Lava's process for it: its name, arguments, and variables to overwrite.
+"""From a neuron model to the record of its Lava process: name, arguments, and variables to overwrite.
 
-Lava computes some variables from floats (a period, a threshold times a power of two); those are overwritten with the exact
-integers, one or one a neuron, before the process is compiled.
+Lava computes some variables from floats (a period, a threshold times a power of two). They are overwritten with the exact
+integers, one number or one for each neuron, before the process is compiled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _DECAY_BITS = 12
 
 
 def process_record(population: Population) -> Record:
-    """Return ``process``, ``arguments`` and ``variables`` of Lava's process for a population.
+    """Return a dict with ``process``, ``arguments`` and ``variables`` of the Lava process for a population.
 
     Raises:
         LavaError: for a bias that Lava cannot hold.
@@ -56,7 +56,7 @@ def process_record(population: Population) -> Record:
 
 
 def flat(value: int | NDArray[np.int32]) -> Any:
-    """Return a parameter as Lava's processes of one axis take it."""
+    """Return a parameter in the form for Lava's processes with one axis."""
     return value if isinstance(value, int) else np.ravel(value)
 
 

@@ -1,6 +1,6 @@
-"""From a ``Network`` to the records of a Lava job, and the refusal of what Lava would compute differently.
+"""From a ``Network`` to the records of a Lava job; refuses networks that Lava would compute differently.
 
-A job is plain numbers, strings, lists and arrays, so that the worker needs neither this package nor pickled objects.
+A job consists of plain numbers, strings, lists and arrays, so that the worker needs neither this package nor pickled objects.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ from neurodeploy.network.activity import Events, Samples
 from neurodeploy.network.unrolled import entries
 
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
-"""A bias under which no voltage can rise: it keeps a population silent until its first step."""
+"""A bias with which no voltage can rise; it keeps a population silent until its first step."""
 _MESSAGE_BITS = 24
-"""Lava multiplies by the message where this is above 0, and cuts nothing off."""
+"""Argument ``num_message_bits``: above 0, Lava multiplies weights by the message; 24 bits cut nothing off."""
 _NEVER = 2**31 - 1
 """A threshold that no state reaches."""
 _CONV_PARAMETER_MAX = 127
-"""Lava's Conv keeps kernel size, stride, padding, dilation and groups as int8."""
+"""Largest kernel size, stride, padding, dilation and groups of Lava's Conv, which stores them as int8."""
 
 
 def make_job(network: Network, samples: Samples, n_steps: int, probe: Sequence[tuple[str, str]] = ()) -> Record:
     """Return the job that runs the samples for ``n_steps`` steps each.
 
     Raises:
-        LavaError: where Lava's processes cannot compute what the network says, with the object and what to do.
+        LavaError: if Lava's processes cannot compute the network exactly; names the object and the next step.
     """
     return {
         "n_steps": n_steps,
@@ -64,7 +64,7 @@ def _used_inputs(network: Network) -> list[Any]:
 
 
 def _input(name: str, size: int, events: Events, n_steps: int) -> Record:
-    """All samples in one row of steps; events beyond the steps of a run are cut off."""
+    """Return the record of an input, with the steps of all samples in one row; events after ``n_steps`` are dropped."""
     inside = events.step < n_steps
     time = events.sample[inside].astype(np.int64) * n_steps + events.step[inside]
     payload = np.ones(len(events), np.int32) if events.payload is None else events.payload
@@ -88,7 +88,7 @@ def _population(population: Population, network: Network, n_steps: int) -> Recor
 
 
 def _held(population: Population) -> Record:
-    """Return values under which a population sends nothing, until its first step."""
+    """Return variables with which a population sends nothing; they hold until its first step."""
     model = population.model
     if isinstance(model, Sigma):
         raise LavaError(
@@ -101,9 +101,9 @@ def _held(population: Population) -> Record:
 def forgets_by_itself(network: Network, n_steps: int) -> bool:
     """Return whether Lava's LIFReset suffices to separate samples that follow each other without a gap.
 
-    It sets a population to 0 as its first step of the next sample begins. That is enough where every spike of the sample
-    before arrives earlier than that: the target's first step lies behind the source's by the longest delay and one more.
-    Lava has no such process for other neurons.
+    LIFReset sets a population to 0 at the beginning of its first step in the next sample. That suffices if all spikes of the
+    previous sample arrive before: the target's first step must be later than the source's by the longest delay plus one.
+    Lava has no process with a reset for other neurons.
     """
     if not all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations):
         return False
@@ -164,7 +164,7 @@ def _synapses(projection: Projection) -> Record:
 
 
 def _sign_mode(weights: NDArray[Any], projection: Projection) -> str:
-    """Return the sign mode under which Lava keeps all weights as they are."""
+    """Return the sign mode in which Lava keeps all weights as they are."""
     low, high = (int(weights.min()), int(weights.max())) if weights.size else (0, 0)
     if not np.any(weights & 1):
         return "MIXED"
@@ -225,13 +225,13 @@ def _by_target(synapses: Sparse) -> csr_matrix:
 
 
 def _is_lava_conv(conv: Conv, projection: Projection) -> bool:
-    """Lava's Conv knows no delay and no exponent (a positive one goes into the weights), and keeps its sizes as int8."""
+    """Return whether Lava's Conv can compute a convolution: no delay, no negative exponent, all sizes within int8."""
     sizes = (*conv.weights.shape[2:], *conv.stride, *conv.padding, *conv.dilation, conv.groups)
     return not projection.max_delay and projection.weight_exponent >= 0 and max(sizes) <= _CONV_PARAMETER_MAX
 
 
 def _conv_arguments(conv: Conv, exponent: int) -> Record:
-    """Lava counts axes as x, y, channel and convolves, where torch correlates: both kernel axes are turned round."""
+    """Return the arguments of Lava's Conv, which has the axes x, y, channel and flips kernels, where torch does not."""
     channels, height, width = conv.input_shape
     weights = conv.weights.transpose(0, 3, 2, 1)[:, ::-1, ::-1].astype(np.int32) << exponent
     return {
@@ -253,7 +253,7 @@ def _unrolled(conv: Conv, projection: Projection) -> csr_matrix:
 
 
 def _check_24_bits(matrix: csr_matrix, projection: Projection) -> None:
-    """A convolution's sum wraps at 24 bits, that of a Sparse process does not: refuse where that could differ."""
+    """Refuse a convolution as Lava's Sparse process if a sum can leave 24 bits: Sparse does not wrap there."""
     largest = int(abs(matrix).sum(axis=1).max()) * 2.0**projection.weight_exponent
     if largest >= STATE_LIMIT:
         raise LavaError(
@@ -263,7 +263,10 @@ def _check_24_bits(matrix: csr_matrix, projection: Projection) -> None:
 
 
 def _ties(network: Network) -> list[Record]:
-    """Lava runs one connected graph: tie the first population to one population of every other part, with no synapse."""
+    """Return connections without synapses that make the graph connected, because Lava runs one connected graph.
+
+    They tie the first population to one population of every other part.
+    """
     part = {name: name for name in network.sizes}
 
     def find(name: str) -> str:

@@ -1,4 +1,4 @@
-"""``run_lava``: a ``Network`` on Lava's own runtime, in a worker process."""
+"""The engine ``lava``: runs a ``Network`` on Lava's runtime in a worker process."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def run_lava(
     python: str | None = None,
     progress: Progress | None = None,
 ) -> Activity:
-    """Return what the network does with the samples, as Lava's fixed-point processes compute it.
+    """Run the network on samples with Lava's fixed-point processes and return the activity.
 
     Args:
-        n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
-        probe: pairs of a population and one of its model's ``states`` that is kept after each step.
+        n_steps: steps run for each sample; by default the steps of the samples plus the depth of the network.
+        probe: states to record after each step: pairs of a population and one of its model's ``states``.
         timeout_s: time limit of the whole run in seconds; by default ``time_limit`` of the predicted time.
         python: interpreter with lava-nc for the worker; by default ``find_lava_python()``.
-        progress: called with the samples done and the samples of the run.
+        progress: called with the numbers of finished and of all samples.
 
     Raises:
         SimulationError: if the samples or probes do not fit the network.
-        LavaError: where Lava cannot express the network (nothing is started), or the worker fails or dies.
+        LavaError: if Lava cannot express the network (nothing is started), or the worker fails or dies.
         LavaTimeoutError: if the worker runs past the time limit.
         KeyboardInterrupt: on Ctrl-C, after the worker has ended.
     """
@@ -75,10 +75,10 @@ def run_lava(
 
 
 def find_lava_python() -> str:
-    """Return the interpreter for the worker: ``NEURODEPLOY_LAVA_PYTHON``, or this one if it has Lava.
+    """Return the interpreter for the worker: ``NEURODEPLOY_LAVA_PYTHON``, or this Python if it has Lava.
 
     Raises:
-        LavaError: if there is none, with what was looked for.
+        LavaError: if there is none; the message says where it was looked for.
     """
     chosen = os.environ.get(PYTHON_VARIABLE)
     if chosen:
@@ -107,7 +107,7 @@ def _is_here() -> bool:
 
 
 def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> Events:
-    """Return the events of a population; what it did before its first step belongs to the sample before."""
+    """Return the events of a population, without spikes before its first step, which belong to the previous sample."""
     n_samples, n_steps = span
     rows = np.fromfile(path, np.int64).reshape(-1, 3)
     sample, step = np.divmod(rows[:, 0], n_steps)

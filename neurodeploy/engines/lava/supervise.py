@@ -1,8 +1,8 @@
-"""Runs the Lava worker in a process group of its own, under a time limit, and leaves nothing of it behind.
+"""Supervision of the Lava worker: it runs in a separate process group under a time limit, and is cleaned up completely.
 
-Lava waits for ever when a model raises, a child dies or ``stop()`` meets an error, so every ending is ours: the worker's
-guard ends the group when its standard input closes; where that fails the group gets SIGTERM, time, and SIGKILL. The
-shared memory of the group has names with our own prefix and is removed last.
+Lava waits for ever when a model raises, a child dies or ``stop()`` meets an error, so it is always ended from outside: the
+worker's guard ends the group when its standard input closes; if that fails, the group gets SIGTERM, time, and SIGKILL. The
+shared memory of the group has names with a known prefix and is removed last.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from neurodeploy.errors import LavaError, LavaTimeoutError
 WORKER = Path(__file__).with_name("worker") / "run_job.py"
 _POLL_S = 0.02
 _GUARD_S = 4.0
-"""Time that the guard gets to end its group by itself; it takes about 0.1 s, and 2 s where a child ignores SIGTERM."""
+"""Time that the guard gets to end its group; it takes about 0.1 s, or 2 s if a child ignores SIGTERM."""
 _SHARED_MEMORY = Path("/dev/shm")
 Job: TypeAlias = dict[str, Any]
 Interrupted: TypeAlias = Callable[[], bool]
@@ -36,10 +36,10 @@ Interrupted: TypeAlias = Callable[[], bool]
 
 @contextlib.contextmanager
 def deferred_interrupts() -> Iterator[Interrupted]:
-    """Within, Ctrl-C sets a flag only, which the given function tells; on leaving, KeyboardInterrupt is raised.
+    """Context in which Ctrl-C only sets a flag; yields a function that returns it. KeyboardInterrupt is raised at the end.
 
-    Otherwise an interrupt between any two instructions could lose a process just started, or stop the cleaning up. A
-    handler of the user's own stays in place.
+    Otherwise an interrupt between any two instructions could lose a process just started, or stop the cleaning up. If the
+    user has installed another handler, it stays in place.
     """
     seen: list[int] = []
     ours = threading.current_thread() is threading.main_thread()
@@ -63,11 +63,11 @@ def run_worker(
     progress: Progress | None = None,
     interrupted: Interrupted = lambda: False,
 ) -> None:
-    """Run a job in a worker process; its results lie in ``folder`` afterwards.
+    """Run a job in a worker process, which writes its results to ``folder``.
 
     Raises:
         LavaTimeoutError: if the worker ran longer than ``timeout_s`` seconds.
-        LavaError: if it did not start, raised, or died; the message holds its last error.
+        LavaError: if the worker did not start, raised, or died; the message holds its last error.
         KeyboardInterrupt: as soon as ``interrupted()`` is true; the worker has ended by then.
     """
     prefix = _new_prefix()
@@ -83,7 +83,7 @@ def run_worker(
 
 
 def _new_prefix() -> str:
-    """Return what the names of one worker's shared-memory segments begin with."""
+    """Return a new prefix for the names of a worker's shared-memory segments."""
     return f"nd{secrets.token_hex(4)}_"
 
 
@@ -201,7 +201,7 @@ def _wait_until_gone(worker: subprocess.Popen[bytes], seconds: float) -> None:
 
 
 def _group(number: int) -> list[int]:
-    """Return the running processes of a process group; zombies wait for their parent only and do not count."""
+    """Return the running processes of a process group, without zombies, which only wait for their parent."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""How long a run on Lava takes: a model of Lava's runtime with constants measured on a 2-core machine.
+"""Prediction of the time of a run on Lava: a model of Lava's runtime with constants measured on a 2-core machine.
 
-Every step passes messages between all processes; beside that each synapse model computes, all of them at once as far as
-there are cores. The constants were fitted to single models (``lava-nc`` 0.10.0, one thread, numpy 1.26) at 5 % activity.
+Every step passes messages between all processes. In addition each synapse model computes, in parallel as far as there are
+cores. The constants were fitted to single models (``lava-nc`` 0.10.0, one thread, numpy 1.26) at 5 % activity.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_nonzer
 from neurodeploy.network.activity import Samples
 
 _START_S = 0.9
-"""Starting the worker, importing Lava, compiling and stopping."""
+"""Time for starting the worker, importing Lava, compiling and stopping."""
 _START_PER_PROCESS_S = 0.05
 _STEP_PER_PROCESS_S = 1.3e-4
-"""Passing messages: per Lava process and step."""
+"""Time for passing messages, per Lava process and step."""
 _PER_VALUE_S = 1.6e-5
-"""Setting one element of a variable to 0 between samples."""
+"""Time for setting one element of a variable to 0 between samples."""
 _NEURON_S = 3e-8
 _DENSE_S = 1e-10
-"""Per matrix entry, of which a step reads 5 %."""
+"""Time of a Dense process per matrix entry (5 % of the entries are read in a step) and step."""
 _SPARSE_S = (9e-5, 1.5e-9)
-"""Per step, and per stored synapse."""
+"""Time of a Sparse process: per step, and per stored synapse and step."""
 _DELAY_DENSE_S = 5e-9
-"""Per matrix entry and delay slot: Lava builds the delayed matrix anew in each step."""
+"""Time of a DelayDense process per matrix entry and delay slot: Lava builds the delayed matrix anew in each step."""
 _DELAY_SPARSE_S = (5e-4, 4e-8)
-"""Per delay slot, and per stored synapse."""
+"""Time of a DelaySparse process: per delay slot, and per stored synapse."""
 _CONV_S = (5e-6, 2.5e-9)
-"""Per pair of channels, and per multiplication; Lava convolves all pixels, whether they spiked or not."""
+"""Time of a Conv process: per pair of channels, and per multiplication; Lava convolves all pixels, spiking or not."""
 
 
 def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
-    """Return the seconds that ``run_lava`` will take for the samples at ``n_steps`` steps each.
+    """Return the predicted seconds of ``run_lava`` for the samples with ``n_steps`` steps each.
 
-    Measured times lay within a factor of 2 on a quiet machine; on a loaded one they grow with its load.
+    Measured times were within a factor of 2 on a quiet machine; on a loaded machine they grow with its load.
     """
     n_processes = len(network.inputs) + len(network.projections) + 2 * len(network.populations)
     work = [_synapses_s(p) for p in network.projections] + [_NEURON_S * p.size for p in network.populations]
@@ -48,7 +48,7 @@ def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
 
 
 def time_limit(predicted_s: float) -> float:
-    """Return the default time limit in seconds for a run predicted to take ``predicted_s``: a loaded machine is slow."""
+    """Return the default time limit in seconds for a predicted time, with a large margin because a loaded machine is slow."""
     return 60.0 + 20.0 * predicted_s
 
 
@@ -64,7 +64,7 @@ def _reset_s(network: Network) -> float:
 
 
 def _synapses_s(projection: Projection) -> float:
-    """Return the seconds that the model of a projection computes in one step."""
+    """Return the seconds of computation for the synapse model of a projection in one step."""
     synapses, slots = projection.synapses, 1 + projection.max_delay
     conv = synapses.as_conv() if isinstance(synapses, Pool) else synapses
     if isinstance(conv, Dense):

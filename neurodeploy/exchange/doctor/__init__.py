@@ -1,1 +1,1 @@
-"""What is right and wrong with a NIR file: a verdict on each node, differences between two files, a drawing."""
+"""Checks of NIR files: a verdict on each node, the differences between two files, and a drawing."""

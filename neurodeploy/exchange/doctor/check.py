@@ -1,4 +1,4 @@
-"""``check_nir``: the NIR doctor. One verdict for each node of a graph, with the reason and the size of the change."""
+"""The NIR doctor ``check_nir``: a verdict for each node of a graph, with the reason and the size of the change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Verdict = Literal["faithful", "approximate", "unsupported"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeVerdict:
-    """What becomes of one node: ``reason`` says why it is not faithful (or what was repaired), ``size`` by how much."""
+    """The verdict on a node; ``reason`` says why it is not exact or what was repaired, ``size`` how large the change is."""
 
     name: str
     type: str
@@ -36,7 +36,7 @@ class NodeVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restriction:
-    """What a target cannot do, or does otherwise, with a population or projection, or (``graph``) with the whole network."""
+    """A feature that a target lacks or computes differently; ``where``: a population, a projection, or ``graph`` for all."""
 
     where: str
     verdict: Literal["approximate", "unsupported"]
@@ -46,9 +46,9 @@ class Restriction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckReport:
-    """Verdicts on all nodes of a graph, those of nested graphs as ``outer.inner``; a node ``graph`` stands for the whole.
+    """Verdicts on all nodes of a graph; nodes of nested graphs are named ``outer.inner``, ``graph`` is the whole graph.
 
-    ``dt`` is the length of a step in seconds, or None where it is not known. ``repairs`` lists what ``fix`` puts right.
+    ``dt`` is the length of a step in seconds, or None if unknown. ``repairs`` lists the faults that ``fix`` repairs.
     ``chip`` names the chip whose restrictions are among the reasons, if any.
     """
 
@@ -61,7 +61,7 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """True when nothing is unsupported."""
+        """True if no node is unsupported."""
         return all(node.verdict != "unsupported" for node in self.nodes)
 
     def to_json(self) -> str:
@@ -86,13 +86,14 @@ def check_nir(
     restrictions: Callable[[Network], Iterable[Restriction]] = lambda _: (),
     force: bool = False,
 ) -> CheckReport:
-    """Return a verdict for each node of a NIR file: what ``from_nir(strict=False)`` would do with it.
+    """Return a verdict for each node of a NIR file: whether and how exactly ``from_nir(strict=False)`` imports it.
 
     Args:
-        fix: write the repaired graph there; nothing is written where something is unsupported.
+        fix: path to write the repaired graph to; nothing is written if a node is unsupported.
         dt, discretization, weight_bits: as in ``from_nir``.
-        chip: name of the target that ``restrictions`` speaks for.
-        restrictions: gives what a target restricts, ``neurodeploy.mapping.fit.restrictions.restrictions`` of a chip, say.
+        chip: name of the target that ``restrictions`` describes.
+        restrictions: function from a network to the restrictions of a target, for example
+            ``neurodeploy.mapping.fit.restrictions.restrictions`` with a fixed chip.
         force: replace the file ``fix`` if it exists.
 
     Raises:
@@ -125,7 +126,7 @@ def check_nir(
 
 
 def _flat(given: Graph) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
-    """Return the repaired graph, or the given one with the reason why it cannot be repaired."""
+    """Return the flat, repaired graph, or the given graph with the reason why it cannot be repaired."""
     unknown = list(_unknown(given))
     if unknown:
         return given, (), unknown
@@ -155,7 +156,7 @@ def _dt(
 
 
 def _problems(flat: Graph, choices: Choices) -> Iterator[_Problem]:
-    """Give every neuron and every path that cannot be taken over, not only the first."""
+    """Yield a problem for each neuron and each path that cannot be imported, not only the first."""
     ready = prepared(flat)
     neurons = [n for n in ready.nodes.values() if n.kind in NEURON_KINDS]
     for node in neurons:
@@ -182,7 +183,7 @@ def _network(flat: Graph, choices: Choices, repairs: tuple[Repair, ...]) -> tupl
 
 
 def _problem(graph: Graph, error: NirError) -> _Problem:
-    """Return the error with the node that its message names first, or ``graph``."""
+    """Return the error as a problem of the node that its message names first, or of ``graph``."""
     text = str(error)
     named = [(text.index(f"'{name}'"), name) for name in graph.nodes if f"'{name}'" in text]
     return _Problem(min(named)[1] if named else "graph", text)
@@ -214,7 +215,7 @@ def _verdicts(
 def _write_fixed(
     flat: Graph, network: Network, path: Path, discretization: Discretization, weight_bits: int, force: bool
 ) -> None:
-    """Write the repaired graph and see that it gives the same network."""
+    """Write the repaired graph and check that it gives the same network when read back."""
 
     def check(written: Path) -> None:
         back = from_nir(

@@ -1,4 +1,4 @@
-"""``diff_nir``: what differs between two NIR graphs, node by node and field by field."""
+"""The differences between two NIR graphs, node by node and field by field."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class NirDifference:
 def diff_nir(
     a: Path | str | nir.NIRGraph | Graph, b: Path | str | nir.NIRGraph | Graph, *, metadata: bool = True
 ) -> tuple[NirDifference, ...]:
-    """Return every difference from graph ``a`` to graph ``b``; none where both hold the same nodes, numbers and edges.
+    """Return every difference from graph ``a`` to graph ``b``; empty if both hold the same nodes, numbers and edges.
 
-    The order of nodes and edges, and the float type of equal numbers, are no difference.
+    The order of nodes and edges and the float type of equal numbers do not count as differences.
 
     Args:
         metadata: compare metadata too.

@@ -1,6 +1,6 @@
-"""``draw_nir``: a NIR graph as an SVG picture, from the inputs on the left to the outputs on the right.
+"""Drawings of NIR graphs as SVG, from the inputs on the left to the outputs on the right.
 
-With a ``CheckReport`` each node carries the colour of its verdict, and its reason as a tooltip.
+With a ``CheckReport`` each node has the colour of its verdict, and the reason as a tooltip.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LONGEST = 18
 
 
 def draw_nir(source: Path | str | nir.NIRGraph | Graph, report: CheckReport | None = None) -> str:
-    """Return the graph as SVG text: nodes with name, type and size, edges as arrows, edges that lead back dashed.
+    """Return the graph as SVG text: nodes with name, type and size, edges as arrows (dashed if they lead back).
 
     Raises:
         FileError: if the file is missing or damaged.
@@ -52,7 +52,8 @@ def draw_nir(source: Path | str | nir.NIRGraph | Graph, report: CheckReport | No
 
 
 def _columns(graph: Graph) -> dict[str, int]:
-    """Return the column of each node: one more than the latest before it, cycles cut where they close."""
+    """Return the column of each node: one more than the largest column of its predecessors; edges that close a cycle
+    are ignored."""
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for a, b in graph.edges:
         if a in after and b in after:
@@ -90,7 +91,7 @@ def _node(node: Node, place: tuple[int, int], verdict: str, reason: str) -> str:
 
 
 def _size(node: Node) -> str:
-    """Return the shape of the node's largest field, or of an Input or Output."""
+    """Return the shape of the node's largest field, or the shape of an Input or Output, as text."""
     if "shape" in node.fields:
         return "x".join(str(int(n)) for n in np.atleast_1d(node.fields["shape"]))
     arrays = [np.asarray(value) for value in node.fields.values() if not isinstance(value, str)]

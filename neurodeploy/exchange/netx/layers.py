@@ -1,7 +1,7 @@
-"""A layer of a lava-dl ``.net`` file, and its neurons as records of the network.
+"""Layers of a lava-dl ``.net`` file, and their neurons as neuron models of a ``Network``.
 
-Neuron types: CUBA (and LOIHI), RF_PHASE and RF_IZHIKEVICH, SDNN. Exponents are those of lava-dl's loader (netx): the
-state of a resonator and of a sigma-delta neuron is shifted by 6, messages by ``spike_exponent``.
+Neuron types: CUBA (and LOIHI), RF_PHASE and RF_IZHIKEVICH, SDNN. Exponents are the same as in lava-dl's loader (netx):
+the state of a resonator and of a sigma-delta neuron is shifted by 6, messages by ``spike_exponent``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from neurodeploy.network import (
 )
 
 BIAS_SHIFT = 6
-"""A bias mantissa is shifted left by this (netx sets ``bias_exp = 6``)."""
+"""Number of bits by which a bias mantissa is shifted left (netx sets ``bias_exp = 6``)."""
 NEURON_TYPES = ("CUBA", "LOIHI", "RF_PHASE", "RF_IZHIKEVICH", "SDNN")
 _NEUTRAL = (("gradedSpike", 0), ("wgtExp", 0), ("weight_exp", 0), ("refDelay", 1))
-"""Fields that would change the neuron, with the value that does not."""
+"""Fields that are supported only with this value, which has no effect on the neuron."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,13 +55,13 @@ class Layer:
         return given.astype(np.int64)
 
     def pair(self, name: str, default: int) -> tuple[int, int]:
-        """Return a number for each axis (vertical, horizontal)."""
+        """Return a field as one number for each axis (vertical, horizontal)."""
         both = np.broadcast_to(self.whole(name) if name in self.fields else np.asarray(default), (2,))
         return int(both[0]), int(both[1])
 
 
 def text_of(value: Any) -> str:
-    """Return a string of the file, which may stand in an array of one."""
+    """Return a string of the file, which may be stored as an array with one element."""
     first = np.asarray(value).reshape(-1)[:1].tolist()
     return "" if not first else first[0].decode() if isinstance(first[0], bytes) else str(first[0])
 
@@ -79,7 +79,10 @@ def neuron_type(layer: Layer) -> str:
 
 
 def neuron_model(layer: Layer, spike_exponent: int) -> NeuronModel:
-    """Return the neurons; a dense layer without neurons sums up for ever and is read by its voltage, as in netx."""
+    """Return the neuron model of a layer.
+
+    A dense layer without neurons becomes integrators that never forget and are read by their voltage, as in netx.
+    """
     kind = neuron_type(layer)
     for name, neutral in _NEUTRAL:
         if name in layer.neuron and np.any(np.asarray(layer.neuron[name]) != neutral):
@@ -100,13 +103,13 @@ def neuron_model(layer: Layer, spike_exponent: int) -> NeuronModel:
 
 
 def cuba_model(layer: Layer, bias: int | NDArray[np.int32]) -> Cuba:
-    """Return the CUBA neurons of a layer under a bias in state units."""
+    """Return the CUBA neurons of a layer, with the given bias in state units."""
     decays = {"current_decay": _parameter(layer, "iDecay"), "voltage_decay": _parameter(layer, "vDecay")}
     return Cuba(**decays, threshold=_parameter(layer, "vThMant"), bias=bias)
 
 
 def delta_model(layer: Layer, spike_exponent: int) -> Delta:
-    """Return the neurons of a sigma-delta input layer, which turn values into changes."""
+    """Return the delta neurons of a sigma-delta input layer, which encode values as changes."""
     shift = spike_exponent + STATE_SHIFT
     return Delta(
         threshold=_parameter(layer, "vThMant", shift), spike_exponent=spike_exponent, state_exponent=STATE_SHIFT
@@ -143,7 +146,7 @@ def neuron_shape(layer: Layer) -> Shape:
 
 
 def _bias(layer: Layer, shift: int) -> int | NDArray[np.int32]:
-    """Return the bias in state units: one number, or one a neuron where the file has one a channel."""
+    """Return the bias in state units: one number, or one for each neuron if the file has one for each channel."""
     if "bias" not in layer.fields or not np.any(layer.fields["bias"]):
         return 0
     shape, bias = neuron_shape(layer), layer.whole("bias").reshape(-1) << shift
@@ -156,7 +159,7 @@ def _bias(layer: Layer, shift: int) -> int | NDArray[np.int32]:
 
 
 def _parameter(layer: Layer, name: str, shift: int = 0) -> int | NDArray[np.int32]:
-    """Return a neuron parameter: one number, or one a neuron where the file has one a channel."""
+    """Return a neuron parameter: one number, or one for each neuron if the file has one for each channel."""
     if name not in layer.neuron:
         raise NetworkError(f"{_where(layer)}: the neurons have no {name}")
     value = np.asarray(layer.neuron[name]).reshape(-1).astype(np.int64) << shift

@@ -1,9 +1,10 @@
-"""``from_netx``: a lava-dl network file (``.net``, written by slayer's ``export_hdf5``) becomes a ``Network``.
+"""Reading of lava-dl network files (``.net``, written by slayer's ``export_hdf5``) as a ``Network``.
 
 Layout: ``/layer/<i>/{type, shape, weight, bias, delay, stride, ..., neuron/{iDecay, vDecay, vThMant, ...}}``; shapes are
-``(channels, height, width)``, kernels torch's, weights whole numbers in weight units; a bias ``b`` adds ``64 b`` to the
-voltage. The meaning is slayer's, which Lava shares but for a few cases where its loader drops something (``lava.md``,
-section 5): the delay of a layer acts on its outgoing spikes, also for convolutions, and pooling works.
+``(channels, height, width)``, kernels are laid out as in torch, weights are whole numbers in weight units; a bias ``b`` adds
+``64 b`` to the voltage. The fields mean what they mean in slayer. Lava's loader differs in a few cases where it drops
+something (``docs/notes/lava.md`` 5): here the delay of a layer acts on its outgoing spikes, also for convolutions, and
+pooling works.
 """
 
 from __future__ import annotations
@@ -65,20 +66,20 @@ def from_netx(
 ) -> Network:
     """Return the network of a lava-dl ``.net`` file.
 
-    An input layer with neurons of its own turns values into spikes. Without ``input_bias`` the network starts at those
-    spikes (its input has the layer's shape); with it the layer is a population that the bias drives. Sigma-delta neurons
-    of an input layer take graded values; one synapse of weight 1 each leads to them.
+    An input layer that has neurons turns values into spikes. Without ``input_bias`` the network starts with these spikes
+    (its input has the layer's shape); with ``input_bias`` the layer is a population that the bias drives. Sigma-delta
+    neurons of an input layer take graded values, each through one synapse of weight 1.
 
     Args:
-        n_layers: read only the first layers of the file, counted as it counts them.
+        n_layers: read only this many layers from the start of the file, in the numbering of the file.
         input_bias: bias mantissa of the input layer's neurons, whole numbers of its shape: ``weight * x + bias`` of the
             layer for values ``x``, rounded by the caller as the encoder does.
         encode_input: keep the sigma-delta neurons of an input layer; False starts the network at their messages.
-        spike_exponent: of sigma-delta neurons: a message of ``2**spike_exponent`` is 1 (netx: ``spike_exp``).
-        dt: length of a step in seconds; the file has none.
+        spike_exponent: for sigma-delta neurons: a message of ``2**spike_exponent`` stands for 1 (netx: ``spike_exp``).
+        dt: length of a step in seconds, which the file does not give.
 
     Raises:
-        FileError: if the file is missing, damaged or no netx file.
+        FileError: if the file is missing, damaged or not a netx file.
         NetworkError: for a layer or neuron that a ``Network`` cannot hold, with its number.
     """
     layers = _read(Path(path))[:n_layers]
@@ -111,7 +112,7 @@ def from_netx(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Tip:
-    """How far the chain is built: whose spikes the next layer takes, in which shape, and after how many more steps."""
+    """End of the chain built so far: source of the next layer's spikes, their shape, and their additional delay in steps."""
 
     source: str
     shape: Shape
@@ -157,7 +158,7 @@ def _fan_in(layer: Layer) -> Shape:
 
 
 def _input(layers: list[Layer]) -> Input:
-    """Return the input: graded where the neurons that read it, or turn it into messages, are sigma-delta neurons."""
+    """Return the input of the network; it is graded if the neurons that read or encode it are sigma-delta neurons."""
     first = layers[0]
     shape = first.shape if first.kind == "input" else _fan_in(first)
     with_neurons = next((layer for layer in layers if layer.neuron), first)
@@ -167,7 +168,7 @@ def _input(layers: list[Layer]) -> Input:
 def _input_neurons(
     layer: Layer, drive: NDArray[np.integer[Any]] | None, encoded: bool, spike_exponent: int
 ) -> tuple[list[Population], list[Projection]]:
-    """Return the input layer's own neurons, where the network holds them, and what leads to them."""
+    """Return the neurons of the input layer, if the network includes them, and the projections into them."""
     if drive is not None:
         return [_driven(layer, drive)], []
     if not encoded:
@@ -187,7 +188,7 @@ def _encoder(layer: Layer, spike_exponent: int) -> tuple[Population, Projection]
 
 
 def _driven(layer: Layer, drive: NDArray[np.integer[Any]]) -> Population:
-    """Return the input layer as neurons that a bias drives."""
+    """Return the input layer as a population that a bias drives."""
     if layer.kind != "input" or neuron_type(layer) not in ("CUBA", "LOIHI") or np.shape(drive) != layer.shape:
         neurons = f"{neuron_type(layer)} neurons" if layer.neuron else "no neurons"
         raise NetworkError(
@@ -199,7 +200,7 @@ def _driven(layer: Layer, drive: NDArray[np.integer[Any]]) -> Population:
 
 
 def _projections(layer: Layer, tip: _Tip, population: Population) -> Iterator[Projection]:
-    """Give what leads into a layer's neurons: from the tip of the chain, and from themselves where it is recurrent."""
+    """Yield the projections into a layer: from the end of the chain, and from the layer itself if it is recurrent."""
     ends: dict[str, Any] = {"source": tip.source, "target": population.name, "delay": tip.delay}
     if isinstance(population.model, ResonateAndFire):
         yield from _complex(layer, population.size, **ends)
@@ -211,7 +212,7 @@ def _projections(layer: Layer, tip: _Tip, population: Population) -> Iterator[Pr
 
 
 def _complex(layer: Layer, n_target: int, **ends: Any) -> Iterator[Projection]:
-    """Give the projections of a layer of resonators, one for each component of its weights."""
+    """Yield the projections of a layer of resonators, one for each component of the complex weights."""
     if "weight_real" not in layer.fields:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}) has resonate-and-fire neurons but no complex weights"
@@ -280,7 +281,7 @@ def _matrix(layer: Layer, name: str, n_target: int) -> NDArray[np.int16]:
 
 
 def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
-    """Return the delay of the layer's outgoing spikes, one a neuron where the file has one a channel."""
+    """Return the delay of the layer's outgoing spikes, one for each neuron if the file has one for each channel."""
     if "delay" not in layer.fields:
         return 0
     delay = np.floor(layer.fields["delay"]).astype(np.int32).reshape(-1)
@@ -295,7 +296,7 @@ def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
 
 
 def _decoding(model: NeuronModel) -> Any:
-    """A delta code adds up to its value; Sigma sends the value itself."""
+    """Return the decoding of a neuron kind: messages of a delta code add up to the value, Sigma sends the value itself."""
     if isinstance(model, Sigma):
         return "last_message"
     if model.graded:

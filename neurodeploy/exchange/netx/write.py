@@ -1,7 +1,7 @@
-"""``to_netx``: a ``Network`` that is a chain becomes a lava-dl ``.net`` file, which Lava's own loader (netx) reads.
+"""Writing of a ``Network`` that is a chain of layers as a lava-dl ``.net`` file, which Lava's loader (netx) reads.
 
-Layout and meaning as in ``from_netx``. A ``.net`` file has no names, no dt and no masks; connections that are no chain,
-exponents that the weights cannot take up and delays of single synapses are refused.
+Layout and meaning as in ``read.py``. A ``.net`` file has no names, no dt and no masks. Refused are networks that do not
+form a chain, weight exponents that do not fit into the weights, and delays of single synapses.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from neurodeploy.network.unrolled import full_matrix
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Step:
-    """One population of the chain with the projection into it, its own recurrent one, and the delay of its spikes."""
+    """A population of the chain with the projection into it, its recurrent projection, and the delay of its spikes."""
 
     population: Population
     forward: Projection
@@ -47,9 +47,9 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
     """Write a network as a ``.net`` file; it is read back with ``from_netx`` and compared before it is moved into place.
 
     Raises:
-        NetworkError: for what a ``.net`` file or netx cannot hold, with the population or projection.
+        NetworkError: for features that a ``.net`` file or netx cannot hold; names the population or projection.
         FileError: if the file exists or cannot be written.
-        MismatchError: if the file does not give the integers back.
+        MismatchError: if reading the file back gives other integers.
     """
     import h5py
 
@@ -72,7 +72,7 @@ def _chain(network: Network) -> list[_Step]:
     """Return the populations in the order of the chain.
 
     Raises:
-        NetworkError: where the network is no chain.
+        NetworkError: if the network is not a chain.
     """
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise NetworkError("netx: a .net file has one input and one output, the network more")
@@ -91,7 +91,7 @@ def _chain(network: Network) -> list[_Step]:
 
 
 def _with_delay(step: _Step, after: list[_Step], i: int, network: Network) -> _Step:
-    """Return the step with the delay that the next projection gives to its spikes."""
+    """Return the step with the delay of its spikes, which the projections that follow define."""
     name = step.population.name
     if step.population.first_step != i + 1:
         raise NetworkError(
@@ -118,7 +118,7 @@ def _input(network: Network) -> dict[str, Any]:
 
 
 def _layers(step: _Step, network: Network) -> list[dict[str, Any]]:
-    """Return the layers of the file for one population: a flatten first where the source is not flat."""
+    """Return the layers of the file for one population, with a flatten layer first if the source is not flat."""
     synapses, shape = step.forward.synapses, step.population.shape
     neuron = _neuron(step.population)
     if isinstance(synapses, Conv | Pool):
@@ -149,7 +149,7 @@ def _layers(step: _Step, network: Network) -> list[dict[str, Any]]:
 
 
 def _weights(projection: Projection, weights: NDArray[np.int16]) -> NDArray[np.float32]:
-    """Return the weights with their exponent, as netx keeps them: whole numbers in float32."""
+    """Return the weights times ``2**weight_exponent`` as whole numbers in float32, as netx stores them."""
     name = projection.name
     shifted = np.ldexp(weights.astype(np.float64), projection.weight_exponent)
     if not np.array_equal(shifted, np.rint(shifted)) or shifted.max() > WEIGHT_MAX or shifted.min() < WEIGHT_MIN:
@@ -178,7 +178,7 @@ def _neuron(population: Population) -> dict[str, Any]:
 
 
 def _per_channel(step: _Step, shape: tuple[int, ...]) -> dict[str, Any]:
-    """Return bias and delay, one a channel."""
+    """Return bias and delay, one value for each channel."""
     fields: dict[str, Any] = {}
     bias = np.broadcast_to(
         np.asarray(spiking_model(step.population, "netx").bias, np.int64), step.population.shape
@@ -195,7 +195,7 @@ def _per_channel(step: _Step, shape: tuple[int, ...]) -> dict[str, Any]:
 
 
 def _channels(values: NDArray[Any], population: Population, what: str) -> NDArray[Any]:
-    """Return the values of the channels, which all neurons of a channel must share."""
+    """Return one value for each channel; all neurons of a channel must have the same value."""
     rows = values.reshape(len(values), -1)
     if np.any(rows != rows[:, :1]):
         raise NetworkError(
@@ -216,7 +216,7 @@ def _write(group: Any, layer: dict[str, Any]) -> None:
 
 
 def _check_same(network: Network, back: Network) -> None:
-    """See that everything that decides a spike comes back; names, masks and dt have no place in the file."""
+    """Check that everything that decides the spikes was read back; a ``.net`` file holds no names, masks or dt."""
     for ours, theirs in zip(_chain(network), _chain(back)):
         for name, a, b in zip(_CONTENT, _content(ours), _content(theirs)):
             if not np.array_equal(a, b):
@@ -229,7 +229,7 @@ _CONTENT = ("current_decay", "voltage_decay", "threshold", "bias", "delay", "wei
 
 
 def _content(step: _Step) -> Iterator[NDArray[Any]]:
-    """Give what decides the spikes of one layer, in the order of ``_CONTENT``."""
+    """Yield the arrays that decide the spikes of one layer, in the order of ``_CONTENT``."""
     model, size = step.population.model, step.population.size
     for name in _CONTENT[:4]:
         value = np.asarray(getattr(model, name))

@@ -1,1 +1,1 @@
-"""NIR graphs to and from a ``Network``: read, repaired, taken apart, quantised; written with metadata for what NIR lacks."""
+"""Import of NIR graphs as a ``Network`` (reading, repair, lowering, quantisation), and export of a ``Network`` to NIR."""

@@ -1,10 +1,10 @@
-"""The grid of a population chosen on data, and the size of each approximation measured on it.
+"""Calibration on data: the choice of a population's weight grid, and the measured effect of each approximation.
 
-The witness is the float interpreter (``interpreter.py``). Each population is judged alone: it is fed with the spikes that
-the floats send, and its spikes and voltages are held against those of the floats. So a change in one layer is not mixed
-with those before it, and populations can be judged in any order. The best grid is the one under which fewest spikes differ,
-then the one whose voltages lie closest; for a read-out only the voltages count. The search is a fixed list of grids, so it
-ends, and the same data give the same grid.
+The reference is the float interpreter (``interpreter.py``). Each population is tested alone: it gets the spikes that the
+float network sends, and its spikes and voltages are compared with the float ones. So changes in earlier layers have no
+influence, and populations can be tested in any order. The best grid is the one with the fewest differing spikes, then the
+one with the closest voltages; for a read-out only the voltages count. The search goes through a fixed list of grids, so
+it ends, and the same data give the same grid.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from neurodeploy.network.activity import Samples
 Run: TypeAlias = tuple[NDArray[np.bool_], Floats]
 """Spikes and voltages (before the reset), ``(samples, steps, size)``."""
 MAX_STATES = 2**22
-"""Neurons times steps times samples that are looked at, inputs included; more samples are left out evenly."""
+"""Largest number of states (neurons times steps times samples, inputs included); with more data, evenly chosen samples."""
 _FINENESS = 2**0.25
-"""Ratio of one scale that is tried to the one before it."""
+"""Ratio between consecutive scales in the search."""
 _CLIPPED = 4.0
-"""How far beyond the grid the largest weight of a projection may lie: it is then clipped to the grid's end."""
+"""Largest ratio of a weight to the end of the grid in the search; weights beyond the end are clipped to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Witness:
-    """What the floats do with the data: spikes (bool) and voltages by node, inputs included, ``(samples, steps, size)``."""
+    """The float run on the data: spikes (bool) and voltages by node, inputs included, ``(samples, steps, size)``."""
 
     name: str
     spikes: Mapping[str, NDArray[np.bool_]]
@@ -54,10 +54,10 @@ class Witness:
 
 
 def observe(graph: Graph, data: Samples, dt: float, discretization: Discretization) -> Witness:
-    """Return what the floats of a flat graph do with the data, or with evenly chosen samples where there are many.
+    """Return the run of a flat float graph on the data, or on evenly chosen samples if there are many.
 
     Raises:
-        DataError: where the data do not fit the inputs of the graph.
+        DataError: if the data do not fit the inputs of the graph.
     """
     rasters = _rasters(graph, data)
     run = interpret(graph, rasters, dt=dt, discretization=discretization)
@@ -72,7 +72,7 @@ def observe(graph: Graph, data: Samples, dt: float, discretization: Discretizati
 
 
 def _rasters(graph: Graph, data: Samples) -> dict[str, NDArray[np.bool_]]:
-    """Return the inputs of the graph as rasters ``(samples, steps, size)``; a single input takes data of any name."""
+    """Return the inputs of the graph as rasters ``(samples, steps, size)``; a single input takes data under any name."""
     sizes = {n.name: int(np.prod(node_shape(n))) for n in graph.nodes.values() if n.kind == "Input"}
     given = dict(data.inputs)
     if len(sizes) == len(given) == 1:
@@ -99,13 +99,13 @@ def _rasters(graph: Graph, data: Samples) -> dict[str, NDArray[np.bool_]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Trial:
-    """One population on the data: what arrives, what the floats make of it, and the neuron before anything is rounded.
+    """A population under test: its input on the data, its float neuron before rounding, and the float run to compare with.
 
     Args:
-        connections: what leads to it; ``lags`` says how many steps after it was sent a spike arrives, per connection,
-            int64 as ``Connection.delay``.
-        neuron: the float neuron, its constant currents in its bias.
-        constant: the constant current itself, ``(size,)``; ``bias`` the neuron's bias without it.
+        connections: the connections into the population; ``lags`` gives for each connection the steps from sending to
+            arrival, int64 with the shape of ``Connection.delay``.
+        neuron: the float neuron; its bias includes the constant currents.
+        constant: the constant current itself, ``(size,)``; ``bias``: the neuron's bias without it.
         arriving: summed input without the constant, ``(samples, steps, size)``.
     """
 
@@ -119,7 +119,7 @@ class Trial:
     arriving: Floats
 
     def sums(self, i: int, weights: Weights) -> Floats:
-        """Return what connection ``i`` brings with other weights, ``(samples, steps, size)``."""
+        """Return the summed input through connection ``i`` with the given weights, ``(samples, steps, size)``."""
         c, lag = self.connections[i], self.lags[i]
         sent = self.witness.spikes[c.source]
         total = np.zeros((*sent.shape[:2], self.neuron.bias.size))
@@ -134,7 +134,7 @@ class Trial:
 
     @property
     def scored(self) -> NDArray[np.bool_]:
-        """Spikes of the floats."""
+        """Spikes of the population in the float run."""
         return self.witness.spikes[self.where]
 
 
@@ -146,7 +146,7 @@ def trial_of(
     plain: FloatNeuron,
     neuron: FloatNeuron,
 ) -> Trial:
-    """Return the trial of a population: ``plain`` has the bias of the node alone, ``neuron`` that with constant currents."""
+    """Return the trial of a population; ``plain`` has the node's bias, ``neuron`` a bias that includes constant currents."""
     constant = sum((c.bias for c in connections if c.bias is not None), np.zeros(plain.bias.size))
     empty = Trial(
         where=where,
@@ -164,7 +164,7 @@ def trial_of(
 
 
 def _sum(c: Connection, weights: Weights, sent: NDArray[np.bool_]) -> Floats:
-    """Return the sums that spikes ``(samples, steps, n_source)`` bring, ``(samples, steps, n_target)``."""
+    """Return the summed input from spikes ``(samples, steps, n_source)``, shape ``(samples, steps, n_target)``."""
     span = sent.shape[:2]
     if c.form is None:
         from scipy.sparse import csr_array
@@ -196,9 +196,9 @@ _FACTORS = ("current_factor", "voltage_factor", "current_gain", "voltage_gain", 
 
 
 def integer_run(values: Mapping[str, Floats], arriving: Floats) -> tuple[NDArray[np.bool_], Floats, bool]:
-    """Return spikes, voltages (before the reset) and whether a state came near its 24 bits, of a neuron in integers.
+    """Return spikes and voltages (before the reset) of an integer neuron, and whether a state came near 24 bits.
 
-    The arithmetic of ``network.Cuba``; all numbers stay below 2**53, so that float64 holds them exactly.
+    Computes as ``network.Cuba``; all numbers stay below 2**53, so float64 holds them exactly.
 
     Args:
         values: ``levels`` of the neuron.
@@ -222,14 +222,14 @@ def integer_run(values: Mapping[str, Floats], arriving: Floats) -> tuple[NDArray
 
 @dataclass(frozen=True, slots=True, order=True)
 class Score:
-    """How far integers are from the floats: spikes that differ, then root mean square of the voltage's difference."""
+    """Distance of the integer run from the float run: number of differing spikes, then RMS difference of the voltages."""
 
     spikes: int
     voltage: float
 
 
 def score(trial: Trial, gain: Floats, grid: Grid, weight_bits: int) -> Score | None:
-    """Return how far a population on a grid is from the floats, None where its states come near 24 bits."""
+    """Return the distance of a population on a grid from the float run, None if its states come near 24 bits."""
     values = levels(trial.neuron, gain, grid.scale)
     threshold = trial.neuron.threshold
     if threshold is not None and np.any((threshold > 0) & (values["threshold"] < 1)):
@@ -251,7 +251,7 @@ def _compared(theirs: Run, ours: Run) -> Score:
 
 
 def choose(trial: Trial, gain: Floats, default: Grid, weight_bits: int) -> tuple[Grid, Approximation]:
-    """Return the grid with the best score, never one worse than ``default``, and an entry for the ledger."""
+    """Return the grid with the best score, at least as good as ``default``, and an entry for the ledger."""
     best, first = default, score(trial, gain, default, weight_bits)
     lowest, tried = first, 1
     for grid in grids(trial, gain, default):
@@ -282,9 +282,10 @@ def _size(trial: Trial, lowest: Score | None, first: Score | None) -> str:
 
 
 def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
-    """Give the grids that are tried: scales in a geometric row, and for each the exponents that clip least or once more.
+    """Yield the grids to try: scales in geometric progression, for each the exponents that clip least and coarser variants.
 
-    A projection with larger weights than another one gets an exponent of its own, so that both use the whole grid.
+    A variant lowers the exponent of one projection by 1, so that more of its weights are clipped. Projections with larger
+    weights get larger exponents, so that all of them use the whole grid.
     """
     largest = np.array([largest_of([c.weights]) * UNIT for c in trial.connections])
     used = largest[largest > 0]
@@ -303,11 +304,11 @@ def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
 
 
 def effect(trial: Trial, what: str, value: Any) -> str:
-    """Return in words what one approximation alone changes on the data, to be appended to its size in the ledger.
+    """Return in words the effect of one approximation alone on the data, to be appended to its size in the ledger.
 
     Args:
-        what: ``weights`` with ``(connection, whole weights, unit)``, ``constant``, or a level of the neuron: its new
-            value in NIR units (decays as a fraction).
+        what: ``weights`` (then ``value`` is ``(connection, whole weights, unit)``), ``constant``, or a level of the neuron
+            (then ``value`` is its new value in NIR units, decays as a fraction).
     """
     arriving, neuron = trial.arriving + trial.constant, replace(trial.neuron, bias=trial.bias)
     theirs = trial.scored, trial.witness.voltages[trial.where]
@@ -316,7 +317,7 @@ def effect(trial: Trial, what: str, value: Any) -> str:
         arriving = arriving + trial.sums(i, whole * unit - trial.connections[i].weights)
     elif what in ("constant", "bias"):
         arriving, neuron = trial.arriving, trial.neuron
-        if what == "bias":  # beside the unrounded bias, so that the constant current in it does not count
+        if what == "bias":  # compared with the unrounded bias, so that the constant current in it does not count
             theirs = float_run(neuron, arriving)
             neuron = replace(neuron, bias=np.asarray(value))
     else:

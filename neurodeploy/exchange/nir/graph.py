@@ -1,7 +1,7 @@
-"""A NIR graph as plain records, read straight from HDF5 or taken from ``nir`` objects.
+"""NIR graphs as plain records, read directly from HDF5 or taken from ``nir`` objects.
 
-The walk is our own, because ``nir.read`` (1.0.8) type-checks nested graphs even when told not to, refuses old files, and
-answers a damaged file with whatever exception comes first. Nothing is interpreted here: values stay as they lie in the file.
+This module does not use ``nir.read`` (1.0.8), which type-checks nested graphs even when told not to, refuses old files, and
+fails on a damaged file with arbitrary exceptions. Nothing is interpreted here: values stay as they are in the file.
 File layout: ``/version``, ``/node/type``, ``/node/edges``, ``/node/nodes/<name>/{type, fields, metadata}``.
 """
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     import nir
 
 MAX_ELEMENTS = 2**28
-"""Largest array that is read (268 million numbers); a damaged header may claim any size."""
+"""Number of elements of the largest array that is read (268 million); a damaged header may claim any size."""
 _BLOCK = 2**20
-"""Numbers that are read at once."""
+"""Numbers that are read in one block."""
 MAX_NESTING = 16
 """Deepest nesting of graphs and metadata that is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
-    """One node: its NIR type and its fields as numpy arrays, numbers or strings; a nested graph lies in ``graph``."""
+    """A node: its NIR type, and its fields as numpy arrays, numbers or strings; ``graph`` holds a nested graph."""
 
     name: str
     kind: str
@@ -49,9 +49,9 @@ class Node:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Graph:
-    """Nodes by name and edges in the order of the file; ``origin`` says where it came from, for messages.
+    """Nodes by name, and edges in the order of the file; ``origin`` says where the graph came from, for messages.
 
-    ``before`` gives the nodes whose edges lead to a node.
+    ``before``: node -> the nodes from which an edge leads to it.
     """
 
     nodes: Mapping[str, Node]
@@ -71,7 +71,7 @@ class Graph:
 
 
 def load_graph(source: Path | str | nir.NIRGraph | Graph) -> Graph:
-    """Return the graph of a file, of a ``nir.NIRGraph``, or the given one."""
+    """Return the graph of a file or of a ``nir.NIRGraph``; a ``Graph`` is returned as it is."""
     if isinstance(source, Graph):
         return source
     if isinstance(source, str | Path):
@@ -85,8 +85,8 @@ def read_graph(path: Path) -> Graph:
     """Read a ``.nir`` file of any nir version.
 
     Raises:
-        FileError: if the file is missing, damaged or no NIR file.
-        NirError: if a node in it has no type, or the edges are no pairs of names.
+        FileError: if the file is missing, damaged or not a NIR file.
+        NirError: if a node in it has no type, or the edges are not pairs of names.
     """
     import h5py
 
@@ -110,7 +110,7 @@ def read_graph(path: Path) -> Graph:
 
 @contextmanager
 def _telling(root: h5py.Group, origin: str) -> Iterator[None]:
-    """Tell how far the reading of a file is, where somebody wants to know."""
+    """Report the progress of reading a file to the function in ``files.progress.reading``, if there is one."""
     import h5py
 
     told = reading.get()
@@ -129,7 +129,7 @@ def _telling(root: h5py.Group, origin: str) -> Iterator[None]:
 
 @dataclass(slots=True, eq=False)
 class _Far:
-    """How far the reading of a file is."""
+    """Progress of reading a file: numbers read (``done``) of all numbers (``of``), and the function to report it to."""
 
     origin: str
     of: int
@@ -185,7 +185,7 @@ def _read_node(nodes: h5py.Group, name: str, origin: str, version: str, level: i
 
 
 def _single_node(root: h5py.Group, origin: str) -> Graph:
-    """Return a graph of the one node that a file holds."""
+    """Return a graph with the single node that a file holds."""
     if "type" not in root:
         raise FileError(f"nir: {origin} holds no graph: 'node' has neither 'nodes' nor 'type'")
     kind = _text(_value(root, "type", origin))
@@ -194,7 +194,7 @@ def _single_node(root: h5py.Group, origin: str) -> Graph:
 
 
 def _child(group: h5py.Group, name: str, origin: str) -> Any:
-    """Return a member of a group; links that lead elsewhere are refused, so that a file cannot open another one."""
+    """Return a member of a group; external links are refused, so that a file cannot make us open another file."""
     import h5py
 
     link = group.get(name, getlink=True)

@@ -1,7 +1,7 @@
-"""A plain float interpreter of a NIR graph (numpy, float64): the witness for the size of every approximation.
+"""A plain float interpreter of NIR graphs (numpy, float64), the reference for the size of every approximation.
 
-It takes the graph literally: in each step a signal passes all nodes without state at once, neurons take one step of ``dt``,
-and a connection that closes a cycle carries the spikes of the step before. No rounding, no limits, no chip.
+It takes the graph literally: in each step a signal passes all nodes without state immediately, neurons take one step of
+``dt``, and a connection that closes a cycle carries the spikes of the step before. It rounds nothing and has no limits.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Interpretation:
-    """What the neurons of a graph did.
+    """The record of a float run of a graph.
 
-    ``spikes`` (bool) and ``voltages`` (float64, before the reset, counted from ``v_reset``) by node, each
+    ``spikes`` (bool) and ``voltages`` (float64, before the reset, relative to ``v_reset``) by node, each
     ``(n_samples, n_steps, *shape)``.
     """
 
@@ -52,15 +52,15 @@ def interpret(
     discretization: Discretization = "euler",
     reset: Literal["zero", "subtract"] = "zero",
 ) -> Interpretation:
-    """Return what the neurons of a graph do with real-valued inputs.
+    """Run a graph on real-valued inputs and return the spikes and voltages of its neurons.
 
     Args:
-        inputs: by Input node, float ``(n_samples, n_steps, *shape)``; a trailing flat axis is shaped.
+        inputs: by Input node, float ``(n_samples, n_steps, *shape)``, or ``(n_samples, n_steps, size)`` flattened.
         dt, discretization: as in ``from_nir``.
         reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it.
 
     Raises:
-        NirError: as ``from_nir``, and where the inputs do not fit the graph.
+        NirError: as in ``from_nir``, and if the inputs do not fit the graph.
     """
     graph = prepared(opened(source).flat)
     step = step_of(graph, dt, discretization)
@@ -85,9 +85,10 @@ def interpret(
 
 @dataclass(slots=True, eq=False)
 class _Arrival:
-    """The nodes without state before a neuron, in an order in which each comes after those that lead to it.
+    """The nodes without state before a neuron, in an order in which each node comes after its predecessors.
 
-    ``before`` gives what leads to each of them and to the neuron; ``waiting`` the signals inside the Delays, newest last.
+    ``before``: predecessors of each of these nodes and of the neuron; ``waiting``: signals inside the Delay nodes, newest
+    last.
     """
 
     target: str
@@ -98,7 +99,7 @@ class _Arrival:
     waiting: dict[str, list[Floats]] = field(default_factory=dict)
 
     def of(self, sent: Mapping[str, Floats]) -> Floats:
-        """Return what arrives at the neuron in a step in which the sources give ``sent``."""
+        """Return the input of the neuron in a step, given the signals ``sent`` by the sources."""
         values = dict(sent)
         for node in self.nodes:
             x = self._sum(node.name, values)
@@ -123,7 +124,7 @@ class _Arrival:
 
 @dataclass(slots=True, eq=False)
 class _Cell:
-    """A neuron node while it runs."""
+    """A neuron node with its state during a run."""
 
     neuron: FloatNeuron
     arrival: _Arrival
@@ -142,7 +143,7 @@ class _Cell:
         self.voltages = np.zeros((self.n_samples, self.n_steps, *shape))
 
     def step(self, t: int, arriving: Floats, reset: str) -> None:
-        """Take the neurons through step ``t``."""
+        """Update the neurons by step ``t``."""
         neuron = self.neuron
         drive = neuron.current_gain * arriving.reshape(self.current.shape)
         self.current = (1 - neuron.current_factor) * self.current + drive
@@ -156,7 +157,7 @@ class _Cell:
 
 
 def _signals(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Floats]:
-    """Return the inputs in the shapes of their nodes, float64 ``(n_samples, n_steps, *shape)``."""
+    """Return the inputs with the shapes of their nodes, float64 ``(n_samples, n_steps, *shape)``."""
     wanted = {n.name: node_shape(n) for n in graph.nodes.values() if n.kind == "Input"}
     if set(inputs) != set(wanted):
         raise NirError(f"nir: inputs are given for {sorted(inputs)}, the graph has {sorted(wanted)}")
@@ -190,9 +191,9 @@ def _arrival(graph: Graph, target: str, dt: float) -> _Arrival:
 
 
 def _order(graph: Graph, cells: Mapping[str, _Cell]) -> tuple[list[str], frozenset[tuple[str, str]]]:
-    """Return the neurons in the order of a step, and the pairs (source, target) that carry spikes of the step before.
+    """Return the neurons in their order within a step, and the pairs (source, target) that carry spikes of the step before.
 
-    Inside a cycle, a connection that leads to no greater depth is late; the others are not.
+    These are the connections inside a cycle that do not lead to a greater depth.
     """
     pairs = [(source, name) for name, cell in cells.items() for source in cell.arrival.sources]
     reached = {b for a, b in pairs if a != b}
@@ -216,7 +217,7 @@ def _sent(
     cells: Mapping[str, _Cell],
     late: frozenset[tuple[str, str]],
 ) -> Floats:
-    """Return what a source gives to a target in step ``t``."""
+    """Return the signal from a source to a target in step ``t``."""
     if source in signals:
         return signals[source][:, t]
     spikes = cells[source].spikes

@@ -1,8 +1,8 @@
-"""A flat NIR graph as connections between inputs and neurons: every path through nodes without state becomes one.
+"""Lowering of a flat NIR graph to connections between inputs and neurons: each path through nodes without state is one.
 
 Going back from each neuron, the nodes on the way (Linear, Flatten, Delay, ...) are collected until a neuron or an Input is
-met. Several edges into a node add up, so each path is a connection of its own. A path with one convolution or pooling stays
-one; several linear nodes in a row are multiplied into one matrix.
+met. Signals of several edges into a node add up, so each path becomes a separate connection. A path with one convolution or
+pooling keeps this form; several linear nodes in a row are multiplied into one matrix.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from neurodeploy.exchange.nir.ops import (
 from neurodeploy.network import Conv, Dense, Pool, Shape, Synapses
 
 Suffix: TypeAlias = tuple[str, ...]
-"""Names of the nodes from one with a bias to the last before the target."""
+"""Names of the nodes on the way from a node with a bias to the target."""
 BIASED_KINDS = ("Affine", "Conv1d", "Conv2d")
 _MAX_PATHS = 10_000
 _MAX_UNROLLED = 2**26
@@ -49,8 +49,9 @@ class Path:
 class Connection:
     """A path as synapses with float weights (32 or 64 bits) in NIR units, delays in steps, and a constant current.
 
-    ``weights`` is ``(n_target, n_source)``, or the kernel where ``form`` is a window (for a pooling one number). ``delay``
-    is int64 ``(n_source,)``, or ``(n_target, n_source)`` where targets differ; ``bias`` float64 ``(n_target,)`` or None.
+    ``weights`` is ``(n_target, n_source)``, or the kernel if ``form`` is a window (one number for pooling). ``delay``
+    is int64 ``(n_source,)``, or ``(n_target, n_source)`` if it differs by target; ``bias`` is the constant current,
+    float64 ``(n_target,)`` or None.
     """
 
     name: str
@@ -124,11 +125,11 @@ def connection(
     """Return a path as synapses.
 
     Args:
-        identity: let a path without weights be a connection of weight 1 between equal neurons.
-        seen: ways from a node with a bias to the target that other paths have counted already; added to.
+        identity: turn a path without weights into one-to-one synapses of weight 1 instead of refusing it.
+        seen: ways from a node with a bias to the target that other paths have counted already; extended in place.
 
     Raises:
-        NirError: with the node that cannot be taken over.
+        NirError: names the node that cannot be imported.
     """
     shapes = [source_shape]
     for node in path.nodes:
@@ -151,7 +152,7 @@ def connection(
 
 
 def _delay(path: Path, shapes: list[Shape], mixing: list[int], dt: float) -> NDArray[np.int64]:
-    """Return the delay of each source neuron, or of each pair where Delays follow the weights."""
+    """Return the delay of each source neuron, or of each (target, source) pair if Delay nodes follow the weights."""
     first, last = (mixing[0], mixing[-1]) if mixing else (len(path.nodes), -1)
     before = np.zeros(int(np.prod(shapes[0])), np.int64)
     after = np.zeros(int(np.prod(shapes[-1])), np.int64)
@@ -174,7 +175,7 @@ def _delay(path: Path, shapes: list[Shape], mixing: list[int], dt: float) -> NDA
 
 
 def _constant(nodes: Sequence[Node], shapes: Sequence[Shape], seen: set[Suffix]) -> Floats | None:
-    """Return the constant that biases on the way add to each target, or None; what another path counted is left out."""
+    """Return the constant that biases on the path add to each target, or None; leaves out what another path has counted."""
     total: Floats | None = None
     for i, node in enumerate(nodes):
         suffix = tuple(n.name for n in nodes[i:])
@@ -194,7 +195,7 @@ def _through(nodes: Sequence[Node], x: Floats) -> Floats:
 
 
 def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | None:
-    """Return the connection where one linear node makes it, with Scales that are the same for all; else None."""
+    """Return the connection if the path has one linear node and only uniform Scale nodes, else None."""
     if len(mixing) != 1:
         return None
     factor = 1.0
@@ -244,7 +245,7 @@ def _unrolled(path: Path, shapes: list[Shape]) -> Connection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clock:
-    """Depth and first step of each input and neuron node, and the connections that close a cycle (by index)."""
+    """Depth and first step (``start``) of each input and neuron node, and indices of the connections that close a cycle."""
 
     depth: dict[str, int]
     start: dict[str, int]
@@ -252,7 +253,10 @@ class Clock:
 
 
 def depth_of(pairs: Sequence[tuple[str, str]], roots: Mapping[str, int]) -> dict[str, int]:
-    """Return the number of connections (``pairs`` of source and target) on the shortest way to each node from a root."""
+    """Return the number of connections (``pairs`` of source and target) on the shortest path from a root to each node.
+
+    ``roots`` gives the depth of the root nodes.
+    """
     after: dict[str, list[str]] = {}
     for a, b in pairs:
         after.setdefault(a, []).append(b)
@@ -267,16 +271,16 @@ def depth_of(pairs: Sequence[tuple[str, str]], roots: Mapping[str, int]) -> dict
 
 
 def recurrent_pairs(pairs: Sequence[tuple[str, str]], depth: Mapping[str, int]) -> frozenset[tuple[str, str]]:
-    """Return the pairs that close a cycle: inside one, and leading to no greater depth."""
+    """Return the pairs that close a cycle: pairs inside a cycle whose target is not deeper than its source."""
     component = _components(pairs)
     return frozenset((a, b) for a, b in pairs if component[a] == component[b] and depth.get(b, 0) <= depth.get(a, 0))
 
 
 def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequence[str] = ()) -> Clock:
-    """Return when each population starts: at its depth, and so late that no connection must be faster than one step.
+    """Return the first step of each population: its depth, or later, so that each connection has at least one step.
 
-    A connection inside a cycle that does not lead to a greater depth is recurrent: it costs its one step in NIR too, and
-    does not count for the depth. Neurons in ``driven`` have a bias but no connection from elsewhere: they have depth 1.
+    A connection inside a cycle that does not lead to a greater depth is recurrent: it costs one step in NIR too, and
+    does not count for the depth. Neurons in ``driven`` have a bias but no connection from other nodes: their depth is 1.
     """
     roots = dict.fromkeys(driven, 1) | dict.fromkeys(inputs, 0)
     pairs = [(c.source, c.target) for c in connections]

@@ -1,4 +1,4 @@
-"""Neuron nodes of NIR and the integer neurons of the chip (``Cuba``, ``LeakyIntegrator``), in both directions.
+"""Conversion between neuron nodes of NIR and the integer neurons of the chip (``Cuba``, ``LeakyIntegrator``).
 
 NIR is continuous in time. One step of length ``dt`` multiplies a state by ``1 - a`` and lets ``a`` times the drive in,
 where ``a = dt/tau`` (forward Euler) or ``a = 1 - exp(-dt/tau)`` (exponential). A decay is ``4096 a``. With
@@ -29,9 +29,9 @@ UNIT = 64
 STATE_UNIT = 4096
 """State units in one NIR unit."""
 NO_DECAY = 2.0**20
-"""A decay of 0 is written as the time constant of decay 1 times this: finite, and read back as 0."""
+"""Factor for writing a decay of 0: the time constant of decay 1 times this, which is finite and read back as decay 0."""
 LI_THRESHOLD, READ_OUT = "LI+Threshold", "read-out"
-"""Kinds of our own: an LI whose only successor is a Threshold, and an Output that reads no neuron."""
+"""Node kinds that NIR does not have: an LI whose only successor is a Threshold, and an Output that reads no neuron."""
 NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF", "I", "Threshold", LI_THRESHOLD, READ_OUT)
 SPIKING_KINDS = ("CubaLIF", "LIF", "IF", "Threshold", LI_THRESHOLD)
 _SAME_DT = 1e-5
@@ -41,10 +41,10 @@ _FLOAT32, _FLOAT64 = 1e-6, 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FloatNeuron:
-    """A neuron node in one step of ``dt``: factors and levels as floats, one per neuron (float64, shape of the node).
+    """The update of a neuron node in one step of ``dt``: factors and levels, one per neuron (float64, shape of the node).
 
     ``u' = (1 - current_factor) u + current_gain S``; ``v' = (1 - voltage_factor) v + voltage_gain u' + bias``; a spike and
-    ``v = 0`` where ``v > threshold``. ``v`` counts from ``v_reset``. ``threshold`` is None for a read-out.
+    ``v = 0`` where ``v > threshold``. ``v`` is relative to ``v_reset``. ``threshold`` is None for a read-out.
     """
 
     current_factor: Floats
@@ -57,7 +57,7 @@ class FloatNeuron:
 
     @property
     def gain(self) -> Floats:
-        """What one unit of input adds to the voltage within its step."""
+        """Amount that one unit of input adds to the voltage in the same step."""
         return self.current_gain * self.voltage_gain
 
     @property
@@ -67,7 +67,7 @@ class FloatNeuron:
 
 
 def neuron_fields(model: SpikingModel, shape: Shape, dt: float, discretization: Discretization) -> dict[str, Floats]:
-    """Return the fields of the CubaLIF or CubaLI node that does in steps of ``dt`` exactly what ``model`` does.
+    """Return the fields of the CubaLIF or CubaLI node that computes exactly ``model`` in steps of ``dt``.
 
     Raises:
         NirError: for a decay of 4096, which the exponential form cannot express.
@@ -85,7 +85,7 @@ def neuron_fields(model: SpikingModel, shape: Shape, dt: float, discretization: 
 def _time_constant(
     decay: int | NDArray[np.int32], shape: Shape, dt: float, discretization: Discretization, where: str
 ) -> tuple[Floats, Floats]:
-    """Return the time constant of a decay and the gain ``1/a`` that goes with it."""
+    """Return the time constant of a decay and the gain ``1/a`` that belongs to it."""
     d = np.broadcast_to(np.asarray(decay, np.float64), shape).copy()
     if discretization == "exponential" and np.any(d == DECAY_ONE):
         raise NirError(
@@ -102,14 +102,14 @@ def _time_constant(
 
 
 def float_neuron(node: Node, dt: float, discretization: Discretization) -> FloatNeuron:
-    """Return what one step of ``dt`` does to the neurons of a node.
+    """Return the update of a node's neurons in one step of ``dt``.
 
-    Kinds with one state variable leave the other out with a factor of 1. An LI followed by a Threshold is never reset, so
-    it is the current that integrates there, and the voltage shows it. An IF or I with ``r = 1`` takes one unit of input a
-    step (sinabs, Norse, the graphs of the NIR paper), any other ``r`` is multiplied by ``dt``.
+    Kinds with one state variable have a factor of 1 for the other variable. An LI followed by a Threshold is never reset,
+    so there the current integrates and the voltage follows it. An IF or I with ``r = 1`` adds its input in each step as it
+    is (as sinabs, Norse and the graphs of the NIR paper do); any other ``r`` is multiplied by ``dt``.
 
     Raises:
-        NirError: with node, field and value, where the node has no meaning in steps of ``dt``.
+        NirError: if the node has no meaning in steps of ``dt``; names node, field and value.
     """
     zero = np.zeros(neuron_shape(node))
     one = zero + 1
@@ -151,7 +151,7 @@ def _threshold(node: Node, v_reset: Floats) -> Floats | None:
 
 
 def neuron_shape(node: Node) -> Shape:
-    """Return the shape of a neuron node: that of its largest parameter."""
+    """Return the shape of a neuron node, which is the shape of its largest parameter."""
     shapes = [np.shape(value) for value in node.fields.values() if not isinstance(value, str)]
     if not shapes:
         raise NirError(f"nir: node '{node.name}' ({node.kind}) has no parameters")
@@ -163,7 +163,7 @@ def parameter(node: Node, name: str, default: float | None = None) -> Floats:
     """Return a field of a neuron node as finite float64 of the node's shape.
 
     Raises:
-        NirError: if it is missing, not numeric, not finite, or of another shape.
+        NirError: if the field is missing, not numeric, not finite, or of another shape.
     """
     where = f"nir: node '{node.name}' ({node.kind}): {name}"
     value = node.fields.get(name, default)
@@ -182,7 +182,7 @@ def parameter(node: Node, name: str, default: float | None = None) -> Floats:
 
 
 def _factor(node: Node, name: str, dt: float, discretization: Discretization) -> Floats:
-    """Return ``a`` of a time constant: the part of a state that is lost in one step."""
+    """Return the factor ``a`` of a time constant: the share of a state that is lost in one step."""
     tau = parameter(node, name)
     where = f"nir: node '{node.name}' ({node.kind}): {name}"
     if np.any(tau <= 0):
@@ -203,7 +203,7 @@ def find_dt(graph: Graph, discretization: Discretization) -> float:
     """Return the length of a step that the neurons of a graph agree on: ``tau_mem/r`` and ``tau_syn/w_in``.
 
     Raises:
-        NirError: if they disagree, or no neuron tells it (all gains are 1).
+        NirError: if the neurons disagree, or none of them determines it (all gains are 1).
     """
     found: list[tuple[float, str]] = []
     telling = False
@@ -239,14 +239,14 @@ def _has_float32(node: Node) -> bool:
 
 
 def _roundest(low: float, high: float) -> float:
-    """Return the number with the fewest digits between two: the dt that was meant, before rounding of floats."""
+    """Return the number with the fewest digits between ``low`` and ``high``: the intended dt before rounding of floats."""
     middle = (low + high) / 2
     candidates = (float(f"{middle:.{digits}g}") for digits in range(1, 17))
     return next((c for c in candidates if low <= c <= high), middle)
 
 
 def needs_dt(graph: Graph) -> bool:
-    """Say whether anything in the graph depends on the length of a step."""
+    """Return whether anything in the graph depends on the length of a step."""
     for node in graph.nodes.values():
         if node.kind == "Delay" or _ratios(node):
             return True
@@ -269,7 +269,7 @@ def _step(tau: Floats, gain: Floats, discretization: Discretization) -> Floats:
 
 
 def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> SpikingModel:
-    """Return the integer neuron; a parameter that is the same for all neurons becomes one number."""
+    """Return the integer neuron model; a parameter that is the same for all neurons becomes one number."""
     values: dict[str, Any] = {name: _collapsed(value) for name, value in integers.items()}
     return LeakyIntegrator(**values) if neuron.threshold is None else Cuba(**values)
 
@@ -293,6 +293,6 @@ def node_shape(node: Node) -> Shape:
 
 
 def brief(value: object) -> str:
-    """Return a value in one line, cut short."""
+    """Return a value as one line of text, shortened."""
     text = " ".join(str(value).split())
     return text if len(text) < 60 else text[:60] + "..."

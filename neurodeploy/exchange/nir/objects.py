@@ -1,4 +1,4 @@
-"""Writing: a ``Graph`` as ``nir`` objects, and files that appear only when they are whole."""
+"""Conversion of a ``Graph`` to ``nir`` objects, and writing of NIR files, which appear only when they are complete."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def nir_graph(nodes: dict[str, Any], edges: list[tuple[str, str]], metadata: dict[str, Any]) -> nir.NIRGraph:
-    """Return a ``nir.NIRGraph`` with its types inferred, and with no node that was not given.
+    """Return a ``nir.NIRGraph`` with inferred types and exactly the given nodes.
 
-    nir 1.0.8 adds Inputs and Outputs to the dict it is given, and computes wrong shapes for kernels that are not square, so
-    it infers on a copy and its verdict is not ours.
+    nir 1.0.8 adds Inputs and Outputs to the dict that it is given, and computes wrong shapes for kernels that are not
+    square. So types are inferred on a copy, and an error there is ignored.
     """
     import nir
 
@@ -37,10 +37,10 @@ def nir_objects(graph: Graph) -> nir.NIRGraph:
 
 
 def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[Path], None]) -> None:
-    """Write beside ``path``, let ``check`` read it, then move it into place.
+    """Write to a file next to ``path``, pass it to ``check``, then move it to ``path``.
 
     Raises:
-        FileError: if the file exists or cannot be written. Whatever ``check`` raises goes through; then nothing is left.
+        FileError: if the file exists or cannot be written. Errors of ``check`` are passed on; then no file is left.
     """
     import nir
 

@@ -1,7 +1,7 @@
-"""What the nodes without state do to a signal: its shape, and its values (numpy floats).
+"""Operations of the nodes without state: the shape and the values (numpy floats) of their output.
 
-Shapes have no batch axis; signals have one in front: ``x`` is float64 ``(batch, *shape)``. Shape arithmetic is our own,
-because nir 1.0.8 takes one kernel size for both axes and ignores ``groups``.
+Shapes have no batch axis; signals have one in front: ``x`` is float64 ``(batch, *shape)``. Shapes are computed here and
+not by nir 1.0.8, which takes one kernel size for both axes and ignores ``groups``.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from neurodeploy.exchange.nir.neurons import Floats
 from neurodeploy.network import Shape
 
 MIXING_KINDS = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
-"""Nodes that add up several elements: these become synapses."""
+"""Kinds of nodes that add up several elements; they become synapses."""
 ELEMENTWISE_KINDS = ("Flatten", "Scale", "Delay")
 STATELESS_KINDS = (*MIXING_KINDS, *ELEMENTWISE_KINDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Window:
-    """A convolution or pooling as 2-D window sums. ``kernel`` is float64 ``(c_out, c_in / groups, height, width)``."""
+    """A convolution or pooling as 2-D window sums; ``kernel`` is float64 ``(c_out, c_in / groups, height, width)``."""
 
     kernel: Floats
     input_shape: tuple[int, int, int]
@@ -37,7 +37,7 @@ class Window:
 
     @property
     def output_shape(self) -> tuple[int, int, int]:
-        """``(c_out, height, width)``."""
+        """Shape ``(c_out, height, width)`` of the output."""
         height, width = (
             (size + 2 * pad - dil * (k - 1) - 1) // step + 1
             for size, pad, dil, k, step in zip(
@@ -48,16 +48,16 @@ class Window:
 
 
 def output_shape(node: Node, shape: Shape) -> Shape:
-    """Return the shape that a node without state makes of ``shape``.
+    """Return the output shape of a node without state for an input of ``shape``.
 
     Raises:
-        NirError: with node and field, where the node does not fit.
+        NirError: if the node does not fit the shape; names node and field.
     """
     return _SHAPES[node.kind](node, shape)
 
 
 def apply(node: Node, x: Floats) -> Floats:
-    """Return what the node makes of the signal ``x`` of one moment (a Delay passes it on)."""
+    """Return the output of the node for the signal ``x`` of one step (a Delay returns it unchanged)."""
     return _VALUES[node.kind](node, x)
 
 
@@ -65,17 +65,17 @@ def number_field(node: Node, name: str) -> Floats:
     """Return a field as finite float64.
 
     Raises:
-        NirError: if it is missing, not numeric or not finite.
+        NirError: if the field is missing, not numeric or not finite.
     """
     array: Floats = float_field(node, name).astype(np.float64, copy=False)
     return array
 
 
 def float_field(node: Node, name: str) -> NDArray[np.floating[Any]]:
-    """Return a field as finite floats of 32 or 64 bits, without a copy where the file holds such floats.
+    """Return a field as finite floats of 32 or 64 bits, without a copy if the file holds floats of that size.
 
     Raises:
-        NirError: if it is missing, not numeric or not finite.
+        NirError: if the field is missing, not numeric or not finite.
     """
     array = _numbers(node, name)
     own = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
@@ -86,10 +86,10 @@ def float_field(node: Node, name: str) -> NDArray[np.floating[Any]]:
 
 
 def field_shape(node: Node, name: str) -> Shape:
-    """Return the shape of a field of numbers, without looking at them.
+    """Return the shape of a field of numbers, without checking the numbers.
 
     Raises:
-        NirError: if it is missing or not numeric.
+        NirError: if the field is missing or not numeric.
     """
     return _numbers(node, name).shape
 
@@ -138,7 +138,7 @@ def delay_steps(node: Node, shape: Shape, dt: float) -> NDArray[np.int64]:
     """Return the delay of each element in whole steps, int64 ``(n,)``.
 
     Raises:
-        NirError: if one is negative or lies more than a thousandth of a step beside a whole one.
+        NirError: if a delay is negative or differs from a whole number of steps by more than a thousandth of a step.
     """
     delay = number_field(node, "delay")
     if delay.size != 1 and delay.size != int(np.prod(shape)):
@@ -229,7 +229,7 @@ def _conv_window(node: Node, shape: Shape) -> Window:
 
 
 def _padding(node: Node, kernel: Floats, stride: Shape, dilation: Shape) -> tuple[Floats, Shape]:
-    """Return kernel and symmetric padding; ``same`` with an even kernel gets a tap of zeros in front."""
+    """Return kernel and symmetric padding; for ``same`` with an even kernel, the kernel gets a tap of zeros in front."""
     given = node.fields.get("padding", 0)
     given = given.decode() if isinstance(given, bytes) else given
     if not isinstance(given, str):
@@ -278,7 +278,7 @@ def _pool_window(node: Node, shape: Shape) -> Window:
 
 
 def _whole(node: Node, name: str, size: tuple[int], default: Any = None) -> Shape:
-    """Return a field as whole numbers, one number standing for all axes."""
+    """Return a field as whole numbers, one for each axis; a single number counts for all axes."""
     value = node.fields.get(name)
     if value is None:
         if default is None:

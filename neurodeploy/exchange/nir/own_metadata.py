@@ -1,7 +1,7 @@
-"""What plain NIR has no place for, kept as metadata: names, order, masks, decoding, and the form of parameters.
+"""Metadata for everything that plain NIR cannot hold: names, order, masks, decoding, and the form of parameters.
 
-Nothing here decides a spike. ``restore`` changes a network read from the plain graph only in ways that leave every spike as
-it is, and gives up (with an entry in the ledger) where the metadata no longer fits a graph that was edited since.
+None of it influences a spike. ``restore`` changes a network that was read from the plain graph only in ways that leave all
+spikes the same. If the graph was edited and the metadata no longer fits, it gives up with an entry in the ledger.
 """
 
 from __future__ import annotations
@@ -35,23 +35,23 @@ from neurodeploy.network import (
 from neurodeploy.network.unrolled import full_matrix, stored_matrix
 
 KEY = "neurodeploy"
-"""Name of our entry in the metadata of a graph."""
+"""Key of neurodeploy's entry in the metadata of a graph."""
 FORMAT = 1
 NO_CHANGE = "no spike differs"
-"""Size of a ledger entry that changes nothing."""
+"""Size of a ledger entry for a difference that changes no spike."""
 
 
 def description_of(graph: Graph) -> dict[str, Any]:
-    """Return our entry in the metadata of a graph, or an empty dict."""
+    """Return neurodeploy's entry in the metadata of a graph, or an empty dict."""
     found = graph.metadata.get(KEY)
     return dict(found) if isinstance(found, Mapping) else {}
 
 
 def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretization: str) -> dict[str, Any]:
-    """Return the metadata of a graph: a dict of text, numbers and arrays.
+    """Return the metadata that describes a network in a graph: a dict of text, numbers and arrays.
 
     Args:
-        nodes: name of the node by ``("input" | "population" | "projection" | "output", name)``.
+        nodes: ``("input" | "population" | "projection" | "output", name)`` -> name of the node in the graph.
     """
     text = {
         "inputs": [{"name": i.name, "node": nodes["input", i.name], "shape": list(i.shape)} for i in network.inputs],
@@ -82,9 +82,9 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
 
 
 def restore(plain: Network, described: Mapping[str, Any]) -> Network:
-    """Return the network with the names, order and forms of the description.
+    """Return the network with the names, order and forms that the metadata describes.
 
-    Where the description does not fit, the plain network comes back with an entry in its ledger.
+    If the metadata does not fit, the result is the plain network with an entry in its ledger.
     """
     try:
         if int(described["format"]) != FORMAT:
@@ -125,7 +125,7 @@ def _input(plain: Input, entry: dict[str, Any]) -> Input:
 
 
 def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Projection]:
-    """Take the projections of one entry out of the dict: one, or one for each synaptic delay."""
+    """Remove the projections of one entry from the dict and return them: one, or one for each synaptic delay."""
     node = entry["node"]
     if entry["delays"] < 2:
         return [projections.pop(node)]
@@ -210,7 +210,7 @@ def _projection(
 def _synapses(
     parts: list[Projection], entry: dict[str, Any], exponent: int, stored: NDArray[np.bool_] | None
 ) -> Synapses:
-    """Return the synapses in the recorded form, with weights in the units of another exponent."""
+    """Return the synapses in the recorded form, with weights converted to ``exponent``."""
     plain = parts[0].synapses
     if isinstance(plain, Pool):
         return replace(plain, weight=int(_shifted(np.asarray(plain.weight), parts[0], exponent)))
@@ -235,7 +235,7 @@ def _shifted(weights: NDArray[np.int16], plain: Projection, exponent: int) -> ND
 
 
 def _grouped(conv: Conv, groups: int) -> Conv:
-    """Return the convolution with its kernels cut down to their groups."""
+    """Return the convolution as one with ``groups``, without the weights between groups (all 0)."""
     n_out, n_in = len(conv.weights) // groups, conv.input_shape[0] // groups
     own = np.stack([kernel[o // n_out * n_in :][:n_in] for o, kernel in enumerate(conv.weights)])
     if np.count_nonzero(own) != np.count_nonzero(conv.weights):

@@ -1,4 +1,4 @@
-"""From a repaired graph to one that can be taken apart: what is checked before, and nodes that are joined or added."""
+"""Preparation of a NIR graph for lowering: checks, repair and flattening, the step length, and nodes joined or added."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import nir
 
 DEFAULT_DT = 1e-3
-"""Length of a step in seconds where nothing in the graph depends on it."""
+"""Length of a step in seconds, used if nothing in the graph depends on it."""
 SUPPORTED_KINDS = (
     "Input",
     "Output",
@@ -40,7 +40,7 @@ SUPPORTED_KINDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A graph as it was given, and the same flat and repaired, with what was repaired."""
+    """A graph as it was given, the same graph flat and repaired, and the list of repairs."""
 
     given: Graph
     flat: Graph
@@ -48,11 +48,11 @@ class Opened:
 
 
 def opened(source: Path | str | nir.NIRGraph | Graph) -> Opened:
-    """Return the graph in a file, or the given one, checked and made flat.
+    """Return the graph in a file, or the given graph, checked and flattened.
 
     Raises:
         FileError: if the file is missing or damaged.
-        NirError: for kinds of nodes that nothing here supports, and for edges that lead nowhere.
+        NirError: for unsupported kinds of nodes, and for edges that lead nowhere.
     """
     given = load_graph(source)
     check_graph(given)
@@ -60,10 +60,10 @@ def opened(source: Path | str | nir.NIRGraph | Graph) -> Opened:
 
 
 def flattened(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
-    """Return the graph without inner graphs and with the known faults of exporters repaired, and what was repaired.
+    """Return the graph without nested graphs and with the known faults of exporters repaired, and the list of repairs.
 
     Raises:
-        NirError: for what cannot be repaired, and for edges that lead nowhere.
+        NirError: for faults that cannot be repaired, and for edges that lead nowhere.
     """
     flat, repairs = repaired(graph)
     check_edges(flat)
@@ -74,7 +74,7 @@ def check_graph(graph: Graph) -> None:
     """Refuse unknown nodes.
 
     Raises:
-        NirError: naming the node.
+        NirError: names the node.
     """
     for node in graph.nodes.values():
         if node.kind not in SUPPORTED_KINDS:
@@ -89,7 +89,7 @@ def check_edges(graph: Graph) -> None:
     """Refuse edges that name no node, lead into an Input, or lead out of an Output.
 
     Raises:
-        NirError: naming the edge.
+        NirError: names the edge.
     """
     for edge in graph.edges:
         for end in edge:
@@ -108,10 +108,10 @@ def check_edges(graph: Graph) -> None:
 
 
 def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> float:
-    """Return the length of a step: the caller's, that of our metadata, or what the neurons tell.
+    """Return the length of a step: from the caller, else from neurodeploy's metadata, else from the neurons.
 
     Raises:
-        NirError: where nobody tells it, or the metadata says that the time constants are meant otherwise.
+        NirError: if none of these gives it, or the metadata names the other ``discretization``.
     """
     described = description_of(graph)
     recorded = described.get("discretization")
@@ -129,19 +129,19 @@ def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> f
 
 
 def _positive(value: object) -> float | None:
-    """Return a recorded length of a step, or None where it is none."""
+    """Return the recorded length of a step, or None if ``value`` is not a positive number."""
     if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
         return None
     return float(value) if np.isfinite(value) and value > 0 else None
 
 
 def prepared(graph: Graph) -> Graph:
-    """Return a flat graph in which every spike source is one node and every Output reads a neuron."""
+    """Return a flat graph in which each source of spikes is a single node and each Output reads a neuron."""
     return _with_read_outs(_with_pairs(graph))
 
 
 def _with_pairs(graph: Graph) -> Graph:
-    """Join each LI that feeds nothing but one Threshold with it (this is how Spyx writes spiking neurons)."""
+    """Join each LI whose only successor is a Threshold with that Threshold (Spyx writes spiking neurons in this way)."""
     for node in graph.nodes.values():
         before = [a for a, b in graph.edges if b == node.name]
         if node.kind != "Threshold" or len(before) != 1 or graph.nodes[before[0]].kind != "LI":
@@ -157,7 +157,7 @@ def _with_pairs(graph: Graph) -> Graph:
 
 
 def _with_read_outs(graph: Graph) -> Graph:
-    """Put a neuron that only sums before each Output that reads weights: its voltage is the sum of one step."""
+    """Insert a summing neuron before each Output that reads weights; its voltage is the sum of one step."""
     nodes, edges = dict(graph.nodes), list(graph.edges)
     for node in graph.nodes.values():
         if node.kind != "Output" or read_neuron(graph, node) is not None:

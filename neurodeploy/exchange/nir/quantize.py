@@ -1,12 +1,12 @@
-"""From floats to the integers of the chip: taken as they are where they lie on the grid, else rounded and reported.
+"""Conversion of floats to the integers of the chip: exact where they lie on the chip's grid, else rounded and reported.
 
-A population with all its incoming weights has one free unit of its own: weights, threshold and bias may be multiplied by
-one number without a change of any spike. Where weights and threshold are whole in the unit of nir.md 4.5 (one NIR unit is
-64 weight units) that unit is used. Where only threshold or bias are not, a power of two makes them finer and leaves the
-weights as they are. Otherwise it is the largest unit that keeps weights and threshold in range, or, where data is given,
-the one that ``calibrate.py`` chooses on it.
+Each population can choose its unit: its incoming weights, threshold and bias may be multiplied by one number without a
+change of any spike. If weights, threshold and bias are whole numbers in the unit of ``docs/notes/nir.md`` 4.5 (one NIR unit
+is 64 weight units), this unit is used. If only threshold or bias are not whole, the unit is made finer by a power of two,
+which leaves the weights exact. Otherwise it is the largest unit that keeps weights and threshold in range, or, if data is
+given, the unit that ``calibrate.py`` chooses on the data.
 
-Large arrays are taken in blocks, so that no second copy of a file's weights is made.
+Large arrays are processed in blocks, so that no second copy of a file's weights is made.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from neurodeploy.network import (
 )
 
 _WHOLE = 1e-6
-"""Relative distance from a whole number that counts as rounding of the file's floats."""
+"""Relative distance from a whole number up to which a value counts as whole (rounding of the file's floats)."""
 _WHOLE_DECAY = 2e-3
-"""Distance of a decay (0..4096) from a whole number that counts as rounding of the file's floats."""
+"""Distance of a decay (0..4096) from a whole number up to which it counts as whole (rounding of the file's floats)."""
 _BLOCK = 2**18
 TOP = 254
 """Largest weight on the chip's grid for mixed signs."""
 
 Weights: TypeAlias = NDArray[np.floating[Any]]
 Measure: TypeAlias = Callable[[str, Any], str]
-"""Called with what is rounded (``current_decay``, ..., or ``weights``) and its new value in NIR units; gives the effect of
-this rounding alone on data, in words to append, or nothing."""
+"""Function that is called with the name of a rounded value (``current_decay``, ..., or ``weights``) and its new value in NIR
+units; it returns the effect of this rounding alone on data, in words to append, or ""."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """``64 * scale`` weight units to one NIR unit; the weights of each given array are multiples of ``2**exponents[i]``."""
+    """A weight grid: ``64 * scale`` weight units to one NIR unit; array ``i`` has multiples of ``2**exponents[i]``."""
 
     scale: float
     exponents: tuple[int, ...]
@@ -56,7 +56,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Integers:
-    """A population in integers: its neurons, one ``(weights int16, exponent)`` per given array, and what was rounded."""
+    """A population in integers: neurons, ``(weights int16, exponent)`` for each weight array, and what was rounded."""
 
     model: NeuronModel
     weights: tuple[tuple[NDArray[np.int16], int], ...]
@@ -77,10 +77,10 @@ def integers(
     Args:
         where: name of the neuron node.
         neuron: one step of the neurons.
-        weights: all weights that arrive, in NIR units, any shapes; a neuron's gain is folded into its threshold.
+        weights: all incoming weights, in NIR units, any shapes; a neuron's gain is folded into its threshold.
         weight_bits: 2 to 8 bits besides the sign for weights that do not lie on the grid.
-        choose: gives the grid for weights that do not lie on one, from the gains and the grid that is taken without it.
-        measure: gives the effect of each rounding on data.
+        choose: function ``(gains, default grid) -> grid`` that chooses the grid for weights that do not lie on one.
+        measure: function that returns the effect of each rounding on data.
 
     Raises:
         NirError: for a gain, threshold or bias that the chip cannot hold.
@@ -108,7 +108,7 @@ def integers(
 
 
 def levels(neuron: FloatNeuron, gain: Floats, scale: float) -> dict[str, Floats]:
-    """Return decays, bias and threshold of a neuron in whole numbers (float64)."""
+    """Return decays, bias and threshold of a neuron, rounded to whole numbers (float64)."""
     return {name: np.rint(value) for name, value in _exact_levels(neuron, gain, scale).items()}
 
 
@@ -122,7 +122,7 @@ def _exact_levels(neuron: FloatNeuron, gain: Floats, scale: float) -> dict[str, 
 
 
 def on_chosen(weights: Sequence[Weights], grid: Grid, weight_bits: int) -> Iterator[tuple[NDArray[np.int16], int]]:
-    """Give the weights on a grid for mixed signs (even, -256..254; coarser for fewer bits), clipped at its ends."""
+    """Yield the weights on a grid for mixed signs (even, -256..254; coarser for fewer bits), clipped at its ends."""
     step = 2 ** (9 - weight_bits)
     for w, exponent in zip(weights, grid.exponents):
         factor = UNIT * grid.scale / 2.0**exponent
@@ -133,7 +133,7 @@ def on_chosen(weights: Sequence[Weights], grid: Grid, weight_bits: int) -> Itera
 
 
 def _blocks(weights: Weights, *others: NDArray[Any]) -> Iterator[tuple[Any, ...]]:
-    """Give pieces of an array as float64, with the same pieces of others of its shape."""
+    """Yield blocks of an array as float64, together with the same blocks of ``others``, which have the same shape."""
     flat = [a.reshape(-1) for a in (weights, *others)]
     for first in range(0, flat[0].size, _BLOCK):
         own, *rest = (a[first : first + _BLOCK] for a in flat)
@@ -141,12 +141,12 @@ def _blocks(weights: Weights, *others: NDArray[Any]) -> Iterator[tuple[Any, ...]
 
 
 def largest_of(weights: Sequence[Weights]) -> float:
-    """Return the largest size of any weight; 0 where there is none."""
+    """Return the largest absolute value of all weights, 0 if there are none."""
     return max((max(float(w.max(initial=0)), -float(w.min(initial=0))) for w in weights), default=0.0)
 
 
 def on_grid(weights: Weights, unit: float = 1.0) -> tuple[NDArray[np.int16], int] | None:
-    """Return whole numbers and the exponent that give ``weights * unit`` exactly, or None. Exponent 0 is preferred.
+    """Return integers and an exponent that represent ``weights * unit`` exactly, or None; exponent 0 is preferred.
 
     ``unit`` is a power of two.
 
@@ -173,7 +173,7 @@ def _all_whole(weights: Weights, factor: float) -> bool:
 
 
 def checked_gain(where: str, neuron: FloatNeuron) -> Floats:
-    """Return the gains of the neurons, 1 where they differ from 1 by rounding only.
+    """Return the gains of the neurons, set to 1 where they differ from 1 by rounding only.
 
     Raises:
         NirError: for a gain that is not positive, or a threshold below the reset value.
@@ -202,7 +202,7 @@ def _whole_levels(neuron: FloatNeuron, gain: Floats) -> bool:
 
 
 def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Weights], weight_bits: int) -> float:
-    """Return the largest factor on the unit that keeps every weight in ``weight_bits`` and the threshold in its range."""
+    """Return the largest factor on the unit that keeps all weights within ``weight_bits`` and the threshold in range."""
     if not 2 <= weight_bits <= 8:
         raise NirError(f"nir: weight_bits is {weight_bits}, must be 2 to 8")
     largest = largest_of(weights)
@@ -220,7 +220,7 @@ def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Weig
 
 
 def level_limit(neuron: FloatNeuron, gain: Floats) -> float:
-    """Return the factor on the unit that takes the largest threshold or bias to an eighth of its range.
+    """Return the factor on the unit with which the largest threshold or bias reaches an eighth of its range.
 
     The rest is headroom: voltages far below the threshold must not reach the limit of 24 bits either.
     """
@@ -235,7 +235,7 @@ def level_limit(neuron: FloatNeuron, gain: Floats) -> float:
 def _finer(
     neuron: FloatNeuron, gain: Floats, weights: Sequence[Weights]
 ) -> tuple[float, list[tuple[NDArray[np.int16], int] | None]]:
-    """Return the largest power of two, up to 128, under which the weights stay exact and the levels in range."""
+    """Return the largest power of two, up to 128, with which the weights stay exact and the levels in range."""
     for power in range(7, 0, -1):
         scale = 2.0**power
         grids = [on_grid(w, UNIT * scale) for w in weights]

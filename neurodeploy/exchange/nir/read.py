@@ -1,4 +1,4 @@
-"""``from_nir``: a NIR file or graph becomes a ``Network``, integers as they are where they lie on the chip's grid."""
+"""Import of a NIR file or graph as a ``Network``; values on the chip's grid become integers exactly, others are rounded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What NIR leaves open and the caller decides."""
+    """The choices that NIR leaves open and the caller makes; see ``from_nir``."""
 
     dt: float
     discretization: Discretization = "euler"
@@ -48,7 +48,7 @@ class Choices:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Parts:
-    """A flat graph taken apart: shapes of its ends and neurons, its connections, their clock, and the ledger so far."""
+    """A flat graph after lowering: shapes of its nodes, connections, their clock, and the ledger so far."""
 
     graph: Graph
     shapes: Mapping[str, Shape]
@@ -69,26 +69,27 @@ def from_nir(
     strict: bool = True,
     data: Samples | None = None,
 ) -> Network:
-    """Return the network of a NIR file or graph in integers.
+    """Return the integer network of a NIR file or graph.
 
-    A file made by ``to_nir`` gives the very network back; so does one whose weights, thresholds and decays lie on the
-    chip's grid, but for names. What has to be rounded is in the ledger with its size.
+    A file made by ``to_nir`` gives exactly the same network back. Weights, thresholds and decays that lie on the chip's
+    grid are imported exactly. Every rounding is in the ledger with its size.
 
     Args:
         source: path of a ``.nir`` file, or a graph.
-        dt: length of a step in seconds; by default what the file tells (``tau_mem/r``, ``tau_syn/w_in``).
-        discretization: how the file's time constants are meant, ``euler`` (``a = dt/tau``) or ``exponential``.
-        reset: what a spike does to the voltage; NIR says "set to v_reset", and so do Loihi-style cores.
+        dt: length of a step in seconds; by default inferred from the file (``tau_mem/r``, ``tau_syn/w_in``).
+        discretization: meaning of the file's time constants: ``euler`` (``a = dt/tau``) or ``exponential``.
+        reset: effect of a spike on the voltage; NIR says "set to v_reset", and so do Loihi-style cores.
         weight_bits: bits for weights that have to be rounded, 2 to 8.
-        strict: refuse what changes more than rounding does; if False, approximate it and list it in the ledger.
+        strict: refuse features whose import changes more than rounding does; if False, approximate them and list them in
+            the ledger.
         data: samples on which the scale of each population with rounded weights is chosen (``calibrate.py``) and the size
-            of each approximation is measured; 4 million states of neurons are looked at, taken evenly from more. Weights
-            that lie on the grid are not touched.
+            of each approximation is measured. At most 4 million neuron states are evaluated, from evenly chosen samples if
+            there are more. Weights that lie on the grid are not changed.
 
     Raises:
         DataError: if the data do not fit the inputs of the graph.
         FileError: if the file is missing or damaged.
-        NirError: for what cannot be taken over, with node, field, value and remedy.
+        NirError: for features that cannot be imported; gives node, field, value and remedy.
     """
     if reset != "zero":
         raise NirError(
@@ -109,10 +110,10 @@ def from_nir(
 def network_of(
     graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = (), data: Samples | None = None
 ) -> Network:
-    """Return the network that a flat graph says, without our metadata.
+    """Return the network that a flat graph describes, without using neurodeploy's metadata.
 
     Raises:
-        NirError: for what cannot be taken over.
+        NirError: for features that cannot be imported.
     """
     parts = _taken_apart(prepared(graph), choices)
     if data is not None:
@@ -155,17 +156,17 @@ def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
 
 
 def _driven(node: Node, connections: tuple[Connection, ...], choices: Choices) -> bool:
-    """Say whether a neuron runs on its own: it has a bias, and nothing but itself leads to it."""
+    """Return whether a neuron runs without input: it has a bias, and no connection from other nodes."""
     if any(c.target == node.name and c.source != node.name for c in connections):
         return False
     return bool(np.any(float_neuron(node, choices.dt, choices.discretization).bias != 0))
 
 
 def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Connection]:
-    """Give the connections into a neuron node.
+    """Yield the connections into a neuron node.
 
     Raises:
-        NirError: where something other than spikes arrives, or a node on the way cannot be taken over.
+        NirError: if something other than spikes arrives, or a node on the way cannot be imported.
     """
     size = int(np.prod(node_shape(graph.nodes[target])))
     seen: set[Suffix] = set()
@@ -229,7 +230,7 @@ def _in_integers(
     delays: Sequence[int | NDArray[np.int32]],
     currents: list[Approximation],
 ) -> Integers:
-    """Return a population in integers, its scale chosen on the data where there are any, and fill the ledger."""
+    """Return a population in integers, with its scale chosen on the data if there are any; add entries to the ledger."""
     weights = [c.weights for _, c in own]
     if parts.witness is None:
         whole = integers(name, neuron, weights, choices.weight_bits)
@@ -253,7 +254,7 @@ def _in_integers(
 
 
 def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
-    """Give the choices that were made where NIR is open."""
+    """Yield ledger entries for the choices that were made where NIR leaves the meaning open."""
     if np.any(neuron.v_reset != 0):
         yield Approximation(
             where=node.name,
@@ -271,10 +272,10 @@ def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
 def _with_currents(
     neuron: FloatNeuron, own: Sequence[tuple[int, Connection]]
 ) -> tuple[FloatNeuron, list[Approximation]]:
-    """Return the neuron with the constant currents of its Affine and Conv nodes in its bias, and what that changes.
+    """Return the neuron with the constant currents of Affine and Conv nodes added to its bias, and entries for the ledger.
 
-    A constant current ``c`` through the current filter is ``c/a (1 - (1 - a)**(t + 1))`` in step ``t``; where ``a`` is 1 it
-    is there at once, else it grows in while the chip's bias, ``c/a``, is there from the first step (nir.md 4.4).
+    A constant current ``c`` through the current filter is ``c/a (1 - (1 - a)**(t + 1))`` in step ``t``. If ``a`` is 1 it has
+    its full size at once; else it grows, while the chip's bias is ``c/a`` from the first step (``docs/notes/nir.md`` 4.4).
     """
     changes = []
     for _, c in own:
@@ -301,7 +302,7 @@ def _with_currents(
 
 
 def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
-    """Return the delay on the chip's clock: what NIR says, less the steps that the depths already cost."""
+    """Return the delay on the chip's clock: NIR's delay minus the steps that the difference in depth already takes."""
     c, start = parts.connections[i], parts.clock.start
     recurrent = i in parts.clock.recurrent
     more = start[c.target] - start[c.source] - (0 if recurrent else 1)
@@ -327,7 +328,7 @@ def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
 
 
 def _unique_names(projections: list[Projection]) -> list[Projection]:
-    """A node on several paths gives several projections; their names get source and target."""
+    """Return the projections with unique names: source and target are added where a node lies on several paths."""
     names = [p.name for p in projections]
     taken: set[str] = set()
     unique = []

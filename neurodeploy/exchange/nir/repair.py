@@ -1,7 +1,7 @@
-"""What is wrong with a graph but can only be meant one way: found, put right, and listed.
+"""Repair of faults in a NIR graph that have only one possible meaning; every repair is listed.
 
-``repaired`` is what ``from_nir`` reads and what ``check_nir(fix=...)`` writes. None of these repairs changes a spike of a
-graph that another reader accepts; what could be meant in two ways is left for an error.
+``from_nir`` reads the result of ``repaired``, and ``check_nir(fix=...)`` writes it. No repair changes a spike of a graph
+that another reader accepts; a fault with two possible meanings is left and becomes an error.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from neurodeploy.network import Shape
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Repair:
-    """One thing that was put right: the node (or "" for the graph) and what was done."""
+    """A repair: the node (or "" for the graph), and in words what was done."""
 
     node: str
     what: str
 
 
 def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
-    """Return a flat graph with complete nodes, and everything that had to be done to get there.
+    """Return a flat graph with complete nodes, and the list of repairs.
 
     Raises:
-        NirError: for what cannot be put right, with node and field.
+        NirError: for faults that cannot be repaired; names node and field.
     """
     found: list[Repair] = []
     steps: tuple[Callable[[Graph, list[Repair]], Graph], ...] = (
@@ -48,9 +48,11 @@ def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
 
 
 def _named(graph: Graph, found: list[Repair]) -> Graph:
-    """Point edges with a name that is no node to the only node without an edge, where one name begins with the other.
+    """Return the graph with a misspelt node name in its edges corrected.
 
-    The nested graphs of the NIR paper's repository name their neuron so: the node is ``lif1``, its edges say ``lif``.
+    If exactly one edge end names no node, exactly one node has no edge, and one name is a prefix of the other, treat them
+    as the same node. Nested graphs in the NIR paper's repository have this fault: the node is ``lif1``, its edges say
+    ``lif``.
     """
     inner = {n.name: _named(n.graph, found) for n in graph.nodes.values() if n.graph is not None}
     nodes = {n.name: replace(n, graph=inner[n.name]) if n.name in inner else n for n in graph.nodes.values()}
@@ -68,7 +70,7 @@ def _named(graph: Graph, found: list[Repair]) -> Graph:
 
 
 def _flattened(graph: Graph, found: list[Repair]) -> Graph:
-    """Put the nodes of nested graphs into the outer one, as ``outer.inner``; inner Inputs and Outputs vanish."""
+    """Return the graph with the nodes of nested graphs moved up as ``outer.inner``; inner Inputs and Outputs vanish."""
     while any(node.graph is not None for node in graph.nodes.values()):
         name, inner = next((n.name, n.graph) for n in graph.nodes.values() if n.graph is not None)
         graph = _spliced(graph, name, inner)
@@ -111,7 +113,7 @@ def _without(graph: Graph, name: str) -> Graph:
 
 
 def _resolved_edges(graph: Graph, found: list[Repair]) -> Graph:
-    """Point edges that name ``x.input`` or ``x.output`` of a plain node ``x`` to the node."""
+    """Return the graph with edges that name ``x.input`` or ``x.output`` of a plain node ``x`` leading to ``x``."""
     edges = []
     for edge in graph.edges:
         ends = [_resolved(graph, end) for end in edge]
@@ -136,7 +138,7 @@ def _single_edges(graph: Graph, found: list[Repair]) -> Graph:
 
 
 def _with_ends(graph: Graph, found: list[Repair]) -> Graph:
-    """Add an Input before the roots and an Output after the leaves where the graph has none at all."""
+    """Return the graph with an Input before its roots and an Output after its leaves, if it has no Input or no Output."""
     kinds = {node.kind for node in graph.nodes.values()}
     nodes, edges = dict(graph.nodes), list(graph.edges)
     if "Input" not in kinds:
@@ -179,7 +181,7 @@ def _root_shape(node: Node) -> Shape:
 
 
 def _fitted(graph: Graph, found: list[Repair]) -> Graph:
-    """Walk from the Inputs and fit each node to the shape that arrives."""
+    """Return the graph with each node, from the Inputs on, fitted to the shape of its input."""
     nodes = dict(graph.nodes)
     after: dict[str, list[str]] = {}
     for a, b in graph.edges:
@@ -218,7 +220,7 @@ def _check_same(node: Node, known: Shape, other: Shape, source: str) -> None:
 
 
 def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Node, list[str]]:
-    """Return the node fitted to its input, and what was changed."""
+    """Return the node fitted to the shape of its input, and a list of the changes in words."""
     if node.kind == "Input":
         return _fit_input(node, following)
     if arriving is None:
@@ -263,7 +265,7 @@ def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:
 
 
 def _fit_flatten(node: Node, arriving: Shape, following: list[Node]) -> tuple[Node, list[str]]:
-    """A Flatten that keeps the first axis before a Linear that wants all elements was written for a batch axis."""
+    """Fit a Flatten: if it keeps the first axis before a Linear that needs all elements, it was written for a batch axis."""
     total = int(np.prod(arriving))
     wanted = {field_shape(n, "weight")[-1:] for n in following if n.kind in ("Linear", "Affine")}
     made = output_shape(node, arriving)

@@ -1,6 +1,7 @@
-"""``to_nir``: a ``Network`` becomes a NIR graph that loses nothing and that any NIR reader can load.
+"""Export of a ``Network`` as a NIR graph that loses nothing and that any NIR reader can load.
 
-Everything that decides a spike lies in plain NIR (``nir.md``, section 4.2); ``description.py`` adds the rest as metadata.
+Everything that decides a spike is written in plain NIR (``docs/notes/nir.md`` 4.2); ``own_metadata.py`` adds the rest as
+metadata.
 A population is a CubaLIF or CubaLI node. A projection is a Linear, Conv2d or SumPool2d node, with a Delay and a Flatten
 before it and a Scale after it where needed; synapses with several delays are one Linear for each delay.
 """
@@ -56,20 +57,20 @@ def to_nir(
 ) -> nir.NIRGraph:
     """Return the network as a NIR graph, and write it to ``path`` if one is given.
 
-    The file is written beside ``path``, read back with ``from_nir`` and compared; only then is it moved into place.
+    The file is written next to ``path``, read back with ``from_nir`` and compared; only then is it moved to ``path``.
 
     Args:
         weights: float type of the weights; both hold them exactly, float16 files are smaller.
-        delays: write delays as Delay nodes, which few other readers know, or refuse them.
+        delays: ``node`` writes delays as Delay nodes, which few other readers support; ``error`` refuses delays.
         discretization: form of the time constants; most readers expect ``euler``.
-        metadata: also record names, masks and decoding; without it only what decides the spikes is written.
+        metadata: also record names, masks and decoding; if False, only the values that decide the spikes are written.
         force: replace a file that exists.
 
     Raises:
-        NirError: for what plain NIR cannot hold.
+        NirError: for features that plain NIR cannot hold.
         NetworkError: for resonate-and-fire and sigma-delta neurons and graded inputs, for which NIR has no node.
         FileError: if the file exists or cannot be written.
-        MismatchError: if the file does not give the network back.
+        MismatchError: if reading the file back gives another network.
     """
     if weights not in ("float32", "float16"):
         raise NirError(f"export: weights='{weights}' is not possible; choose float32 or float16")
@@ -132,7 +133,7 @@ def _neuron(population: Population, shape: Shape, dt: float, discretization: Dis
 def _chains(
     network: Network, shapes: Mapping[str, Shape], projection: Projection, recurrent: bool, name: str, dtype: WeightType
 ) -> Iterator[dict[str, Any]]:
-    """Give the nodes from the source of a projection to its target by name: one chain, or one for each synaptic delay."""
+    """Yield the nodes from the source of a projection to its target, by name: one chain for each synaptic delay."""
     steps = _nir_delay(network, projection, recurrent)
     if steps.ndim < 2:
         yield _chain(network, shapes, projection, name, steps, _synapse_nodes(projection, name, dtype))
@@ -181,7 +182,7 @@ def _linear(weights: NDArray[np.int16], exponent: int, name: str, dtype: WeightT
 
 
 def _conv(conv: Conv, exponent: int, dtype: WeightType) -> Any:
-    """Return the Conv2d node; grouped kernels are written with zeros between, because nir 1.0.8 ignores ``groups``."""
+    """Return the Conv2d node; grouped kernels become full kernels with zeros, because nir 1.0.8 ignores ``groups``."""
     import nir
 
     per_group = conv.weights.shape[1]
@@ -216,9 +217,10 @@ def _floats(weights: NDArray[np.int16], exponent: int, dtype: WeightType) -> NDA
 
 
 def _nir_delay(network: Network, projection: Projection, recurrent: bool) -> NDArray[np.int64]:
-    """Return the delay in NIR's time, where a layer costs no step: the chip's delay less what the first steps leave.
+    """Return the delay in NIR's time, where a layer takes no step: the chip's delay minus the difference in first steps.
 
-    A recurrent connection (onto itself, or back inside a cycle) costs its one step in NIR as well.
+    The one step that every spike takes on the chip is counted, too; a recurrent connection (onto the same population, or
+    back inside a cycle) takes it in NIR as well.
     """
     start = {i.name: 0 for i in network.inputs} | {p.name: p.first_step for p in network.populations}
     own = 0 if recurrent else 1
@@ -249,10 +251,10 @@ def _refuse_delays(nodes: Mapping[str, Any]) -> None:
 
 
 def _nir_shapes(network: Network) -> dict[str, Shape]:
-    """Return the shape of each input and population in the graph: what windows need, else flat (inputs: their own).
+    """Return the shape of each node in the graph: as windows need it, else flat for populations and unchanged for inputs.
 
     Raises:
-        NirError: where a window needs a shape that the node does not have; NIR has no node that unflattens.
+        NirError: if a window needs a shape that the node does not have; NIR has no node that undoes a Flatten.
     """
     made: dict[str, set[Shape]] = {name: set() for name in network.sizes}
     taken: dict[str, set[Shape]] = {name: set() for name in network.sizes}
@@ -281,10 +283,10 @@ def _source_node(network: Network, names: NodeNames, name: str) -> str:
 
 
 def _node_names(network: Network) -> dict[tuple[str, str], str]:
-    """Return a name for each node that HDF5 and torch take: letters, digits, ``_`` and ``.``, no two alike.
+    """Return a unique name for each node that HDF5 and torch accept: letters, digits, ``_`` and ``.``.
 
-    A population with a connection onto itself is ``<name>.lif``, that connection ``<name>.w_rec``: so snnTorch and the Lava
-    scripts know a recurrent block.
+    A population with a connection onto itself is named ``<name>.lif`` and that connection ``<name>.w_rec``, because snnTorch
+    and the Lava scripts recognise a recurrent block by these names.
     """
     wanted: list[tuple[tuple[str, str], str]] = [(("input", i.name), i.name) for i in network.inputs]
     recurrent = {p.source for p in network.projections if p.source == p.target}

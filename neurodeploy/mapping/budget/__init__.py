@@ -1,1 +1,1 @@
-"""Limits of a chip that rewiring keeps while it trains: room by core, layer and source."""
+"""Limits of a chip that rewiring keeps during training: the free room of each core, layer and source."""

@@ -1,7 +1,7 @@
-"""What connections take of every core of a chip, counted list by list; made by ``budget.py``.
+"""Counting of the memory that connections take on each core of a chip, list by list; made by ``chip_budget.py``.
 
-A list is what one source neuron stores on one core. Synapse words are those of ``lists.py``: the finished network, whose
-weights of 0 are not stored, never takes more.
+A list holds the synapses of one source neuron on one core. Synapse words are the upper bounds of ``chip/bounds.py``: the
+finished network, which does not store weights of 0, never takes more.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from neurodeploy.mapping.memory.cut import Cut
 class PlacedLayer:
     """A dense layer on its cores.
 
-    ``n_sources`` are the neurons or inputs that may connect to it; ``source`` is the layer they are the neurons of, None
-    where the host sends their spikes. ``limits`` go by register. ``first_position``, ``first_list``, ``first_core`` and
-    ``first_source`` number the positions, lists, cores and sources of all layers on from layer to layer.
+    ``n_sources``: number of neurons or inputs that may connect to the layer; ``source``: the layer of these neurons, None
+    where the host sends their spikes; ``limits``: register -> limit of a core (of a source for ``destinations``).
+    Positions, lists, cores and sources are numbered consecutively over all layers; ``first_position``, ``first_list``,
+    ``first_core`` and ``first_source`` are the first numbers of this layer.
     """
 
     name: str
@@ -39,15 +40,16 @@ class PlacedLayer:
 
     @property
     def n_positions(self) -> int:
-        """Possible connections."""
+        """Number of possible connections."""
         return self.cut.labels.size * self.n_sources
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Meter:
-    """One register that lists use up. A list charges the place ``key`` (-1: none) with words and with being there.
+    """The account of one register: each list is charged to a place, and the sum of a place has a limit.
 
-    ``key`` int64 ``(n_lists,)``; ``limit`` int64 ``(n_places,)``; a list of ``w`` words costs ``per_word * w + per_list``.
+    A place is a core, or a source for the register ``destinations``. ``key`` int64 ``(n_lists,)``: place of each list, -1
+    if it is charged nowhere; ``limit`` int64 ``(n_places,)``; a list of ``w`` words costs ``per_word * w + per_list``.
     """
 
     register: str
@@ -57,17 +59,17 @@ class Meter:
     limit: Ints
 
     def cost(self, words: Ints, opened: NDArray[np.bool_]) -> Ints:
-        """Return what some lists cost that grow by ``words``, or come to be."""
+        """Return the cost of lists that grow by ``words``; ``opened`` marks lists that are new."""
         return self.per_word * words + self.per_list * opened
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ChipBudget:
-    """Limits of a chip's cores over all connections of a network; made by ``chip_budget``.
+    """Limits of a chip's cores for all connections of a network; made by ``chip_budget``.
 
-    ``list_of`` int32 ``(n_positions,)`` gives the list of every possible
-    connection, layers one after the other and each in C order of ``(neurons, sources)``; ``core`` int64 ``(n_lists,)`` the
-    core of each list; ``words`` int64 ``(n_formats, n_cores, longest list + 1)`` the words by format, core and length.
+    A position is a possible connection; positions run over the layers in order, each in C order of ``(neurons, sources)``.
+    ``list_of`` int32 ``(n_positions,)``: list of each position; ``core`` int64 ``(n_lists,)``: core of each list; ``words``
+    int64 ``(n_formats, n_cores, longest list + 1)``: words of a list by format, core and length.
     """
 
     chip: Chip
@@ -79,7 +81,10 @@ class ChipBudget:
     meters: tuple[Meter, ...]
 
     def room(self, active: NDArray[np.bool_]) -> BudgetRoom:
-        """Return what the limits leave beside the active connections, bool ``(n_positions,)``.
+        """Return the room that the limits leave for further connections.
+
+        Args:
+            active: the connections that are there, bool ``(n_positions,)``.
 
         Raises:
             FitError: where they break a limit; names layer, core, register, amount and limit.
@@ -93,15 +98,16 @@ class ChipBudget:
         return BudgetRoom(self, count, words, [meter.limit - amount for meter, amount in zip(self.meters, used)])
 
     def lists(self, name: str) -> Ints:
-        """Return the list of every position of a layer, numbered from 0, int64 ``(n_positions,)`` in C order."""
+        """Return the list of each position of a layer, int64 ``(n_positions,)`` in C order; its lists count from 0."""
         layer = self._layer(name)
         own = self.list_of[layer.first_position : layer.first_position + layer.n_positions]
         return own.astype(np.int64) - layer.first_list
 
     def reach(self, name: str, mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Return, for every position of a layer, how many connections its source has on its core, by the mean of all.
+        """Return for each possible connection how many synapses its source has on that core, relative to that core's mean.
 
-        0 where the source has none there, 1 where it has as many as the mean source; of the mask's shape.
+        0 where the source has no synapse on the core, 1 where it has as many as the mean over all sources; float32, with
+        the shape of ``mask``.
         """
         layer, lists = self._layer(name), self.lists(name)
         n_lists = layer.cut.n_parts * layer.n_sources
@@ -111,9 +117,10 @@ class ChipBudget:
         return by_position.reshape(mask.shape)
 
     def usage(self, masks: Mapping[str, ArrayLike]) -> dict[str, dict[str, Ints]]:
-        """Return what masks take, by layer and register, int64 ``(n_cores_of_layer,)``.
+        """Return the amounts that masks take, layer -> register -> int64 ``(n_cores_of_layer,)``.
 
-        ``synapse_words``, ``input_axons``, and ``destinations``: the cores that the busiest source of each core reaches.
+        The registers are ``synapse_words``, ``input_axons`` and ``destinations`` (of the sources with synapses on a core,
+        the largest number of cores that one of them reaches).
         """
         count = self._lengths(self.join(masks))
         words = self._best_words(count)[self.core, count]
@@ -130,7 +137,7 @@ class ChipBudget:
         return found
 
     def join(self, masks: Mapping[str, ArrayLike]) -> NDArray[np.bool_]:
-        """Return the masks of all layers as one line."""
+        """Return the masks of all layers as one array, bool ``(n_positions,)``."""
         return np.concatenate([np.asarray(masks[layer.name], np.bool_).ravel() for layer in self.layers])
 
     def _layer(self, name: str) -> PlacedLayer:
@@ -168,9 +175,10 @@ class ChipBudget:
 
 @dataclass(slots=True, eq=False)
 class BudgetRoom:
-    """What a ``ChipBudget`` leaves (``sparse.selection.Room``).
+    """The room that a ``ChipBudget`` leaves for further connections (a ``sparse.selection.Room``).
 
-    ``count``: synapses of each list; ``words``: by core and length; ``left``: of every meter.
+    ``count``: synapses of each list, int64 ``(n_lists,)``; ``words``: words of a list by core and length; ``left``: for each
+    meter the amount that is left at each place.
     """
 
     budget: ChipBudget
@@ -179,7 +187,7 @@ class BudgetRoom:
     left: list[Ints]
 
     def fits(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which positions could take a connection, each on its own."""
+        """Return which positions could take a connection if it were the only new one, bool, shape of ``positions``."""
         core, longest = self.budget.core, self.words.shape[1] - 1
         longer = np.minimum(self.count + 1, longest)
         added, opened = self.words[core, longer] - self.words[core, self.count], self.count == 0
@@ -191,9 +199,9 @@ class BudgetRoom:
         return found
 
     def admit(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Take connections at these positions, first ones first, as far as all limits allow; return which were taken.
+        """Add connections at these positions, in order, as far as all limits allow; return which were added.
 
-        What comes before one in the order counts against it, even where it is turned down itself.
+        A position is charged together with all positions before it, even those that were refused.
         """
         lists = self.budget.list_of[positions].astype(np.int64)
         core = self.budget.core[lists]
@@ -203,7 +211,7 @@ class BudgetRoom:
         for meter, left in zip(self.budget.meters, self.left):
             key, cost = meter.key[lists], meter.cost(added, opened)
             taken &= (cost == 0) | (key < 0) | (running(key, cost) <= left[key])
-        # a synapse was priced with those before it in its list, so it needs them all
+        # the price of a synapse assumes all synapses before it in its list, so it is refused if one of them is
         taken &= running(lists, (~taken).astype(np.int64)) == 0
         self.count += np.bincount(lists[taken], minlength=self.count.size)
         for meter, left in zip(self.budget.meters, self.left):
@@ -212,7 +220,7 @@ class BudgetRoom:
 
 
 def running(key: Ints, values: Ints) -> Ints:
-    """Return, for each element, the sum of the values with its key up to and with itself."""
+    """Return for each element the sum of the values with the same key up to and including this element."""
     order = np.argsort(key, kind="stable")
     total = np.cumsum(values[order])
     first = np.flatnonzero(np.diff(key[order], prepend=key[order][:1] - 1))
@@ -223,7 +231,7 @@ def running(key: Ints, values: Ints) -> Ints:
 
 
 def add_up(key: Ints, values: Ints, n: int) -> Ints:
-    """Return the sum of the values of each key in ``0..n - 1``; keys below 0 count nowhere."""
+    """Return the sum of the values of each key in ``0..n - 1``; values with a key below 0 are ignored."""
     total = np.zeros(n, np.int64)
     np.add.at(total, key[key >= 0], values[key >= 0])
     return total

@@ -1,1 +1,1 @@
-"""Ways to cut populations into core-sized parts, one module each."""
+"""Ways to cut populations into parts that fit a core: one module for each split."""

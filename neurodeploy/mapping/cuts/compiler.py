@@ -1,7 +1,7 @@
-"""The split ``compiler``: how Lava's closed Loihi 2 compiler cuts layers, as its printed core tables show.
+"""The split ``compiler``: cuts layers as Lava's closed Loihi 2 compiler does, inferred from the core tables that it prints.
 
 A matrix layer is cut by the ceiling of its largest ratio of use to limit, again and again until it fits. A convolution is
-cut into blocks of width, height and channels, each core keeping the whole kernel of its channels.
+cut into blocks of width, height and channels; each core keeps the whole kernels of its channels.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def compiler_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least
 
 
 def ratio_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int) -> Cut:
-    """Return the cut into ``k`` blocks of ``ceil(n / k)`` neurons, where ``k`` grows by the largest ceiling ratio."""
+    """Return the cut into ``k`` blocks of ``ceil(n / k)`` neurons; ``k`` grows by the largest ratio of use to limit."""
     n = layers.network.population(population).size
     limits = layers.limits(population)
     parts = min(n, at_least)
@@ -48,9 +48,9 @@ def ratio_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: i
 def block_cut(layers: Layers, population: str, shape: Shape) -> Cut | None:
     """Return the cut of a ``(channels, height, width)`` population into blocks, None if no block fits.
 
-    The channels of a block are halved until its kernels fit the synaptic memory. Then its width is a power of two and
-    its height a repeated halving of the whole height (rounded up) such that its neurons and one more fit a core; of
-    these the blocks that take the fewest cores win, ties going to the greatest height. The one more is inferred.
+    The channels of a block are halved until its kernels fit the synaptic memory. The width of a block is a power of two,
+    its height a repeated halving of the whole height (rounded up), such that the neurons of the block and one more fit a
+    core (that one more is needed is inferred). The block that takes the fewest cores wins; ties go to the greatest height.
     """
     channels, height, width = shape
     block = channels
@@ -80,5 +80,5 @@ def halvings(n: int) -> list[int]:
 
 
 def powers(n: int) -> list[int]:
-    """Return the powers of two up to the first that is ``n`` or more."""
+    """Return the powers of two from 1 up to the first that is ``n`` or more."""
     return [1 << i for i in range((n - 1).bit_length() + 1)]

@@ -11,13 +11,13 @@ from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.memory.synapses import delay_bits
 
 PER_NEURON = frozenset({"destinations", "weight_values"})
-"""Registers that count what a single neuron needs, so that no cut helps."""
+"""Registers whose use is set by a single neuron, so that no cut lowers it."""
 
 
 def equal_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
     """Return the cut of one population into the smallest number of equal blocks that satisfies every limit of a core.
 
-    With ``k`` parts a block has ``ceil(n / k)`` neurons and the last one the rest.
+    With ``k`` parts a block has ``ceil(n / k)`` neurons; the last block has the rest.
 
     Raises:
         FitError: if even parts of one neuron break a limit.
@@ -57,7 +57,7 @@ def block_sizes(n: int, least: int) -> list[int]:
 
 
 def least_parts(layers: Layers, population: str) -> int:
-    """Return a number of parts below which the population cannot fit, from its neurons and its weights alone."""
+    """Return a lower bound on the parts that the population needs, from its neurons and weights alone."""
     limits = layers.limits(population)
     n = layers.network.population(population).size
     parts = -(-n // limits["neurons"]) if "neurons" in limits else 1

@@ -1,8 +1,8 @@
-"""Messages as a hypergraph: one edge a source neuron, its pins the neurons of one population that it reaches.
+"""Spike messages as a hypergraph: each source neuron is an edge, the neurons that it reaches are its pins.
 
-A spike travels as one message to each core on which the source has a target, so a cut into parts costs, for each edge,
-the number of parts that hold one of its pins. Where the source lies in the same population it is a pin too, and the part
-that holds it costs nothing (connectivity minus one).
+The graph covers the synapses into one population. A spike travels as one message to each core on which the source has a
+target, so an edge costs one message for each part that holds one of its pins. A source in the same population is a pin of
+its own edge, and the part that holds the source costs nothing (the measure "connectivity minus one").
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from neurodeploy.mapping.memory.parts import Layers
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hypergraph:
-    """Edges and pins of one population of ``n`` neurons, both ways round.
+    """Edges and pins of one population of ``n`` neurons, stored by edge and by neuron.
 
-    Edge ``e`` holds the pins ``pins[edge_start[e]:edge_start[e + 1]]``; neuron ``v`` lies on the edges
+    Edge ``e`` has the pins ``pins[edge_start[e]:edge_start[e + 1]]``; neuron ``v`` is a pin of the edges
     ``edges[pin_start[v]:pin_start[v + 1]]``. ``weight`` int64 ``(n_edges,)``: spikes of the source, 1 where unknown.
-    ``inside`` counts the weight of edges whose source is a pin.
+    ``inside``: total weight of the edges whose source lies in the population.
     """
 
     n: int
@@ -42,9 +42,9 @@ class Hypergraph:
 
 
 def build_hypergraph(layers: Layers, population: str, spikes: Mapping[str, Ints] | None = None) -> Hypergraph:
-    """Return the hypergraph of all projections into a population; a source with several projections is one edge.
+    """Return the hypergraph of all projections into a population; a source neuron of several projections is one edge.
 
-    ``spikes`` gives the number of spikes of each neuron by population or input, to weigh the edges with.
+    ``spikes``: by population or input, the number of spikes of each neuron, used as weight of its edge.
     """
     network = layers.network
     n = network.population(population).size
@@ -85,13 +85,13 @@ def _starts(keys: Ints, n: int) -> Ints:
 
 
 def messages(graph: Hypergraph, cut: Cut) -> int:
-    """Return the messages between cores that a cut causes when every source fires as often as its weight says."""
+    """Return the messages between cores that a cut causes, if each source fires as often as the weight of its edge."""
     edge = np.repeat(np.arange(graph.n_edges), np.diff(graph.edge_start))
     met = np.unique(edge * cut.n_parts + cut.labels[graph.pins])
     return int(graph.weight[met // cut.n_parts].sum()) - graph.inside
 
 
 def fewest_messages(graph: Hypergraph, largest_part: int) -> int:
-    """Return a bound that no cut into parts of at most ``largest_part`` neurons can beat."""
+    """Return a lower bound on the messages of any cut into parts of at most ``largest_part`` neurons."""
     parts = -(-np.diff(graph.edge_start) // largest_part)
     return int((parts * graph.weight).sum()) - graph.inside

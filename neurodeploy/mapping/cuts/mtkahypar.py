@@ -1,4 +1,4 @@
-"""The split ``mtkahypar``: parts from the hypergraph partitioner of that name (extra ``map``), for fewest messages."""
+"""The split ``mtkahypar``: uses the hypergraph partitioner of that name (extra ``map``) to find parts with few messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.errors import MissingPackageError
+from neurodeploy.errors import MissingPackageError, install_hint
 from neurodeploy.mapping.cuts.hypergraph import Hypergraph
 from neurodeploy.mapping.cuts.overlap import grouped_cut
 from neurodeploy.mapping.memory.cut import Cut
@@ -28,7 +28,10 @@ def mtkahypar_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_leas
 
 
 def partitioned(graph: Hypergraph, parts: int) -> NDArray[np.int32]:
-    """Return labels of parts of at most ``ceil(n / parts)`` neurons, found deterministically for connectivity minus one."""
+    """Return the part of each neuron, int32 ``(n,)``, with at most ``ceil(n / parts)`` neurons in a part.
+
+    The partitioner runs in its deterministic mode and minimises "connectivity minus one".
+    """
     package, library = _library()
     context = library.context_from_preset(package.PresetType.DETERMINISTIC)
     context.set_partitioning_parameters(parts, 0.0, package.Objective.KM1)
@@ -49,6 +52,6 @@ def _library() -> tuple[Any, Any]:
         import mtkahypar
     except ImportError as error:
         raise MissingPackageError(
-            "map: the split 'mtkahypar' needs the package mtkahypar; install neurodeploy[map], or use --split overlap"
+            f"map: the split 'mtkahypar' needs the package mtkahypar: {install_hint('map')}, or use --split overlap"
         ) from error
     return mtkahypar, mtkahypar.initialize(1)

@@ -1,4 +1,4 @@
-"""The split ``overlap``: neurons that share sources come to the same core, so that a spike reaches fewer cores.
+"""The split ``overlap``: puts neurons that share sources on the same core, so that a spike is sent to fewer cores.
 
 Parts grow greedily by the overlap of their sources, then pairs of neurons change places while that saves messages. The
 result never takes more cores than ``equal``, and is kept only where it saves messages or cores.
@@ -20,14 +20,17 @@ from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 
 Group: TypeAlias = Callable[[Hypergraph, int], NDArray[np.int32]]
-"""``(hypergraph, parts) -> labels`` of parts that differ by at most one neuron in size."""
+"""A function ``(hypergraph, number of parts) -> part of each neuron``; part sizes differ by at most one neuron."""
 
 WORTH = 0.01
-"""Share of the messages that a cut must be able to save before one is searched."""
+"""A cut is searched only if it could save at least this share of the messages."""
 PASSES = 4
-"""Most passes over all neurons in which they may change places."""
+"""Largest number of passes over all neurons in which pairs of neurons change places."""
 LARGEST_WORK = 5 * 10**7
-"""Entries that one pass of exchanges may look at; larger graphs keep the grown parts, so that time grows with synapses."""
+"""Largest number of entries that a pass of exchanges may look at.
+
+Larger graphs keep the grown parts as they are, so that the time grows in proportion to the synapses.
+"""
 
 
 def overlap_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
@@ -40,14 +43,14 @@ def overlap_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least:
 
 
 def grown_cut(graph: Hypergraph, parts: int) -> NDArray[np.int32]:
-    """Return labels of parts that differ by at most one neuron in size, grown by overlap."""
+    """Return the part of each neuron, grown by overlap; part sizes differ by at most one neuron."""
     return grown(graph, [(graph.n + i) // parts for i in range(parts - 1, -1, -1)])
 
 
 def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int, group: Group) -> Cut:
-    """Return the cut that ``group`` and exchanges of neurons give, with as few parts as fit; else the equal cut.
+    """Return the cut found by ``group`` and exchanges of neurons, with as few parts as fit, or else the equal cut.
 
-    A population whose connections share weights keeps the equal cut: sharing needs neighbours to stay together.
+    A population whose connections share weights keeps the equal cut, because sharing needs neighbours on the same core.
     """
     equal = equal_cut(layers, population, cuts, at_least)
     if equal.n_parts == 1 or any(layers.shared(p) is not None for p in layers.network.into(population)):
@@ -70,7 +73,7 @@ def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least:
 
 
 def promising(layers: Layers, population: str, cut: Cut) -> bool:
-    """Return whether the words of a cut would fit one part fewer if they were spread evenly."""
+    """Return whether the words of a cut, spread evenly, would fit into one part fewer."""
     limit = layers.limits(population).get("synapse_words")
     total = sum(int(layers.projection_use(p, cut).words.sum()) for p in layers.network.into(population))
     return limit is None or total <= limit * (cut.n_parts - 1)
@@ -86,7 +89,7 @@ def improve(graph: Hypergraph, labels: NDArray[np.int32], parts: int) -> None:
 
 
 def grown(graph: Hypergraph, sizes: list[int]) -> NDArray[np.int32]:
-    """Return labels of parts that grow one after the other, always by the neuron that shares most sources with the part.
+    """Return the part of each neuron, grown part by part: the next neuron is the one that shares most sources with it.
 
     A part starts with the free neuron of the lowest number; ties go to the lowest number.
     """
@@ -117,10 +120,10 @@ def _pins_of(graph: Hypergraph, edges: NDArray[np.int32]) -> tuple[NDArray[np.in
 
 
 def swap(graph: Hypergraph, labels: NDArray[np.int32], parts: int) -> int:
-    """Let neurons change places in ``labels`` with a neuron of another part where that saves messages; one pass.
+    """Exchange pairs of neurons between parts (in place in ``labels``) in one pass; return the messages saved.
 
-    Each neuron that saves by joining another part looks there for the neuron that costs least to send back. The exchange
-    is counted exactly before it is kept. Returns the messages saved.
+    For each neuron that would save messages in another part, the partner is the neuron of that part that costs least to
+    move back. An exchange is kept only if the exact count of messages falls.
     """
     edge = np.repeat(np.arange(graph.n_edges), np.diff(graph.edge_start))
     count = np.bincount(edge * parts + labels[graph.pins], minlength=graph.n_edges * parts).reshape(-1, parts)
@@ -142,7 +145,7 @@ def _edges(graph: Hypergraph, neuron: int) -> NDArray[np.int32]:
 
 
 def _joining(graph: Hypergraph, count: Ints, neuron: int, home: int) -> Ints:
-    """Return what is saved when a neuron leaves its part for each of the others, int64 ``(n_parts,)``."""
+    """Return the messages saved if a neuron moves from its part ``home`` to each other part, int64 ``(n_parts,)``."""
     edges = _edges(graph, neuron)
     pins, weight = count[edges], graph.weight[edges]
     gain: Ints = weight[pins[:, home] == 1].sum() - weight @ (pins == 0)
@@ -151,7 +154,7 @@ def _joining(graph: Hypergraph, count: Ints, neuron: int, home: int) -> Ints:
 
 
 def _moving(graph: Hypergraph, count: Ints, neurons: Ints, there: int, home: int) -> Ints:
-    """Return what is saved when each of some neurons moves from part ``there`` to part ``home``."""
+    """Return the messages saved if one neuron moves from part ``there`` to part ``home``, for each of ``neurons``."""
     start = graph.pin_start[neurons]
     length = graph.pin_start[neurons + 1] - start
     at = np.arange(length.sum()) + np.repeat(start - np.cumsum(length) + length, length)
@@ -164,7 +167,7 @@ def _moving(graph: Hypergraph, count: Ints, neurons: Ints, there: int, home: int
 
 
 def _exchanged(graph: Hypergraph, count: Ints, labels: NDArray[np.int32], a: int, b: int) -> int:
-    """Exchange the parts of two neurons if that saves messages; return the messages saved, 0 where they stay."""
+    """Exchange the parts of two neurons if that saves messages; return the messages saved, or 0."""
     home, there = int(labels[a]), int(labels[b])
     edges = np.union1d(_edges(graph, a), _edges(graph, b))
     before = ((count[edges][:, [home, there]] > 0).sum(axis=1) * graph.weight[edges]).sum()

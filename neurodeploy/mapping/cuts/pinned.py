@@ -1,4 +1,4 @@
-"""Pins of a mapping (``recipe.pins``) checked against a network and a chip, and kept by cuts and places."""
+"""Pins, the parts of a mapping that the user fixes (``recipe.pins``): checks, and the cuts and places that keep them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def check_pins(pins: Pins, network: Network, chip: Chip, splits: list[str]) -> N
     """Refuse pins that the network or the chip cannot keep.
 
     Raises:
-        RecipeError: for a layer, split, width or core that is not there, neurons that are missing or given twice, a core
-            given twice, or a chip that takes no pins; names file and key.
+        RecipeError: for an unknown layer, split, width or core, neurons that are missing or given twice, a core
+            given twice, or a chip that allows no pins; names file and key.
     """
     known = [p.name for p in network.populations]
     if pins.chip not in (None, chip.name):
@@ -51,7 +51,7 @@ def part_labels(pins: Pins, name: str, size: int) -> NDArray[np.int32]:
     """Return the part of each neuron of a layer with ``parts``, int32 ``(size,)``.
 
     Raises:
-        RecipeError: for a neuron that is not there, given twice or left out.
+        RecipeError: for a neuron that does not exist, is given twice or is left out.
     """
     parts = pins.layers[name].parts
     assert parts is not None
@@ -74,13 +74,13 @@ def part_labels(pins: Pins, name: str, size: int) -> NDArray[np.int32]:
 
 
 def pinned_cut(pins: Pins, name: str, size: int) -> Cut | None:
-    """Return the cut that the parts of a layer make, None where it has none."""
+    """Return the cut into the pinned parts of a layer, None where its parts are not pinned."""
     layer = pins.layers.get(name)
     return None if layer is None or layer.parts is None else Cut(part_labels(pins, name, size), len(layer.parts))
 
 
 def cut_as_pinned(pins: Pins, cut_by_split: ReadOnlyDict[str, CutOne], split: str) -> CutOne:
-    """Return the way to cut populations that keeps the pins, and cuts all other populations by ``split``."""
+    """Return a function that cuts pinned populations as the pins say, and all other populations by ``split``."""
 
     def cut_one(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
         own = pins.layers.get(population, LayerPins())
@@ -96,10 +96,10 @@ def cut_as_pinned(pins: Pins, cut_by_split: ReadOnlyDict[str, CutOne], split: st
 
 
 def pinned_places(pins: Pins, chip: Chip) -> dict[tuple[str, int], int]:
-    """Return the running number of the core of each part with a fixed place, by layer and part.
+    """Return ``(layer, part) -> core`` for the parts with a pinned core, cores counted over all chips.
 
     Raises:
-        RecipeError: for a core that the target has not, or that is given twice.
+        RecipeError: for a core that the target does not have, or that is given twice.
     """
     places: dict[tuple[str, int], int] = {}
     holder: dict[int, str] = {}

@@ -1,4 +1,4 @@
-"""What all splits share: the order in which populations are cut, and the limits that every part must keep."""
+"""Search shared by all splits: the order in which populations are cut, and the limits that every part must keep."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 
 CutOne: TypeAlias = Callable[[Layers, str, dict[str, Cut], int], Cut]
-"""``(layers, population, cuts of other populations, smallest number of parts) -> cut`` that satisfies every limit."""
+"""A split: ``(layers, population, cuts of other populations, smallest number of parts) -> cut`` that keeps every limit."""
 
 
 def cut_populations(
     layers: Layers, cut_one: CutOne, at_least: dict[str, int], made: dict[str, Cut] | None = None
 ) -> dict[str, Cut]:
-    """Return a cut of every population, from the outputs backwards, since a part's output axons depend on its targets.
+    """Return a cut of each population, from the outputs backwards, since a part's output axons depend on its targets.
 
-    ``at_least`` gives numbers of parts to start from, ``made`` the cuts that stand already. A population is cut again,
-    into at least one part more, while the cuts of others make it overfill a core; parts only become more, so that this
-    ends.
+    ``at_least``: smallest number of parts by population; ``made``: cuts that exist already. While the cuts of other
+    populations make a population overfill a core, it is cut again into at least one part more. The number of parts never
+    falls, so the search ends.
 
     Raises:
         FitError: if a single neuron of a population breaks a limit of a core.
@@ -41,18 +41,18 @@ def cut_populations(
 
 
 def excess(layers: Layers, population: str, cuts: dict[str, Cut]) -> dict[str, Ints]:
-    """Return the registers that some part of a population overfills, with the amounts on each part; empty if it fits."""
+    """Return the registers in which a part of a population breaks a limit, with the amounts of all parts; empty if none."""
     limits = layers.limits(population)
     used = layers.use(population, cuts)
     return {name: amount for name, amount in used.items() if amount.max() > limits[name]}
 
 
 NO_CUT_HELPS = "no cut into more parts helps: lower the fan-in of its neurons, or map to another chip"
-"""What to do about a population that does not fit however it is cut."""
+"""Advice of the error for a population that does not fit, however it is cut."""
 
 
 def excess_error(layers: Layers, population: str, cuts: dict[str, Cut], advice: str = NO_CUT_HELPS) -> FitError:
-    """Return the error for a population of which a part overfills a core, with what to do about it."""
+    """Return the error for a population with a part that overfills a core; the message ends with ``advice``."""
     over = excess(layers, population, cuts)
     limits, chip = layers.limits(population), layers.chip
     name, amount = max(over.items(), key=lambda item: item[1].max() / limits[item[0]])

@@ -1,7 +1,7 @@
-"""The split ``slayer2loihi``: neurons a core as Intel's slayer2loihi chooses them for Loihi 1.
+"""The split ``slayer2loihi``: the number of neurons on each core that Intel's slayer2loihi chooses for Loihi 1.
 
-Source: intel-nrc-ecosystem/models, ``spytorch2loihi/slayer_rec/src/s2lWrapper.py``. It keeps a small margin and counts
-memory without headers, so that it may place what the exact word rules refuse.
+Source: intel-nrc-ecosystem/models, ``spytorch2loihi/slayer_rec/src/s2lWrapper.py``. The tool keeps a small margin and
+counts memory without headers, so it may accept parts that the exact word rules refuse.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.memory.synapses import delay_bits
 
 HEADER_WORDS = 4
-"""Words that slayer2loihi sets aside of ``synapse_words + 1``."""
+"""Words of the ``synapse_words + 1`` that slayer2loihi keeps free."""
 
 
 def slayer2loihi_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
@@ -36,9 +36,10 @@ def slayer2loihi_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_l
 
 
 def neurons_per_core(layers: Layers, population: str) -> int:
-    """Return ``floor((1 - a) * floor(N / g) + a * floor(N * capacity / weights))`` for the busiest projection.
+    """Return ``floor((1 - a) * floor(N / g) + a * floor(N * capacity / weights))``, the smallest over all projections.
 
-    ``capacity`` is the number of synapses of a core, ``g = ceil(weights / capacity)`` and ``a = g - weights / capacity``.
+    ``N`` is the number of neurons, ``capacity`` the number of synapses that fit a core, ``g = ceil(weights / capacity)`` and
+    ``a = g - weights / capacity``. At least 1, at most the neurons of a core.
     """
     n = layers.network.population(population).size
     words = layers.chip.cores.limits["synapse_words"] + 1 - HEADER_WORDS

@@ -1,1 +1,1 @@
-"""Does it fit, and if not, why not: loads against limits, remedies that were mapped before they are offered."""
+"""Verdicts: whether a network fits a chip, which limit binds, and remedies that were checked by mapping."""

@@ -1,4 +1,4 @@
-"""Networks with fewer or coarser weights: what the remedies of ``fit.py`` try."""
+"""Networks with fewer or coarser weights, as the remedies of ``verdict.py`` need them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.network import Conv, Dense, Network, Pool, Projection, Sparse
 def pruned(network: Network, kept: float, layers: frozenset[str]) -> Network:
     """Return the network with only the largest weights of each projection into ``layers``.
 
-    Of the ``n`` non-zero weights ``round(kept * n)`` stay, ties going to the first ones; ``kept`` lies in 0..1.
+    Of the ``n`` non-zero weights ``round(kept * n)`` stay, ties going to the first in order; ``kept`` lies in 0..1.
     """
 
     def prune(projection: Projection) -> Projection:
@@ -33,7 +33,7 @@ def pruned(network: Network, kept: float, layers: frozenset[str]) -> Network:
 def requantised(network: Network, bits: int, layers: frozenset[str]) -> Network:
     """Return the network with the weights into ``layers`` rounded to multiples of a power of two, so that ``bits`` suffice.
 
-    A value that rounding takes out of the range is clipped to it.
+    A rounded value outside the range is clipped to the range.
     """
 
     def quantise(projection: Projection) -> Projection:

@@ -1,4 +1,4 @@
-"""How many bits a stored synapse takes in each format at each density, and where formats cross."""
+"""Bits of memory for each stored synapse by format and density, and the density at which two formats take the same."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ N_LISTS = 2000
 
 
 def bits_per_synapse(chip: Chip, name: str, neurons: int, density: float, width: int, *, seed: int = 0) -> float:
-    """Return the bits of memory for each synapse that is not zero, word rounding included, for random lists.
+    """Return the mean bits of memory for each non-zero synapse, rounding to words included, over random lists.
 
     Args:
-        chip, name: chip and its list format.
+        chip, name: the chip and the name of one of its list formats.
         neurons: neurons of a core that a list can reach.
         density: share of the neurons that a list reaches, above 0 and up to 1.
         width: bits of a weight, with its delay.
         seed: of the 2000 random lists.
 
     Raises:
-        UsageError: for a density out of range or a format that is no list format of the chip.
+        UsageError: for a density out of range, or a name that is not a list format of the chip.
     """
     fmt = _list_format(chip, name)
     if not 0 < density <= 1 or neurons < 1:
@@ -40,9 +40,9 @@ def bits_per_synapse(chip: Chip, name: str, neurons: int, density: float, width:
 
 
 def crossing_density(chip: Chip, sparse: str, dense: str, neurons: int, width: int) -> float | None:
-    """Return the density below which one format takes fewer bits than another, to 1/512; None where they do not cross.
+    """Return the density below which the format ``sparse`` takes fewer bits than ``dense``; None where they do not cross.
 
-    Found by bisection between 2/512 and 1, on the same random lists throughout.
+    Found by bisection between 2/512 and 1, in steps of 1/512, on the same random lists throughout.
     """
 
     def better(step: int) -> bool:

@@ -1,7 +1,7 @@
-"""What a chip says of each node of a network: the restrictions behind ``neurodeploy check FILE --chip NAME``.
+"""Restrictions of a chip for each node of a network, as ``neurodeploy check FILE --chip NAME`` reports them.
 
-What a chip cannot hold comes from the mapper itself: each layer is mapped alone, so that every layer with a problem is
-named and not only the first, then all of them together. What its neurons do otherwise stands in the chip's file.
+The mapper finds what does not fit: each layer is mapped alone, so that every layer with a problem is named and not only the
+first, and then all layers together. The chip's file says where its neurons compute something else.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import DECAY_ONE, Input, Network, Output, Population
 
 LAVA = "lava-fixed-point"
-"""``simulated_by`` of chips whose neurons are those of ``network.Cuba``."""
+"""Value of ``simulated_by`` for chips whose neurons compute as ``network.Cuba`` does."""
 _BIAS_MANTISSA = 2**15
 """A bias is a signed 16-bit mantissa times a power of two."""
 
 
-def restrictions(network: Network, chip: Chip) -> Iterator[Restriction]:
-    """Give every population and projection of a network that a chip cannot take, or only approximately.
+def find_restrictions(network: Network, chip: Chip) -> Iterator[Restriction]:
+    """Yield a restriction for each population and projection that a chip does not support, or only approximately.
 
-    ``where`` is the name of a population or projection, or ``graph`` for the network as a whole.
+    ``Restriction.where`` is the name of a population or projection, or ``graph`` for the network as a whole.
     """
     for population in network.populations:
         yield from _neurons(population, chip)
@@ -61,13 +61,13 @@ def _neurons(population: Population, chip: Chip) -> Iterator[Restriction]:
 
 
 def _unit(bias: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the smallest power of two in which each bias (0 or more) has a 16-bit mantissa."""
+    """Return for each bias (0 or more) the smallest power of two as unit in which its mantissa takes 16 bits."""
     unit: NDArray[np.int64] = 2 ** np.ceil(np.log2(bias // _BIAS_MANTISSA + 1)).astype(np.int64)
     return unit
 
 
 def _layers(network: Network, chip: Chip) -> Iterator[Restriction]:
-    """Map each layer alone; on chips whose cores have a fixed place in the network only the whole can be mapped."""
+    """Map each layer alone and yield what does not fit; nothing on chips with fixed cores, which need the whole network."""
     if chip.recurrent_core is not None or chip.layer_core:
         return
     for population in network.populations:

@@ -1,4 +1,4 @@
-"""``fit``: a verdict with remedies; the highest density and the smallest chip with which a network fits."""
+"""Searches over mappings: the verdict with remedies, and the highest density or smallest chip with which a network fits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.mapping.fit.verdict import Fit, MapOne, highest_kept, mapped, verdict
+from neurodeploy.mapping.fit.verdict import Fit, MapOne, highest_kept, mapped, find_verdict
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
@@ -16,7 +16,7 @@ from neurodeploy.recipe.pins import Pins
 
 @dataclass(frozen=True)
 class _MapWith:
-    """``map_network`` with everything but network and chip fixed; pins hold on the chip that they were written for."""
+    """``map_network`` with all arguments but network and chip fixed; pins are kept only on the chip ``pinned_chip``."""
 
     split: str
     store_zeros: bool
@@ -31,7 +31,7 @@ class _MapWith:
         )
 
     def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
-        """Give the default split and the storage without zeros where this is not them, and no pins where there are some."""
+        """Yield other ways to try: without pins, without stored zeros, with the default split."""
         if self.pins is not None and self.pins.layers:
             yield "split", f"leave out the pins of {self.pins.source_file}", replace(self, pins=None)
         if self.store_zeros:
@@ -50,24 +50,24 @@ def fit(
     activity: Activity | None = None,
     remedies: bool = True,
 ) -> Fit:
-    """Return whether a network fits a chip: loads against limits, or the broken limit and verified remedies.
+    """Return the verdict whether a network fits a chip: loads against limits, or the broken limit and checked remedies.
 
     Args:
         network, chip, split, store_zeros, pins, activity: as for ``map_network``.
-        remedies: compute remedies where it does not fit.
+        remedies: look for remedies if the network does not fit.
 
     Raises:
         UsageError: for an unknown split.
     """
-    return verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
+    return find_verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
 
 
 def highest_density(
     network: Network, chip: Chip, *, split: str = "overlap", store_zeros: bool = False
 ) -> tuple[float, Mapping] | None:
-    """Return the largest share of the weights (smallest go first) with which the network fits, and its mapping.
+    """Return the largest share of the weights with which the network fits, and its mapping; small weights are removed first.
 
-    1.0 where it fits as it is; None where no share of at least 1/128 does.
+    1.0 where the network fits as it is; None where it does not fit even with 1/128 of the weights.
     """
     map_one = _MapWith(split, store_zeros)
     whole = mapped(network, chip, map_one)
@@ -77,7 +77,7 @@ def highest_density(
 
 
 def smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
-    """Return the mapping on the named target that wastes least: fewest chips, then fewest cores in all, then by name.
+    """Return the mapping on the smallest of the named targets that fits: fewest chips, then fewest cores, then by name.
 
     None where the network fits none of them.
     """

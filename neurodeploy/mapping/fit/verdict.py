@@ -1,6 +1,6 @@
-"""Does a network fit a chip, what binds, and what would make it fit.
+"""The verdict whether a network fits a chip, the resource that binds, and remedies that would make it fit.
 
-Every remedy has been mapped before it is offered.
+A remedy is offered only if the changed network was mapped.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ class MapOne(Protocol):
         """Return the mapping; raises ``FitError``."""
 
     def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
-        """Give the ways that keep the network: a remedy's kind, what it is in words, and the way."""
+        """Yield ways to map the unchanged network: kind of the remedy, its description in words, and the way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """The fullest core for one resource; ``headroom`` is ``limit - used``, ``layer`` and ``core`` say where.
+    """The use of one resource on its fullest core; ``layer`` and ``core`` name the place.
 
-    ``core`` counts over the target's chips; for the resource ``cores`` it is None and ``used`` all cores.
+    ``core`` counts over all chips of the target. For the resource ``cores`` it is None, and ``used`` counts all cores.
     """
 
     resource: str
@@ -44,7 +44,7 @@ class Load:
 
     @property
     def headroom(self) -> int:
-        """What is left."""
+        """The amount that is left: ``limit - used``."""
         return self.limit - self.used
 
     @property
@@ -55,9 +55,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remedy:
-    """A change after which the network was mapped: what it is, what it costs, and the cores it then takes.
+    """A change with which the network fits: a description in words, its cost, and the cores and memory it then takes.
 
-    ``kind`` is split, format, density, weight_bits, chips or chip; ``cost`` holds the figures of that kind.
+    ``kind`` is split, format, density, weight_bits, chips or chip; ``cost`` holds the figures for that kind.
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Remedy:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Verdict: the mapping with its loads, or the broken limit with remedies."""
+    """The verdict: the mapping with its loads, or the broken limit with remedies."""
 
     mapping: Mapping | None
     loads: tuple[Load, ...]
@@ -83,13 +83,13 @@ class Fit:
         return self.mapping is not None
 
 
-def verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True) -> Fit:
-    """Return whether a network fits a chip; the fullest resource or the broken limit stands in ``binding``.
+def find_verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True) -> Fit:
+    """Return the verdict whether a network fits a chip; ``binding`` is the fullest resource or the broken limit.
 
     Args:
-        network, chip: what goes where.
-        map_one: how a network is mapped, with its split and options fixed.
-        remedies: compute remedies where it does not fit; takes some twenty mappings.
+        network, chip: the network and the target.
+        map_one: the function that maps a network, with split and options fixed.
+        remedies: look for remedies if the network does not fit, which takes some twenty mappings.
     """
     try:
         mapping = map_one(network, chip)
@@ -109,7 +109,7 @@ def verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = T
 
 
 def loads_of(mapping: Mapping) -> Iterator[Load]:
-    """Give the fullest core for each limited resource, and the cores used of all."""
+    """Yield the load of each limited resource on its fullest core, and the number of cores in use."""
     per_chip = mapping.chip.cores.count.value
     for resource, limit in mapping.limits.items():
         used = [load.used.get(resource, 0) for load in mapping.cores]
@@ -121,7 +121,7 @@ def loads_of(mapping: Mapping) -> Iterator[Load]:
 
 
 def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
-    """Give the changes that make a network fit, each of them mapped: split, format, density, weight width, chips."""
+    """Yield changes that make a network fit, each checked by mapping: split, format, density, weight width, chips."""
     layers = remedied_layers(network, error)
     yield from _other_ways(network, chip, map_one)
     if error.binding is None or error.binding["resource"] not in ("weight_bits", "delay_bits"):
@@ -132,7 +132,7 @@ def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError
 
 
 def remedied_layers(network: Network, error: FitError) -> frozenset[str]:
-    """Return the layers whose weights a remedy may change: all where cores run out, else the one that breaks a limit."""
+    """Return the layers whose weights a remedy may change: all if cores run out, else the layer that breaks a limit."""
     binding = error.binding
     if binding is None or binding["resource"] == "cores":
         return frozenset(p.name for p in network.populations)
@@ -148,9 +148,9 @@ def mapped(network: Network, chip: Chip, map_one: MapOne) -> Mapping | None:
 
 
 def highest_kept(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> tuple[float, Mapping] | None:
-    """Return the largest share of the weights into ``layers`` that can stay, in steps of 1/128, and its mapping.
+    """Return the largest share of the weights into ``layers`` that fits, in steps of 1/128, and its mapping.
 
-    The share is found by bisection, the smallest weights going first; None where even 1/128 does not fit.
+    Found by bisection; the smallest weights are removed first. None where even 1/128 does not fit.
     """
     steps, low, found = 128, 0, None
     high = steps
@@ -165,7 +165,7 @@ def highest_kept(network: Network, chip: Chip, map_one: MapOne, layers: frozense
 
 
 def _other_ways(network: Network, chip: Chip, map_one: MapOne) -> Iterator[Remedy]:
-    """Give other splits and formats, which leave the network as it is."""
+    """Yield remedies by another split or format, which leave the network as it is."""
     for kind, what, other in map_one.other_ways():
         mapping = mapped(network, chip, other)
         if mapping is not None:

@@ -1,1 +1,1 @@
-"""Exact memory of a core: the synapses of each part, laid out by the chip's formats."""
+"""Exact synaptic memory of a core: the synapses of each part, laid out in the chip's formats."""

@@ -1,4 +1,4 @@
-"""A population cut into parts, and the lists that a matrix takes on them."""
+"""A population that is cut into parts, and the synapse lists of a matrix on these parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.mapping.memory.synapses import Matrix
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """Part of each neuron of a population: int32 ``(n_neurons,)`` in ``0..n_parts - 1``."""
+    """A cut of a population: ``labels`` is the part of each neuron, int32 ``(n_neurons,)`` in ``0..n_parts - 1``."""
 
     labels: NDArray[np.int32]
     n_parts: int
@@ -26,7 +26,7 @@ class Cut:
 
     @cached_property
     def sizes(self) -> Ints:
-        """Neurons of each part."""
+        """Number of neurons of each part."""
         return np.bincount(self.labels, minlength=self.n_parts)
 
     @cached_property
@@ -36,22 +36,23 @@ class Cut:
 
     @cached_property
     def local(self) -> Ints:
-        """Number of each neuron within its part."""
+        """Index of each neuron within its part, from 0."""
         order = np.argsort(self.labels, kind="stable")
         local = np.empty(self.labels.size, np.int64)
         local[order] = np.arange(order.size) - np.repeat(np.cumsum(self.sizes) - self.sizes, self.sizes)
         return local
 
     def members(self, part: int) -> NDArray[np.int32]:
-        """Return the neurons of a part, rising."""
+        """Return the neurons of a part in rising order."""
         return np.flatnonzero(self.labels == part).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class Lists2D:
-    """The lists of a matrix on a cut: one for each source neuron and part between which there is a synapse.
+    """The lists of a matrix on a cut: one list for each pair of a source neuron and a part with a synapse between them.
 
-    ``source`` and ``part`` int32 ``(n_lists,)``; ``weight`` int16, of each synapse in the order of ``lists``.
+    ``source`` and ``part`` int32 ``(n_lists,)``: the pair of each list; ``weight`` int16 ``(n_synapses,)``: weight of each
+    synapse, in the order of ``lists``.
     """
 
     lists: Lists
@@ -61,7 +62,7 @@ class Lists2D:
 
 
 def lists_on(matrix: Matrix, cut: Cut) -> Lists2D:
-    """Return the lists that a matrix takes when its targets are cut into parts; they come in no particular order."""
+    """Return the lists of a matrix whose targets are cut into parts, in no particular order."""
     source, weight = matrix.source, matrix.weight
     part, local = cut.labels[matrix.target], cut.local[matrix.target]
     if not cut.contiguous:
@@ -76,5 +77,5 @@ def lists_on(matrix: Matrix, cut: Cut) -> Lists2D:
 
 
 def sum_by(label: NDArray[np.int32], values: Ints, n: int) -> Ints:
-    """Add up whole numbers by label; sums stay far below 2**53, so that float64 holds them exactly."""
+    """Return the sum of whole numbers for each label; sums stay far below 2**53, so float64 holds them exactly."""
     return np.bincount(label, weights=values, minlength=n).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Memory of convolutions whose neurons share one set of weights."""
+"""Memory of convolutions on chips that store shared weights once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from neurodeploy.network import Conv
 def shared_memory(
     conv: Conv, on: Lists2D, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Return words, stored weights and shared groups of sources on each part, int64 ``(n_parts,)``.
+    """Return words, stored weights and number of shared sets of lists on each part, three arrays int64 ``(n_parts,)``.
 
     Args:
-        on: the synapses of the convolution, unrolled, by part and source.
+        on: the unrolled synapses of the convolution as lists, by part and source.
         width: bits of a weight with its delay.
         word_bits: bits of a word of memory.
     """
@@ -28,9 +28,9 @@ def shared_memory(
 
 
 def _kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int) -> tuple[Ints, Ints]:
-    """Return words and stored weights on each part where a core keeps the whole kernels of its output channels.
+    """Return words and stored weights on each part if a core keeps the whole kernels of its output channels (Loihi 2).
 
-    That is Loihi 2: neither depends on the number of positions on the core.
+    Neither depends on the number of positions on the core.
     """
     here = channels_on(conv, cut)
     taps = int(np.prod(conv.weights.shape[1:]))
@@ -42,7 +42,7 @@ def _kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bi
 
 
 def channels_on(conv: Conv, cut: Cut) -> NDArray[np.bool_]:
-    """Return which output channels of a convolution have a neuron on each part: bool ``(n_parts, c_out)``."""
+    """Return for each part which output channels of a convolution have a neuron on it, bool ``(n_parts, c_out)``."""
     c_out, height, width = conv.output_shape
     present = np.zeros((cut.n_parts, c_out), np.bool_)
     present[cut.labels, np.repeat(np.arange(c_out), height * width)] = True
@@ -52,10 +52,10 @@ def channels_on(conv: Conv, cut: Cut) -> NDArray[np.bool_]:
 def _list_memory(
     conv: Conv, on: Lists2D, n_parts: int, width: int, fmt: SynapseFormat, word_bits: int
 ) -> tuple[Ints, Ints, Ints]:
-    """Return words, stored weights and shared groups on each part where positions point to one set of lists.
+    """Return words, stored weights and number of sets of lists on each part if positions share their lists (Loihi 1, NxTF).
 
-    That is Loihi 1 (NxTF): the sources of one input position form a group, and positions whose lists are equal up to a
-    shift of all indices share them. A group takes as many words for each of its sources as for the largest one.
+    The source neurons of one input position form a group. Groups whose lists are equal up to a shift of all indices share
+    one set of lists. A set takes as many words for each of its sources as for the source with the largest list.
     """
     n_positions = conv.input_shape[1] * conv.input_shape[2]
     channel, position = np.divmod(on.source.astype(np.int64), n_positions)
@@ -77,7 +77,7 @@ def _list_memory(
 
 
 def _first_of_each_pattern(on: Lists2D, shifted: Lists, channel: Ints, group: Ints) -> NDArray[np.bool_]:
-    """Return which groups are the first of their part with their pattern of channel, shifted index and weight.
+    """Return which groups are the first on their part with their pattern of channels, shifted indices and weights.
 
     Patterns are compared by the sum of a 64-bit hash over their synapses.
     """

@@ -1,4 +1,4 @@
-"""What each part of a population takes of every memory of a core."""
+"""Use of each memory of a core by each part of a population."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ TOO_LONG = 2**40
 
 @dataclass(frozen=True, eq=False)
 class ProjectionUse:
-    """What a projection takes on each part of its target; arrays ``(n_parts,)``.
+    """The memory of a projection on each part of its target; arrays and lists of length ``n_parts``.
 
-    ``formats`` holds the chosen format a part, ``weight_bits`` its width, ``stored`` the weights in memory, ``axons``
-    the input axons.
+    ``words``: words of synaptic memory; ``formats``: the chosen format; ``weight_bits``: stored bits of a weight in that
+    format; ``stored``: weights in memory; ``axons``: input axons.
     """
 
     words: Ints
@@ -43,10 +43,10 @@ def list_memory(
     """Return words and stored weights of a matrix in one list format on each part, int64 ``(n_parts,)``.
 
     Args:
-        on: the synapses by part and source.
+        on: the synapses as lists, by part and source.
         width: bits of a weight with its delay.
         word_bits: bits of a word of memory.
-        most_words: a list of more words is charged ``TOO_LONG``.
+        most_words: a list of more words than this is charged ``TOO_LONG``.
     """
     layout = list_rule(fmt)(on.lists, width, fmt)
     stored = sum_by(on.part, layout.stored, n_parts)
@@ -64,12 +64,13 @@ def _most_words(fmt: SynapseFormat) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """A network and a chip, with the synapses of each projection read once.
+    """A network and a chip, with caches for the synapses and the memory of each projection.
 
-    ``zeros`` stores the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2. ``spikes`` gives the number
-    of spikes of each neuron by population and input, where it is known, so that busy neurons weigh more. ``split`` is
-    the name of the split, for formats that belong to one. ``bits`` gives the stored bits of the weights into a population
-    where more are wanted than they need.
+    Args:
+        zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
+        spikes: number of spikes of each neuron by population and input, if known, so that busy neurons weigh more.
+        split: name of the split, for synapse formats that are reserved for one.
+        bits: weight width by population where the user pins a wider one than the weights need.
     """
 
     network: Network
@@ -94,17 +95,17 @@ class Layers:
         return self._matrices[projection.name]
 
     def shared(self, projection: Projection) -> SynapseFormat | None:
-        """Return the format in which the chip shares the kernels of this projection, None where it does not."""
+        """Return the format in which the chip stores the shared kernels of this projection, None if it shares none."""
         if conv_of(projection) is None or any(f.split is not None for f in self.list_formats):
             return None
         return next((f for f in self.chip.synapse_format if f.connection == "shared"), None)
 
     def delay(self, population: str) -> int:
-        """Return the widest delay of the projections into a population, in bits."""
+        """Return the bits of the longest delay of all projections into a population."""
         return max((delay_bits(p, self.chip) for p in self.network.into(population)), default=0)
 
     def limits(self, population: str) -> dict[str, int]:
-        """Return the limits of a core that holds neurons of ``population``: those of the chip, fewer with delays."""
+        """Return the limits of a core that holds neurons of ``population``; with delays it can hold fewer neurons."""
         limits = dict(self.chip.cores.limits)
         address, delay = self.chip.weights.delay_address_bits, self.delay(population)
         if address is not None and delay:
@@ -112,7 +113,7 @@ class Layers:
         return limits
 
     def projection_use(self, projection: Projection, cut: Cut) -> ProjectionUse:
-        """Return what a projection takes on each part of its target."""
+        """Return the memory of a projection on each part of its target."""
         key = (projection.name, cut)
         if key not in self._uses:
             shared = self.shared(projection)
@@ -124,7 +125,7 @@ class Layers:
 
     @property
     def list_formats(self) -> list[SynapseFormat]:
-        """The formats in which the chip stores a matrix."""
+        """The formats in which the chip can store a matrix with this split."""
         own = [f for f in self.chip.synapse_format if f.split is not None and f.split == self.split]
         return own or [f for f in self.chip.synapse_format if f.connection == "list" and f.split is None]
 
@@ -139,9 +140,9 @@ class Layers:
         return stored_bits(projection, weights, fmt, self.chip, self.bits.get(projection.target))
 
     def first_axons(self, population: str) -> Ints:
-        """Return the input axons that the first 1, 2, .. neurons of a population take together, int64 ``(n_neurons,)``.
+        """Return the input axons of the first 1, 2, .. neurons of a population together, int64 ``(n_neurons,)``.
 
-        Axons of shared weights are left out.
+        Axons of connections with shared weights are left out.
         """
         n = self.network.population(population).size
         first = np.zeros(n, np.int64)
@@ -153,9 +154,9 @@ class Layers:
         return np.cumsum(first)
 
     def block_overflows(self, population: str, start: int, size: int) -> bool:
-        """Return whether the neurons from ``start`` on, ``size`` of them, alone overfill a core by what they receive.
+        """Return whether the incoming synapses of ``size`` neurons from ``start`` on overfill a core.
 
-        Looks at their synapses only, so that a split can pass over many sizes quickly. Says no where weights are shared.
+        Looks at these synapses only, so that a split can skip many sizes quickly. False where weights are shared.
         """
         limits, into = self.limits(population), self.network.into(population)
         if any(self.shared(p) is not None for p in into):
@@ -210,7 +211,7 @@ class Layers:
         )
 
     def lists(self, projection: Projection, target: Cut) -> Lists2D:
-        """Return the lists of a projection (convolutions unrolled) on the parts of its target; the last ones are kept."""
+        """Return the lists of a projection (convolutions unrolled) on the parts of its target; caches the last result."""
         if projection.name not in self._last_lists or self._last_lists[projection.name][0] is not target:
             self._last_lists[projection.name] = (target, lists_on(self.matrix(projection), target))
         return self._last_lists[projection.name][1]
@@ -229,7 +230,7 @@ class Layers:
         return self.chip.cores.bits_per_word
 
     def use(self, population: str, cuts: dict[str, Cut]) -> dict[str, Ints]:
-        """Return what each part of a population takes of each register; populations not in ``cuts`` are left out."""
+        """Return register -> amount that each part of a population takes; targets that are not in ``cuts`` are left out."""
         cut = cuts[population]
         into = [self.projection_use(p, cut) for p in self.network.into(population)]
         used = {

@@ -33,7 +33,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ByTarget:
-    """Which synapses of a matrix end at each target: ``synapse[start[j]:start[j + 1]]`` end at target ``j``."""
+    """The synapses of a matrix by target: the synapses ``synapse[start[j]:start[j + 1]]`` end at target ``j``."""
 
     synapse: NDArray[np.int64]
     start: NDArray[np.int64]
@@ -46,9 +46,9 @@ class ByTarget:
 
 
 def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
-    """Return the stored synapses of a projection: those whose weight is not zero, or all where ``zeros`` is set.
+    """Return the stored synapses of a projection: the ones with non-zero weight, or all of them if ``zeros`` is set.
 
-    Convolutions and pools are unrolled: one synapse a position and tap.
+    Convolutions and pools are unrolled: one synapse for each position and tap.
     """
     synapses = projection.synapses
     n_target, n_source = synapse_shape(synapses)
@@ -65,11 +65,11 @@ def conv_of(projection: Projection) -> Conv | None:
 
 
 def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_power: bool) -> int:
-    """Return the bits that weights need: those of Lava's ``optimize_weight_bits`` for the same array.
+    """Return the bits that each weight needs, as Lava's ``optimize_weight_bits`` computes them.
 
-    A power of two that divides all weights is not stored where the chip has an exponent. Weights of both signs take
-    two's complement; weights of one sign drop the sign bit where the chip shares it over a list, positive ones (with
-    zeros) as ``0..2**b - 1`` and negative ones as ``-2**b..-1``.
+    With ``drops_common_power`` a power of two that divides all weights is not stored. Weights of both signs are stored in
+    two's complement. With ``shared_sign`` weights of one sign need no sign bit: positive weights (and zeros) lie in
+    ``0..2**b - 1``, negative weights in ``-2**b..-1``.
 
     >>> needed_bits(np.array([-256, 254], np.int16), shared_sign=True, drops_common_power=True)
     8
@@ -94,10 +94,10 @@ def stored_bits(
     """Return the bits of a weight as the chip stores it: the smallest allowed width that holds all weights.
 
     Args:
-        wanted: the width to store them in instead, one of the chip's.
+        wanted: use this one of the chip's widths instead.
 
     Raises:
-        FitError: if the chip has no such width, or the wanted one does not hold the weights.
+        FitError: if no width of the chip, or not the wanted width, holds the weights.
     """
     own_bits = RULES[fmt.rule].own_bits
     if own_bits is not None:
@@ -123,17 +123,17 @@ def stored_bits(
 
 
 def _range(weights: NDArray[np.int16]) -> str:
-    """Return the smallest and largest weight, and the odd one furthest from 0, which takes the most bits."""
+    """Return the smallest and the largest weight in words, and the odd weight furthest from 0, which takes the most bits."""
     odd = weights[weights % 2 != 0]
     shown = f"{weights.min()}..{weights.max()}"
     return f"{shown}, odd ones up to {odd[np.abs(odd.astype(np.int32)).argmax()]}" if odd.size else shown
 
 
 def delay_bits(projection: Projection, chip: Chip) -> int:
-    """Return the bits of a delay that each synapse of a projection stores, 0 without delays.
+    """Return the bits of the delay that is stored with each synapse of a projection, 0 without delays.
 
     Raises:
-        FitError: if the chip stores no delays, or only shorter ones.
+        FitError: if the chip stores no delays, or only shorter delays.
     """
     needed = projection.max_delay.bit_length()
     if needed and chip.weights.delay_bits is None:

@@ -1,1 +1,1 @@
-"""Parts on cores: spots, placement by traffic, the finished mapping, messages between cores."""
+"""Places of parts: cores and routers, placement by traffic, messages between cores, and the finished mapping."""

@@ -1,4 +1,4 @@
-"""From cuts to a ``Mapping``: places, the entries that other chips cost, and the record of each core."""
+"""From cuts to a ``Mapping``: places of parts, output entries for targets on other chips, the load of each core."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from neurodeploy.mapping.places.traffic import messages_between
 from neurodeploy.mapping.record import CoreLoad, Mapping
 
 PLACEMENTS = ("order", "traffic")
-"""Ways to give parts to cores: in the network's order, or close to those that they talk to."""
+"""Ways to give parts to cores: in the network's order, or close to the parts that they exchange messages with."""
 
 
-def spots(
+def place_parts(
     layers: Layers, cuts: dict[str, Cut], placement: str, pinned: ReadOnlyDict[tuple[str, int], int] | None = None
 ) -> dict[str, list[Spot]]:
-    """Return the core of each part; ``pinned`` gives the running number of the core of some, by population and part.
+    """Return the core of each part; ``pinned`` is ``(population, part) -> core`` for some parts, counted over all chips.
 
     Raises:
         FitError: if there are more parts than cores.
@@ -44,7 +44,7 @@ def check_cores(layers: Layers, cuts: dict[str, Cut]) -> None:
     """Refuse more parts than the target has cores.
 
     Raises:
-        FitError: naming the layer that takes most of them.
+        FitError: names the layer with the most parts.
     """
     chip, total = layers.chip, sum(cut.n_parts for cut in cuts.values())
     if total > chip.n_cores:
@@ -58,7 +58,7 @@ def check_cores(layers: Layers, cuts: dict[str, Cut]) -> None:
 
 
 def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[str, list[Spot]]) -> Ints:
-    """Return the output entries that each part takes because targets lie on other chips."""
+    """Return the additional output entries of each part for targets on other chips."""
     cut = cuts[population]
     total = np.zeros(cut.n_parts, np.int64)
     extra = layers.chip.axons.cross_chip_extra if layers.chip.axons else None
@@ -76,13 +76,13 @@ def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[s
 def crowded(
     layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], fixed: frozenset[str] = frozenset()
 ) -> dict[str, int]:
-    """Return the populations that overfill their output axons once targets on other chips are counted.
+    """Return the populations that overfill their output axons because of targets on other chips, with parts to try next.
 
-    With each comes the number of parts to try next: a quarter of the way to as many as share the entries evenly, for more
-    parts also change how many targets lie on other chips.
+    The number to try next goes a quarter of the way to the parts that would share the entries evenly, because more parts
+    also change how many targets lie on other chips.
 
     Raises:
-        FitError: where one of them is in parts of one neuron already, or its cut is ``fixed``.
+        FitError: where the parts of such a population are single neurons already, or its cut is ``fixed``.
     """
     limit = layers.chip.cores.limits.get("output_axons")
     if limit is None or layers.chip.n_chips == 1:
@@ -113,7 +113,7 @@ def _crowded_error(layers: Layers, name: str, used: Ints, extra: Ints, limit: in
 def assembled(
     layers: Layers, cuts: dict[str, Cut], at: dict[str, list[Spot]], split: str, notes: tuple[str, ...] = ()
 ) -> Mapping:
-    """Return the mapping of parts at their places; ``notes`` are added to what a reader of the figures has to know."""
+    """Return the mapping of parts at their places; ``notes`` are added to the notes of the mapping."""
     network, chip = layers.network, layers.chip
     loads = [load for p in network.populations for load in _loads(layers, p.name, cuts, at)]
     return Mapping(
@@ -130,7 +130,7 @@ def assembled(
 
 
 def _notes(layers: Layers) -> tuple[str, ...]:
-    """Return what a reader of the figures has to know: what the chip cannot do, and which layout is a guess."""
+    """Return notes for the reader of the figures: features that the chip lacks, and layouts that are a guess."""
     about, delay = layers.chip.chip.excludes, layers.chip.weights.delay_bits
     notes = [] if about is None else [about]
     delayed = [p.name for p in layers.network.projections if p.max_delay]

@@ -1,4 +1,4 @@
-"""Where parts lie: chips, cores and routers, in order or close to those that they talk to."""
+"""Places of parts on chips, cores and routers: in order, or close to the parts that they exchange messages with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neurodeploy.dicts import ReadOnlyDict
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A core: number of the chip, of the core on it, of its router, and the router's place on the chip's mesh."""
+    """The place of a core: number of its chip, of the core on the chip, and of its router (``tile``), which lies at x, y."""
 
     chip: int
     core: int
@@ -24,7 +24,7 @@ class Spot:
 
 
 def spot(chip: Chip, number: int) -> Spot:
-    """Return the core of a target with the running number ``number``, counted chip by chip.
+    """Return the place of core ``number`` of the target, counted chip by chip.
 
     Routers are numbered column by column, as in SANA-FE: router ``t`` of a mesh of height ``h`` lies at
     ``(t // h, t % h)``. Router and place are None where the chip file does not give them.
@@ -37,16 +37,16 @@ def spot(chip: Chip, number: int) -> Spot:
 
 
 def in_order(n_parts: int) -> list[int]:
-    """Return the core numbers of parts that fill cores in order."""
+    """Return the core of each part if parts fill the cores in order: 0, 1, 2, .."""
     return list(range(n_parts))
 
 
 def by_traffic(chip: Chip, matrix: Ints) -> list[int]:
-    """Return the core numbers of parts placed close to those they send messages to.
+    """Return the core of each part, placed close to the parts that it exchanges messages with.
 
-    Parts keep their chip; on each chip they are placed from the middle of the mesh outwards, one router after the other,
-    next always the part with most messages to the placed ones. A chip whose hops this does not lower keeps its order,
-    and so does a target without a known mesh.
+    Parts keep their chip. On each chip they are placed from the middle of the mesh outwards, router by router; the next
+    part is the one with most messages to the parts already placed. If this does not lower the hops of a chip, its parts
+    stay in order; so do the parts of a target without a known mesh.
 
     Args:
         chip: the target.
@@ -66,9 +66,9 @@ def by_traffic(chip: Chip, matrix: Ints) -> list[int]:
 
 
 def with_pinned(chip: Chip, numbers: list[int], pinned: ReadOnlyDict[int, int]) -> list[int]:
-    """Return core numbers with some parts on cores of their own choice, and the parts that were there on the nearest free.
+    """Put pinned parts on their cores and move whatever stood there to the nearest free core; return the core of each part.
 
-    Nearest is on the same chip, then by hops (where the chip file gives a mesh), then by number.
+    Nearest means on the same chip, then fewest hops (where the chip file gives a mesh), then lowest number.
     """
     taken = set(pinned.values())
     stay = {part: core for part, core in enumerate(numbers) if part not in pinned and core not in taken}
@@ -88,7 +88,7 @@ def _apart(a: Spot, b: Spot) -> tuple[bool, int]:
 
 
 def tile_distances(chip: Chip) -> Ints:
-    """Return the routers on the shortest way between the routers of a chip, int64 ``(n_tiles, n_tiles)``."""
+    """Return the hops between each two routers of a chip, int64 ``(n_tiles, n_tiles)``."""
     assert chip.cores.mesh is not None
     width, height = chip.cores.mesh.value
     x, y = np.divmod(np.arange(width * height), height)
@@ -103,7 +103,7 @@ def _cost(chip: Chip, both_ways: Ints, cores: list[int]) -> int:
 
 
 def _outwards(chip: Chip, both_ways: Ints) -> list[int]:
-    """Return the cores of the parts of one chip; each router is filled before the next one, so that few are in use."""
+    """Return the cores of the parts of one chip; a router is filled before the next one, so that few routers are in use."""
     assert chip.cores.per_tile is not None
     per_tile, distance = chip.cores.per_tile.value, tile_distances(chip)
     n_tiles = -(-chip.cores.count.value // per_tile)
@@ -125,7 +125,7 @@ def _outwards(chip: Chip, both_ways: Ints) -> list[int]:
 
 
 def _most_connected(both_ways: Ints, tile_of: NDArray[np.int64], messages: Ints) -> int:
-    """Return the part without a place that has most messages to the given ones, then most messages in all."""
+    """Return the unplaced part with the largest value in ``messages``, then with most messages in all."""
     unplaced = np.flatnonzero(tile_of < 0)
     total = both_ways.sum(axis=1)
     return int(max(unplaced, key=lambda part: (messages[part], total[part], -part)))

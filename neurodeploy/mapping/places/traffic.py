@@ -1,4 +1,4 @@
-"""Messages between cores: how many, how far, and over how many chips."""
+"""Counts of the messages between cores: their number, their hops, and the crossings to other chips."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from neurodeploy.network.activity import Activity
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Traffic:
-    """Messages of a mapped network when every neuron fires once, or as often as an activity says.
+    """Messages of a mapped network if each neuron fires once, or as often as in an activity.
 
     ``matrix`` int64 ``(n_cores, n_cores)``: messages from core (row) to core (column), in the order of
-    ``Mapping.cores``; those within a core on its diagonal. ``host`` int64 ``(n_cores,)``: messages from the host.
-    ``spikes`` counts the spikes of all populations, ``hops`` the routers crossed in both directions (None where the
-    chip file gives no mesh), ``crossings`` the messages to another chip, which have no hops.
+    ``Mapping.cores``; the diagonal counts messages within a core. ``host`` int64 ``(n_cores,)``: messages from the host.
+    ``spikes``: spikes of all populations. ``hops``: steps from router to router along x and y, over all messages (None
+    where the chip file gives no mesh). ``crossings``: messages to another chip, which count no hops.
     """
 
     matrix: Ints
@@ -40,12 +40,12 @@ class Traffic:
 
     @property
     def per_spike(self) -> float:
-        """Messages between different cores for each spike of a population; 0.0 without spikes."""
+        """Messages between different cores divided by ``spikes``; 0.0 without spikes."""
         return self.messages / self.spikes if self.spikes else 0.0
 
 
 def count_traffic(network: Network, mapping: Mapping, activity: Activity | None = None) -> Traffic:
-    """Return the messages of a mapped network, each neuron firing once or as often as in ``activity``."""
+    """Return the messages of a mapped network if each neuron fires once, or as often as in ``activity``."""
     layers = Layers(network, mapping.chip)
     spikes = None if activity is None else spike_counts(network, activity)
     labels = mapping.core_labels()
@@ -69,7 +69,7 @@ def spike_counts(network: Network, activity: Activity) -> dict[str, Ints]:
     """Return the spikes of each neuron over a whole activity, by population and input.
 
     Raises:
-        EstimateError: for an activity of another network; of spikes recorded elsewhere only the sizes can be checked.
+        EstimateError: for an activity of another network; for spikes recorded elsewhere only the sizes can be checked.
     """
     if activity.network not in ("", network.fingerprint):
         raise EstimateError(
@@ -89,7 +89,7 @@ def spike_counts(network: Network, activity: Activity) -> dict[str, Ints]:
 def messages_between(
     layers: Layers, cuts: dict[str, Cut], spikes: ReadOnlyDict[str, Ints] | None, n: int
 ) -> tuple[Ints, Ints]:
-    """Return the messages between ``n`` cores and those from the host; the labels of ``cuts`` are numbers of cores.
+    """Return the messages between ``n`` cores and the messages from the host; the labels of ``cuts`` are core numbers.
 
     A spike goes to a core once, whatever the number of projections.
     """
@@ -117,6 +117,6 @@ def _hops(mapping: Mapping, matrix: Ints) -> int | None:
 
 
 def distances(places: NDArray[np.int64]) -> Ints:
-    """Return the routers on the shortest way between places on a mesh, ``(n, 2)`` to int64 ``(n, n)``."""
+    """Return the hops between each two places on a mesh, ``(n, 2)`` to int64 ``(n, n)``."""
     hops: Ints = np.abs(places[:, None, :] - places[None, :, :]).sum(axis=2)
     return hops

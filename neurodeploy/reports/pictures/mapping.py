@@ -10,7 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import MissingPackageError, UsageError
+from neurodeploy.errors import MissingPackageError, UsageError, install_hint
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.mapping.places.traffic import Traffic
 from neurodeploy.mapping.record import Mapping
@@ -27,30 +28,32 @@ from neurodeploy.reports.pictures.cores import (
     view_name,
     views,
 )
-from neurodeploy.reports.pictures.svg import MUTED, Piece, below, beside, kind_colour, rect, shortened, svg, text, title
+from neurodeploy.reports.pictures.svg import MUTED, Piece, below, beside, kind_colour, rect, shortened, render_svg, text, title
 from neurodeploy.reports.pictures.traffic import traffic_piece
 
 WIDTH = 1080
 """Width of the SVG in pixels."""
 
 
-def draw_mapping(mapping: Mapping, flow: Traffic, path: Path) -> None:
+def draw_mapping(mapping: Mapping, flow: Traffic, path: str | Path) -> None:
     """Write the picture of a mapping; the ending of ``path`` says which: ``.svg`` or ``.html``.
 
     Raises:
         UsageError: for another ending.
         MissingPackageError: for ``.html`` without jinja2 (extra ``report``).
     """
+    path = as_path(path)
     check_picture(path)
     write_text((html_mapping if path.suffix == ".html" else svg_mapping)(mapping, flow), path)
 
 
-def check_picture(path: Path) -> None:
+def check_picture(path: str | Path) -> None:
     """Refuse a picture of an unknown kind.
 
     Raises:
         UsageError: for an ending that is neither ``.svg`` nor ``.html``.
     """
+    path = as_path(path)
     if path.suffix not in (".svg", ".html"):
         raise UsageError(f"map: cannot draw {path}: end it in .html (a page) or .svg (a picture)")
 
@@ -75,7 +78,7 @@ def svg_mapping(mapping: Mapping, flow: Traffic) -> str:
     top = _heading(f"{mapping.chip.chip.title}: {_count(len(mapping.cores), 'core')}", _facts(mapping))
     whole = below([top, cores, beside([messages, memory], WIDTH, gap=48)], gap=30)
     size = f'width="{WIDTH + 48}" style="background: #fff; max-width: 100%; height: auto"'
-    return svg(whole, margin=24, attributes=size, label=f"Mapping on {mapping.chip.chip.title}") + "\n"
+    return render_svg(whole, margin=24, attributes=size, label=f"Mapping on {mapping.chip.chip.title}") + "\n"
 
 
 def _heading(words: str, more: str) -> Piece:
@@ -143,7 +146,7 @@ def html_mapping(mapping: Mapping, flow: Traffic) -> str:
         from markupsafe import Markup
     except ModuleNotFoundError as error:
         raise MissingPackageError(
-            f"map: a page needs {error.name}, which is not installed; pip install 'neurodeploy[report]', or draw an .svg"
+            f"map: a page needs {error.name}, which is not installed; {install_hint('report')}, or draw an .svg"
         ) from error
     environment = Environment(
         loader=PackageLoader("neurodeploy.reports", "templates"), autoescape=True, undefined=StrictUndefined,
@@ -151,10 +154,10 @@ def html_mapping(mapping: Mapping, flow: Traffic) -> str:
     )  # fmt: skip
     pictures = {
         "chips": [(chip, Markup(_chip_svg(mapping, chip))) for chip in chips_in_use(mapping)],
-        "ramp": Markup(svg(ramp_piece(), attributes='width="290"', label="Colours of the load")),
+        "ramp": Markup(render_svg(ramp_piece(), attributes='width="290"', label="Colours of the load")),
         "layers": [(kind_colour(i), name, len(mapping.layer_cores(name))) for i, name in enumerate(mapping.sizes)],
         "traffic": Markup(
-            svg(traffic_piece(mapping, flow, 220), attributes='width="100%"', label="Messages between cores")
+            render_svg(traffic_piece(mapping, flow, 220), attributes='width="100%"', label="Messages between cores")
         ),
         "formats": [(kind_colour(i), name) for name, i in _format_numbers(mapping).items()],
         "plotly": "",
@@ -167,7 +170,7 @@ def html_mapping(mapping: Mapping, flow: Traffic) -> str:
 
 def _chip_svg(mapping: Mapping, chip: int) -> str:
     piece = chip_piece(mapping, chip, fills(mapping, views(mapping)[0]), 20, words=True)
-    return svg(piece, attributes='width="100%"', label=f"Cores of chip {chip}")
+    return render_svg(piece, attributes='width="100%"', label=f"Cores of chip {chip}")
 
 
 def _loads(mapping: Mapping) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def below(pieces: Sequence[Piece], gap: float = 24) -> Piece:
     return beside(pieces, 0, gap)
 
 
-def svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: str = "") -> str:
+def render_svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: str = "") -> str:
     """Return a piece as an SVG element of its own, with ``label`` for readers that hear it."""
     width, height = piece.width + 2 * margin, piece.height + 2 * margin
     return (

@@ -28,6 +28,7 @@ from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.fanout import FanOut, fan_outs
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.errors import EstimateError, FileError
+from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
@@ -35,7 +36,7 @@ from neurodeploy.network import DECAY_ONE, Cuba, Network, Population
 from neurodeploy.network.activity import Activity
 from neurodeploy.targets.sanafe.yaml import Mode, architecture, host_inputs, network_text
 
-RUN_FILE = Path(__file__).with_name("run.py")
+RUN_FILE = Path(__file__).with_name("script.py")
 FILE_NAMES = ("arch.yaml", "net.yaml", "expected.json", "run.py")
 
 
@@ -85,7 +86,7 @@ def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, samp
 
 
 def write_sanafe(
-    network: Network, mapping: Mapping, activity: Activity, folder: Path, *, sample: int = 0, force: bool = False
+    network: Network, mapping: Mapping, activity: Activity, folder: str | Path, *, sample: int = 0, force: bool = False
 ) -> SanafeFiles:
     """Write ``arch.yaml``, ``net.yaml``, ``expected.json`` and ``run.py`` into a folder, all or none.
 
@@ -93,6 +94,7 @@ def write_sanafe(
         EstimateError: as ``sanafe_files``.
         FileError: where one of them exists and ``force`` is not set.
     """
+    folder = as_path(folder)
     check_free(folder, force=force)
     files = sanafe_files(network, mapping, activity, sample=sample)
     expected = {"sample": sample, "mode": files.mode, "timing_model": "simple", **files.expected}
@@ -104,12 +106,13 @@ def write_sanafe(
     return files
 
 
-def check_free(folder: Path, *, force: bool) -> None:
+def check_free(folder: str | Path, *, force: bool) -> None:
     """Refuse a folder with an earlier export, unless ``force`` is set.
 
     Raises:
         FileError: naming the first file that would be replaced.
     """
+    folder = as_path(folder)
     older = [name for name in FILE_NAMES if (folder / name).exists()]
     if older and not force:
         raise FileError(f"estimate: {folder / older[0]} exists; choose another folder, or --force to replace it")

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from neurodeploy.errors import MissingPackageError
+from neurodeploy.errors import MissingPackageError, install_hint
 from neurodeploy.network import DECAY_ONE, Conv, Cuba, Dense, Pool, Shape, Synapses
 from neurodeploy.recipe.layers import AnyLayer, NeuronRecipe
 from neurodeploy.training.model.fused import STATE_SCALE, WEIGHT_SCALE, CubaSettings, raised_threshold, window_sums
@@ -33,7 +34,7 @@ try:
         from lava.lib.dl.slayer.synapse import layer as synapse_layer
 except ImportError as error:
     raise MissingPackageError(
-        "train: lava-dl is not installed; it needs Python 3.10: pip install 'neurodeploy[train]'"
+        f"train: lava-dl is not installed; it needs Python 3.10: {install_hint('train')}"
     ) from error
 
 RecurrentBlock, PoolBlock = cuba.Recurrent, cuba.Pool
@@ -83,12 +84,12 @@ def synapses_of(synapse: torch.nn.Module, taken: Shape) -> Synapses:
     """Return a slayer synapse with its integers; ``taken`` is the shape of its input."""
     weights = integers(synapse)
     if isinstance(synapse, synapse_layer.Pool):
-        kernel = synapse.kernel_size[:2]
-        return Pool(input_shape=taken, kernel=kernel, stride=synapse.stride[:2], weight=int(weights.flat[0]))
+        kernel, weight = synapse.kernel_size[:2], int(weights.flat[0])
+        return Pool(input_shape=_image(taken), kernel=kernel, stride=synapse.stride[:2], weight=weight)
     if isinstance(synapse, synapse_layer.Conv):
         return Conv(
             weights=weights,
-            input_shape=taken,
+            input_shape=_image(taken),
             stride=synapse.stride[:2],
             padding=synapse.padding[:2],
             dilation=synapse.dilation[:2],
@@ -97,12 +98,17 @@ def synapses_of(synapse: torch.nn.Module, taken: Shape) -> Synapses:
     return Dense(weights=weights)
 
 
-def integers(synapse: torch.nn.Module) -> np.ndarray:
+def integers(synapse: torch.nn.Module) -> NDArray[np.int16]:
     """Return a synapse's weights in chip units, int16: ``(out, in)``, or ``(out, in / groups, height, width)``."""
     with torch.no_grad():
         quantised = synapse.pre_hook_fx(synapse.weight, descale=True).cpu().numpy()
-    weights = np.rint(quantised).astype(np.int16)[..., 0]
+    weights: NDArray[np.int16] = np.rint(quantised).astype(np.int16)[..., 0]
     return weights[..., 0, 0] if isinstance(synapse, synapse_layer.Dense) else weights
+
+
+def _image(shape: Shape) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width
 
 
 def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
@@ -119,6 +125,8 @@ def _neuron(neuron: NeuronRecipe) -> dict[str, float]:
 class _Constant(torch.nn.Module):
     """Adds a constant to each current, in slayer's float units ``(*shape, 1)``."""
 
+    value: torch.Tensor
+
     def __init__(self, value: torch.Tensor) -> None:
         super().__init__()
         self.register_buffer("value", value, persistent=False)
@@ -130,7 +138,7 @@ class _Constant(torch.nn.Module):
 
 def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
     make = cuba.Recurrent if layer.recurrent else cuba.Dense
-    block = make(
+    block: torch.nn.Module = make(
         neuron, taken[0], layer.neurons, weight_scale=weight_scale, weight_norm=False, delay_shift=False
     )  # recurrent blocks set persistent_state themselves
     if layer.recurrent:
@@ -140,7 +148,7 @@ def _dense_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scal
 
 
 def _conv_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
-    return cuba.Conv(
+    block: torch.nn.Module = cuba.Conv(
         neuron,
         taken[0],
         layer.channels,
@@ -153,13 +161,14 @@ def _conv_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale
         weight_norm=False,
         delay_shift=False,
     )
+    return block
 
 
 def _pool_block(neuron: dict[str, float], taken: Shape, layer: Any, weight_scale: float) -> torch.nn.Module:
     del taken, weight_scale
-    return cuba.Pool(
-        neuron, layer.kernel, weight_scale=layer.weight / WEIGHT_SCALE, weight_norm=False, delay_shift=False
-    )
+    scale = layer.weight / WEIGHT_SCALE
+    block: torch.nn.Module = cuba.Pool(neuron, layer.kernel, weight_scale=scale, weight_norm=False, delay_shift=False)
+    return block
 
 
 _BLOCKS: Mapping[str, Callable[[dict[str, float], Shape, Any, float], torch.nn.Module]] = {

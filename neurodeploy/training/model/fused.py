@@ -9,11 +9,12 @@ slayer itself remains the witness: ``run_slayer`` uses its own neurons.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numba
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.network import DECAY_ONE, STATE_SHIFT, Cuba
 
@@ -22,6 +23,9 @@ STATE_SCALE = 4096
 WEIGHT_SCALE = 64
 """Weight units per float unit in slayer (its ``w_scale``)."""
 _LANES = 16
+Floats: TypeAlias = NDArray[np.float32]
+Line: TypeAlias = NDArray[np.float64]
+"""One number for all neurons, or one for each, ``(1,)`` or ``(n,)``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -106,7 +110,7 @@ class _Cuba(torch.autograd.Function):
     def forward(ctx: Any, drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tensor, torch.Tensor]:
         given = drive.detach().contiguous()
         voltage, spikes = torch.empty_like(given), torch.empty_like(given)
-        peak = _respond(*map(_rows, (given, voltage, spikes)), *_by_neuron(settings.neuron))
+        peak = _respond(_rows(given), _rows(voltage), _rows(spikes), *_by_neuron(settings.neuron))
         ctx.settings = settings
         ctx.save_for_backward(voltage)
         top = torch.tensor(peak, dtype=torch.float64)
@@ -118,7 +122,7 @@ class _Cuba(torch.autograd.Function):
         (voltage,) = ctx.saved_tensors
         back = surrogate(voltage, ctx.settings).mul_(gradient)
         neuron = ctx.settings.neuron
-        _leak_back(_rows(back), *(_float_keep(d) for d in (neuron.current_decay, neuron.voltage_decay)))
+        _leak_back(_rows(back), _float_keep(neuron.current_decay), _float_keep(neuron.voltage_decay))
         return back, None
 
 
@@ -130,7 +134,7 @@ class _RecurrentCuba(torch.autograd.Function):
         given = drive.detach().contiguous()
         voltage, spikes = torch.empty_like(given), torch.empty_like(given)
         from_to = recurrent.detach().t().contiguous().numpy()
-        arrays = (tensor.numpy() for tensor in (given, voltage, spikes))
+        arrays = given.numpy(), voltage.numpy(), spikes.numpy()
         keep_u, keep_v, threshold, bias = _by_neuron(settings.neuron)
         assert max(map(len, (keep_u, keep_v, threshold))) == 1, "recurrent neurons of a layer are alike"
         assert not bias.any(), "recurrent neurons have no bias"
@@ -155,7 +159,7 @@ class _RecurrentCuba(torch.autograd.Function):
         return back, to @ origin, None
 
 
-def raised_threshold(neuron: Cuba) -> np.ndarray:
+def raised_threshold(neuron: Cuba) -> NDArray[np.float64]:
     """Return the threshold in float units, so little higher that ``>=`` does in float32 what ``>`` does on the chip.
 
     The little is slayer's own (its ``threshold_eps``), or half a state unit where float32 would not hold that one.
@@ -173,12 +177,13 @@ def surrogate(voltage: torch.Tensor, settings: CubaSettings) -> torch.Tensor:
     return (voltage - threshold).abs_().neg_().div_(tau).exp_().mul_(scale / 2 / tau)
 
 
-def _rows(tensor: torch.Tensor) -> np.ndarray:
+def _rows(tensor: torch.Tensor) -> Floats:
     """Return a view with one row a neuron and one column a step."""
-    return tensor.view(-1, tensor.shape[-1]).numpy()
+    rows: Floats = tensor.view(-1, tensor.shape[-1]).numpy()
+    return rows
 
 
-def _by_neuron(neuron: Cuba) -> tuple[np.ndarray, ...]:
+def _by_neuron(neuron: Cuba) -> tuple[Line, Line, Line, Line]:
     """Return the factors of current and voltage, threshold and bias in state units, exact in float64.
 
     Each has one element, or one a neuron.
@@ -187,16 +192,18 @@ def _by_neuron(neuron: Cuba) -> tuple[np.ndarray, ...]:
     return current, voltage, _line(neuron.threshold) * 2.0**STATE_SHIFT, _line(neuron.bias)
 
 
-def _line(value: int | np.ndarray) -> np.ndarray:
+def _line(value: int | NDArray[np.int32]) -> Line:
     return np.array(value, np.float64).reshape(-1)
 
 
-def _float_keep(decay: int | np.ndarray) -> np.ndarray:
+def _float_keep(decay: int | NDArray[np.int32]) -> Floats:
     return (1 - _line(decay) / DECAY_ONE).astype(np.float32)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _respond(drive, voltage, spikes, keep_u, keep_v, threshold, bias):  # type: ignore[no-untyped-def]
+def _respond(
+    drive: Floats, voltage: Floats, spikes: Floats, keep_u: Line, keep_v: Line, threshold: Line, bias: Line
+) -> float:
     """Fill voltages and spikes ``(batch * neurons, steps)``; return the largest state.
 
     States are whole numbers in float64, which holds their products with 12-bit factors exactly below 2**41. A few neurons
@@ -234,11 +241,13 @@ def _respond(drive, voltage, spikes, keep_u, keep_v, threshold, bias):  # type: 
             for t in range(n_steps):
                 voltage[first + k, t] = held[t, k]
                 spikes[first + k, t] = fired[t, k]
-    return top.max()
+    return float(top.max())
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _respond_recurrently(drive, voltage, spikes, from_to, keep_u, keep_v, threshold):  # type: ignore[no-untyped-def]
+def _respond_recurrently(
+    drive: Floats, voltage: Floats, spikes: Floats, from_to: Floats, keep_u: float, keep_v: float, threshold: float
+) -> float:
     """As ``_respond`` for ``(batch, neurons, steps)``, adding a row of ``from_to`` for each spike of the step before."""
     n_batch, n, n_steps = drive.shape
     scale = np.float32(STATE_SCALE)
@@ -265,7 +274,7 @@ def _respond_recurrently(drive, voltage, spikes, from_to, keep_u, keep_v, thresh
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
-def _leak_back(gradient, keep_u, keep_v):  # type: ignore[no-untyped-def]
+def _leak_back(gradient: Floats, keep_u: Floats, keep_v: Floats) -> None:
     """Turn gradients of voltages ``(batch * neurons, steps)`` into those of the drive, in place, float32 as in slayer."""
     n, n_steps = gradient.shape
     u, v = np.empty(_LANES, np.float32), np.empty(_LANES, np.float32)
@@ -284,7 +293,7 @@ def _leak_back(gradient, keep_u, keep_v):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _spread(lanes, values, first):  # type: ignore[no-untyped-def]
+def _spread(lanes: Floats | Line, values: Floats | Line, first: int) -> None:
     """Give each lane the value of its neuron: that of row ``first + lane``, the rows going through the neurons in turn."""
     for k in range(len(lanes)):
         lanes[k] = values[(first + k) % len(values)]

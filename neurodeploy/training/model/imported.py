@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import INPUT_NAME
 from neurodeploy.errors import TrainingError
@@ -181,7 +182,7 @@ def _projection(link: Projection, source: str, name: str, weight_bits: int) -> P
     return replace(link, name=f"{source}_to_{name}", source=source, target=name, synapses=synapses, mask=mask)
 
 
-def _step(weights: np.ndarray, weight_bits: int) -> int:
+def _step(weights: NDArray[np.int16], weight_bits: int) -> int:
     """Return the distance between two weights of the grid that these lie on, or are brought to."""
     return 1 if weight_bits == 8 and np.any(weights % 2) else 2 ** (9 - weight_bits)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import INPUT_NAME
 from neurodeploy.errors import TrainingError
@@ -27,7 +28,7 @@ from neurodeploy.network import (
     Synapses,
 )
 from neurodeploy.network.activity import Activity, Events, Samples
-from neurodeploy.recipe.layers import AnyLayer, DenseLayer, layer_names, layer_shapes, neuron_of
+from neurodeploy.recipe.layers import AnyLayer, DenseLayer, PoolLayer, layer_names, layer_shapes, neuron_of
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.training.model.blocks import (
     PoolBlock,
@@ -142,16 +143,18 @@ class SlayerNetwork(torch.nn.Module):
         given = neuron_of(layer, recipe.network.neuron)
         block = new_block(layer, given, self._taken[name], recipe.training.weight_scale)
         self.blocks[name] = block
-        self.grids[name] = Grid(step=getattr(layer, "weight_step", 2), exponent=getattr(layer, "weight_exponent", 0))
+        self.grids[name] = Grid() if isinstance(layer, PoolLayer) else Grid(layer.weight_step, layer.weight_exponent)
         if self.grids[name] != Grid():
             block.synapse.pre_hook_fx = self.grids[name]
         self._tau_grad[name] = given.tau_grad
         self.neurons[name] = Cuba(
             current_decay=given.current_decay, voltage_decay=given.voltage_decay, threshold=given.threshold
         )
-        if getattr(layer, "dropout", 0.0):
+        if isinstance(layer, PoolLayer):
+            return
+        if layer.dropout:
             self.dropouts[name] = NeuronDropout(layer.dropout)
-        if getattr(layer, "delay", 0):
+        if layer.delay:
             self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
 
     def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
@@ -177,8 +180,10 @@ class SlayerNetwork(torch.nn.Module):
                 "the other engines: --engines reference,event"
             )
         if self.grids[name].exponent >= 0:
-            return block(spikes)
-        return block.neuron(self.grids[name].whole_sums(block.synapse(spikes)))
+            fired: torch.Tensor = block(spikes)
+        else:
+            fired = block.neuron(self.grids[name].whole_sums(block.synapse(spikes)))
+        return fired
 
     def _forget(self) -> None:
         """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
@@ -285,7 +290,7 @@ def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[st
     return [_projection(source, name, synapses_of(block.synapse, taken), masks.get(name), delay, exponent)]
 
 
-def _delay(axon: AxonalDelay, shape: Shape) -> int | np.ndarray:
+def _delay(axon: AxonalDelay, shape: Shape) -> int | NDArray[np.int32]:
     """Return the delay of each source neuron in steps, or one number where all are the same."""
     steps = axon.steps().cpu().numpy().astype(np.int32).repeat(int(np.prod(shape[1:])))
     return int(steps[0]) if np.all(steps == steps[0]) else steps
@@ -296,7 +301,7 @@ def _projection(
     name: str,
     synapses: Synapses,
     mask: torch.Tensor | None,
-    delay: int | np.ndarray,
+    delay: int | NDArray[np.int32],
     exponent: int = 0,
 ) -> Projection:
     kept = None

@@ -26,7 +26,8 @@ class Grid:
         """Return the quantised weights."""
         unit = 2.0**self.exponent / WEIGHT_SCALE
         low, high = WEIGHT_MIN * unit, (WEIGHT_MAX // self.step * self.step) * unit
-        rounded = _Round.apply(weight, self.step * unit).clamp(low, high)
+        whole: torch.Tensor = _Round.apply(weight, self.step * unit)
+        rounded = whole.clamp(low, high)
         return rounded / unit if descale else rounded
 
     def latent(self, weight: torch.Tensor) -> torch.Tensor:
@@ -35,7 +36,10 @@ class Grid:
 
     def whole_sums(self, drive: torch.Tensor) -> torch.Tensor:
         """Return sums of weights as they arrive: a negative exponent rounds them down to whole weight units."""
-        return drive if self.exponent >= 0 else _Floor.apply(drive)
+        if self.exponent >= 0:
+            return drive
+        floored: torch.Tensor = _Floor.apply(drive)
+        return floored
 
 
 class _Round(torch.autograd.Function):

@@ -15,7 +15,7 @@ from neurodeploy.network.activity import Activity, Events, Samples
 
 
 def lava_runtime(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:
-    """Time Lava's runtime; see ``Peer``. The first turn tries Dense and Sparse processes, later ones the faster of them.
+    """Yield timings of Lava's runtime. The first turn tries Dense and Sparse processes, later turns use the faster kind.
 
     The time is a third of the difference between a run of the first sample four times over and one of it alone, so that
     start and end cancel.
@@ -59,7 +59,7 @@ def _sparse(synapses: Synapses) -> Synapses:
 
 
 def numba_scatter(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:
-    """Time a plain numba loop (scatter of 32-bit weights, one neuron at a time) on a chain of matrices; see ``Peer``."""
+    """Yield timings of a plain numba loop on a chain of dense layers: it scatters 32-bit weights, one neuron at a time."""
     layers = [p.synapses for p in as_sparse(network).projections]
     if not all(isinstance(layer, Sparse) for layer in layers):
         return
@@ -97,7 +97,7 @@ def _plain_layer(
     threshold: Any,
     first: Any,
 ) -> Any:
-    """Return who fires when, bool ``(steps, size)``, for one layer without bias whose current stays within 24 bits."""
+    """Return the spikes, bool ``(steps, size)``, of a layer without bias whose current stays within 24 bits."""
     fired = np.zeros((raster.shape[0], size), np.bool_)
     a, u, v = np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64)
     for t in range(first, raster.shape[0]):

@@ -1,4 +1,4 @@
-"""Peers of another Python: one process of ``worker.py`` for each network, asked for one timing after the other."""
+"""Peers in another Python: a process of ``worker.py`` for each network, which gives timings on request."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ MODULES = {
 }
 BATCHES = {"slayer": 64, "snntorch": 64, "spikingjelly": 64, "sanafe": 1, "nengo-loihi": 1}
 LIMIT_S = 300.0
-"""A peer that has not answered after this long is ended."""
+"""Seconds after which a peer that has not answered is killed."""
 _SLAYER_THRESHOLDS = 4096
-"""slayer's threshold is exact below 64 of its units only (float32 loses what it adds to it)."""
+"""slayer's threshold is exact only below 64 of its units (above, float32 loses the small number that slayer adds)."""
 _WORKER = Path(__file__).with_name("worker.py")
 
 
 @lru_cache
 def find_python(peer: str) -> str | None:
-    """Return an interpreter that has the peer: this one, or one that ``PYTHON_VARIABLES`` name; None if none has."""
+    """Return a Python that has the peer: this one, or one that ``PYTHON_VARIABLES`` name; None if no Python has it."""
     module = MODULES[peer]
     try:
         if find_spec(module) is not None:
@@ -66,10 +66,10 @@ def missing(peer: str) -> str | None:
 
 
 def run_peer(peer: str, network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:
-    """Give timings of a peer for a chain of matrices; see ``Peer``. Its process lives as long as the iterator.
+    """Yield timings of a peer for a chain of dense layers. Its process lives as long as the generator.
 
     Raises:
-        SimulationError: where the process fails, or does not answer within ``LIMIT_S``.
+        SimulationError: if the process fails, or does not answer within ``LIMIT_S``.
     """
     n_samples = BATCHES[peer]
     if not _fits(peer, network) or samples.n_samples < n_samples:

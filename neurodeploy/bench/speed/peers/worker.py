@@ -1,10 +1,10 @@
-"""One foreign simulator in a Python that has it: ``python peer_worker.py PEER JOB.npz SPIKES.npz`` (``remote.py``).
+"""Process that runs one peer: ``python worker.py PEER JOB.npz SPIKES.npz``, started by ``remote.py``.
 
-Needs numpy and the peer, nothing else of this package. Writes the spikes of the first sample, one array ``(steps, size)`` a
-layer, then ``ready``; answers each line on standard input with the seconds that one pass over all samples took.
+It needs numpy and the peer, and nothing of neurodeploy. It writes the spikes of the first sample, an array ``(steps, size)``
+for each layer, then prints ``ready``; it answers each line on standard input with the seconds of one pass over all samples.
 
-A layer is a matrix and neurons with integer weights, thresholds and decays (of 4096). Torch peers compute without the lag of
-one step a layer, so their spikes are moved by it.
+A layer is a weight matrix with neurons; weights, thresholds and decays (in 1/4096) are integers. Peers that use torch have
+no lag of one step from layer to layer, so their spikes are shifted by it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ from numpy.typing import NDArray
 
 Rasters = list[NDArray[np.bool_]]
 Pass = Callable[[bool], "tuple[float, Rasters]"]
-"""Runs all samples once; returns the seconds and, where asked, the spikes of the first sample by layer."""
+"""Runs all samples once; returns the seconds and, on request, the spikes of the first sample by layer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """``raster``: input, bool ``(samples, steps, channels)``; ``weights``: ``(targets, sources)`` a layer, integers."""
+    """A network and its input.
+
+    ``raster``: input, bool ``(samples, steps, channels)``; ``weights``: integers ``(targets, sources)`` for each layer.
+    """
 
     raster: NDArray[np.bool_]
     weights: list[NDArray[np.int32]]
@@ -58,14 +61,14 @@ def read_job(path: Path) -> Job:
 
 
 def _later(raster: NDArray[np.bool_], steps: int) -> NDArray[np.bool_]:
-    """Return a raster whose spikes come ``steps`` later; those that pass its end are lost."""
+    """Return a raster with its spikes ``steps`` later; spikes moved past its end are lost."""
     moved = np.zeros_like(raster)
     moved[steps:] = raster[: len(raster) - steps]
     return moved
 
 
 def slayer(job: Job) -> Pass:
-    """CUBA blocks of lava-dl, which quantise as Loihi does; no gradients."""
+    """Return a pass of lava-dl's CUBA blocks, which quantise as Loihi does; without gradients."""
     torch: Any = import_module("torch")
     blocks: Any = import_module("lava.lib.dl.slayer").block
     torch.set_num_threads(1)
@@ -95,7 +98,7 @@ def slayer(job: Job) -> Pass:
 
 
 def snntorch(job: Job) -> Pass:
-    """``Linear`` and ``Synaptic`` step by step, as in its tutorials; float sums of integers are exact."""
+    """Return a pass of ``Linear`` and ``Synaptic``, step by step as in its tutorials; float sums of integers are exact."""
     torch: Any = import_module("torch")
     synaptic: Any = import_module("snntorch").Synaptic
     torch.set_num_threads(1)
@@ -122,7 +125,7 @@ def snntorch(job: Job) -> Pass:
 
 
 def spikingjelly(job: Job) -> Pass:
-    """``layer.Linear`` and ``IFNode`` over all steps at once; its neurons fire at the threshold, ours above it."""
+    """Return a pass of ``layer.Linear`` and ``IFNode`` over all steps at once; they fire at the threshold, ours above it."""
     torch: Any = import_module("torch")
     parts: Any = import_module("spikingjelly.activation_based")
     neuron, layer, functional = (import_module(f"{parts.__name__}.{n}") for n in ("neuron", "layer", "functional"))
@@ -157,7 +160,7 @@ def _linear(make: Callable[..., Any], weights: NDArray[np.int32]) -> Any:
 
 
 def nengo_loihi(job: Job) -> Pass:
-    """The emulator's own blocks with integers, as its builder makes them; it computes what Lava's CUBA neurons do."""
+    """Return a pass of the emulator, on integer blocks like those its builder makes; it computes as Lava's CUBA neurons do."""
     inputs: Any = import_module("nengo_loihi.inputs")
     emulator: Any = import_module("nengo_loihi.emulator.interface").EmulatorInterface
     source = inputs.SpikeInput(job.raster.shape[2])
@@ -211,7 +214,7 @@ def _nengo_blocks(job: Job, source: Any) -> list[Any]:
 
 
 def sanafe(job: Job) -> Pass:
-    """SANA-FE's own Loihi with timing model ``simple``: spikes, messages, energy and latency."""
+    """Return a pass of SANA-FE's Loihi with timing model ``simple``: spikes, messages, energy and latency."""
     simulator: Any = import_module("sanafe")
     if (job.current_decay, job.voltage_decay) != (4096, 0):
         raise ValueError("SANA-FE's neuron has no current, and a decay of its own")
@@ -239,7 +242,7 @@ def sanafe(job: Job) -> Pass:
 
 
 def _sanafe_groups(job: Job, network: Any, arch: Any) -> list[Any]:
-    """Return the groups of input and layers; each begins on a core of its own, 1024 neurons a core."""
+    """Return the neuron groups of input and layers; each starts on a new core, and a core takes 1024 neurons."""
     options = {"default_synapse_hw_name": "loihi_sparse_synapse", "default_dendrite_hw_name": "loihi_dendrites"}
     cores, groups = iter(arch.cores()), []
     for i, size in enumerate([job.raster.shape[2], *(w.shape[0] for w in job.weights)]):
@@ -274,7 +277,7 @@ PEERS: dict[str, Callable[[Job], Pass]] = {
 
 def main(peer: str, job_file: str, spikes_file: str) -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what the peer prints is no answer
+    os.dup2(2, 1)  # prints of the peer must not be taken for answers
     once = PEERS[peer](read_job(Path(job_file)))
     spikes = once(True)[1]
     np.savez(spikes_file, *spikes)

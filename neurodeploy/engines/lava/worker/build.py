@@ -1,6 +1,6 @@
-"""From the records of a job to Lava's processes. Imports numpy, scipy and Lava's core only.
+"""Lava processes made from the records of a job. Imports only numpy, scipy and Lava's core.
 
-A job is made by ``neurodeploy.engines.lava.plan``, which has checked every value.
+Jobs are made by ``neurodeploy.engines.lava.plan``, which has checked every value.
 """
 
 import numpy as np
@@ -40,7 +40,7 @@ def neurons(record):
 
 
 def runtime_neurons(record):
-    """Return the process with which the runtime starts: with reset, or held down until its first step, or plain."""
+    """Return the process of a population for the runtime: with a reset, held silent until its first step, or plain."""
     if "reset_interval" in record:
         reset = {name: record[name] for name in ("reset_interval", "reset_offset")}
         return neurons(record | {"process": "LIFReset", "arguments": record["arguments"] | reset})
@@ -60,12 +60,12 @@ def synapses(record):
 
 
 def buffers(process):
-    """Return the variable that holds what a synapse process sends in the next step."""
+    """Return the variables that hold the sums that a synapse process sends in the next step."""
     return process.a_buf if isinstance(process, Conv) else process.a_buff
 
 
 def connect(record, spikes, process, target):
-    """Join a source's spike port, a synapse process, and the target neurons; a Conv counts its axes x, y, channel."""
+    """Connect a source's spike port, a synapse process, and the target neurons; a Conv has the axes x, y, channel."""
     if isinstance(process, Conv):
         channels = record["source_shape"]
         spikes.reshape(tuple(channels)).transpose((2, 1, 0)).connect(process.s_in)

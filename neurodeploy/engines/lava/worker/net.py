@@ -1,4 +1,4 @@
-"""A whole network of Lava processes, with the files that record it and the reset between samples."""
+"""The network of Lava processes of a job, with recorders that write files, and the reset between samples."""
 
 import os
 
@@ -8,7 +8,7 @@ from recorders import EventSink, EventSource, StateRecorder
 
 
 class Net:
-    """Lava processes of one job; ``any`` is one of them, through which Lava runs all."""
+    """The Lava processes of a job; ``any`` is one of them, and running it runs all."""
 
     def __init__(self, job):
         self.job = job
@@ -39,7 +39,7 @@ class Net:
         return [p["name"] for p in self._held() if p["first_step"] == step < self.job["n_steps"]]
 
     def _start(self, name):
-        """Let a population that was held go, from state 0."""
+        """Release a population that was held silent, from state 0."""
         process, record = self.neurons[name], self.records[name]
         _clear(process, record)
         for variable in record["held"]:
@@ -55,7 +55,7 @@ class Net:
 
 
 def build_network(job, folder):
-    """Return the network of a job, connected, with sources and recorders that use files in ``folder``."""
+    """Return the connected network of a job, with sources and recorders that use files in ``folder``."""
     net = Net(job)
     n_steps = job["n_steps"] * job["n_samples"]
     spikes = {name: process.s_out for name, process in net.neurons.items()}

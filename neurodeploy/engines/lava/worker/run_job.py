@@ -1,4 +1,4 @@
-"""The worker: ``python run_job.py FOLDER`` runs the job in a folder as Lava processes and leaves the results there.
+"""The Lava worker: ``python run_job.py FOLDER`` runs the job in a folder and writes the results to the same folder.
 
 Reads ``job.json`` and ``arrays.npz``. Writes ``spikes<i>.bin`` for each population, ``state<i>.bin`` for each probe,
 ``progress`` with the number of finished samples, and at the end ``done`` or ``error.json``.
@@ -21,7 +21,7 @@ def main(folder):
 
 
 def work(folder):
-    """Run the job in this process, with errors written to ``error.json``."""
+    """Run the job in this process; errors are written to ``error.json``."""
     try:
         job = load_job(folder)
         watch.keep_together(job["shared_memory"])
@@ -31,7 +31,7 @@ def work(folder):
 
 
 def fail(folder, error):
-    """Report an error and end this process at once: Lava's own stop() and its exit handlers hang after an error."""
+    """Report an error and end this process at once, because Lava's stop() and its exit handlers hang after an error."""
     try:
         report(folder, watch.in_words(error, "".join(traceback.format_tb(error.__traceback__))))
     finally:
@@ -39,14 +39,14 @@ def fail(folder, error):
 
 
 def report(folder, message):
-    """Write an error into ``error.json``, the first one only: later ones follow from it."""
+    """Write an error to ``error.json`` if it is the first; later errors follow from the first."""
     path = os.path.join(folder, "error.json")
     if not os.path.exists(path):
         write(path, json.dumps({"message": message}))
 
 
 def write(path, text):
-    """Write a small file in one go; several processes may do so at once."""
+    """Write a small file atomically; several processes may do so at the same time."""
     partial = f"{path}.{os.getpid()}.part"
     with open(partial, "w") as file:
         file.write(text)
@@ -54,7 +54,7 @@ def write(path, text):
 
 
 def load_job(folder):
-    """Return the job with the arrays in their places."""
+    """Return the job, with its arrays in place of their references."""
     import numpy as np
 
     with np.load(os.path.join(folder, "arrays.npz"), allow_pickle=False) as archive:
@@ -68,7 +68,7 @@ def load_job(folder):
 
 
 def run(job, folder):
-    """Build Lava's processes and run every sample. Lava is not stopped: the guard ends its processes, always in one way."""
+    """Build Lava's processes and run every sample. Lava is not stopped here: in all cases the guard ends its processes."""
     import numpy as np
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
@@ -88,15 +88,15 @@ def run(job, folder):
 
 
 def children_of(process):
-    """Return the operating-system processes that Lava has started so far; 0.10.0 has no public way to them."""
+    """Return the operating-system processes that Lava has started so far; Lava 0.10.0 has no public function for that."""
     messaging = getattr(process.runtime, "_messaging_infrastructure", None)
     return [] if messaging is None else list(messaging.actors)
 
 
 def report_model_errors(folder):
-    """Let a Lava process whose model raises say so and end.
+    """Make a Lava process whose model raises report the error and end.
 
-    Lava's own loop calls ``join`` while it handles the error, which then waits for ever, and the error is never seen.
+    Lava's own loop calls ``join`` while it handles the error; the call waits for ever, and the error is never seen.
     """
     from lava.magma.core.model.py.model import AbstractPyProcessModel
 

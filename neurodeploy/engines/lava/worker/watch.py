@@ -1,8 +1,8 @@
-"""How the worker makes sure that nothing of it stays behind.
+"""Guard of the Lava worker: makes sure that no process and no shared memory of the worker is left.
 
-The first process of the worker is a guard: it forks the process that runs Lava and ends the whole group when that one
-ends or when the parent is gone. Within the Lava process a thread looks after Lava's children, because Lava itself
-waits for ever for a child that died.
+The first process of the worker is the guard: it forks the process that runs Lava and ends the whole group when the Lava
+process ends or the parent is gone. Within the Lava process a thread watches Lava's children, because Lava itself waits for
+ever for a child that died.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ POLL_S = 0.05
 GRACE_S = 2.0
 """Time between SIGTERM and SIGKILL; the resource tracker needs about 0.5 s of it to unlink shared memory."""
 MESSAGE_MAX = 500
-"""Characters of an error message that are kept: Lava likes to print whole arrays."""
+"""Number of characters of an error message that are kept; Lava's messages may contain whole arrays."""
 _PR_SET_CHILD_SUBREAPER = 36
 _guard = 0  # the guard's process number, known to the process that it forks
 
@@ -28,7 +28,7 @@ _guard = 0  # the guard's process number, known to the process that it forks
 def run_guarded(work, folder):
     """Run ``work()`` in a child process, end the whole group when it ends or standard input closes, and exit.
 
-    The folder of the job belongs to the parent; it is removed here only where the parent has died.
+    The folder of the job belongs to the parent; it is removed here only if the parent has died.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
@@ -51,10 +51,10 @@ def run_guarded(work, folder):
 
 
 def keep_together(prefix):
-    """Give every shared-memory segment of this process and its children a name with ``prefix``, and use its own folder.
+    """Make this process and its children name shared-memory segments with ``prefix``, and put temporary files in the job folder.
 
-    The parent can then remove what a killed worker left; Python has no public way to choose either. The folder stays
-    relative to the current one, because the path of a socket may have 107 characters only.
+    The parent can then remove what a killed worker left. Python has no public way to choose either. The path of the folder
+    stays relative, because the path of a socket may have only 107 characters.
     """
     shared_memory._SHM_NAME_PREFIX = "/" + prefix
     shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + 13
@@ -64,7 +64,7 @@ def keep_together(prefix):
 class ChildWatch:
     """A thread that calls ``report(message)`` and ends this process when one of ``children()`` ends before ``stop``.
 
-    It begins before Lava starts its children, since Lava waits for ever for one that dies while it is built.
+    The thread starts before Lava starts its children, since Lava waits for ever for a child that dies during the build.
     """
 
     def __init__(self, children, report):
@@ -74,7 +74,7 @@ class ChildWatch:
         threading.Thread(target=self._run, daemon=True).start()
 
     def stop(self):
-        """From now on children may end."""
+        """Stop watching: from now on children may end."""
         self._stopped.set()
 
     def _run(self):
@@ -100,7 +100,7 @@ def _ending(child):
 
 
 def in_words(error, text):
-    """Return an error in one line with the last place in the text of its traceback."""
+    """Return an error in one line, with the last place in the text of its traceback."""
     said = " ".join(str(error).split())
     if len(said) > MESSAGE_MAX:
         said = said[:MESSAGE_MAX] + " ..."
@@ -108,7 +108,7 @@ def in_words(error, text):
 
 
 def _code_in_words(code):
-    """Say how a process ended, from its exit code or negative signal number."""
+    """Return in words how a process ended, from its exit code or negative signal number."""
     if code >= 0:
         return f"ended early with exit code {code}"
     hints = {signal.SIGBUS: " (is /dev/shm full?)", signal.SIGKILL: " (is memory short?)"}
@@ -132,7 +132,7 @@ def _wait(worker):
 
 
 def _reap_all(seconds):
-    """Return whether all descendants ended within the time."""
+    """Wait for all descendants to end; return whether they did within the time."""
     end = time.monotonic() + seconds
     try:
         while time.monotonic() < end:
@@ -144,6 +144,6 @@ def _reap_all(seconds):
 
 
 def _adopt_orphans():
-    """Become the parent of every descendant whose own parent dies, so that their ends can be waited for (Linux)."""
-    with contextlib.suppress(AttributeError, OSError):  # elsewhere the parent's look at the group must do
+    """Become the parent of every descendant whose parent dies, so that this process can wait for its end (Linux)."""
+    with contextlib.suppress(AttributeError, OSError):  # on other systems the parent's check of the group must suffice
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

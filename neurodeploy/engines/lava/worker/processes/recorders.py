@@ -1,7 +1,7 @@
 """Lava processes that read input events and write spikes and states, from inside the child process that holds them.
 
-Lava's own sink keeps a raster that ``Var.get`` then moves element by element, at 16 microseconds each; a file costs
-nothing of the kind. Lava runs every Python file beside a user's process class, so this folder holds nothing else.
+Lava's own sink keeps a raster that ``Var.get`` then moves element by element, at 16 microseconds each; writing files avoids
+that. Lava executes every Python file next to a user's process class, so this folder holds no other file.
 Steps are counted from 0 over all samples; Lava's own ``time_step`` counts from 1.
 """
 
@@ -17,7 +17,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 
 class EventSource(AbstractProcess):
-    """Sends ``payload[i]`` on channel ``neuron[i]`` in step ``time[i]``; ``time`` rises and lies below ``n_steps``."""
+    """Process that sends ``payload[i]`` on channel ``neuron[i]`` in step ``time[i]``; ``time`` rises, below ``n_steps``."""
 
     def __init__(self, *, size, time, neuron, payload, n_steps):
         super().__init__(size=size, time=time, neuron=neuron, payload=payload, n_steps=n_steps)
@@ -43,7 +43,7 @@ class PyEventSource(PyLoihiProcessModel):
 
 
 class EventSink(AbstractProcess):
-    """Appends a row of three int64, step, neuron and payload, to the file ``path`` for each message that is not 0."""
+    """Process that appends three int64 (step, neuron, payload) to the file ``path`` for each message that is not 0."""
 
     def __init__(self, *, size, path, n_steps):
         super().__init__(size=size, path=path, n_steps=n_steps)
@@ -73,7 +73,7 @@ class PyEventSink(PyLoihiProcessModel):
 
 
 class StateRecorder(AbstractProcess):
-    """Appends a variable of another process, as int32, to the file ``path`` after each step."""
+    """Process that appends a variable of another process, as int32, to the file ``path`` after each step."""
 
     def __init__(self, *, var, path, n_steps):
         super().__init__(path=path, n_steps=n_steps)

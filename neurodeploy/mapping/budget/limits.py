@@ -1,8 +1,8 @@
-"""A budget on a chip for a network that still trains: how much its connections may take of each core, kept exactly.
+"""Budget of a network in training: how much of each core's memory its connections may take.
 
-``chip_budget`` lays the neurons of dense layers on cores, once and for all, and gives the limits that hold there. The
-``ChipBudget`` is a constraint for the rewiring engine (``sparse.selection.Constraint``), and its ``reach`` is what a growth
-rule needs to prefer sources that already reach a core (``sparse.scores.preferring``). Nothing here knows torch.
+``chip_budget`` places the neurons of dense layers on cores, which then stay fixed, and returns the limits there as a
+``ChipBudget``. Rewiring keeps it as a constraint (``sparse.selection.Constraint``); with its ``reach`` a growth rule can
+prefer sources that already reach a core (``sparse.scores.preferring``). This module does not import torch.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from neurodeploy.mapping.memory.cut import Cut
 __all__ = ["CAPPED", "ChipBudget", "chip_budget"]
 
 CAPPED = ("synapse_words", "input_axons", "destinations")
-"""Registers that a budget may limit further than the chip does: two of each core, one of each source neuron."""
+"""Registers for which a budget may set tighter limits than the chip: two of each core, and one of each source neuron."""
 
 Amounts: TypeAlias = int | Mapping[str, int]
-"""One number for all layers, or numbers by layer."""
+"""One number for all layers, or one number for each layer by name."""
 
 
 def chip_budget(
@@ -41,25 +41,26 @@ def chip_budget(
     destinations: Amounts | None = None,
     sources: Mapping[str, str] | None = None,
 ) -> ChipBudget:
-    """Lay dense layers on the cores of a chip and return the limits that hold there: the chip's, and tighter ones given.
+    """Place dense layers on the cores of a chip and return the limits there: the chip's, or tighter ones that are given.
 
     Args:
         chip: the target.
-        masks: bool arrays by layer, output neurons on the first axis, in the order of the engine's weights; axes after the
-            second have length 1. Read for shapes and the number of connections.
+        masks: connections by layer, bool arrays in the order of the trained weights: output neurons on the first axis,
+            sources on the second, further axes of length 1. Used for shapes, numbers of connections and ``cores``.
         cores: contiguous parts of ``ceil(n / cores)`` neurons that a layer is cut into; by default the fewest on which the
             masks keep the chip's own limits.
         labels: core of each neuron by layer, whole numbers ``(n_neurons,)`` (``Mapping.core_labels``); instead of ``cores``.
         synapse_words: most words of synaptic memory of a core, 1 or more.
         input_axons: most sources that reach a core, 1 or more.
         destinations: most cores of a layer that one source reaches, 1 or more.
-        sources: the layer whose neurons are the sources of each layer, for the output axons of their cores; layers that are
-            left out get their spikes from the host.
+        sources: layer -> the layer whose neurons send to it, to count output axons on the cores of that layer; layers
+            left out here get their spikes from the host.
 
     Raises:
-        FitError: where the chip has too few cores, a core too few neurons, or the limits cannot hold as many connections.
-        UsageError: for an unknown layer, a number out of range, or a weight that is no matrix.
-        ChipError: where the chip stores no lists of synapses that a budget could keep short.
+        FitError: where the chip has too few cores, a core has room for too few neurons, or the limits are too tight for
+            that many connections.
+        UsageError: for an unknown layer, a number out of range, or weights that are not a matrix.
+        ChipError: where the chip has no list format whose memory a budget could bound.
     """
     _formats(chip)
     shapes = {name: _matrix_shape(name, np.shape(mask)) for name, mask in masks.items()}
@@ -114,7 +115,7 @@ def _formats(chip: Chip) -> list[SynapseFormat]:
     """Return the formats in which a chip stores a matrix as lists.
 
     Raises:
-        ChipError: where it stores none, or the room of a list cannot be told from its own core alone.
+        ChipError: where the chip has no such format, or the memory of a list depends on more than its own core.
     """
     usable = [f for f in chip.synapse_format if f.connection == "list" and f.split is None and RULES[f.rule].at_most]
     if chip.layer_core or chip.recurrent_core is not None or not usable:
@@ -132,7 +133,7 @@ def _formats(chip: Chip) -> list[SynapseFormat]:
 
 
 def _limits(chip: Chip, name: str, caps: Mapping[str, Amounts | None]) -> dict[str, int]:
-    """Return the limits of each core of a layer: the chip's, or those given where they are tighter."""
+    """Return the limits of each core of a layer: for each register the chip's limit or the tighter one of ``caps``."""
     limits = dict(chip.cores.limits)
     for register, amounts in caps.items():
         amount = _amount(amounts, name)
@@ -157,7 +158,7 @@ def _blocks(name: str, n: int, n_parts: int) -> Cut:
 
 
 def _fewest(chip: Chip, name: str, shape: tuple[int, int], active: NDArray[np.bool_]) -> Cut:
-    """Return the fewest contiguous parts on which the connections keep the chip's own limits."""
+    """Return the cut into the fewest contiguous parts on which the connections keep the chip's limits."""
     largest = chip.cores.limits.get("neurons", shape[0])
     refused: FitError | None = None
     for size in block_sizes(shape[0], -(-shape[0] // largest)):
@@ -195,7 +196,7 @@ def _built(
     limits: Mapping[str, Mapping[str, int]],
     sources: Mapping[str, str],
 ) -> ChipBudget:
-    """Return the budget of layers that are cut: their tables of words and their meters."""
+    """Return the budget of layers that are already cut, with its tables of words and its meters."""
     layers = tuple(_placed(cuts, shapes, limits, sources))
     lists = [
         (layer.first_list + layer.cut.labels.astype(np.int32)[:, None] * layer.n_sources + np.arange(layer.n_sources))
@@ -221,7 +222,7 @@ def _placed(
     limits: Mapping[str, Mapping[str, int]],
     sources: Mapping[str, str],
 ) -> Iterator[PlacedLayer]:
-    """Give the layers with their positions, lists, cores and sources numbered on from one to the next."""
+    """Yield the layers, with positions, lists, cores and sources numbered consecutively over all layers."""
     position = first_list = core = source = 0
     for name, (n, n_sources) in shapes.items():
         cut = cuts[name]
@@ -246,7 +247,7 @@ def _placed(
 
 
 def _tables(chip: Chip, formats: list[SynapseFormat], layers: Sequence[PlacedLayer]) -> Ints:
-    """Return words by format, core and length of a list; a list longer than its core is ``UNUSABLE``."""
+    """Return words by format, core and length of a list; ``UNUSABLE`` for lengths above the core's number of neurons."""
     sizes = np.concatenate([layer.cut.sizes for layer in layers])
     width, word_bits = max(chip.weights.bits.value), chip.cores.bits_per_word
     tables = np.full((len(formats), sizes.size, int(sizes.max()) + 1), UNUSABLE, np.int64)
@@ -257,7 +258,7 @@ def _tables(chip: Chip, formats: list[SynapseFormat], layers: Sequence[PlacedLay
 
 
 def _meters(chip: Chip, layers: Sequence[PlacedLayer], core: Ints) -> Iterable[Meter]:
-    """Give a meter for every register that lists use up and that has a limit."""
+    """Yield a meter for each register that has a limit and that lists use up."""
     sizes = np.concatenate([layer.cut.sizes for layer in layers])
     by_core = {
         name: np.concatenate([np.full(layer.cut.n_parts, layer.limits.get(name, UNUSABLE)) for layer in layers])
@@ -279,7 +280,7 @@ def _meters(chip: Chip, layers: Sequence[PlacedLayer], core: Ints) -> Iterable[M
 
 
 def _senders(layer: PlacedLayer, layers: Sequence[PlacedLayer]) -> Ints:
-    """Return the core that the source of each list of a layer lies on, -1 for the host."""
+    """Return the core of the source neuron of each list of a layer, -1 for the host."""
     if layer.source is None:
         return np.full(layer.cut.n_parts * layer.n_sources, -1, np.int64)
     home = next(other for other in layers if other.name == layer.source)
@@ -287,10 +288,10 @@ def _senders(layer: PlacedLayer, layers: Sequence[PlacedLayer]) -> Ints:
 
 
 def _check_capacity(budget: ChipBudget, layer: PlacedLayer, wanted: int) -> None:
-    """Refuse more connections than the limits can hold in any arrangement.
+    """Refuse more connections than fit the limits in any arrangement.
 
     Raises:
-        FitError: with what fits at most, and the limits.
+        FitError: the message gives the largest number that fits, and the limits.
     """
     cores = slice(layer.first_core, layer.first_core + layer.cut.n_parts)
     lengths, sizes = np.arange(1, budget.words.shape[2]), layer.cut.sizes

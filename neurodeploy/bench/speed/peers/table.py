@@ -1,0 +1,83 @@
+"""The simulators that ``bench_simulate`` runs beside the event-driven engine, in one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from neurodeploy.bench.speed.claims import CLAIMS
+from neurodeploy.bench.speed.peers import local, remote
+from neurodeploy.errors import LavaError
+from neurodeploy.network import Network
+from neurodeploy.network.activity import Activity, Samples
+
+Turns: TypeAlias = Generator[tuple[float, Activity], None, None]
+"""One timing after the other: the seconds for one sample, start-up left out, and the activity of the first sample.
+
+Ends at once where the peer cannot run the network.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """Another simulator, and how it is compared.
+
+    Args:
+        start: takes a network and samples and gives a timing each time it is asked.
+        available: says why it cannot run here, or gives None.
+        neuron: ``CUBA`` as on the chip, or ``IF`` (no decays) where the peer computes in float or has no such neuron:
+            integers are exact in both.
+        batch: samples that it runs at once; it is compared with that batch of ours alone. One sample at a time where
+            None; it is then compared, per sample, with every batch.
+        counts: it also counts what energy needs, so our counts are switched on.
+        bar: the ratio that is asked for at an input rate of 2 %; Lava's depend on the network (``Case``).
+        most_rate: highest input rate at which it runs.
+        most_turns: turns that it takes at most, for one that starts slowly.
+    """
+
+    start: Callable[[Network, Samples], Turns]
+    available: Callable[[], str | None] = lambda: None
+    neuron: str = "CUBA"
+    batch: int | None = None
+    counts: bool = False
+    bar: float | None = None
+    most_rate: float = 1.0
+    most_turns: int = 1000
+
+
+def _lava_missing() -> str | None:
+    from neurodeploy.engines.lava import find_lava_python
+
+    try:
+        find_lava_python()
+    except LavaError as error:
+        return str(error)
+    return None
+
+
+def _remote(name: str) -> tuple[Callable[[Network, Samples], Turns], Callable[[], str | None]]:
+    return partial(remote.run_peer, name), partial(remote.missing, name)
+
+
+def _peer(name: str, *, neuron: str = "CUBA", batch: int | None = 64) -> Peer:
+    start, available = _remote(name)
+    bar = CLAIMS.peers[name]
+    counts = batch is None
+    most_rate = 0.02 if counts else 1.0
+    return Peer(
+        start=start, available=available, neuron=neuron, batch=batch, counts=counts, bar=bar, most_rate=most_rate
+    )
+
+
+PEERS: dict[str, Peer] = {
+    "numba-scatter": Peer(start=local.numba_scatter),
+    "lava": Peer(start=local.lava_runtime, available=_lava_missing, most_turns=3),
+    "slayer": _peer("slayer"),
+    "snntorch": _peer("snntorch", neuron="IF"),
+    "spikingjelly": _peer("spikingjelly", neuron="IF"),
+    "sanafe": _peer("sanafe", neuron="IF", batch=None),
+    "nengo-loihi": _peer("nengo-loihi", batch=None),
+}
+"""All of them run on one thread."""

@@ -1,0 +1,31 @@
+"""The program with all its commands: importing a command's module adds it, in the order of the list."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+from neurodeploy.cli.program import app
+from neurodeploy.cli.reading import reading_bar
+from neurodeploy.errors import NeurodeployError
+from neurodeploy.plugins import load_plugins
+
+_COMMANDS = (
+    "demo train export check diff map chips simulate verify faults estimate compare report sweep bench data doctor"
+)
+for _command in _COMMANDS.split():
+    import_module(f"neurodeploy.cli.{_command}")
+
+
+def main() -> None:
+    """Run the command line; the entry point of the program ``neurodeploy``."""
+    try:
+        load_plugins()
+        with reading_bar():
+            app()
+    except NeurodeployError as error:
+        print(f"neurodeploy: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except OSError as error:
+        print(f"neurodeploy: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)
+        sys.exit(3)

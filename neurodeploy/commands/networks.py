@@ -1,0 +1,91 @@
+"""A network in any form that a user has it: a ``Network``, a file, a run's folder, or a torch model of slayer blocks."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from neurodeploy.commands.inputs import load_network
+from neurodeploy.errors import FileError, UsageError
+from neurodeploy.network import Network
+from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
+
+if TYPE_CHECKING:
+    import nir
+    import torch
+
+    AnyNetwork: TypeAlias = Network | str | Path | torch.nn.Module
+else:
+    AnyNetwork: TypeAlias = Any
+
+
+def as_network(thing: AnyNetwork, *, dt: float | None = None) -> Network:
+    """Return the network that ``thing`` is, holds or names.
+
+    Args:
+        thing: a ``Network``; a NIR file, a ``.net`` file of lava-dl, or a checkpoint; the folder of a run (its exported
+            network, else that of its checkpoint); or a torch model of slayer blocks: one that a recipe built, or a module
+            whose blocks can each ``export_hdf5``, as lava-dl's tutorials have it, after a first forward pass.
+        dt: length of a step in seconds, where the thing does not say.
+
+    Raises:
+        UsageError: for anything else.
+        FileError: where there is no such file, or the folder holds no network.
+        NetworkError: for blocks that a chip cannot hold, and blocks that did not see an input yet.
+    """
+    if isinstance(thing, Network):
+        return thing
+    if isinstance(thing, str | Path):
+        return _stored(Path(thing), dt)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(thing, torch.nn.Module):
+        from neurodeploy.training.model.live import network_of_model
+
+        network: Network = network_of_model(thing, dt=1e-3 if dt is None else dt)
+        return network
+    raise UsageError(
+        f"a network is a Network, a file, a run's folder or a torch model of slayer blocks, not {type(thing).__name__}; "
+        "models of other frameworks come through NIR: from_nir(graph)"
+    )
+
+
+def _stored(path: Path, dt: float | None) -> Network:
+    if path.suffix == ".safetensors" or (path.is_dir() and not (path / NETWORK_FILE).is_file()):
+        if path.is_dir() and not (path / CHECKPOINT_FILE).is_file():
+            raise FileError(f"{path} holds no network: neither {NETWORK_FILE} nor {CHECKPOINT_FILE}")
+        from neurodeploy.training.checkpoint import checkpoint_network
+
+        network: Network = checkpoint_network(path)[1]
+        return network
+    return load_network(path, dt=dt)
+
+
+def to_nir(network: AnyNetwork, path: str | Path | None = None, *, force: bool = False, **choices: Any) -> nir.NIRGraph:
+    """Return a network (see ``as_network``) as a NIR graph, and write it to ``path`` if one is given.
+
+    The file is read back and compared before it counts.
+
+    Args:
+        choices: ``weights``, ``delays``, ``discretization``, ``metadata`` (``exchange.nir.write.to_nir``).
+        force: replace the file if it exists.
+
+    Raises:
+        FileError: where the file exists and ``force`` is not set.
+        NirError, NetworkError: for what NIR cannot say.
+    """
+    from neurodeploy.exchange.nir import write
+
+    return write.to_nir(as_network(network), path, force=force, **choices)
+
+
+def to_netx(network: AnyNetwork, path: str | Path, *, force: bool = False) -> None:
+    """Write a network (see ``as_network``) as lava-dl's ``.net`` file, read back and compared before it counts.
+
+    Raises:
+        FileError: where the file exists and ``force`` is not set.
+        NetworkError: for what such a file cannot say.
+    """
+    from neurodeploy.exchange.netx import write
+
+    write.to_netx(as_network(network), path, force=force)

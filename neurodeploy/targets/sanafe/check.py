@@ -1,0 +1,31 @@
+"""A written folder run by SANA-FE and compared with what it has to give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from neurodeploy.errors import FileError, MissingPackageError
+from neurodeploy.targets.sanafe.script import differing, run
+
+
+def check_sanafe(folder: Path) -> Iterator[str]:
+    """Give each figure that SANA-FE finds otherwise than ``expected.json`` says.
+
+    Raises:
+        FileError: where the folder holds no export.
+        MissingPackageError: where SANA-FE is not installed.
+    """
+    try:
+        expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"export: {folder} holds nothing that was written for SANA-FE ({error})") from error
+    try:
+        found = run(folder, expected["timesteps_executed"], expected["timing_model"])
+    except ImportError as error:
+        raise MissingPackageError(
+            "export: checking needs SANA-FE, which is not installed; pip install sanafe==2.2.9"
+        ) from error
+    for name in differing(expected, found, expected["timing_model"]):
+        yield f"{name} is {found[name]!r}, expected {expected[name]!r}"

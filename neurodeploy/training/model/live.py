@@ -1,0 +1,78 @@
+"""Torch models of slayer blocks, ours or a user's, as the integer ``Network`` that they compute with."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import torch
+
+from neurodeploy.errors import NetworkError
+from neurodeploy.exchange.netx.read import from_netx
+from neurodeploy.network import Network
+from neurodeploy.training.model.slayer import SlayerNetwork, to_network
+
+
+def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
+    """Return the integers that a model of slayer blocks computes with; the model stays as it is.
+
+    Args:
+        model: a ``SlayerNetwork`` (every connection whose weight is not zero counts as kept), or a module whose blocks have
+            ``export_hdf5``, in the order in which it registers them; each must have seen an input, which tells its shape.
+        dt: length of a step in seconds.
+
+    Raises:
+        NetworkError: for a model without slayer blocks, a block that did not see an input, and what a chip cannot hold.
+    """
+    if isinstance(model, SlayerNetwork):
+        masks = {name: weight.detach() != 0 for name, weight in model.weights().items()}
+        return to_network(model, masks, dt)
+    blocks = _blocks(_copy(model))
+    if not blocks:
+        raise NetworkError(
+            f"network: {type(model).__name__} has no slayer blocks (modules with export_hdf5); models of other frameworks "
+            "come through NIR: from_nir(graph)"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.net"
+        with h5py.File(path, "w") as file:
+            for number, (name, block) in enumerate(blocks.items()):
+                _export(block, name, file.create_group(f"layer/{number}"))
+        return from_netx(path, dt=dt)
+
+
+def _export(block: Any, name: str, group: h5py.Group) -> None:
+    try:
+        block.export_hdf5(group)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise NetworkError(
+            f"network: block '{name}' ({type(block).__name__}) cannot be exported ({error}); blocks learn their shape from "
+            "an input: run the model once"
+        ) from error
+
+
+def _blocks(model: torch.nn.Module) -> dict[str, Any]:
+    """Return the outermost modules that can be exported, by name."""
+    found: dict[str, Any] = {}
+    for name, module in model.named_modules():
+        inside = any(name.startswith(f"{outer}.") for outer in found)
+        if name and not inside and hasattr(module, "export_hdf5"):
+            found[name] = module
+    return found
+
+
+def _copy(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a copy of a model: exporting a block takes its weight norm away for good.
+
+    Tensors in the middle of a graph (states, normalised weights) cannot be copied as they are; their values are.
+    """
+    inner = {}
+    for module in model.modules():
+        for tensor in [*vars(module).values(), *module._buffers.values()]:
+            if isinstance(tensor, torch.Tensor) and not tensor.is_leaf:
+                inner[id(tensor)] = tensor.detach().clone()
+    copied: torch.nn.Module = copy.deepcopy(model, inner)
+    return copied
