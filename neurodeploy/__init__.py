@@ -56,9 +56,11 @@ if TYPE_CHECKING:
     from neurodeploy.reports.compare import compare_reports
     from neurodeploy.reports.record import load_report
     from neurodeploy.reports.writing import make_report, write_report
+    from neurodeploy.sparse.fitted import fit_masks
     from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
     from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
     from neurodeploy.sparse.rewirer import Rewirer
+    from neurodeploy.sparse.scores import prefer_reached
     from neurodeploy.targets.table import write_target
 
 _HOME = {
@@ -84,7 +86,7 @@ _HOME = {
     "mapping.mapper": "map_network",
     "mapping.places.traffic": "count_traffic",
     "mapping.record": "Mapping load_mapping save_mapping",
-    "mapping.budget.chip_budget": "chip_budget",
+    "mapping.budget.limits": "chip_budget",
     "network.activity": "Activity Events Samples load_activity load_samples save_activity save_samples",
     "network.neurons": "Cuba Delta LeakyIntegrator ResonateAndFire Sigma SigmaDelta",
     "network.record": "Approximation Input Network Output Population Projection",
@@ -98,9 +100,11 @@ _HOME = {
     "reports.compare": "compare_reports",
     "reports.record": "load_report",
     "reports.writing": "make_report write_report",
+    "sparse.fitted": "fit_masks",
     "sparse.masks": "find_weights initial_masks scale_sparse_init",
     "sparse.methods": "RewiringSettings start_rewiring",
     "sparse.rewirer": "Rewirer",
+    "sparse.scores": "prefer_reached",
     "targets.table": "write_target",
 }
 """Public names by the module (below ``neurodeploy``) that defines them."""
@@ -151,6 +155,7 @@ __all__ = [
     "estimate",
     "find_weights",
     "fit",
+    "fit_masks",
     "from_netx",
     "from_nir",
     "highest_density",
@@ -168,6 +173,7 @@ __all__ = [
     "manual_mapping",
     "map_network",
     "parse_recipe",
+    "prefer_reached",
     "recipe_names",
     "robustness",
     "save_activity",

@@ -6,8 +6,9 @@ for these neurons only, otherwise for all. Source: lava-nc 0.10.0, ``proc/{lif,r
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,15 +54,7 @@ def step(
 
     ``on_overflow`` selects what happens to a summing state (the current, ``sigma``) that leaves 24 bits; see ``bounded``.
     """
-    if isinstance(model, Cuba | LeakyIntegrator):
-        return _cuba(model, states, real, at, on_overflow)
-    if isinstance(model, ResonateAndFire):
-        return _resonate(model, states, real, imag, at)
-    if isinstance(model, Sigma):
-        return _sigma(states, real, on_overflow)
-    if isinstance(model, Delta):
-        return _delta(model, states, real, at)
-    return _sigma_delta(model, states, real, at, on_overflow)
+    return DYNAMICS[type(model)].step(model, states, Arriving(real, imag, at, on_overflow))
 
 
 def busy(model: NeuronModel, states: States, *, at: At = None) -> NDArray[np.bool_]:
@@ -70,13 +63,16 @@ def busy(model: NeuronModel, states: States, *, at: At = None) -> NDArray[np.boo
     A neuron with only a residue does not change, because the residue lies below the threshold, unless errors add up
     (``cumulative``).
     """
-    if isinstance(model, Delta | SigmaDelta):
-        changed = states[0] != 0 if isinstance(model, Delta) else states[1] != _activated(model, states[0], at)
-        residue = states[model.states.index("residue")]
-        return _flags(changed | (residue != 0)) if model.cumulative else _flags(changed)
-    moving = np.any([state != 0 for state in states], axis=0)
-    biased = isinstance(model, Cuba | LeakyIntegrator) and _own(model.bias, at) != 0
-    return _flags(moving | biased)
+    return _flags(DYNAMICS[type(model)].busy(model, states, at))
+
+
+class Arriving(NamedTuple):
+    """The inputs of a step, for the neurons ``at``, and what happens to a state that leaves 24 bits."""
+
+    real: Ints
+    imag: Ints
+    at: At
+    on_overflow: Overflow
 
 
 def bounded(wide: NDArray[Any], on_overflow: Overflow) -> NDArray[Any]:
@@ -95,8 +91,8 @@ def bounded(wide: NDArray[Any], on_overflow: Overflow) -> NDArray[Any]:
     return np.where(wide <= -STATE_LIMIT, wide + 2 * STATE_LIMIT, lowered)
 
 
-def _cuba(model: SpikingModel, states: States, real: Ints, at: At, on_overflow: Overflow) -> Step:
-    u, v = states
+def _cuba(model: SpikingModel, states: States, given: Arriving) -> Step:
+    (u, v), (real, _, at, on_overflow) = states, given
     wide = _decayed(u, _own(model.current_decay, at)) + (real.astype(np.int64) << STATE_SHIFT)
     overflow = np.abs(wide) >= STATE_LIMIT
     u = bounded(wide, on_overflow).astype(np.int32)
@@ -108,8 +104,9 @@ def _cuba(model: SpikingModel, states: States, real: Ints, at: At, on_overflow: 
     return Step((u, np.where(fired, 0, v).astype(np.int32)), fired, overflow)
 
 
-def _resonate(model: ResonateAndFire, states: States, real: Ints, imag: Ints, at: At) -> Step:
+def _resonate(model: ResonateAndFire, states: States, given: Arriving) -> Step:
     """Return one step of resonators; as in Lava, both states are clipped to 24 bits, whatever ``on_overflow`` says."""
+    real, imag, at, _ = given
     sine, cosine, threshold = (_own(p, at) for p in (model.sin_decay, model.cos_decay, model.threshold))
     x, y = (state.astype(np.int64) for state in states)
     wide_x = _shrunk(cosine * x) - _shrunk(sine * y) + (real << model.state_exponent)
@@ -124,23 +121,23 @@ def _resonate(model: ResonateAndFire, states: States, real: Ints, imag: Ints, at
     return Step((new_x.astype(np.int32), new_y.astype(np.int32)), fired, overflow)
 
 
-def _sigma(states: States, real: Ints, on_overflow: Overflow) -> Step:
-    sigma, overflow = _summed(states[0], real, on_overflow)
+def _sigma(_: Sigma, states: States, given: Arriving) -> Step:
+    sigma, overflow = _summed(states[0], given.real, given.on_overflow)
     return Step((sigma,), sigma, overflow)
 
 
-def _delta(model: Delta, states: States, real: Ints, at: At) -> Step:
+def _delta(model: Delta, states: States, given: Arriving) -> Step:
     act, residue, error = states
-    new = real << (model.spike_exponent + model.state_exponent)
-    sent, residue, error = _encoded(model, new - act + residue, error, at)
+    new = given.real << (model.spike_exponent + model.state_exponent)
+    sent, residue, error = _encoded(model, new - act + residue, error, given.at)
     return Step((new, residue, error), sent, np.abs(new.astype(np.int64)) >= STATE_LIMIT)
 
 
-def _sigma_delta(model: SigmaDelta, states: States, real: Ints, at: At, on_overflow: Overflow) -> Step:
+def _sigma_delta(model: SigmaDelta, states: States, given: Arriving) -> Step:
     sigma, act, residue, error = states
-    sigma, overflow = _summed(sigma, real, on_overflow)
-    new = _activated(model, sigma, at)
-    sent, residue, error = _encoded(model, new - act + residue, error, at)
+    sigma, overflow = _summed(sigma, given.real, given.on_overflow)
+    new = _activated(model, sigma, given.at)
+    sent, residue, error = _encoded(model, new - act + residue, error, given.at)
     return Step((sigma, new, residue, error), sent, overflow | (np.abs(new.astype(np.int64)) >= STATE_LIMIT))
 
 
@@ -188,3 +185,42 @@ def _shrunk(product: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return ``product / 4096``, rounded towards zero."""
     size: NDArray[np.int64] = np.abs(product) >> 12
     return np.sign(product) * size
+
+
+def _moving(model: NeuronModel, states: States, at: At) -> object:  # noqa: ARG001 (all of them share a signature)
+    return np.any([state != 0 for state in states], axis=0)
+
+
+def _driven(model: SpikingModel, states: States, at: At) -> object:
+    return np.any([state != 0 for state in states], axis=0) | (_own(model.bias, at) != 0)
+
+
+def _changed(model: Delta, states: States, at: At) -> object:  # noqa: ARG001
+    return _or_left_over(model, states, states[0] != 0)
+
+
+def _sum_changed(model: SigmaDelta, states: States, at: At) -> object:
+    return _or_left_over(model, states, states[1] != _activated(model, states[0], at))
+
+
+def _or_left_over(model: Delta | SigmaDelta, states: States, changed: NDArray[np.bool_]) -> object:
+    return changed | (states[model.states.index("residue")] != 0) if model.cumulative else changed
+
+
+@dataclass(frozen=True, slots=True)
+class Dynamics:
+    """What a kind of neuron does: ``step`` and ``busy`` of this module, for its model."""
+
+    step: Callable[[Any, States, Arriving], Step]
+    busy: Callable[[Any, States, At], object]
+
+
+DYNAMICS: Mapping[type[NeuronModel], Dynamics] = {
+    Cuba: Dynamics(_cuba, _driven),
+    LeakyIntegrator: Dynamics(_cuba, _driven),
+    ResonateAndFire: Dynamics(_resonate, _moving),
+    Sigma: Dynamics(_sigma, _moving),
+    Delta: Dynamics(_delta, _changed),
+    SigmaDelta: Dynamics(_sigma_delta, _sum_changed),
+}
+"""One row for each kind of neuron."""

@@ -207,3 +207,8 @@ class SigmaDelta:
 SpikingModel: TypeAlias = Cuba | LeakyIntegrator
 """The neuron models that NIR files, chips and cost estimates support: binary spikes, one real current."""
 NeuronModel: TypeAlias = Cuba | LeakyIntegrator | ResonateAndFire | Sigma | Delta | SigmaDelta
+
+NEURON_KINDS: dict[str, type[NeuronModel]] = {
+    model.kind: model for model in (Cuba, LeakyIntegrator, ResonateAndFire, Sigma, Delta, SigmaDelta)
+}
+"""Models by their ``kind``. ``docs/growing.md`` names the tables of other stages that have a row for each."""

@@ -15,8 +15,12 @@ import pytest
 from neurodeploy.chip.rules import RULES
 from neurodeploy.data.encodings import ENCODINGS
 from neurodeploy.engines import ENGINES
+from neurodeploy.engines.dynamics import DYNAMICS
+from neurodeploy.engines.lava.neurons import PROCESSES
 from neurodeploy.exchange.formats import FORMATS
 from neurodeploy.files.lazy import named_function
+from neurodeploy.network.neurons import NEURON_KINDS
+from neurodeploy.proofs.departures import RULES as DEPARTURES
 from neurodeploy.recipe.data import DataRecipe
 from neurodeploy.recipe.data_sets import DATA_SETS
 from neurodeploy.recipe.sparse import METHODS, SparseRecipe
@@ -168,6 +172,12 @@ def test_every_row_of_a_table_names_a_function_that_is_there():
     for reference in [method.start for method in METHODS.values()]:
         module, function = reference.split(":")
         assert function in {node.name for node in TREES[module].body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_table_of_neurons_has_a_row_for_every_kind():
+    """Stages that take some kinds only refuse the others in ``unit/network/test_kinds_refused.py``."""
+    for table in (DYNAMICS, PROCESSES, DEPARTURES):
+        assert set(table) == set(NEURON_KINDS.values())
 
 
 def test_vocabularies_are_those_of_the_tables():

@@ -1,7 +1,8 @@
-"""The event-driven engine for all neuron kinds and graded messages; its activity equals that of ``reference.py``.
+"""The event-driven engine for all neuron kinds and graded messages; its activity equals that of ``engines/reference.py``.
 
 Messages are added over lists of stored synapses by source. Only neurons that receive something or are not at rest are
-updated, by the arithmetic of ``dynamics.py``. A sigma-delta neuron at rest sends nothing, so a constant input costs nothing.
+updated, by the arithmetic of ``engines/dynamics.py``. A sigma-delta neuron at rest sends nothing, so a constant input costs
+nothing.
 Networks with only CUBA neurons run on the faster kernels of ``kernels.py``.
 
 All samples of a chunk run side by side: neuron ``i`` of sample ``s`` has the place ``s * size + i``.

@@ -1,4 +1,4 @@
-"""The event-driven engine: same spikes and states as ``reference.py``, at a cost in proportion to spikes times fan-out.
+"""The event-driven engine: spikes and states of ``engines/reference.py``, at a cost in proportion to spikes times fan-out.
 
 A network is compiled once to flat tables (``compile.py``), which are kept as long as the network exists; a run of samples is
 one call of a compiled loop (``kernels.py``) for each thread. Memory grows with the stored synapses and the spikes of the

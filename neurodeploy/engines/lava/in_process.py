@@ -46,11 +46,12 @@ def run_lava_in_process(
     on_overflow: Overflow = "report",
     progress: Progress | None = None,
 ) -> Activity:
-    """Return what the network does with the samples, as Lava's process models compute it; see ``run_lava``.
+    """Run the network on samples with Lava's process models and return the activity; see ``run_lava``.
 
-    Lava itself notices no overflow: it is counted from Lava's states before each step and what Lava's synapses sent.
+    Lava itself does not notice overflows: they are counted from Lava's states before each step and the sums that Lava's
+    synapses sent.
 
-    Importing Lava, which the first call does, sets multiprocessing's start method of this process to fork.
+    The first call imports Lava, which sets multiprocessing's start method of this process to fork.
 
     Raises:
         SimulationError: if the samples or probes do not fit the network.
@@ -106,7 +107,7 @@ class _Log:
                 states[at] = getattr(models.neurons[name], which)
 
     def _overflows(self, models: _Models, name: str, before: States, wrapped: NDArray[np.bool_]) -> int:
-        """Return how many neurons left 24 bits in this step, from Lava's states before it and the sums of Lava's synapses."""
+        """Return how many neurons left 24 bits in this step, from Lava's states before it and its synapses' sums."""
         real, imag = models.arriving(name)
         done = step(self.network.population(name).model, before, real, imag)
         return int(np.count_nonzero(done.overflow | wrapped))

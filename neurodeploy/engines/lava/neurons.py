@@ -6,6 +6,7 @@ integers, one number or one for each neuron, before the process is compiled.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,9 +18,11 @@ from neurodeploy.network import (
     Cuba,
     Delta,
     LeakyIntegrator,
+    NeuronModel,
     Population,
     ResonateAndFire,
     Sigma,
+    SigmaDelta,
     SpikingModel,
 )
 
@@ -35,24 +38,57 @@ def process_record(population: Population) -> Record:
     Raises:
         LavaError: for a bias that Lava cannot hold.
     """
+    return PROCESSES[type(population.model)](population)
+
+
+def _lif_process(population: Population) -> Record:
     model = population.model
-    if isinstance(model, Cuba | LeakyIntegrator):
-        return {"process": "LIF", "arguments": _lif(population, model), "variables": {}}
-    if isinstance(model, ResonateAndFire):
-        arguments: Record = {"period": 8.0, "alpha": 0.0, "state_exp": model.state_exponent, "decay_bits": _DECAY_BITS}
-        variables = {
-            "sin_decay": flat(model.sin_decay), "cos_decay": flat(model.cos_decay), "vth": flat(model.threshold)
-        }  # fmt: skip
-        return {"process": "RF_IZ" if model.reset else "RF", "arguments": arguments, "variables": variables}
-    if isinstance(model, Sigma):
-        return {"process": "Sigma", "arguments": {}, "variables": {}}
-    arguments = {"vth": 0, "cum_error": model.cumulative, "state_exp": model.state_exponent}
-    if isinstance(model, Delta):
-        arguments["spike_exp"] = model.spike_exponent
-        return {"process": "Delta", "arguments": arguments, "variables": {"vth": flat(model.threshold)}}
-    arguments["act_mode"] = "UNIT" if model.activation == "none" else "RELU"
+    assert isinstance(model, Cuba | LeakyIntegrator)
+    return {"process": "LIF", "arguments": _lif(population, model), "variables": {}}
+
+
+def _resonator(population: Population) -> Record:
+    model = population.model
+    assert isinstance(model, ResonateAndFire)
+    arguments: Record = {"period": 8.0, "alpha": 0.0, "state_exp": model.state_exponent, "decay_bits": _DECAY_BITS}
+    variables = {
+        "sin_decay": flat(model.sin_decay), "cos_decay": flat(model.cos_decay), "vth": flat(model.threshold)
+    }  # fmt: skip
+    return {"process": "RF_IZ" if model.reset else "RF", "arguments": arguments, "variables": variables}
+
+
+def _sigma(_: Population) -> Record:
+    return {"process": "Sigma", "arguments": {}, "variables": {}}
+
+
+def _delta(population: Population) -> Record:
+    model = population.model
+    assert isinstance(model, Delta)
+    arguments = {**_encoding(model), "spike_exp": model.spike_exponent}
+    return {"process": "Delta", "arguments": arguments, "variables": {"vth": flat(model.threshold)}}
+
+
+def _sigma_delta(population: Population) -> Record:
+    model = population.model
+    assert isinstance(model, SigmaDelta)
+    arguments = {**_encoding(model), "act_mode": "UNIT" if model.activation == "none" else "RELU"}
     variables = {"vth": flat(model.threshold), "bias": flat(model.bias)}
     return {"process": "SigmaDelta", "arguments": arguments, "variables": variables}
+
+
+def _encoding(model: Delta | SigmaDelta) -> Record:
+    return {"vth": 0, "cum_error": model.cumulative, "state_exp": model.state_exponent}
+
+
+PROCESSES: Mapping[type[NeuronModel], Callable[[Population], Record]] = {
+    Cuba: _lif_process,
+    LeakyIntegrator: _lif_process,
+    ResonateAndFire: _resonator,
+    Sigma: _sigma,
+    Delta: _delta,
+    SigmaDelta: _sigma_delta,
+}
+"""The Lava process of each kind of neuron."""
 
 
 def flat(value: int | NDArray[np.int32]) -> Any:

@@ -1,6 +1,6 @@
 """From a ``Network`` to the records of a Lava job; refuses networks that Lava would compute differently.
 
-A job consists of plain numbers, strings, lists and arrays, so that the worker needs neither this package nor pickled objects.
+A job consists of plain numbers, strings, lists and arrays, so the worker needs neither this package nor pickled objects.
 """
 
 from __future__ import annotations

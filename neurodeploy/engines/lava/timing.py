@@ -48,7 +48,7 @@ def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
 
 
 def time_limit(predicted_s: float) -> float:
-    """Return the default time limit in seconds for a predicted time, with a large margin because a loaded machine is slow."""
+    """Return the default time limit in seconds for a predicted time; the margin is large, as a loaded machine is slow."""
     return 60.0 + 20.0 * predicted_s
 
 

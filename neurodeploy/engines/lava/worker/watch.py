@@ -51,7 +51,7 @@ def run_guarded(work, folder):
 
 
 def keep_together(prefix):
-    """Make this process and its children name shared-memory segments with ``prefix``, and put temporary files in the job folder.
+    """Make this process and its children use ``prefix`` for shared-memory segments, and the current folder for sockets.
 
     The parent can then remove what a killed worker left. Python has no public way to choose either. The path of the folder
     stays relative, because the path of a socket may have only 107 characters.
