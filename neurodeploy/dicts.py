@@ -1,4 +1,4 @@
-"""``ReadOnlyDict``: what the standard library calls ``Mapping``, a word that is taken here for a network on a chip."""
+"""``ReadOnlyDict``, the standard library's ``Mapping``, a word that means a network mapped onto a chip here."""
 
 from collections.abc import Mapping
 

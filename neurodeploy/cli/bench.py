@@ -74,7 +74,7 @@ _SHOWN = (
     "kib_loihi2",
     "seconds",
 )
-"""What of a row the table on a terminal has room for."""
+"""Columns of a row that fit into the table on a terminal."""
 
 
 def _row_line(row: dict[str, Any]) -> str:

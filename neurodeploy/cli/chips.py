@@ -1,4 +1,4 @@
-"""``neurodeploy chips list|show|validate|new``: chips and their files."""
+"""``neurodeploy chips list|show|validate|new``: chips and chip files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neurodeploy demo``: the whole path on real data."""
+"""``neurodeploy demo``: all stages on real data."""
 
 from __future__ import annotations
 

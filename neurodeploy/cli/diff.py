@@ -1,4 +1,4 @@
-"""``neurodeploy diff``: what differs between two NIR files."""
+"""``neurodeploy diff``: the differences between two NIR files."""
 
 from __future__ import annotations
 

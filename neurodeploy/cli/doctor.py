@@ -1,4 +1,4 @@
-"""``neurodeploy doctor``: what this environment has."""
+"""``neurodeploy doctor``: a check of this environment."""
 
 from __future__ import annotations
 

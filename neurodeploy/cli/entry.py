@@ -1,4 +1,4 @@
-"""The program with all its commands: importing a command's module adds it, in the order of the list."""
+"""The program with all its commands: importing the module of a command adds the command, in the order of the imports."""
 
 from __future__ import annotations
 

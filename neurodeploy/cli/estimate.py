@@ -1,4 +1,4 @@
-"""``neurodeploy estimate``: memory, energy and latency."""
+"""``neurodeploy estimate``: memory, energy and latency of a network on a chip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A bar on standard error while a large file is read; silent where that is no terminal."""
+"""A progress bar on standard error while a large file is read; silent if standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from neurodeploy.files.progress import reading
 
 LARGE = 2**21
-"""Numbers from which on a file is worth a bar; fewer are read at once."""
+"""Count of numbers in a file from which on a bar is shown; smaller files are read too quickly for one."""
 _WIDTH = 30
 _CLEAR = "\r\x1b[K"
 
 
 @contextmanager
 def reading_bar() -> Iterator[None]:
-    """Show a bar for every large file that is read inside."""
+    """Context that shows a bar for every large file that is read inside."""
     shown = sys.stderr.isatty()
     token = reading.set(_draw if shown else None)
     try:
         yield
     finally:
         reading.reset(token)
-        if shown:  # a file that cannot be read to its end leaves its bar
+        if shown:  # the bar of a file that could not be read to its end is still there
             print(_CLEAR, end="", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""``neurodeploy report``: the pages that decide."""
+"""``neurodeploy report``: the report of a run or a NIR file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands print: tables and JSON on standard output, messages and progress on standard error."""
+"""Printing for the commands: tables and JSON on standard output, messages and progress on standard error."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def kib(n_bytes: int) -> str:
 
 @contextmanager
 def progress() -> Iterator[Any]:
-    """Give a function ``(text, done, of)`` that moves a progress bar on standard error; silent where that is no terminal."""
+    """Context that yields a function ``(text, done, of)`` to move a bar on standard error; silent without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

@@ -1,4 +1,4 @@
-"""``neurodeploy sweep``: a grid of networks and chips."""
+"""``neurodeploy sweep``: a sweep over a grid of networks and chips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``neurodeploy train``: a recipe to a trained network."""
+"""``neurodeploy train``: trains the network of a recipe."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def train(
 
 
 def _leads() -> bool:
-    """Whether this process is the only one, or the first of those that torchrun started."""
+    """Return whether this process is the only one, or the first (rank 0) of the processes that torchrun started."""
     return int(os.environ.get("RANK", 0)) == 0
 
 
 @contextmanager
 def _leader_speaks() -> Iterator[None]:
-    """Under torchrun, let one process print an error that all of them meet, and end each with its code at once."""
+    """Under torchrun every process meets the same error: rank 0 prints it, then all exit with its code."""
     try:
         yield
     except NeurodeployError as error:
@@ -78,7 +78,7 @@ def _leader_speaks() -> Iterator[None]:
             raise
         if _leads():
             say(f"neurodeploy: {error}")
-        # after an exception gloo's destructors (torch 2.3) wait forever when the interpreter ends
+        # exit at once: after an exception gloo's destructors (torch 2.3) wait forever when the interpreter ends
         os._exit(error.exit_code)
 
 

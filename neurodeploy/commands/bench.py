@@ -52,13 +52,13 @@ def bench_methods(
     jobs: int = 1,
     on_row: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Train rewiring methods on a recipe and return one row each; finished rows in ``folder`` are not trained again.
+    """Train rewiring methods on a recipe and return one row for each run; finished rows in ``folder`` are not trained again.
 
     Args:
-        folder: rows and runs are kept here, one folder each (``neurodeploy.bench.methods.run``).
+        folder: rows and runs are kept here, a folder for each run (``neurodeploy.bench.methods.run``).
         methods: names of rows, by default all.
-        densities: of all weights; methods that start dense and lose connections by their own rule have no use for them.
-        seeds: one row each.
+        densities: of all weights; methods that start dense and lose connections by a rule of their own take none.
+        seeds: every method is trained once with each of them.
         recipe: a file, or the name of a shipped recipe: the data, the network and the optimiser of all rows.
         data_root: folder with the data sets.
         jobs: rows trained at the same time.

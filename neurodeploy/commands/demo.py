@@ -1,4 +1,4 @@
-"""The command that goes the whole path."""
+"""The demo: the whole path on real data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two NIR files."""
+"""Differences between two NIR files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that looks at the installation."""
+"""The doctor: which Python, torch and Lava are there, and what is broken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def doctor() -> dict[str, Any]:
 
 
 def _lava_check() -> dict[str, Any]:
-    """Ask the worker's interpreter to import Lava; one that is named in the environment and cannot is broken."""
+    """Ask the worker's interpreter to import Lava; if the environment names one that cannot, it is broken."""
     from neurodeploy.engines.lava import find_lava_python
 
     named = "NEURODEPLOY_LAVA_PYTHON" in os.environ
@@ -64,7 +64,7 @@ def _python_check() -> dict[str, Any]:
 
 
 def _package_check(package: str, extra: str) -> dict[str, Any]:
-    """A package is broken where it is installed and does not import, or is missing from the core."""
+    """A package is broken if it is installed and does not import, or if the core needs it and it is missing."""
     try:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:

@@ -38,14 +38,14 @@ def estimate(
 
     Args:
         file: a NIR file, or a run's folder.
-        chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.mapping.cuts.pinned``).
+        chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.recipe.pins``).
         mapping: a mapping of this very network that ``map`` wrote, instead of ``chip``.
         data: samples to run (see ``load_data``).
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.costs.estimate``.
-        sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``estimate.sanafe``); ``force``
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``.
+        sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``targets/sanafe/``); ``force``
             replaces files of an earlier export.
 
     Raises:
@@ -84,7 +84,7 @@ def estimate(
 
 
 def _check_priced(chip: Chip) -> None:
-    """Refuse a chip that can price nothing of what a run does.
+    """Refuse a chip whose file has no price for anything that a run does.
 
     Raises:
         EstimateError: naming the tables that its file lacks.

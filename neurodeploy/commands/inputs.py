@@ -1,4 +1,4 @@
-"""What the commands read: networks, samples, a run's folder."""
+"""Inputs of the commands: networks, and samples from files, run folders and recipes."""
 
 from __future__ import annotations
 

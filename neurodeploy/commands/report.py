@@ -1,4 +1,4 @@
-"""The command that proves, places and prices a network, and writes its report."""
+"""The report of a network: proved, placed, priced, and written as pages."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def report(
         chips: names of chips, or chip files.
         engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``FILE_ENGINES`` for a file.
         n_samples: compare the engines on so many samples.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.costs.estimate``; the report starts with verdicts.
+        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
 
@@ -140,7 +140,7 @@ def _check(
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Runs:
-    """What the simulations gave: the proof, all samples, the same with counts for each mapping, voltages of the first."""
+    """Results of the simulations: the proof, all samples, the same with counts for each mapping, voltages of the first."""
 
     proof: dict[str, Any]
     whole: Activity

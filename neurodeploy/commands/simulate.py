@@ -38,13 +38,13 @@ def simulate(
 
     Args:
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
-        on_overflow: report, error, wrap or clip (``neurodeploy.engines.simulate``).
+        on_overflow: report, error, wrap or clip (``neurodeploy.simulate``).
         out: file to write; ``force`` replaces an older one.
         say: told how long ``lava`` will take before it starts.
 
     Returns:
         The activity, and a summary of it as plain values: accuracy where the samples carry labels and there is one
-        output; by output its ``decoding``, ``accuracy`` and ``classes`` (one a sample); spikes; overflow (None on
+        output; by output its ``decoding``, ``accuracy`` and ``classes`` (one for each sample); spikes; overflow (None on
         ``lava``, which does not see it).
 
     Raises:

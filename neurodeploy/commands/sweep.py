@@ -1,4 +1,4 @@
-"""The command that trains, places and prices a whole grid."""
+"""A sweep: every point of a grid trained, placed and priced."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sweep(
     Args:
         file: the sweep (TOML, ``neurodeploy.sweeps.plan``).
         out: folder to write, by default ``runs/<its name>``.
-        jobs: processes, by default one a core; never more than there are cores.
+        jobs: processes, by default one for each core; never more than there are cores.
         ray: address of a Ray cluster, or ``local``, instead of processes.
         force: use a folder that holds the results of a sweep of another name, and replace these.
         progress: called with a stage, and the numbers of its tasks done and known so far.

@@ -1,1 +1,1 @@
-"""Memory, energy and latency: a ``Network``, a ``Mapping`` and an ``Activity`` become a ``Cost``."""
+"""Cost estimates: memory, energy and latency of a mapped network, from a ``Network``, a ``Mapping`` and an ``Activity``."""

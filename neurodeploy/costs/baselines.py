@@ -1,9 +1,9 @@
-"""What the same task would cost otherwise: a dense ANN or this network on a microcontroller, the dense network on the chip.
+"""Baselines for the same task: a dense ANN or this network on a microcontroller, and the dense network on the chip.
 
 Prices of the microcontrollers come from measured energies of MLPerf Tiny v1.1 (closed division, logs in
-mlcommons/tiny_results_v1.1), divided by the multiply-accumulates (MAC) of its four networks; a band spans the four, its
-nominal value is their median. A spiking network on a microcontroller pays an index load and an addition for each event,
-and is charged the price of a MAC for it (our judgement).
+mlcommons/tiny_results_v1.1), divided by the multiply-accumulates (MAC) of its four networks; a band spans the four values,
+its nominal value is their median. A spiking network on a microcontroller needs an index load and an addition for each event;
+this is charged at the price of a MAC (our judgement).
 """
 
 from __future__ import annotations
@@ -35,28 +35,28 @@ from neurodeploy.network import (
 from neurodeploy.network.activity import Activity
 
 MLPERF_TINY_MACS = {"AD": 0.264e6, "KWS": 2.66e6, "IC": 12.5e6, "VWW": 7.49e6}
-"""Multiply-accumulates of an inference of the reference networks; from memory, hence the grade of the prices."""
+"""Multiply-accumulates of one inference of the reference networks; not checked against a source, hence the prices' grade."""
 MLPERF_TINY_UJ = {
     "STM32L4R5 (Cortex-M4)": {"AD": 294.0, "KWS": 2833.0, "IC": 7019.0, "VWW": 5618.0},
     "STM32H7A3 (Cortex-M7)": {"AD": 221.0, "KWS": 1869.0, "IC": 6311.0, "VWW": 3699.0},
     "STM32U575 (Cortex-M33)": {"AD": 121.0, "KWS": 1004.0, "IC": 3384.0, "VWW": 1921.0},
 }
-"""Measured microjoules an inference, by board."""
+"""Measured microjoules for one inference, by board and network."""
 _NEURONS = ("neuron_update", "neuron_update_low", "neuron_idle")
 
 
 def mac_price(board: str) -> Band:
-    """Return joules a MAC on a board of ``MLPERF_TINY_UJ``."""
+    """Return the joules for one MAC on a board of ``MLPERF_TINY_UJ``."""
     prices = [1e-6 * joules / MLPERF_TINY_MACS[task] for task, joules in MLPERF_TINY_UJ[board].items()]
     return Band(low=min(prices), nominal=median(prices), high=max(prices), grade="guess")
 
 
 def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost: Cost) -> tuple[Baseline, ...]:
-    """Return what else the task could run on, beside a cost that was estimated with the same activity.
+    """Return the baselines for a cost that was estimated with the same activity.
 
-    Break-even figures hold everything else fixed: ``break_even_activity`` is by how much all spikes could grow until the
-    chip's dynamic energy reaches the baseline's, ``break_even_density`` the same for the share of stored connections.
-    Both are None where the energy of the chip is not known; they are nominal.
+    Break-even figures keep everything else fixed: ``break_even_activity`` is the factor by which all spikes could grow until
+    the chip's dynamic energy reaches the baseline's, ``break_even_density`` the density up to which connections could grow.
+    They are computed from nominal figures; None where the energy of the chip is unknown.
     """
     macs, events = dense_macs(network), cost.counts["effective_synops"] / activity.n_samples
     rows = [_dense_on_chip(network, mapping, activity, cost)]
@@ -68,7 +68,7 @@ def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost
 
 
 def dense_macs(network: Network) -> int:
-    """Return the MACs of one pass through all layers with nothing left out; windows of a pool count as taps."""
+    """Return the MACs of one pass through all layers without any sparsity; windows of a pool count as taps."""
     return sum(_macs(p) for p in network.projections)
 
 
@@ -104,7 +104,7 @@ def _row(what: str, energy_j: Band, cost: Cost, network: Network, note: str = ""
 def _break_even(limit_j: float, cost: Cost) -> tuple[float | None, float | None]:
     """Return the factors by which all events, or all synapses, may grow until the dynamic energy reaches ``limit_j``.
 
-    Accesses and updates of neurons do not grow with events here: the first are paid in every step, the second saturate.
+    Accesses and updates of neurons do not grow with events here: accesses are paid in every step, updates saturate.
     """
     if cost.energy is None or cost.energy.total_j is None:
         return None, None
@@ -119,9 +119,9 @@ def _factor(room: float, part: float) -> float | None:
 
 
 def dense_twin(network: Network) -> Network:
-    """Return the network with every connection of its matrices stored: zeros get the smallest weight of its grid.
+    """Return the network with every connection of its matrices stored: zeros get the smallest weight of the matrix.
 
-    It serves to see what sparsity saves in memory and events, not to be run.
+    It shows how much memory and how many events sparsity saves; it is not meant to be run.
     """
     return Network(
         inputs=network.inputs,
@@ -143,7 +143,7 @@ def _filled(projection: Projection) -> Projection:
 
 
 def _dense_on_chip(network: Network, mapping: Mapping, activity: Activity, cost: Cost) -> Baseline:
-    """Return the twin with every connection, mapped anew, under the same spikes and with the same updates of neurons."""
+    """Return the baseline of the dense twin, mapped anew, with the same spikes and the same neuron updates."""
     what, twin, chip = f"the dense network on {cost.chip}, same spikes", dense_twin(network), mapping.chip
     try:
         placed = map_network(twin, chip, split=mapping.split if mapping.split in SPLITS else "equal")

@@ -1,7 +1,7 @@
-"""Counts of everything that has a price, per sample, step and core, from the spikes of any simulator and a mapping.
+"""Counts of all events that have a price, per sample, step and core, from the spikes of any simulator and a mapping.
 
 A spike counts in the step in which it is sent: the chip delivers it and reads its synapses within that step, and the sum
-acts from the next step on (or later, with delays).
+takes effect in the next step (or later, with delays).
 """
 
 from __future__ import annotations
@@ -21,24 +21,25 @@ from neurodeploy.network.activity import Activity, Events
 
 _CHUNK_BYTES = 2**28
 _SPARSE_BELOW = 0.2
-"""A fan-out table with fewer entries than this share is multiplied as a sparse matrix."""
+"""A fan-out table with a smaller share of non-zero entries than this is multiplied as a sparse matrix."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
-    """Counts of some samples; arrays are int64 ``(n_samples, n_steps, n_cores)`` unless stated.
+    """Counts of a chunk of samples; arrays are int64 ``(n_samples, n_steps, n_cores)`` unless stated.
 
     Args:
-        first_sample: number of the first sample here.
+        first_sample: number of the first sample in the chunk.
         synops: synapse format -> synapses read.
         fired: neurons that fired.
-        updated_low, updated: bounds of the neurons with state, input or bias; equal where they were counted.
-        messages_in, messages_out: messages received and sent; those that the host injects are received only.
+        updated_low, updated: lower and upper bound of the neurons that were updated; equal where a simulator counted them.
+        messages_in, messages_out: messages received and sent; messages that the host injects count as received only.
         hops_ew, hops_ns: hops of the messages sent; None where the chip file gives no mesh.
         crossings: messages sent to another chip.
         neurons: neurons on each core, each accessed in every step, int64 ``(n_cores,)``.
-        effective, graded: synapses read whose weight is not zero, over everything, and those of them by graded spikes.
-        host_in, host_out: spikes that the host injects (or hands to relays), and those of the outputs that it reads.
+        effective, graded: number of reads of a synapse with non-zero weight in the chunk, and how many of these reads
+            graded spikes caused.
+        host_in, host_out: spikes that the host injects (or passes to relays), and spikes of the outputs that it reads.
     """
 
     first_sample: int
@@ -59,12 +60,12 @@ class Counts:
 
     @property
     def accessed(self) -> int:
-        """Neuron accesses: every mapped neuron in every step."""
+        """Number of neuron accesses: every mapped neuron in every step."""
         return int(self.neurons.sum()) * self.fired.shape[0] * self.fired.shape[1]
 
 
 def count_events(network: Network, mapping: Mapping, activity: Activity) -> Iterator[Counts]:
-    """Give the counts of all samples, in chunks of samples that fit in memory.
+    """Yield the counts of all samples, in chunks of samples that fit in memory.
 
     Raises:
         EstimateError: if activity, mapping and network do not belong together.
@@ -78,10 +79,10 @@ def count_events(network: Network, mapping: Mapping, activity: Activity) -> Iter
 
 
 def check_belongs(network: Network, mapping: Mapping, activity: Activity | None) -> None:
-    """Refuse a mapping or an activity of another network; of spikes recorded elsewhere only the sizes can be checked.
+    """Refuse a mapping or an activity of another network; for spikes recorded elsewhere only the sizes can be checked.
 
     Raises:
-        EstimateError: naming what does not belong.
+        EstimateError: names the part that does not belong to the network.
     """
     if mapping.network != network.fingerprint:
         raise EstimateError(
@@ -135,7 +136,7 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Spikes:
-    """Spikes of some samples in time order: where each step starts (``n_samples * n_steps + 1``), and who fired."""
+    """Spikes of a chunk of samples in time order: start of each step (``n_samples * n_steps + 1`` entries), and neurons."""
 
     start: NDArray[np.int64]
     neuron: NDArray[np.int32]
@@ -154,13 +155,13 @@ def _part(events: Events, first: int, stop: int) -> _Spikes:
 
 
 def _number(activity: Activity, names: set[str], first: int, stop: int) -> int:
-    """Return the spikes of some populations in samples ``first`` to ``stop``."""
+    """Return the number of spikes of the populations ``names`` in samples ``first`` to ``stop``."""
     bounds = [np.searchsorted(activity.spikes[name].sample, [first, stop]) for name in names]
     return sum(int(high - low) for low, high in bounds)
 
 
 class _Sums:
-    """Sums over populations that grow while each population's spikes are added."""
+    """Running sums over populations."""
 
     def __init__(self, shape: tuple[int, int, int], meshed: bool) -> None:
         self.shape = shape
@@ -171,7 +172,7 @@ class _Sums:
         self.effective = self.graded = 0
 
     def add(self, fan: FanOut, spikes: _Spikes, *, graded: bool = False) -> None:
-        """Add what the spikes of one population cause, at their destinations and at their origin."""
+        """Add the events that the spikes of one population cause, at their destinations and at their origin."""
         there = _columns(fan.cores)
         self.messages_in[..., there] += self._at_destination(spikes, fan.reached)
         for fmt, reads in fan.reads.items():
@@ -199,7 +200,7 @@ class _Sums:
                 total[..., here] += self._at_origin(key, per_spike[spikes.neuron], cores.size)
 
     def _at_destination(self, spikes: _Spikes, per_spike: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Add up rows of ``per_spike`` by step: a product of matrices. float64 holds sums below 2**53 exactly."""
+        """Return sums of rows of ``per_spike`` by step, as a matrix product; float64 is exact for sums below 2**53."""
         n, columns = per_spike.shape
         table = per_spike.astype(np.float64)
         ones = np.ones(spikes.neuron.size)
@@ -215,7 +216,7 @@ class _Sums:
 
 
 def _columns(cores: NDArray[np.int64]) -> slice | NDArray[np.int64]:
-    """Return rising indices as a slice where they follow one another, which numpy adds to much faster."""
+    """Return rising indices as a slice if they are consecutive, because numpy adds to slices much faster."""
     if cores.size and cores[-1] - cores[0] + 1 == cores.size:
         return slice(int(cores[0]), int(cores[-1]) + 1)
     return cores
@@ -224,10 +225,10 @@ def _columns(cores: NDArray[np.int64]) -> slice | NDArray[np.int64]:
 def _updated(
     network: Network, mapping: Mapping, activity: Activity, fired: NDArray[np.int64], first: int, stop: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return lower and upper bound of the updated neurons; both are what the simulator counted where it did.
+    """Return lower and upper bound of the updated neurons; both are the simulator's count if there is one.
 
-    Else a neuron that fires was updated, and at most every neuron is, from the first step of its population on. A relay
-    neuron is updated when it passes a spike on.
+    Otherwise the lower bound counts the neurons that fired, the upper bound all neurons from the first step of their
+    population on. A relay neuron is updated when it passes a spike on.
     """
     relays = _relayed(network, mapping, activity, first, stop)
     if activity.updated is not None:

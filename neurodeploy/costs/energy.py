@@ -1,10 +1,11 @@
-"""Dynamic energy: counts times prices, component by component; static energy apart.
+"""Dynamic energy (counts times prices, component by component) and static energy.
 
-``E = sum over components of events * price``; low, nominal and high are carried as intervals. What has no price in the
-chip file is named and never counted as zero.
+``E = sum over components of events * price``; low, nominal and high are carried as intervals. A component without a price
+in the chip file is named and never counted as zero.
 
-A chip prices neurons in one of two ways: an access in every step and an update on top of it, or updated neurons and idle
-ones apart. So a missing price of idle neurons is not named, and a price of idle neurons stands in for that of accesses.
+A chip file prices neurons in one of two ways: an access of every neuron in every step plus the updates, or updated neurons
+and idle neurons. So a missing price of idle neurons is not named, and if idle neurons have a price, that of accesses may be
+missing.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from neurodeploy.costs.record import Band, Energy, EnergyLine, StaticLine, Unpri
 from neurodeploy.dicts import ReadOnlyDict
 
 ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
-"""An FP32 addition, and one with a multiplication, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the first by the
-effective synaptic operations of binary spikes, the second by those of graded spikes and of dense ANNs."""
+"""Energy of an FP32 addition, and of a multiplication with addition, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the
+first by the effective synaptic operations of binary spikes, the second by operations of graded spikes and dense ANNs."""
 
 _SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
-    """Totals over all samples of what can have a price; ``low`` is the smaller count where only bounds are known.
+    """Totals over all samples of the events that can have a price; ``low`` holds lower bounds where counts are not exact.
 
-    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` what no chip file can price;
-    ``graded_synops`` those of ``effective_synops`` that graded spikes cause.
+    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` counts events that no chip file can
+    price; ``graded_synops`` is the part of ``effective_synops`` that graded spikes cause.
     """
 
     amounts: ReadOnlyDict[str, int]
@@ -43,8 +44,8 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
     """Return the dynamic energy per sample under one set of prices.
 
     Args:
-        events: what happened.
-        prices: the prices; ``name`` says which ones, ``where`` is the file they stand in.
+        events: totals of the events.
+        prices: the prices; ``name`` is the name of this set of prices, ``where`` the file that gives it.
     """
     lines, unpriced = [], []
     for component, amount in events.amounts.items():
@@ -55,7 +56,7 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
             reason = f"not available: energy.{component} is not in {where}"
             unpriced.append(Unpriced(component=component, events=amount, reason=reason))
     unpriced += [Unpriced(component=c, events=n, reason=_WITHOUT[c]) for c, n in events.without_price.items() if n]
-    # A price of something that never happened does not weaken the grade of the total.
+    # The price of an event that never happened does not weaken the grade of the total.
     total = Band.total(line.energy_j for line in [x for x in lines if x.events or x.events_low] or lines)
     group = _alternatives(prices, lines)
     notes: tuple[str, ...] = ()
@@ -69,7 +70,7 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
 
 
 def arithmetic_only(events: Events) -> Energy:
-    """Return the figure that papers quote: 45 nm additions, no memory, no communication. Not an estimate of a chip."""
+    """Return the energy that papers quote: 45 nm additions, no memory, no communication. Not an estimate of a chip."""
     binary = events.effective_synops - events.graded_synops
     lines = [_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
     if events.graded_synops:
@@ -85,7 +86,7 @@ def arithmetic_only(events: Events) -> Energy:
 
 
 def arithmetic_ann(macs: int) -> Energy:
-    """Return the other side of that comparison: a dense ANN of equal shape, all its MACs, in 45 nm."""
+    """Return the energy that papers compare it with: all MACs of a dense ANN of equal shape, in 45 nm."""
     line = _line("dense_mac", macs, macs, _arithmetic(MAC_45NM_J), 1)
     name = "45 nm MACs of a dense ANN of equal shape (arithmetic only)"
     return Energy(prices=name, lines=(line,), total_j=line.energy_j, unpriced=())
@@ -144,7 +145,7 @@ def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int
 
 
 def _alternatives(prices: Prices, lines: list[EnergyLine]) -> dict[str, list[EnergyLine]]:
-    """Return the lines of each price whose high value excludes the high values of the others."""
+    """Return groups of lines of which only one may have its high value at a time (``one_high_at_a_time``)."""
     groups = {g: [x for x in lines if x.component.split(".")[0] == g] for g in prices.one_high_at_a_time}
     return {name: own for name, own in groups.items() if own}
 

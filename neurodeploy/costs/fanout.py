@@ -1,7 +1,7 @@
-"""What one spike of each neuron causes: synapses read on each core, messages, hops.
+"""Events that one spike of each neuron causes: synapses read on each core, messages, hops.
 
-A spike reads every stored synapse of its list on a core: filled-in zeros too where the format stores them. It travels as
-one message to each core on which it finds a list.
+A spike reads every stored synapse of its list on a core, filled-in zeros included where the format stores them. It travels
+as one message to each core that holds a list of its neuron.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from neurodeploy.network import Conv, Network, Pool, Projection
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FanOut:
-    """Consequences of a spike of each neuron of one population or input.
+    """The events that one spike causes, for each of the ``n`` neurons of one population or input.
 
     Args:
-        source: its name.
+        source: name of the population or input.
         core: core of each neuron, int32 ``(n,)``; None for an input whose spikes the host injects.
         cores: destination cores, rising, int64 ``(n_cores,)``.
         reads: synapse format -> synapses read on each destination core, int64 ``(n, n_cores)``.
         reached: whether a message goes to the core, bool ``(n, n_cores)``.
-        effective: synapses read whose weight is not zero, on all cores, int64 ``(n,)``.
-        hops_ew, hops_ns: routers that the messages of a spike cross, all destinations on the same chip together,
+        effective: synapses with non-zero weight that are read, on all cores, int64 ``(n,)``.
+        hops_ew, hops_ns: routers that the messages of a spike cross, summed over all destinations on the same chip,
             int64 ``(n,)``; None where the chip file gives no mesh or the host injects.
         crossings: messages to another chip, int64 ``(n,)``.
     """
@@ -47,7 +47,7 @@ class FanOut:
 
     @property
     def messages(self) -> NDArray[np.int64]:
-        """Messages of one spike, int64 ``(n,)``."""
+        """Number of messages of one spike, int64 ``(n,)``."""
         n: NDArray[np.int64] = np.sum(self.reached, axis=1, dtype=np.int64)
         return n
 
@@ -69,7 +69,7 @@ def _fan_out(name: str, network: Network, mapping: Mapping, labels: dict[str, ND
     reads: dict[str, NDArray[np.int64]] = {}
     reached, effective = np.zeros((n, cores.size), np.bool_), np.zeros(n, np.int64)
     for p in outgoing:
-        # Unrolling a convolution is what takes time here, so that it is done once, zeros included.
+        # Unrolling a convolution takes most of the time here, so it is done once, zeros included.
         matrix = matrix_of(p, zeros=isinstance(p.synapses, Conv | Pool))
         stored = _reads(p, matrix, mapping, labels[p.target], cores)
         reached |= stored > 0
@@ -89,9 +89,9 @@ def stored_reads(
     """Return the synapses that a spike of each source neuron reads on each core, int64 ``(n_source, n_cores)``.
 
     Args:
-        projection, mapping: the synapses and where they lie.
+        projection, mapping: the synapses and their places.
         labels: index into ``mapping.cores`` of each neuron of the projection's target.
-        cores: the indices wanted, rising.
+        cores: the indices of the cores to count for, rising.
     """
     matrix = matrix_of(projection, zeros=isinstance(projection.synapses, Conv | Pool))
     return _reads(projection, matrix, mapping, labels, cores)
@@ -120,9 +120,9 @@ def _reads(
 def _shared_reads(
     projection: Projection, matrix: Matrix, mapping: Mapping, cut: Cut, loads: list[CoreLoad]
 ) -> NDArray[np.int64] | None:
-    """Return the reads of a connection whose kernels are shared, None where it is stored as lists.
+    """Return the reads of a connection with shared kernels, None if the connection is stored as lists.
 
-    Where kernels hold their zeros a spike reads every tap that lands inside the image, else those that are not zero.
+    If kernels are stored with their zeros, a spike reads every tap that falls inside the image, else only non-zero taps.
     """
     shared = {f.name: f for f in mapping.chip.synapse_format if f.connection == "shared"}
     used = {load.formats.get(projection.name) for load in loads} & shared.keys()
@@ -136,9 +136,9 @@ def _shared_reads(
 def _list_reads(
     projection: Projection, matrix: Matrix, mapping: Mapping, cut: Cut, loads: list[CoreLoad]
 ) -> NDArray[np.int64]:
-    """Return the reads of lists, checked against what the mapping says each core stores.
+    """Return the reads of lists, checked against the number of synapses that each core stores according to the mapping.
 
-    A mapping may keep the zeros of a matrix (Lava's Dense process on Loihi 2): it then stores more than the non-zeros.
+    A mapping may store the zeros of a matrix (Lava's Dense process on Loihi 2), and then stores more than the non-zeros.
     """
     name = projection.name
     layouts = [(load.formats[name], load.weight_bits[name]) if name in load.formats else None for load in loads]
@@ -169,9 +169,9 @@ def _table(row: NDArray[np.int32], column: NDArray[np.int32], n_rows: int, n_col
 def _distances(
     mapping: Mapping, own: NDArray[np.int32] | None, cores: NDArray[np.int64], reached: NDArray[np.bool_]
 ) -> tuple[NDArray[np.int64] | None, NDArray[np.int64] | None, NDArray[np.int64]]:
-    """Return hops east-west and north-south and chip crossings of one spike of each neuron; inputs of the host have none.
+    """Return hops east-west, hops north-south and chip crossings of one spike of each neuron; host inputs have no hops.
 
-    Routes are shortest ones, and a message to another chip counts as a crossing, without hops.
+    Routes are the shortest; a message to another chip counts as a crossing, without hops.
     """
     none = np.zeros(len(reached), np.int64)
     if own is None:

@@ -1,4 +1,4 @@
-"""One simulation for several mappings: labels that tell their cores apart, and the counts of each one from a joint run."""
+"""One simulation for several mappings: labels that separate the cores of all mappings, and the counts of each mapping."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from neurodeploy.network import Network
 
 
 def joint_labels(network: Network, mappings: Sequence[Mapping]) -> dict[str, NDArray[np.int32]]:
-    """Return one label a neuron by population, int32 ``(size,)``: two neurons share it if they share all their cores.
+    """Return by population one label for each neuron, int32 ``(size,)``; neurons share a label if they share all cores.
 
-    For ``simulate``; inputs that lie on cores are left out, since it counts no updates of them.
+    For ``simulate``; inputs that lie on cores are left out, because ``simulate`` counts no updates of inputs.
 
     Args:
         network: the network.
-        mappings: at least one mapping of it.
+        mappings: at least one mapping of the network.
     """
     own = [mapping.core_labels() for mapping in mappings]
     names = [p.name for p in network.populations]
@@ -36,8 +36,8 @@ def updates_of(
     """Return the updated neurons of each core of one mapping, int64 ``(n_samples, n_steps, n_cores)``.
 
     Args:
-        mapping: one of those that ``joint_labels`` was called with.
-        labels: what it gave.
+        mapping: one of the mappings that ``joint_labels`` was called with.
+        labels: the result of ``joint_labels``.
         updated: counts under these labels (``Activity.updated``), int64 ``(n_samples, n_steps, n_labels)``.
     """
     core = np.full(updated.shape[2], -1, np.int64)

@@ -1,12 +1,12 @@
-"""Latency: how long each step takes, which core decides it, and what follows for a sample.
+"""Latency: the time of each step, the core that decides it, and the time of a sample.
 
 Two rules, named by the chip file (``latency.model``):
 
-- ``messages``: ``max(max over cores of sending, max over cores of receiving) + barrier``. Sending is the time of all
-  neurons of the core plus that of its messages, receiving the arrival of its messages plus their synapses. This is the
-  ``simple`` mode of SANA-FE 2.2.9.
+- ``messages``: ``max(max over cores of sending, max over cores of receiving) + barrier``. Sending is the time for all
+  neurons of the core plus the time for the messages it sends; receiving is the time for the arrival of messages plus the
+  time for their synapses. This is the ``simple`` mode of SANA-FE 2.2.9.
 - ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
-  benchmark script). Every neuron of a core is passed in every step.
+  benchmark script). Every neuron of a core is updated in every step.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from neurodeploy.network import Network
 
 Floats: TypeAlias = NDArray[np.float64]
 Level: TypeAlias = Literal[0, 1, 2]
-"""Low, nominal or high."""
+"""Index of a price level: low, nominal or high."""
 
 PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
 """Neuron kind -> key of ``latency.updates_per_step``."""
@@ -36,10 +36,11 @@ PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Steps:
-    """Step times of some samples at one level: seconds ``(n_samples, n_steps)``.
+    """Step times of a chunk of samples at one price level; ``time`` in seconds, ``(n_samples, n_steps)``.
 
-    ``busy`` holds the two times of each core that compete, each ``(n_samples, n_steps, n_cores)``; ``fixed`` the parts of
-    them that do not depend on events, ``(n_cores,)``; ``barrier`` is added to the longer one, or competes with it.
+    ``busy``: two times of each core, of which the longer one counts, each ``(n_samples, n_steps, n_cores)``; ``fixed``: the
+    parts of these two that do not depend on events, each ``(n_cores,)``; ``barrier`` is added to the longer time, or is its
+    lower bound, depending on the rule.
     """
 
     time: Floats
@@ -49,7 +50,7 @@ class Steps:
 
 
 class _Clock:
-    """Prices of time at one level; a missing one counts 0 and is remembered with what it was needed for."""
+    """Prices of time at one level; a missing price counts 0 and is recorded with the number of events that needed it."""
 
     def __init__(self, times: Times, level: Level) -> None:
         self.times, self.level = times, level
@@ -57,7 +58,7 @@ class _Clock:
         self.grades: set[Grade] = set()
 
     def price(self, name: str, amount: int) -> float:
-        """Return seconds an event of ``name`` (a field, or ``synop.FORMAT``), of which ``amount`` happened."""
+        """Return the seconds for one event of kind ``name`` (a field, or ``synop.FORMAT``), of which ``amount`` happened."""
         fmt = name.removeprefix("synop.")
         quantity = self.times.synop.get(fmt) if name.startswith("synop.") else getattr(self.times, name)
         return self.of(quantity, name, amount)
@@ -111,9 +112,10 @@ _RESOURCES: dict[str, tuple[Resource, Resource]] = {
 
 
 def _barrier(clock: _Clock, mapping: Mapping, counts: Counts) -> float:
-    """Return the time of the barrier: the last row whose number of tiles is in use, as in SANA-FE 2.2.9.
+    """Return the time of the barrier: the last row whose ``tiles`` is not above the tiles in use, as in SANA-FE 2.2.9.
 
-    Over several chips it is a time of its own; without it that of one chip is taken and the lack is named.
+    Over several chips ``barrier_multichip`` counts; if the chip file lacks it, the time of one chip is used and the lack is
+    named.
     """
     steps = counts.fired.shape[0] * counts.fired.shape[1]
     if mapping.n_chips > 1:
@@ -127,7 +129,7 @@ def _barrier(clock: _Clock, mapping: Mapping, counts: Counts) -> float:
 
 
 def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:
-    """Return the neuron passes of a step on each core; a model that the chip file does not list takes one."""
+    """Return the microcode passes of all neurons of each core in a step; a model not in the chip file takes one pass."""
     kinds = {p.name: PASSES.get(p.model.kind, p.model.kind) for p in network.populations}
     per_step = {k: times.updates_per_step[k].value if k in times.updates_per_step else 1 for k in kinds.values()}
     return np.array(
@@ -141,7 +143,7 @@ def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:
 
 @dataclass(slots=True, eq=False)
 class LatencyBuilder:
-    """Collects the step times of chunk after chunk of samples; ``finish`` makes the record."""
+    """Builder of a ``Latency``: ``add`` collects the step times of chunks of samples, ``finish`` makes the record."""
 
     network: Network
     mapping: Mapping
@@ -177,7 +179,7 @@ class LatencyBuilder:
         return times
 
     def _tighten(self, steps: Steps, rule: str) -> None:
-        """Keep the smallest factor by which all events may grow until a step reaches the step period."""
+        """Lower ``safe_factor`` to the growth of all events at which one of these steps takes the step period."""
         if self.step_period_s is None:
             return
         room = self.step_period_s - self.management[1] - (steps.barrier if rule == "messages" else 0.0)
@@ -188,16 +190,16 @@ class LatencyBuilder:
 
     @property
     def management(self) -> tuple[float, float, float]:
-        """Time that an embedded processor adds to each step, at the three levels; 0 where the chip file has none."""
+        """Time that an embedded processor adds to each step, at the three levels; 0 if the chip file gives none."""
         return self._times.management.si if self._times.management is not None else (0.0, 0.0, 0.0)
 
     def safe_events(self, allowed_s: float, *, worst: bool) -> float | None:
-        """Return how many times as many events would surely still fit into ``allowed_s`` a sample, None if none do.
+        """Return the factor by which events may grow so that a sample still takes at most ``allowed_s``; None if it is late.
 
-        All times of the cores but the barrier are taken to grow with the events, so that this is a lower bound.
+        All times of the cores except the barrier are assumed to grow with the events, so this is a lower bound.
 
         Args:
-            worst: judge the slowest sample, else the mean one.
+            worst: use the slowest sample, else the mean over samples.
         """
         tops, rule = np.concatenate(self.tops), self._times.model
 
@@ -242,7 +244,7 @@ class LatencyBuilder:
         )
 
     def _real_time(self, paced: list[Floats], grade: Grade) -> Spread:
-        """Return the times of a sample where the period sets the pace; they are exact where no step can be late."""
+        """Return the times of a sample if each step lasts at least the step period; exact if no step can be late."""
         exact = float(paced[2].max()) <= (self.step_period_s or 0.0)
         return _spread([t.sum(axis=1) for t in paced], "measured" if exact else grade)
 
@@ -267,9 +269,9 @@ class LatencyBuilder:
 
 
 def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the core and the resource (0, 1, or 2 for the barrier) that decide each step; the core is -1 for a barrier.
+    """Return the core and the resource (0, 1, or 2 for the barrier) that decide each step; the core is -1 for the barrier.
 
-    With ``floor`` the barrier competes with the cores; else it is added, and decides only where no core is busy.
+    With ``floor`` the barrier is a lower bound of the step; else it is added, and decides only if no core is busy.
     """
     longest = [busy.argmax(axis=2) for busy in steps.busy]
     tops = [np.take_along_axis(busy, at[..., None], axis=2)[..., 0] for busy, at in zip(steps.busy, longest)]
@@ -309,7 +311,7 @@ def _trace(time: Floats, core: NDArray[np.int64]) -> Trace:
 
 
 def _spread(levels: list[Floats], grade: Grade) -> Spread:
-    """Return mean, 99th percentile (the smallest time that 99 % of all do not exceed) and worst case."""
+    """Return mean, 99th percentile (the smallest time that 99 % of the values do not exceed) and worst case."""
     return Spread(
         mean=_band([float(t.mean()) for t in levels], grade),
         p99=_band([float(np.quantile(t, 0.99, method="inverted_cdf")) for t in levels], grade),

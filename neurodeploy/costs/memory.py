@@ -1,4 +1,4 @@
-"""Memory by core and layer, read off a mapping."""
+"""Memory by core and layer, taken from a mapping."""
 
 from __future__ import annotations
 

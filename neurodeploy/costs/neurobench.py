@@ -1,7 +1,8 @@
 """Activity metrics with the definitions of NeuroBench 2.3.0, from integers and spikes alone.
 
-NeuroBench counts a front end without the chip's lag: ``T`` calls of each layer. Here a population's ``T`` steps are those
-from its ``first_step`` on, and a projection carries in them what arrives there: ``T`` is the number of input steps.
+NeuroBench counts ``T`` calls of each layer, without the chip's lag of one step for each layer. Here the ``T`` steps of a
+population begin at its ``first_step``, and a projection counts the spikes that arrive in these steps; ``T`` is the number of
+input steps.
 
 Source: Yik et al., NeuroBench, Nature Communications 2025; definitions read in the package ``neurobench`` 2.3.0
 (``metrics/static``, ``metrics/workload``).
@@ -21,23 +22,23 @@ from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_pa
 from neurodeploy.network.activity import Activity, Events
 
 BYTES_PER_WEIGHT = 4
-"""Size of a float32 weight, as NeuroBench sees it in a torch model."""
+"""Size of a float32 weight, as in the torch models that NeuroBench measures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NeuroBench:
-    """Metrics of NeuroBench, per sample where they count operations.
+    """Metrics of NeuroBench; numbers of operations are per sample.
 
     Args:
         footprint_bytes: weights times their size, zeros included (no buffers of a front end's neuron modules).
         parameters: number of weights, zeros included.
         connection_sparsity: share of weights that are zero, rounded to 4 decimals.
-        activation_sparsity: share of neurons and steps without a spike.
-        effective_acs: synapses with a weight that a spike met, a sample.
-        effective_macs: 0, since all spikes are binary.
-        dense_ops: the same if every weight and every input were not zero. A pool has neither weights nor operations.
-        membrane_updates: changes of the voltage, a sample; None without the probes ``(population, "v")``.
-        n_steps: steps ``T`` of each population that were counted.
+        activation_sparsity: share of (neuron, step) pairs without a spike.
+        effective_acs: accumulates: reads of a non-zero weight because of a spike, per sample.
+        effective_macs: 0, because all spikes are binary.
+        dense_ops: the operations if no weight and no input were zero, per sample. A pool has neither weights nor operations.
+        membrane_updates: changes of a voltage, per sample; None without the probes ``(population, "v")``.
+        n_steps: number of steps ``T`` that were counted for each population.
     """
 
     footprint_bytes: int
@@ -62,8 +63,8 @@ def neurobench_metrics(
 
     Args:
         network: the network that ran.
-        activity: what it did; with the probes ``(population, "v")`` of all populations also membrane updates.
-        n_steps: steps ``T`` of a sample; by default the steps of the run less the depth of the network.
+        activity: the record of the run; membrane updates need the probes ``(population, "v")`` of all populations.
+        n_steps: steps ``T`` of a sample; by default the steps of the run minus the depth of the network.
         bytes_per_weight: size of a weight for the footprint.
 
     Raises:
@@ -129,7 +130,7 @@ def _operations(network: Network, projection: Projection, activity: Activity, st
 
 
 def _membrane_updates(network: Network, activity: Activity, steps: int) -> float | None:
-    """Return neurons at the first step, plus voltages that a later step changed, a sample."""
+    """Return the number of neurons (for the first step) plus the changes of a voltage in later steps, per sample."""
     total = 0
     for p in network.populations:
         voltage = activity.states.get((p.name, "v"))

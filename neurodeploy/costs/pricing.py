@@ -1,4 +1,4 @@
-"""``estimate``: what a run of a mapped network takes, from its counts and the chip's prices."""
+"""The cost estimate of a mapped network: memory, energy, latency and verdicts, from counts and the chip's prices."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def estimate(
     rate_hz: float | None = None,
     with_baselines: bool = False,
 ) -> Cost:
-    """Return what the network takes on the chip of the mapping.
+    """Return the cost of a network on the chip of its mapping.
 
     Args:
         network: the network.
-        mapping: where it lies, from ``map_network`` or by hand (``neurodeploy.mapping.manual.manual_mapping``).
-        activity: what a run of it did, from any simulator or recorded elsewhere (``Activity.network`` is then ""); without
-            it memory and limits only.
-        step_period_s: real time: each step takes at least this long; gives static energy and a verdict for it.
-        deadline_s: time allowed for a sample, for a verdict on the slowest one.
-        rate_hz: samples a second that must be done one after the other, for a verdict on the mean one.
+        mapping: its mapping, from ``map_network`` or by hand (``neurodeploy.mapping.manual.manual_mapping``).
+        activity: the record of a run, from any simulator or recorded elsewhere (``Activity.network`` is then ""); without
+            an activity the cost has only memory and limits.
+        step_period_s: real time: each step takes at least this long; adds static energy and a verdict for real time.
+        deadline_s: time allowed for a sample; adds a verdict on the slowest sample.
+        rate_hz: samples per second, processed one after the other; adds a verdict on the mean sample.
         with_baselines: also price a dense ANN and this network on microcontrollers, and the dense network on the chip,
-            which is mapped for it.
+            which is mapped for this.
 
     Raises:
         NetworkError: for neurons or inputs that the prices do not cover: resonate-and-fire, sigma-delta, graded.
-        EstimateError: if mapping or activity are of another network, or a demand is not a positive number or one on a
-            chip without times.
+        EstimateError: if mapping or activity belong to another network, a demand is not a positive number, or there is a
+            demand on a chip without times.
     """
     require_spiking(network, "estimate")
     for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
@@ -122,7 +122,7 @@ def _verdicts(
     deadline_s: float | None,
     rate_hz: float | None,
 ) -> tuple[Verdict, ...]:
-    """Return a verdict on each demand; ``input_spikes`` are those of a sample, on average."""
+    """Return a verdict on each demand; ``input_spikes`` is the mean number of input spikes of a sample."""
     if latency is None or builder is None:
         return ()
     paced, period, steps = latency.real_time_sample_s, latency.step_period_s, latency.n_steps
@@ -145,7 +145,7 @@ def _verdicts(
 
 
 def _managed(time: Band, latency: Latency, steps: int) -> Band:
-    """Return a time with the management of its steps."""
+    """Return a time plus the management time of its steps."""
     total = Band.total([time] if latency.management_s is None else [time, latency.management_s.times(steps)])
     assert total is not None
     return total

@@ -1,4 +1,4 @@
-"""``Cost``: what a mapped network takes on a chip, each figure with its range, its grade and the counts behind it.
+"""The record of a cost estimate: each figure with its range, its grade and the counts behind it.
 
 Records are frozen. All figures are in SI units (joules, seconds, watts, bytes) and energies are per sample. ``events`` are
 whole-run totals; divide by ``n_samples``.
@@ -16,10 +16,10 @@ from neurodeploy.errors import EstimateError
 from neurodeploy.files.checked import Record, first_problem
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
-"""From strong to weak."""
+"""The grades of a price, from strong to weak (``chip/numbers.py``)."""
 
 Resource = Literal["neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period"]
-"""What the length of a step comes from; ``step period`` where the chip waits for it."""
+"""The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
 
 def weakest(grades: Iterable[Grade]) -> Grade:
@@ -37,7 +37,7 @@ class Band(Record):
 
     @staticmethod
     def of(quantity: Quantity) -> Band:
-        """Return a quantity of a chip file in SI units."""
+        """Return the band of a chip file's quantity, in SI units."""
         low, nominal, high = quantity.si
         return Band(low=low, nominal=nominal, high=high, grade=quantity.grade)
 
@@ -62,7 +62,7 @@ class Band(Record):
 
     @staticmethod
     def total(bands: Iterable[Band]) -> Band | None:
-        """Return the interval sum, None for no band."""
+        """Return the sum of the bands as intervals, None if there are no bands."""
         own = list(bands)
         if not own:
             return None
@@ -75,7 +75,7 @@ class Band(Record):
 
 
 class CoreMemory(Record):
-    """One used core: ``used`` against the limits by register; ``fullest`` names the register that is filled most."""
+    """A core in use: ``used`` amounts by register; ``fullest`` names the register with the largest share ``fill``."""
 
     index: int
     chip: int
@@ -91,7 +91,7 @@ class CoreMemory(Record):
 
 
 class LayerMemory(Record):
-    """One population: its neurons, cores, and the synapses that lead into it; ``formats`` counts cores by format."""
+    """A population: its neurons, its cores, and the synapses into it; ``formats`` counts cores by format."""
 
     name: str
     neurons: int
@@ -103,7 +103,7 @@ class LayerMemory(Record):
 
 
 class Memory(Record):
-    """Memory by core and by layer, and what the target offers; ``mesh`` are tiles of one chip in x and y direction."""
+    """Memory by core and by layer, and the size of the target; ``mesh`` counts the tiles of a chip in x and y direction."""
 
     n_cores: int
     cores_available: int
@@ -119,7 +119,7 @@ class Memory(Record):
 
 
 class EnergyLine(Record):
-    """One component: ``energy_j = events * price_j / n_samples``; the low figure takes ``events_low`` events."""
+    """A component of the energy: ``energy_j = events * price_j / n_samples``; the low figure uses ``events_low`` events."""
 
     component: str
     events: int
@@ -130,7 +130,7 @@ class EnergyLine(Record):
 
 
 class Unpriced(Record):
-    """Something that happens and has no price; ``events`` is None where it is not counted either."""
+    """A component without a price; ``events`` is None if its events are not counted either."""
 
     component: str
     events: int | None
@@ -138,7 +138,7 @@ class Unpriced(Record):
 
 
 class Energy(Record):
-    """Dynamic energy per sample under one set of prices; ``total_j`` is None where nothing has a price."""
+    """Dynamic energy per sample under one set of prices; ``total_j`` is None if no component has a price."""
 
     prices: str
     lines: tuple[EnergyLine, ...]
@@ -148,7 +148,7 @@ class Energy(Record):
 
 
 class StaticLine(Record):
-    """Energy per sample that flows without activity: ``power_w`` of one chip times chips and the time of a sample.
+    """Static energy per sample: ``power_w`` of one chip times the number of chips and the time of a sample.
 
     ``whole_j`` charges all chips in use, ``share_j`` only the used share of their cores.
     """
@@ -173,7 +173,7 @@ class Spread(Record):
 
 
 class Binding(Record):
-    """How many steps one core and resource decided; ``core`` is None where the barrier or a floor did."""
+    """The number of steps that one core and resource decided; ``core`` is None for the barrier or a lower bound."""
 
     core: int | None
     resource: Resource
@@ -181,7 +181,7 @@ class Binding(Record):
 
 
 class WorstStep(Record):
-    """The longest step: where it is, and what made it long."""
+    """The longest step: its place, and the core and resource that decided it."""
 
     sample: int
     step: int
@@ -191,7 +191,7 @@ class WorstStep(Record):
 
 
 class Trace(Record):
-    """Nominal step times of the slowest sample, with the binding core of each step (None: barrier), and over samples."""
+    """Nominal step times of the slowest sample, with the binding core of each step (None: the barrier), and over samples."""
 
     sample: int
     step_s: tuple[float, ...]
@@ -201,10 +201,10 @@ class Trace(Record):
 
 
 class Latency(Record):
-    """Times of a step and of a sample, free-running; ``real_time`` where each step takes at least ``step_period_s``.
+    """Times of a step and of a sample, free-running, and in real time, where each step takes at least ``step_period_s``.
 
-    ``management_s`` is added to each step by an embedded processor; it is a line of its own, and part only of
-    ``real_time_sample_s`` and ``late_steps``.
+    ``management_s`` is the time that an embedded processor adds to each step; it is shown separately, and is included only
+    in ``real_time_sample_s`` and ``late_steps``.
     """
 
     model: str
@@ -223,9 +223,9 @@ class Latency(Record):
 
 
 class Verdict(Record):
-    """Whether a demand is met by the nominal and by the high figure; ``margin`` is 1 - needed / allowed (nominal).
+    """The verdict whether a demand is met by the nominal and the high figure; ``margin`` is 1 - needed / allowed (nominal).
 
-    What is needed includes the management of each step, and no input and output of the host.
+    ``needed_s`` includes the management time of each step, but no input and output of the host.
     """
 
     demand: Literal["deadline", "rate", "step period"]
@@ -237,15 +237,16 @@ class Verdict(Record):
     core: int | None
     resource: Resource
     safe_event_factor: float | None = None
-    """How many times as many events would still meet it (a lower bound for deadline and rate); None where none do."""
+    """Factor by which events may grow and still meet the demand (for deadline and rate a lower bound); None if not met."""
     safe_input_hz: float | None = None
-    """The same as spikes of all inputs a second, on average over the run: those of a sample in the time allowed for it."""
+    """The same as spikes of all inputs per second: the mean spikes of a sample, times the factor, in the allowed time."""
 
 
 class Baseline(Record):
-    """The same task done otherwise, with its energy per sample; None where it is not possible, and ``note`` says why.
+    """A baseline for the same task, with its energy per sample; None if it is not possible, and ``note`` says why.
 
-    Break-even: by how much all spikes could grow, and up to which density, until the chip's dynamic energy reaches it.
+    Break-even: the factor by which all spikes could grow, and the density up to which connections could grow, until the
+    chip's dynamic energy reaches the energy of the baseline.
     """
 
     what: str
@@ -256,7 +257,7 @@ class Baseline(Record):
 
 
 class Cost(Record):
-    """Everything ``estimate`` found. Without an activity only memory is known, and the rest is None."""
+    """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
     chip: str
     chip_title: str
@@ -282,10 +283,10 @@ class Cost(Record):
 
     @staticmethod
     def from_json(data: object) -> Cost:
-        """Return the cost that ``to_json`` described.
+        """Return the cost from its description as plain values, as ``to_json`` gives it.
 
         Raises:
-            EstimateError: if it breaks the schema, with the place.
+            EstimateError: if the description breaks the schema; names the place.
         """
         try:
             return Cost.model_validate(data)

@@ -1,4 +1,4 @@
-"""Sums over samples, steps and cores, and what of them can have a price."""
+"""Sums of counts over samples, steps and cores, and the part of them that can have a price."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neurodeploy.costs.energy import Events
 
 
 def totals_of(counts: Counts) -> dict[str, int]:
-    """Return the sums over samples, steps and cores, under the names of ``Cost.counts``."""
+    """Return the sums over samples, steps and cores, under the keys of ``Cost.counts``."""
     idle = counts.accessed - int(counts.updated.sum())
     sums = {
         **{f"synop.{fmt}": amount for fmt, amount in counts.synops.items()},
@@ -36,7 +36,7 @@ def totals_of(counts: Counts) -> dict[str, int]:
 
 
 def events_of(totals: Counter[str], n_samples: int) -> Events:
-    """Return what can have a price, and what happens without one, from sums under the names of ``totals_of``."""
+    """Return the events that can have a price, and the events without one, from sums with the keys of ``totals_of``."""
     synops = sorted(name for name in totals if name.startswith("synop."))
     simple = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
     amounts = {name: totals[name] for name in (*synops, *simple) if name in totals}

@@ -1,1 +1,1 @@
-"""Data sets: found in their folders, split into parts, and encoded as input events."""
+"""Data sets: loading from their folders, splitting into parts, and encoding as input events."""

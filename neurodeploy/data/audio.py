@@ -1,4 +1,4 @@
-"""Spoken digits (Free Spoken Digit Dataset): wav files to spikes of a mel filter bank."""
+"""Spoken digits (Free Spoken Digit Dataset): wav files, encoded as spikes of a mel filter bank."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ _N_TEST = 5
 def load_fsdd(root: Path, n_steps: int, duration_us: int) -> tuple[Frames, Frames]:
     """Return the train and test parts in ``root/FSDD/recordings.zip`` or ``root/FSDD/recordings/*.wav``: 40 channels.
 
-    As the set's own README has it, recordings 0 to 4 of each digit and speaker are for testing; where these are absent, the
-    five of lowest index.
+    As the set's README says, recordings 0 to 4 of each digit and speaker are for testing; if these are absent, the five
+    recordings with the lowest indices.
 
     Raises:
         DataError: for a missing folder, an empty one, or a damaged file.
@@ -77,7 +77,7 @@ def read_wav(data: bytes, path: Path) -> NDArray[np.float64]:
     """Return the samples of a mono 16-bit wav file of 8 kHz, in -1..1.
 
     Raises:
-        DataError: where it is something else.
+        DataError: if the file has another format.
     """
     try:
         with wave.open(io.BytesIO(data)) as file:
@@ -97,8 +97,8 @@ def read_wav(data: bytes, path: Path) -> NDArray[np.float64]:
 def mel_levels(signal: NDArray[np.float64], n_steps: int, duration_us: int) -> NDArray[np.float64]:
     """Return the level of each mel band in each step, ``(n_steps, 40)`` in 0..1.
 
-    A step is ``duration_us / n_steps`` long and seen through a Hann window of at least 256 samples around its middle. The
-    level is linear in decibels: 1 is the recording's loudest band, 0 is 50 dB below it or less, and silence.
+    A step has the length ``duration_us / n_steps``; its spectrum is taken with a Hann window of at least 256 samples around
+    its middle. The level is linear in decibels: 1 is the recording's loudest band, 0 is 50 dB below it, quieter, or silence.
     """
     length = max(256, 2 * SAMPLE_RATE_HZ * duration_us // (1_000_000 * n_steps))
     middle = ((np.arange(n_steps) + 0.5) * duration_us * SAMPLE_RATE_HZ / 1_000_000 / n_steps).astype(np.int64)
@@ -126,10 +126,10 @@ def _mel_filters(length: int) -> NDArray[np.float64]:
 
 
 def accumulate(levels: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return spikes where the sum of a channel's levels so far passes a whole number: a rate code that follows in time.
+    """Return a spike wherever the running sum of a channel's levels passes a whole number: a time-varying rate code.
 
     Args:
-        levels: ``(n_steps, n_channels)`` in 0..1, taken to 1/1024 so that sums are exact.
+        levels: ``(n_steps, n_channels)`` in 0..1, rounded to multiples of 1/1024 so that sums are exact.
 
     >>> accumulate(np.array([[0.5], [0.5], [0.5], [1.0]]))[:, 0].tolist()
     [0, 1, 0, 1]

@@ -1,4 +1,7 @@
-"""Data sets read, and what ``neurodeploy data list | get | verify`` do; the table is ``recipe.data_sets``."""
+"""Loading of data sets by name, and the functions behind ``neurodeploy data list | get | verify``.
+
+The table of data sets is in ``recipe/data_sets.py``.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +28,8 @@ def load_set(recipe: DataRecipe, root: Path) -> Loaded:
     """Return the samples of the set that a recipe names, or its training and its test samples.
 
     Raises:
-        DataError: where files are missing or damaged.
-        MissingPackageError: where the set comes with a package that is not installed.
+        DataError: if files are missing or damaged.
+        MissingPackageError: if the set comes with a package that is not installed.
     """
     known = DATA_SETS[recipe.name]
     duration_us = known.duration_us if recipe.duration_s is None else round(recipe.duration_s * 1e6)
@@ -43,7 +46,7 @@ def load_set(recipe: DataRecipe, root: Path) -> Loaded:
 
 
 def data_list(root: str | Path | None = None) -> list[dict[str, Any]]:
-    """Return one row a data set: its facts, its folder below ``root``, and whether that folder is there."""
+    """Return one row for each data set: its facts, its folder below ``root``, and whether the folder exists."""
     base = data_root(root)
     return [
         {
@@ -63,15 +66,15 @@ def data_list(root: str | Path | None = None) -> list[dict[str, Any]]:
 
 
 def data_verify(name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """Read a set from end to end and return what is there.
+    """Read a whole data set and return counts and hashes of the samples and files found.
 
     Returns:
-        ``train`` and ``test``: samples found (``test`` None where the set has no part of its own); ``expected_train``,
-        ``expected_test``: those of the whole set; ``complete``: whether they agree; ``per_class``: samples of each class in
-        all; ``hashes``: by file, "as published" or "differs", for files whose MD5 is known.
+        ``train`` and ``test``: number of samples found (``test`` is None if the set has no test part); ``expected_train``,
+        ``expected_test``: numbers of the complete set; ``complete``: whether both agree; ``per_class``: samples of each
+        class over all parts; ``hashes``: by file, "as published" or "differs", for files whose MD5 is known.
 
     Raises:
-        DataError: where files are missing or damaged, or a label is out of range.
+        DataError: if files are missing or damaged, or a label is out of range.
         UsageError: for an unknown name.
     """
     entry, base = _entry(name), data_root(root)
@@ -95,7 +98,7 @@ def data_verify(name: str, root: str | Path | None = None) -> dict[str, Any]:
 
 
 def _hashes(entry: DataSet, root: Path) -> dict[str, str]:
-    """Return for each file of known MD5 whether it is as published; one packed otherwise is compared by its content."""
+    """Return for each file of known MD5 whether it is as published; a file packed differently is compared by content."""
     from neurodeploy.data.files import read_bytes
 
     found = {}
@@ -113,11 +116,11 @@ def _hashes(entry: DataSet, root: Path) -> dict[str, str]:
 
 
 def data_get(name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """Fetch a set through torchvision or tonic, and return what ``data_verify`` says of it.
+    """Fetch a set through torchvision or tonic, and return the result of ``data_verify`` for it.
 
     Raises:
-        MissingPackageError: where the library is not installed.
-        DataError: where no library fetches the set, or fetching failed.
+        MissingPackageError: if the library is not installed.
+        DataError: if no library fetches the set, or fetching failed.
         UsageError: for an unknown name.
     """
     entry, base = _entry(name), data_root(root)
@@ -148,7 +151,7 @@ def data_get(name: str, root: str | Path | None = None) -> dict[str, Any]:
 
 
 def _convert_aedat4(folder: Path) -> None:
-    """Write each ``.aedat4`` recording, read by tonic, as an array ``(n, 4)`` of x, y, polarity, microseconds beside it."""
+    """Convert each ``.aedat4`` recording, read by tonic, to a file next to it: an array ``(n, 4)`` of x, y, polarity, us."""
     read = import_module("tonic.io").read_aedat4
     for path in sorted(folder.glob("**/*.aedat4")):
         target = path.with_suffix(".npy")

@@ -1,4 +1,4 @@
-"""``Dataset`` (values) and ``Frames`` (binned events): samples and labels, and their split into parts."""
+"""Samples with labels, as values (``Dataset``) or binned events (``Frames``), and their split into parts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from neurodeploy.errors import DataError
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Dataset:
-    """Values that become spikes by an encoding; ``labels`` int32 in 0..n_classes - 1.
+    """Samples of values that an encoding turns into spikes; ``labels`` int32 in 0..n_classes - 1.
 
-    ``values`` is ``(n_samples, n_channels)``, channels in C order of ``shape``: float32 in 0..1, or uint8 grey levels of
-    which 255 stands for 1 (a quarter of the memory).
+    ``values`` is ``(n_samples, n_channels)``, channels in C order of ``shape``: float32 in 0..1, or uint8 grey levels, where
+    255 stands for 1 (a quarter of the memory).
     """
 
     name: str
@@ -42,7 +42,7 @@ class Frames:
     """Events binned to binary frames, eight to a byte; ``labels`` int32 in 0..n_classes - 1.
 
     ``bits`` is uint8 ``(n_samples, ceil(n_steps * n_channels / 8))`` as ``numpy.packbits`` packs a raster
-    ``(n_steps, n_channels)``, channels in C order of ``shape``. Memory depends on the frames alone, not on the events.
+    ``(n_steps, n_channels)``, channels in C order of ``shape``. Memory depends on the size of the frames, not on the events.
     """
 
     name: str
@@ -71,7 +71,7 @@ def checked_labels(labels: Sequence[int] | NDArray[Any], n_classes: int, where: 
     """Return labels as int32.
 
     Raises:
-        DataError: where one is no class; names the file and the sample.
+        DataError: if a label is out of range; names the file and the sample.
     """
     given = np.asarray(labels, np.int64)
     bad = np.flatnonzero((given < 0) | (given >= n_classes))
@@ -86,10 +86,10 @@ def checked_labels(labels: Sequence[int] | NDArray[Any], n_classes: int, where: 
 def split(data: Part, *, test_fraction: float, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
     """Return disjoint train, validation and test parts, each class in the same proportion.
 
-    ``validation_fraction`` is taken from what the test part leaves.
+    ``validation_fraction`` is the share of the samples that the test part leaves.
 
     Raises:
-        DataError: where a part would lack a class.
+        DataError: if a part would lack a class.
     """
     rng = np.random.default_rng(seed)
     parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
@@ -110,13 +110,13 @@ def split(data: Part, *, test_fraction: float, validation_fraction: float, seed:
 
 
 def split_official(train: Part, test: Part, *, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
-    """Return train, validation and test where the set itself says what is for testing.
+    """Return train, validation and test parts of a set that has a test part.
 
-    The validation part is taken from ``train``, each class in the same proportion. All parts are put in an order drawn
-    from ``seed``, so that the first samples of a part are of all classes.
+    The validation part is taken from ``train``, each class in the same proportion. All parts are shuffled with ``seed``, so
+    that the first samples of a part belong to all classes.
 
     Raises:
-        DataError: where a part would lack a class of the training part, or is empty.
+        DataError: if a part would lack a class of the training part, or is empty.
     """
     if not len(test.labels):
         raise DataError(f"data: '{test.name}' has no test samples")

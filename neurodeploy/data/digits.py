@@ -14,7 +14,7 @@ def load_digits(_root: Path | None = None) -> Dataset:
     """Return the digits: values 0..1 (16 grey levels), shape ``(1, 8, 8)``, labels 0..9.
 
     Raises:
-        MissingPackageError: where scikit-learn is not installed.
+        MissingPackageError: if scikit-learn is not installed.
     """
     try:
         from sklearn.datasets import load_digits as sklearn_digits

@@ -1,4 +1,4 @@
-"""``Encoded``: a part of a data set as spikes that are made only for the samples asked for."""
+"""A part of a data set under an encoding, whose spikes are computed only for the samples that are requested."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _CHUNK = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Encoded:
-    """Samples of ``data`` under an encoding over ``n_steps`` steps; ``name`` says which.
+    """The samples of ``data`` under an encoding over ``n_steps`` steps; ``name`` describes them.
 
-    Only values or packed frames are held: 60,000 MNIST images take 47 MB, whatever the number of steps.
+    Only values or packed frames are stored: 60,000 MNIST images take 47 MB, whatever the number of steps.
     """
 
     data: Dataset | Frames
@@ -37,7 +37,7 @@ class Encoded:
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of the one input, as in ``Samples``."""
+        """The shape of the single input, as in ``Samples``."""
         return {INPUT_NAME: self.data.shape}
 
     @property
@@ -55,7 +55,7 @@ class Encoded:
         """Return all samples as events, for later stages; memory grows with the number of spikes.
 
         Raises:
-            DataError: where there is no sample.
+            DataError: if there are no samples.
         """
         if not self.n_samples:
             raise DataError(f"data: {self.name} holds no samples")

@@ -1,4 +1,4 @@
-"""Values and events to spikes. Every encoding is deterministic: the same sample gives the same spikes everywhere."""
+"""Encodings of values and events as spikes. All are deterministic: the same sample gives the same spikes everywhere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from neurodeploy.errors import DataError
 def rate(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
     """Return evenly spaced spikes, ``round(value * n_steps)`` of them in each channel.
 
-    A channel fires in step ``t`` where ``floor((t + 1) * k / n_steps) > floor(t * k / n_steps)`` with ``k`` its number of
-    spikes, so that the spikes of a channel are as far apart as can be.
+    A channel with ``k`` spikes fires in step ``t`` where ``floor((t + 1) * k / n_steps) > floor(t * k / n_steps)``, so that
+    its spikes are as far apart as possible.
 
     Args:
         values: float ``(n_samples, n_channels)`` in 0..1.
@@ -35,7 +35,7 @@ def rate(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
 
 
 def latency(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
-    """Return one spike a channel, the earlier the larger its value: in step ``round((1 - value) * (n_steps - 1))``.
+    """Return one spike for each channel, earlier for larger values: in step ``round((1 - value) * (n_steps - 1))``.
 
     A channel of value 0 stays silent.
 
@@ -55,14 +55,14 @@ def latency(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
 
 
 def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:
-    """Return what integrate-and-fire neurons send, one a channel, which a value drives as a direct current.
+    """Return the spikes of integrate-and-fire neurons, one for each channel, that the values drive as constant currents.
 
     In each step the voltage of a neuron grows by the value; at 1 it fires and loses 1. After ``t`` steps it has fired
-    ``floor(t * value)`` times: small values stay silent longest, whatever ``n_steps`` is. A network that takes the current
-    itself would need analog input, which neither NIR's edges nor a chip's axons carry.
+    ``floor(t * value)`` times: small values stay silent longest, whatever ``n_steps`` is. To feed the current itself into a
+    network would need analog input, which neither NIR's edges nor a chip's axons carry.
 
     Args:
-        values: float ``(n_samples, n_channels)`` in 0..1; 16 bits of them count.
+        values: float ``(n_samples, n_channels)`` in 0..1; used with 16 bits.
         n_steps: number of steps, at least 1.
 
     Returns:
@@ -73,7 +73,7 @@ def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     """
     step = np.rint(values * 2**16).astype(np.uint32)[:, None, :]
     voltage = np.arange(1, n_steps + 1, dtype=np.uint32)[:, None] * step
-    voltage &= 2**16 - 1  # what is left when a whole 1 is taken: less than a step exactly where it was
+    voltage &= 2**16 - 1  # the rest after subtracting 1 is below one step exactly where 1 was subtracted
     fires: NDArray[np.bool_] = voltage < step
     return fires.astype(np.uint8)
 
@@ -87,11 +87,12 @@ ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.ui
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """How the events of a recording become ``n_steps`` binary frames of ``shape``.
+    """Settings for binning the events of a recording to ``n_steps`` binary frames.
 
-    ``shape`` is that of the sensor, ``(polarities, height, width)`` or ``(n_channels,)``. With a crop the middle
-    ``(height, width)`` is kept; then ``pool`` by ``pool`` pixels become one, the last row and column being smaller where
-    the size is no multiple. The recording's first ``duration_us`` microseconds fill the frames; later events are left out.
+    ``shape`` is the shape of the sensor, ``(polarities, height, width)`` or ``(n_channels,)``. With a crop the middle
+    ``(height, width)`` is kept; then squares of ``pool`` by ``pool`` pixels become one pixel, with smaller ones in the last
+    row and column if the size is not a multiple of ``pool``. The recording's first ``duration_us`` microseconds fill the
+    frames; later events are left out.
     """
 
     n_steps: int
@@ -109,14 +110,14 @@ class Frame:
         return self.shape[0], -(-height // self.pool), -(-width // self.pool)
 
     def bits(self, time_us: NDArray[np.int64], *place: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Return the frames of one recording, packed: bit ``step * n_channels + channel`` is set where an event lies there.
+        """Return the frames of one recording, packed: an event sets the bit ``step * n_channels + channel``.
 
         Args:
             time_us: microseconds from the start of the recording.
-            place: one array an axis of the sensor's shape, in range.
+            place: one array for each axis of the sensor's shape, in range.
 
         Raises:
-            DataError: where the crop is larger than the sensor.
+            DataError: if the crop is larger than the sensor.
         """
         inside = (time_us >= 0) & (time_us < self.duration_us)
         if len(self.shape) == 3:

@@ -1,6 +1,7 @@
 """Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts, Braille letters as published.
 
-Every loader reads recordings as times in microseconds and places on the sensor, and bins them at once (``encode.Frame``).
+Each loader reads recordings as times in microseconds and places on the sensor, and bins them immediately
+(``encodings.Frame``).
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from neurodeploy.data.files import damaged, find_file, find_folder, missing, rea
 from neurodeploy.errors import DataError
 
 Recording = tuple[NDArray[np.int64], ...]
-"""Times in microseconds, then one array of places an axis of the sensor's shape."""
+"""Times in microseconds, then one array of places for each axis of the sensor's shape."""
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 LETTERS = ("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -79,7 +80,7 @@ def read_gesture(path: Path) -> Recording:
 def load_cifar10_dvs(root: Path, frame: Frame) -> Frames:
     """Return the set in ``root/CIFAR10DVS/CLASS/*``, ``.aedat`` (AEDAT 2.0) or ``.npy``: sensor ``(2, 128, 128)``.
 
-    The set has no test part of its own.
+    The set has no test part.
 
     Raises:
         DataError: for a missing folder, an empty one, or a damaged file; for ``.aedat4`` files that were not converted.
@@ -146,11 +147,11 @@ def _shd_part(path: Path, frame: Frame) -> Frames:
 def load_braille(root: Path, frame: Frame) -> tuple[Frames, Frames] | Frames:
     """Return the Braille letters in ``root/Braille/data_braille_letters_th*``: 24 channels, 27 classes (Space, A to Z).
 
-    Channel ``2 k`` is ON of taxel ``k``, ``2 k + 1`` OFF. Files that end in ``_train`` and ``_test`` are two parts; the file
-    as published has no test part of its own.
+    Channel ``2 k`` is ON of taxel ``k``, ``2 k + 1`` OFF. Files that end in ``_train`` and ``_test`` are the two parts; the
+    published file has no test part.
 
     Raises:
-        DataError: where there is no such file, or files of several thresholds, or a damaged one.
+        DataError: if there is no file with this name, there are files of several thresholds, or a file is damaged.
     """
     folder = find_folder("braille", root, "Braille", "braille")
     files = sorted(path for path in folder.glob("data_braille_letters_th*") if path.is_file())
@@ -181,7 +182,7 @@ def _text(value: object) -> str:
 
 
 def _taxels(events: Sequence[Sequence[Sequence[float]]]) -> Recording:
-    """Return times and channels of one letter: 12 taxels with a list of ON and one of OFF times in seconds."""
+    """Return times and channels of one letter, from 12 taxels that each have a list of ON and of OFF times in seconds."""
     trains = [np.asarray(train, np.float64) for taxel in events for train in taxel]
     if len(trains) != 24:
         raise ValueError(f"{len(trains)} spike trains, expected 24")

@@ -1,4 +1,4 @@
-"""Files of data sets: where they are sought, what is said when they are missing, and reading without running code."""
+"""Files of data sets: search, errors for missing and damaged files, and reading without running code from the files."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ ROOT_VARIABLE = "NEURODEPLOY_DATA"
 
 
 def data_root(root: str | Path | None = None) -> Path:
-    """Return the folder that holds the data sets: ``root``, else what NEURODEPLOY_DATA says, else ``data``."""
+    """Return the folder that holds the data sets: ``root``, else the folder in NEURODEPLOY_DATA, else ``data``."""
     return Path(root or os.environ.get(ROOT_VARIABLE) or "data").expanduser()
 
 
 def missing(name: str, what: str, sought: Sequence[Path]) -> DataError:
-    """Return the error for absent files: what is missing, where it was sought, how to get it."""
+    """Return the error for missing files: what is missing, the places searched, and how to get the files."""
     places = ", ".join(str(place) for place in sought)
     return DataError(
         f"data: '{name}' lacks {what}; sought in {places}. Say where it is with data.root in the recipe, --root or "
@@ -34,15 +34,15 @@ def missing(name: str, what: str, sought: Sequence[Path]) -> DataError:
 
 
 def damaged(path: Path, why: object) -> DataError:
-    """Return the error for a file that is not what its name says."""
+    """Return the error for a file whose content is not of the expected kind."""
     return DataError(f"data: {path} is damaged or of another format ({why}); remove it and fetch the set again")
 
 
 def find_folder(name: str, root: Path, *candidates: str) -> Path:
-    """Return the first of the folders below ``root`` that exists.
+    """Return the first of the candidate folders below ``root`` that exists.
 
     Raises:
-        DataError: where none does.
+        DataError: if none exists.
     """
     sought = [root / candidate for candidate in candidates]
     for folder in sought:
@@ -52,10 +52,10 @@ def find_folder(name: str, root: Path, *candidates: str) -> Path:
 
 
 def find_file(name: str, folders: Sequence[Path], file: str) -> Path:
-    """Return ``file`` or ``file.gz``, whichever lies in one of the folders.
+    """Return the path of ``file`` or ``file.gz`` in one of the folders.
 
     Raises:
-        DataError: where there is neither.
+        DataError: if there is neither.
     """
     for folder in folders:
         for path in (folder / file, folder / f"{file}.gz"):
@@ -65,10 +65,10 @@ def find_file(name: str, folders: Sequence[Path], file: str) -> Path:
 
 
 def read_bytes(path: Path) -> bytes:
-    """Return what a file holds, unpacked where its name ends in ``.gz``.
+    """Return the content of a file, unpacked if its name ends in ``.gz``.
 
     Raises:
-        DataError: where it cannot be read or unpacked.
+        DataError: if the file cannot be read or unpacked.
     """
     try:
         return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
@@ -77,7 +77,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Unpickles lists, dictionaries, text, numbers and the names given; any other name is an error."""
+    """An unpickler for lists, dictionaries, text, numbers and the allowed names; any other name is an error."""
 
     def __init__(self, data: bytes, allowed: Mapping[tuple[str, str], Callable[..., Any]]) -> None:
         super().__init__(io.BytesIO(data), encoding="bytes")
@@ -91,7 +91,7 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _latin1(text: Any, encoding: Any) -> bytes:
-    """Stand in for ``_codecs.encode``, by which pickles of protocol 2 made in Python 3 hold bytes."""
+    """Return the bytes of a text; replaces ``_codecs.encode``, which protocol 2 pickles of Python 3 use for bytes."""
     if not isinstance(text, str) or encoding not in ("latin1", b"latin1"):
         raise pickle.UnpicklingError("it encodes text other than bytes")
     return text.encode("latin1")
@@ -111,10 +111,10 @@ _ARRAYS: Mapping[tuple[str, str], Callable[..., Any]] = {
 def unpickle_plain(path: Path, *, arrays: bool = False) -> Any:
     """Return the lists, dictionaries, text and numbers in a pickle, with numpy arrays if ``arrays``; text may be bytes.
 
-    No code of the file runs: every other name in it is refused.
+    No code from the file runs: every other name in the pickle is refused.
 
     Raises:
-        DataError: where the file is no such pickle.
+        DataError: if the file is not a pickle, or refers to any other name.
     """
     data = read_bytes(path)
     try:
@@ -127,7 +127,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     """Return the array of bytes in an idx file (MNIST's format), plain or gzip'd.
 
     Raises:
-        DataError: where the file is no idx file of bytes, or shorter or longer than it says.
+        DataError: if the file is not an idx file of bytes, or its length differs from its header.
     """
     data = read_bytes(path)
     if len(data) < 4 or data[:3] != b"\x00\x00\x08":

@@ -87,7 +87,7 @@ def _cifar_part(name: str, folder: Path, files: list[str], key: bytes, n_classes
 
 
 def _cifar_batch(path: Path, key: bytes, n_classes: int) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Return the pixels ``(n, 3072)`` and labels of one file; the dictionary's keys are bytes, or text if made anew."""
+    """Return the pixels ``(n, 3072)`` and labels of a file; the dictionary's keys are bytes as published, or text."""
     batch = unpickle_plain(path, arrays=True)
     if not isinstance(batch, dict):
         raise damaged(path, "no dictionary")

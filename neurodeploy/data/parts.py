@@ -1,4 +1,4 @@
-"""The parts of a data set as a recipe asks for them: loaded, split, encoded."""
+"""The train, validation and test parts of a recipe's data set: loading, splitting and encoding."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ AnyPart = Dataset | Frames
 
 
 def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[AnyPart, AnyPart, AnyPart]:
-    """Return the train, validation and test parts that a recipe names.
+    """Return the train, validation and test parts of a recipe's data set.
 
-    A set's own test part is kept; the validation part is drawn from the rest by ``split_seed``.
+    If the set has a test part, it is used; the validation part is drawn from the other samples by ``split_seed``.
 
     Args:
         recipe: the recipe's ``[data]`` table.
-        root: folder with the data sets, before what the recipe says.
+        root: folder with the data sets; takes precedence over the recipe's.
 
     Raises:
-        DataError: where files are missing or damaged, or a part would lack a class.
-        MissingPackageError: where the set comes with a package that is not installed.
+        DataError: if files are missing or damaged, or a part would lack a class.
+        MissingPackageError: if the set comes with a package that is not installed.
     """
     loaded = load_set(recipe, data_root(root or recipe.root))
     seed, validation_fraction = recipe.split_seed, recipe.validation_fraction
@@ -43,11 +43,11 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
 
 
 def encoded(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
-    """Return a part under a recipe's encoding, whose spikes are made when asked for; ``part`` goes into the name."""
+    """Return a part under a recipe's encoding, with spikes computed on request; ``part`` becomes part of the name."""
     name = f"{data.name}/{part}/{recipe.encoding}"
     return Encoded(data=data, encoding=recipe.encoding, n_steps=recipe.n_steps, name=name)
 
 
 def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:
-    """Return all spikes of a part as events; ``part`` goes into the name."""
+    """Return all spikes of a part as events; ``part`` becomes part of the name."""
     return encoded(data, recipe, part).samples()

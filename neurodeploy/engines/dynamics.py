@@ -209,7 +209,7 @@ def _or_left_over(model: Delta | SigmaDelta, states: States, changed: NDArray[np
 
 @dataclass(frozen=True, slots=True)
 class Dynamics:
-    """What a kind of neuron does: ``step`` and ``busy`` of this module, for its model."""
+    """The functions of a neuron kind behind ``step`` and ``busy``."""
 
     step: Callable[[Any, States, Arriving], Step]
     busy: Callable[[Any, States, At], object]
@@ -223,4 +223,4 @@ DYNAMICS: Mapping[type[NeuronModel], Dynamics] = {
     Delta: Dynamics(_delta, _changed),
     SigmaDelta: Dynamics(_sigma_delta, _sum_changed),
 }
-"""One row for each kind of neuron."""
+"""The dynamics of each neuron kind."""

@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, TOML in and out, checked records, what came with the package, progress of reading."""
+"""Reading and writing of files: atomic writing, TOML, checked records, shipped files, progress, functions by name."""

@@ -1,4 +1,4 @@
-"""``Record``: what is read from a file and checked; and what was found wrong with one, in a line for the user."""
+"""``Record``, the base of checked records that are read from files, and one-line messages for faults in them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pydantic_core import PydanticCustomError
 
 
 class Record(BaseModel):
-    """Values that do not change; an unknown key is an error."""
+    """A frozen record with checked values; an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def one_of(names: Collection[str]) -> AfterValidator:
-    """Return the check that a value is one of ``names``, which are read when a value comes: a table may have grown."""
+    """Return the check that a value is one of ``names``, looked up at the time of the check, since tables may grow."""
 
     def check(value: str) -> str:
         if value not in names:
@@ -29,7 +29,7 @@ def one_of(names: Collection[str]) -> AfterValidator:
 
 
 def first_problem(error: ValidationError, top: str = "") -> str:
-    """Return ``key: what is wrong`` for the first problem, and how many more there are; ``top`` stands for no key."""
+    """Return ``key: problem`` for the first problem, and the number of further problems; ``top`` replaces a missing key."""
     first = error.errors()[0]
     key = _dotted(first["loc"]) or top
     at = f"{key}: " if key else ""
@@ -40,8 +40,8 @@ def worst_problem(error: ValidationError, record: type[BaseModel], *, key_name: 
     """Return the worst problem of a TOML file with its key: an unknown key first, with the known ones.
 
     Args:
-        record: what the file was read as.
-        key_name: how a key is written before its value.
+        record: the record class that the file was read as.
+        key_name: function that returns the text for a key.
     """
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     key, table = _table(first["loc"], record)
@@ -69,9 +69,9 @@ def _more(error: ValidationError) -> str:
 
 
 def _table(location: tuple[int | str, ...], record: type[BaseModel]) -> tuple[str, type[BaseModel]]:
-    """Return the key that ``location`` stands for, and the record of the table that an unknown key lies in.
+    """Return the key at ``location``, and the record of the table that holds an unknown key.
 
-    Where a table is one of several kinds, pydantic puts the kind into the location; the key has it not.
+    If a table is one of several kinds, pydantic includes the kind in the location; the returned key does not.
     """
     records = [record]
     key: list[int | str] = []
@@ -87,7 +87,7 @@ def _table(location: tuple[int | str, ...], record: type[BaseModel]) -> tuple[st
 
 
 def _records(annotation: Any) -> list[type[BaseModel]]:
-    """Return the records that an annotation is made of."""
+    """Return the record classes that occur in a type annotation."""
     if get_origin(annotation) is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [record for part in get_args(annotation) for record in _records(part)]

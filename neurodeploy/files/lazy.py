@@ -1,4 +1,4 @@
-"""Functions by name, imported on first use: tables name modules that are heavy, or need what is not installed."""
+"""Functions by name, imported on first use, for tables that name heavy modules or modules with optional packages."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ def named_function(reference: str) -> Callable[..., Any]:
     """Return the function that ``module:function`` names.
 
     Raises:
-        ImportError: where there is no such module.
-        AttributeError: where the module has no such function.
+        ImportError: if there is no such module.
+        AttributeError: if the module has no such function.
     """
     module, _, function = reference.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)

@@ -1,4 +1,4 @@
-"""Paths as users give them: public functions take ``str`` and ``Path`` alike."""
+"""Paths given by users: public functions accept both ``str`` and ``Path``."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ def as_path(given: None) -> None: ...
 @overload
 def as_path(given: str | Path | None) -> Path | None: ...
 def as_path(given: str | Path | None) -> Path | None:
-    """Return the path that is meant, None for None."""
+    """Return the given path as a ``Path``, None for None."""
     return None if given is None else Path(given)

@@ -1,4 +1,4 @@
-"""Where reading a large file tells how far it is: a function that the command line sets (``cli/reading.py``)."""
+"""Progress of reading a large file: ``reading`` holds the function to report it to, which ``cli/reading.py`` sets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from contextvars import ContextVar
 from typing import TypeAlias
 
 Reading: TypeAlias = Callable[[str, int, int], None]
-"""Called with the name of a file, the numbers read so far, and all numbers in it."""
+"""Function that is called with the name of a file, the count of numbers read so far, and the count of all its numbers."""
 
 reading: ContextVar[Reading | None] = ContextVar("reading", default=None)

@@ -1,4 +1,4 @@
-"""TOML: the one place that knows where its parser comes from, and a writer for plain values."""
+"""TOML: the single import of a parser (``tomllib`` or ``tomli``), and a writer for plain values."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """Return plain values as TOML text, one line a key, tables within a line.
+    """Return plain values as TOML text, one line for each key; tables are written inline.
 
     >>> to_toml({"name": "a", "data": {"n_steps": 8, "crop": [2, 3]}})
     'name = "a"\\ndata = { n_steps = 8, crop = [2, 3] }\\n'

@@ -1,4 +1,4 @@
-"""Writing files so that a reader finds the old one, the whole new one, or none: never half of one. And locks."""
+"""Atomic writing of files, so that a reader never finds a half-written file, and locks between processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurodeploy.errors import FileError
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a name beside ``path`` to write to; it is moved to ``path`` at the end, and removed where writing fails."""
+    """Context that yields a path next to ``path`` to write to; the file is moved to ``path``, or removed on failure."""
     partial = path.with_name(path.name + ".part")
     try:
         yield partial
@@ -22,21 +22,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(text: str, path: Path) -> None:
-    """Write a text file (UTF-8), replacing an older one in one move."""
+    """Write a text file (UTF-8) atomically, replacing an existing file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
-    """Keep other processes of this machine out while the block runs: ``path`` holds our process id and is then removed.
+    """Context that keeps out other processes of this machine; ``path`` holds our process id and is removed at the end.
 
-    The lock is the system's own (``flock``), which ends with the process: what a killed one left behind is taken over.
+    The lock is ``flock``, which ends with the process, so the file of a killed process does not block.
 
     Raises:
-        FileError: where a living process holds it; ``what`` begins the message.
+        FileError: if a living process holds the lock; ``what`` begins the message.
     """
-    import fcntl  # which Windows has not
+    import fcntl  # Windows does not have it
 
     with path.open("a+") as file:
         try:

@@ -1,1 +1,1 @@
-"""Proofs that engines agree: activities compared, the first difference explained, the outcome with hashes."""
+"""Proofs that engines agree: comparison of activities, explanation of the first difference, and a record with hashes."""

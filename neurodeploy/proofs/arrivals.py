@@ -1,4 +1,4 @@
-"""What reaches one population in one sample, computed anew from the messages that an engine recorded for its sources."""
+"""The input of one population in one sample, recomputed from the messages that an engine recorded for its sources."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Given: TypeAlias = tuple[Ints, Ints]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arriving:
-    """One synapse through which a message reached the neuron in the step of the difference; a spike is a message of 1."""
+    """A message that reached a neuron through one synapse in the step of the difference; a spike is a message of 1."""
 
     projection: str
     source: str
@@ -38,7 +38,7 @@ def recorded(run: Activity, name: str, sample: int) -> Ints:
 
 
 def source_messages(network: Network, run: Activity, name: str, sample: int) -> dict[str, NDArray[Any]]:
-    """Return what each source of a population sent, ``(n_steps, size)``: int32 where it is graded, else bool."""
+    """Return the messages of each source of a population, ``(n_steps, size)``: int32 if the source is graded, else bool."""
     sources = {p.source: recorded(run, p.source, sample) for p in network.into(name)}
     return {source: sent if source in network.graded else sent != 0 for source, sent in sources.items()}
 
@@ -46,12 +46,12 @@ def source_messages(network: Network, run: Activity, name: str, sample: int) -> 
 def synaptic_input(
     projection: Projection, messages: NDArray[Any], *, round_down: bool = True, wrap_conv: bool = True
 ) -> Ints:
-    """Return what a projection brings to each target in each step, int32 ``(n_steps, n_target)``.
+    """Return the summed input of each target through a projection in each step, int32 ``(n_steps, n_target)``.
 
     Args:
-        messages: those of its source, ``(n_steps, n_source)``.
-        round_down: how a negative exponent shifts the sum in the definition; otherwise towards zero.
-        wrap_conv: sums of a convolution or a pooling stay in 24 bits, as in the definition.
+        messages: messages of the projection's source, ``(n_steps, n_source)``.
+        round_down: shift the sum by a negative exponent as the definition does, rounding down; else towards zero.
+        wrap_conv: wrap the sums of a convolution or pooling to 24 bits, as the definition does.
     """
     parts = []
     for synapses, sources, delay in by_delay(projection):
@@ -65,7 +65,7 @@ def synaptic_input(
 
 
 def summed(into: Iterable[Projection], parts: Mapping[str, Ints], shape: tuple[int, int]) -> Given:
-    """Return the real and the imaginary input ``(n_steps, size)``: the sums of the parts that the projections bring."""
+    """Return the real and the imaginary input ``(n_steps, size)``: sums of the ``parts`` of the projections ``into``."""
     real, imag = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
     for projection in into:
         total = real if projection.component == "real" else imag
@@ -81,7 +81,7 @@ def population_input(network: Network, run: Activity, name: str, sample: int) ->
 
 
 def later(rows: NDArray[Any], steps: int) -> NDArray[Any]:
-    """Return the rows ``steps`` later (earlier where negative), filled up with silence."""
+    """Return the rows shifted by ``steps`` to later (to earlier if negative), filled up with zeros."""
     moved = np.zeros_like(rows)
     if steps >= 0:
         moved[steps:] = rows[: max(len(rows) - steps, 0)]
@@ -91,7 +91,7 @@ def later(rows: NDArray[Any], steps: int) -> NDArray[Any]:
 
 
 def arriving(network: Network, run: Activity, name: str, sample: int, step: int, neuron: int) -> Iterator[Arriving]:
-    """Give the synapses whose messages reach one neuron in one step."""
+    """Yield the messages that reach one neuron in one step, each with its synapse."""
     messages = source_messages(network, run, name, sample)
     for projection in network.into(name):
         for synapses, sources, delay in by_delay(projection):

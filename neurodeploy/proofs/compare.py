@@ -1,4 +1,4 @@
-"""Proof that engines agree: every spike, message and read-out voltage compared, or the first difference shown."""
+"""Comparison of the runs of engines: every spike, message and read-out voltage, and the place of the first difference."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from neurodeploy.network.activity import Activity, Events
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A place where an engine's value differs from that of the first engine.
+    """A place where an engine's value differs from the first engine's value.
 
-    ``of`` says whose: ``"message"`` (0: no spike, 1: spike, or the payload), or the state ``"v"`` of a read-out.
+    ``of`` names the value: ``"message"`` (0: no spike, 1: spike, or the payload), or the state ``"v"`` of a read-out.
     """
 
     population: str
@@ -30,7 +30,7 @@ class Difference:
     of: str = "message"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the place and the values as plain values; ``of`` only where they are no messages."""
+        """Return the difference as plain values; ``of`` is included only if it is not ``"message"``."""
         return {key: value for key, value in asdict(self).items() if (key, value) != ("of", "message")}
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PopulationResult:
-    """One population: places (neuron, step and sample) compared, spikes of the first engine, places that differ."""
+    """Counts of a population: places compared (neuron, step, sample), spikes of the first engine, places that differ."""
 
     name: str
     places: int
@@ -55,7 +55,7 @@ class PopulationResult:
 class Verification:
     """The outcome of a comparison of two or more engines on the same samples.
 
-    ``voltages_compared`` names the populations whose voltage was compared as well, since all engines recorded it.
+    ``voltages_compared`` names the populations whose voltage was compared as well, because all engines recorded it.
     """
 
     engines: tuple[str, ...]
@@ -67,17 +67,17 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs."""
+        """Whether all engines agree."""
         return self.first_difference is None
 
     @property
     def spikes_compared(self) -> int:
-        """Spikes of the first engine in all populations."""
+        """Number of spikes of the first engine in all populations."""
         return sum(p.spikes for p in self.populations)
 
     @property
     def spikes_different(self) -> int:
-        """Places at which any engine differs from the first."""
+        """Number of places at which any engine differs from the first."""
         return sum(p.different for p in self.populations)
 
     def to_json(self) -> dict[str, Any]:
@@ -95,24 +95,26 @@ class Verification:
 
 
 def readouts(network: Network) -> list[tuple[str, str]]:
-    """Return the voltages of leaky integrators, which are all that those give: for ``probe`` and ``compare_activities``."""
+    """Return (population, ``"v"``) for each population of leaky integrators, whose only result is the voltage.
+
+    For ``probe`` of a run and ``states`` of ``compare_activities``.
+    """
     return [(p.name, "v") for p in network.populations if isinstance(p.model, LeakyIntegrator)]
 
 
 def compare_activities(activities: Sequence[Activity], states: Sequence[tuple[str, str]] = ()) -> Verification:
-    """Compare the spikes of all populations (inputs included) of two or more runs with the first of them.
+    """Compare the spikes of all populations (inputs included) of two or more runs with the first run.
 
     Args:
         activities: the runs.
-        states: pairs of a population and a state, such as ``readouts`` gives, that are compared too between runs that
-            recorded them.
+        states: pairs of a population and a state, for example from ``readouts``, to compare too if all runs recorded them.
 
     The first difference is the one in the lowest sample, then the earliest step, then the first population in the order
-    of the network: the one to look at, since later ones may follow from it.
+    of the network. Later differences may follow from it.
 
     Raises:
         UsageError: for fewer than two runs.
-        SimulationError: where the runs are of different networks, lengths or numbers of samples.
+        SimulationError: if the runs have different networks, numbers of steps or numbers of samples.
     """
     if len(activities) < 2:
         raise UsageError("verify: needs at least two engines to compare")
@@ -158,7 +160,7 @@ def _all_have(activities: Sequence[Activity], key: tuple[str, str]) -> bool:
 
 
 def _differing(first: Activity, other: Activity, name: str, of: str) -> NDArray[np.int64]:
-    """Return the places, rising, where messages or a state that both recorded differ."""
+    """Return the places, rising, where the messages or a recorded state of both runs differ."""
     if of == "message":
         return _differing_events(first.spikes[name], other.spikes[name])
     if not _all_have((first, other), (name, of)):
@@ -167,7 +169,7 @@ def _differing(first: Activity, other: Activity, name: str, of: str) -> NDArray[
 
 
 def _differing_events(a: Events, b: Events) -> NDArray[np.int64]:
-    """Return the places, rising, where only one has an event or the payloads differ."""
+    """Return the places, rising, where only one run has an event or the payloads differ."""
     keys_a, keys_b = a.places(), b.places()
     alone = np.setxor1d(keys_a, keys_b, assume_unique=True)
     if a.payload is None and b.payload is None:

@@ -1,6 +1,6 @@
-"""How an engine may depart from the definition: one table of rules a kind of neuron, and other ways for what arrives.
+"""Known ways in which an engine can deviate from the reference: a table per neuron kind, and deviations of the input.
 
-Each departure has a class of cause and says in words what it means. ``candidates`` runs one population under all of them.
+Each departure has a class of cause and a description in words. ``candidates`` runs one population under all departures.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from neurodeploy.proofs.arrivals import Given, later, population_input, source_m
 from neurodeploy.proofs.replay import CubaRule, DeltaRule, ResonatorRule, Rule, SigmaRule, Values, replay_model
 
 Cause = Literal["range", "rounding", "reset", "delay", "order of axes", "quantisation", "input", "unknown"]
-"""The class of a cause; ``reset`` is whatever decides when a neuron sends and what it keeps then."""
+"""The class of a cause; ``reset`` covers the condition for sending and the state that the neuron keeps afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
 class Departure:
-    """Another way to compute a neuron: under a rule, or with other parameters (None where they do not apply)."""
+    """A deviating way to compute a neuron: by another rule, or with other parameters (None where they do not apply)."""
 
     cause: Cause
     why: str
@@ -54,13 +54,13 @@ _Shifted: TypeAlias = ResonateAndFire | Delta | SigmaDelta
 
 
 def _moved(name: str, by: int) -> Callable[[Any], NeuronModel]:
-    """Return a model with a decay or a threshold that is larger or smaller."""
+    """Return a function that changes the parameter ``name`` (a decay or a threshold) of a model by ``by``."""
     high = THRESHOLD_MAX if name == "threshold" else DECAY_ONE
     return lambda model: replace(model, **{name: np.clip(np.asarray(getattr(model, name)) + by, 0, high)})
 
 
 def _set(name: str, value: Any) -> Callable[[Any], NeuronModel | None]:
-    """Return a model with another value of a parameter, None where it has that value."""
+    """Return a function that sets the parameter ``name`` of a model; it gives None if the model has this value already."""
     return lambda model: None if np.array_equal(getattr(model, name), value) else replace(model, **{name: value})
 
 
@@ -69,7 +69,7 @@ def _exponent(model: _Shifted) -> int:
 
 
 def _low(threshold: Values, original: Any) -> Values:
-    """Return a threshold that is 0 only where it was; resonators have none."""
+    """Return the threshold, raised to at least 1 where the original is not 0; resonators do not allow a threshold of 0."""
     return np.maximum(threshold, np.minimum(original, 1))
 
 
@@ -183,7 +183,7 @@ RULES: Mapping[type, tuple[Departure, ...]] = {
     Delta: DELTA,
     SigmaDelta: SIGMA_DELTA,
 }
-"""Other ways to compute a neuron, by its kind."""
+"""The departures of each neuron kind."""
 
 MESSAGES: tuple[tuple[Cause, str, Callable[[Values], Values]], ...] = (
     ("quantisation", "count as 1 each", lambda m: (m != 0).astype(m.dtype)),
@@ -197,7 +197,7 @@ MESSAGES: tuple[tuple[Cause, str, Callable[[Values], Values]], ...] = (
     ("range", "are clipped to 24 bits", lambda m: np.clip(m, -(2**23), 2**23 - 1)),
     ("range", "wrap at 24 bits", lambda m: (m.astype(np.int64) + 2**23) % 2**24 - 2**23),
 )
-"""What may become of graded messages as they are sent, or as they arrive."""
+"""Departures of graded messages, on sending or on arrival."""
 
 KERNELS: Mapping[str, Callable[[Values], Values]] = {
     "kernels are flipped (convolution instead of cross-correlation)": lambda w: w[..., ::-1, ::-1],
@@ -219,7 +219,10 @@ _SHIFTS = (-1, 1, -2, 2, -3, 3)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A departure, and what the population sends (a read-out: its voltage) under it in ``n`` steps, int64 ``(n, size)``."""
+    """A departure with a function of ``n`` for the messages that it gives in ``n`` steps, int64 ``(n, size)``.
+
+    For a read-out these are its voltages.
+    """
 
     cause: Cause
     why: str
@@ -227,7 +230,7 @@ class Candidate:
 
 
 def candidates(network: Network, run: Activity, name: str, sample: int) -> Iterator[Candidate]:
-    """Give every departure for a population and one sample of a run, whose messages of the sources are taken as they are.
+    """Yield every departure for a population and one sample of a run, computed from the recorded messages of its sources.
 
     The departures and their order are the same for all samples.
     """
@@ -260,7 +263,7 @@ def _replayed(population: Population, given: Given, rule: Rule | None, n: int) -
 
 
 def _neurons(population: Population, given: Given) -> Iterator[Candidate]:
-    """Give the population under each rule of its kind, and with another first step."""
+    """Yield the population under each departure of its kind, and with another first step."""
     for departure in RULES[type(population.model)]:
         model = population.model if departure.parameters is None else departure.parameters(population.model)
         if model is not None:
@@ -274,7 +277,7 @@ def _neurons(population: Population, given: Given) -> Iterator[Candidate]:
 
 
 def _carried(network: Network, run: Activity, name: str, sample: int, n: int) -> Values:
-    """Run the samples up to this one without setting the states to 0 in between."""
+    """Return the messages in ``sample`` if the states are not set to 0 between samples."""
     population, states = network.population(name), None
     for before in range(sample):
         states = replay_model(population, population_input(network, run, name, before), states=states).states
@@ -282,7 +285,7 @@ def _carried(network: Network, run: Activity, name: str, sample: int, n: int) ->
 
 
 def _sent(population: Population, lawful: Values, graded: bool) -> Iterator[Candidate]:
-    """Give the lawful messages sent at another time, by other neurons, or changed."""
+    """Yield the messages of the definition sent at another time, by other neurons, or changed."""
     for shift in _SHIFTS:
         steps = "step" if abs(shift) == 1 else "steps"
         why = f"its {'messages' if graded else 'spikes'} come {abs(shift)} {steps} {'late' if shift > 0 else 'early'}"
@@ -302,14 +305,14 @@ _Change: TypeAlias = Callable[[Projection, Values], Ints]
 
 
 def _scopes(into: tuple[Projection, ...]) -> Iterator[tuple[Projection, ...]]:
-    """Give all projections at once, then each alone."""
+    """Yield all projections together, then each projection alone."""
     yield into
     if len(into) > 1:
         yield from ((p,) for p in into)
 
 
 def _arrivals(network: Network, into: tuple[Projection, ...]) -> Iterator[tuple[Cause, str, _Change]]:
-    """Give other ways in which a projection may bring messages to its target."""
+    """Yield deviating ways in which a projection may carry messages to its target."""
     yield "delay", "what arrives comes one step late", lambda p, m: later(synaptic_input(p, m), 1)
     yield "delay", "what arrives comes one step early", lambda p, m: later(synaptic_input(p, m), -1)
     yield "delay", "delays are left out", _through(lambda p: replace(p, delay=0))
@@ -367,17 +370,17 @@ def _transposed(projection: Projection) -> Projection:
 
 
 def _orders(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return every order of the axes but the own one."""
+    """Return every order of the axes except the original one."""
     return list(itertools.permutations(range(len(shape))))[1:]
 
 
 def _numbers(shape: tuple[int, ...], axes: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the number that each neuron has when counted with the axes in another order."""
+    """Return the number of each neuron if neurons are counted with the axes in another order."""
     return np.arange(int(np.prod(shape))).reshape(shape).transpose(axes).ravel()
 
 
 def _renumbered(network: Network, axes: tuple[int, ...], projection: Projection, messages: Values) -> Ints:
-    """Let messages meet the weights of the sources numbered with the axes in another order."""
+    """Return the input if source neurons are numbered with the axes in another order, so messages meet other weights."""
     shape, moved = network.shapes[projection.source], messages
     if len(shape) == len(axes):
         moved = np.empty_like(messages)

@@ -1,8 +1,9 @@
-"""Why two engines differ: the first difference explained, and its cause looked for by replaying one population.
+"""Diagnosis of the first difference between two engines; its cause is searched by replaying one population.
 
-Up to the first difference both engines agree, so the population in which it lies can be replayed alone: its input follows
-from the messages that an engine recorded for its sources. An engine that departs from the definition is replayed in other
-ways, one at a time (``departures.py``); one that gives exactly the engine's messages in that sample names the cause.
+Up to the first difference both engines agree, so the population with the difference can be replayed alone: its input follows
+from the messages that an engine recorded for its sources. For an engine that deviates from the definition, the population
+is replayed under one departure after the other (``departures.py``). A departure that gives exactly the engine's messages in
+that sample names the cause.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from neurodeploy.proofs.departures import Cause, candidates
 from neurodeploy.proofs.replay import replay_model
 
 _MORE_SAMPLES = 3
-"""Where several departures explain the sample, so many others choose between them."""
+"""Number of further samples that decide if several departures explain the first one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """The first difference explained.
+    """The explanation of the first difference.
 
     Args:
-        cause, why: the class of cause, and what the engine does otherwise.
-        departs: the engine that departs from the definition.
-        arriving: the messages that reached the neuron in that step, a spike being a message of 1.
-        summed_input, summed_input_imag: what they add up to; the imaginary part is None but for resonators.
-        decided_by: what the definition compares with the threshold, before a reset, and the states it comes from: ``u``
-            and ``v``, ``real`` and ``imag``, ``sigma``, or ``act``, ``delta`` (change and residue) and ``error``.
-        threshold: in the units of the states, None where the kind has none.
+        cause, why: the class of cause, and in words what the engine computes differently.
+        departs: the engine that deviates from the definition.
+        arriving: the messages that reached the neuron in that step; a spike is a message of 1.
+        summed_input, summed_input_imag: the sum of these messages; the imaginary part is None except for resonators.
+        decided_by: the value that the definition compares with the threshold, before a reset, and the states it comes from:
+            ``u`` and ``v``, ``real`` and ``imag``, ``sigma``, or ``act``, ``delta`` (change and residue) and ``error``.
+        threshold: in the units of the states, None if the neuron kind has none.
     """
 
     cause: Cause
@@ -49,12 +50,12 @@ class Diagnosis:
 
 
 def diagnose(network: Network, first: Activity, other: Activity, difference: Difference) -> Diagnosis:
-    """Explain the first difference between two runs of one network.
+    """Return the explanation of the first difference between two runs of one network.
 
     Args:
-        network: what both ran.
+        network: the network of both runs.
         first, other: the two runs that differ, in the order of ``difference.engines``.
-        difference: what ``compare`` found.
+        difference: the first difference that ``compare_activities`` found.
     """
     name, sample = difference.population, difference.sample
     if name not in {p.name for p in network.populations}:
@@ -78,14 +79,14 @@ def diagnose(network: Network, first: Activity, other: Activity, difference: Dif
 
 
 def _departing(network: Network, first: Activity, other: Activity, difference: Difference) -> tuple[str, Cause, str]:
-    """Return which engine departs from the definition, and why; where both do, the one whose cause is known."""
+    """Return the engine that deviates from the definition, cause and description; if both do, the one with a known cause."""
     runs = [run for run in (other, first) if not _is_lawful(network, run, difference)] or [other]
     found = [(run.engine, *_cause(network, run, difference)) for run in runs]
     return next((entry for entry in found if entry[1] != "unknown"), found[0])
 
 
 def _cause(network: Network, run: Activity, difference: Difference) -> tuple[Cause, str]:
-    """Return the first departure under which the population sends exactly what the run recorded."""
+    """Return cause and description of the first departure that gives exactly the recorded messages."""
     name, sample = difference.population, difference.sample
     model = network.population(name).model
     given = _given(run, difference, sample)
@@ -107,7 +108,7 @@ def _cause(network: Network, run: Activity, difference: Difference) -> tuple[Cau
 
 
 def _given(run: Activity, difference: Difference, sample: int) -> Ints:
-    """Return what a run recorded of the population that differs: its messages, or the voltage of a read-out."""
+    """Return the recorded messages of the population that differs, or its voltages if it is a read-out."""
     if difference.of == "message":
         return recorded(run, difference.population, sample)
     voltage: Ints = run.states[difference.population, difference.of][sample]

@@ -1,4 +1,4 @@
-"""A network in integers held against the floats that it came from, on data: the whole network, not one layer at a time."""
+"""Comparison on data of the whole integer network with the float NIR file that it came from."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _CHUNK = 64
 def beside_floats(
     path: Path, network: Network, samples: Samples, progress: Callable[[int, int], None] | None = None
 ) -> dict[str, Any] | None:
-    """Return how a network does beside the NIR file that it was made from, or None where its names are not the file's.
+    """Compare the integer network with the float NIR file it came from. None if their population names differ.
 
     Returns:
-        ``samples``; ``same_class``, the share of samples of which both give the same class (None with several outputs);
-        ``accuracy_floats`` and ``accuracy`` where there are labels; ``differing``: by population the share of neuron
-        steps in which the spike differs, with the total number of each.
+        ``samples``; ``same_class``, the share of samples for which both give the same class (None with several outputs);
+        ``accuracy_floats`` and ``accuracy`` if there are labels; ``differing``: by population the share of
+        (neuron, step) pairs in which the spike differs, with the total number of each.
     """
     if samples.inputs.keys() != {i.name for i in network.inputs}:
         samples = _renamed(samples, network)
@@ -50,13 +50,13 @@ def beside_floats(
 
 
 def _renamed(samples: Samples, network: Network) -> Samples:
-    """A single input takes samples of any name, as in ``from_nir``."""
+    """Return the samples with the input's name; a single input takes samples under any name, as in ``from_nir``."""
     (events,), (given,) = samples.inputs.values(), network.inputs
     return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name)
 
 
 def _differing(network: Network, activity: Activity, run: Interpretation, name: str) -> int:
-    """Return the neuron steps in which the spike differs, on the clock of the floats, which layers do not delay."""
+    """Count (neuron, step) pairs whose spikes differ, after removing the one-step lag per layer that the floats lack."""
     theirs = run.spikes[name].reshape(*run.spikes[name].shape[:2], -1)
     first = network.population(name).first_step
     ours = activity.spikes[name].to_dense()[:, first : first + theirs.shape[1]]

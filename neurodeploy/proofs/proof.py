@@ -1,4 +1,4 @@
-"""The proof of a comparison as plain values with hashes, so that anybody can repeat it later and see whether it holds."""
+"""Proof of a comparison as plain values with hashes, so that anybody can repeat it later and see whether it still holds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_proof(
 ) -> dict[str, Any]:
     """Return the outcome of a comparison with hashes of the network, the samples and every engine's rasters and voltages.
 
-    Where the engines differ, ``diagnosis`` explains the first difference (``neurodeploy.proofs.diagnosis``).
+    If the engines differ, the key ``diagnosis`` explains the first difference (``neurodeploy.proofs.diagnosis``).
     """
     difference = verification.first_difference
     explained = None
@@ -65,7 +65,7 @@ def load_proof(path: str | Path) -> dict[str, Any]:
     """Read a proof that was written as JSON.
 
     Raises:
-        FileError: if it is missing, damaged, or of another kind.
+        FileError: if the file is missing, damaged, or of another kind.
     """
     path = as_path(path)
     try:
@@ -80,10 +80,10 @@ def load_proof(path: str | Path) -> dict[str, Any]:
 
 
 def broken(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what no longer holds of an old proof, in words: other network, samples, rasters or voltages; else nothing.
+    """Return in words what has changed since an old proof (network, samples, rasters or voltages); empty if it still holds.
 
-    Those of each new engine are compared with those of the same engine in the old proof, or where that engine took no
-    part, with those of its first engine. Proofs of older versions hold no voltages.
+    Rasters and voltages of each new engine are compared with the same engine in the old proof, or with the first engine of
+    the old proof if that engine took no part in it. Proofs of older versions hold no voltages.
     """
     if old["network"] != new["network"]:
         return ["the network is another one"]

@@ -1,7 +1,7 @@
-"""One population run alone, by the arithmetic of ``dynamics.py`` or by a rule that departs from it as an engine might.
+"""Replay of a single population, by the arithmetic of ``engines/dynamics.py`` or by a rule that deviates from it.
 
-Written apart from ``dynamics.py``, since a rule takes away what that relies on: values are int64, cut to 32 bits where the
-definition computes in 32, and floats where nothing is rounded.
+The code does not use ``engines/dynamics.py``, because a rule can break the assumptions there: values are int64, cut to
+32 bits where the definition computes in 32 bits, and floats where a rule rounds nothing.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from neurodeploy.proofs.arrivals import Given
 Values: TypeAlias = NDArray[Any]
 Rounding = Literal["toward zero", "down", "nearest", "none"]
 Bound = Literal["fold", "wrap", "clip", "none"]
-"""What keeps a value in 24 bits: ``fold`` moves it by ``2**24`` once, ``wrap`` until it fits, ``clip`` stops it."""
+"""Way to keep a value in 24 bits: ``fold`` moves it by ``2**24`` once, ``wrap`` until it fits, ``clip`` limits it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CubaRule:
-    """How a CUBA neuron computes; the defaults are the definition."""
+    """Arithmetic of a CUBA neuron; the defaults are the definition."""
 
     rounding: Rounding = "toward zero"
     current: Bound = "fold"
@@ -47,7 +47,7 @@ class CubaRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResonatorRule:
-    """How a resonate-and-fire neuron computes; the defaults are the definition. ``reset`` is that of RF_IZ."""
+    """Arithmetic of a resonate-and-fire neuron; the defaults are the definition. ``reset`` concerns RF_IZ neurons."""
 
     rounding: Rounding = "toward zero"
     round_once: bool = False
@@ -59,7 +59,7 @@ class ResonatorRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigmaRule:
-    """How a sum of messages is kept and sent on; the defaults are the definition."""
+    """Arithmetic of a sigma neuron's sum and its messages; the defaults are the definition."""
 
     bound: Bound = "none"
     forgets: bool = False
@@ -68,7 +68,7 @@ class SigmaRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaRule:
-    """How a delta or sigma-delta neuron computes; the defaults are the definition. ``sigma`` is for the latter's sum."""
+    """Arithmetic of a delta or sigma-delta neuron; the defaults are the definition. ``sigma``: rule of sigma-delta's sum."""
 
     sigma: SigmaRule = SigmaRule()
     bound: Bound = "none"
@@ -83,10 +83,10 @@ Rule: TypeAlias = CubaRule | ResonatorRule | SigmaRule | DeltaRule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Replay:
-    """What a population did: messages (1 for a spike), what they were decided by, and the states after the last step.
+    """The record of a replay: messages (1 for a spike), the values that decided them, and the states after the last step.
 
-    A read-out sends nothing: its ``sent`` is its voltage, which is its answer. ``sent`` and each of ``decided`` (states
-    before a reset, the change ``delta``) have the shape ``(n_steps, size)``.
+    For a read-out, which sends nothing, ``sent`` is its voltage. ``sent`` and each array of ``decided`` (states before a
+    reset, the change ``delta``) have the shape ``(n_steps, size)``.
     """
 
     sent: Values
@@ -105,13 +105,13 @@ def replay_model(
     states: tuple[Values, ...] | None = None,
     n_steps: int | None = None,
 ) -> Replay:
-    """Run a population on its summed input.
+    """Run a population on its summed input and return the record.
 
     Args:
         given: the real and the imaginary input, int32 ``(n_steps, size)`` each.
-        rule: one for its kind; by default the definition.
-        states: those that it starts from; by default 0.
-        n_steps: only so many steps; by default all.
+        rule: a rule for the population's neuron kind; by default the definition.
+        states: initial states; by default 0.
+        n_steps: number of steps; by default all.
     """
     (real, imag), model = (part[:n_steps] for part in given), population.model
     step, definition = _KINDS[type(model)]
@@ -189,7 +189,7 @@ def _sigma_delta(model: SigmaDelta, states: tuple[Values, ...], a: Values, _: Va
 def _encoded(
     model: Delta | SigmaDelta, delta: Values, error: Values, rule: DeltaRule
 ) -> tuple[Values, Values, Values, dict[str, Values]]:
-    """Return what is sent of the change ``delta``, the residue, the error, and what decided."""
+    """Return the message for the change ``delta``, the residue, the error, and the values that decided the message."""
     error = _int32(error + delta) if model.cumulative else error
     seen = {"delta": delta} | ({"error": error} if model.cumulative else {})
     size, limit = _magnitude(error if model.cumulative else delta), _own(model.threshold)
@@ -216,7 +216,7 @@ def _summed(total: Values, a: Values, rule: SigmaRule) -> Values:
 
 
 def _turned(one: Values, other: Values, sign: int, rule: ResonatorRule) -> Values:
-    """Return ``one + sign * other`` in 4096ths."""
+    """Return ``(one + sign * other) / 4096``, rounded as the rule says."""
     if rule.round_once:
         return _divided(one + sign * other, 12, rule.rounding)
     first, second = _divided(one, 12, rule.rounding), _divided(other, 12, rule.rounding)
@@ -228,7 +228,7 @@ def _decayed(state: Values, decay: int | NDArray[np.int32], rounding: Rounding) 
 
 
 def _divided(product: Values, bits: int, rounding: Rounding) -> Values:
-    """Return ``product / 2**bits``."""
+    """Return ``product / 2**bits``, rounded as given."""
     if rounding == "none":
         result: Values = product / 2**bits
     elif rounding == "down":
@@ -253,12 +253,12 @@ def _bounded(wide: Values, bound: Bound) -> Values:
 
 
 def _int32(wide: Values) -> Values:
-    """Return whole numbers modulo ``2**32``, as the definition keeps them; floats as they are."""
+    """Return whole numbers wrapped to int32, as the definition computes; floats are returned as they are."""
     return wide if wide.dtype.kind == "f" else wide.astype(np.int32).astype(np.int64)
 
 
 def _magnitude(value: Values) -> Values:
-    """Return the size in 32 bits, where that of ``-2**31`` is itself."""
+    """Return the absolute value in 32 bits, where the absolute value of ``-2**31`` is itself."""
     return _int32(np.abs(value))
 
 

@@ -1,7 +1,8 @@
-"""A recipe: one ``models/*.toml`` file as checked records, which hold everything that decides a training run.
+"""Recipes: a ``models/*.toml`` file as checked records, which hold everything that decides a training run.
 
-One module for each table of the file (``data.py``, ``layers.py``, ``sparse.py``, ``budget.py``, ``pins.py``), all of them
-together in ``record.py``, layers of published networks in ``architectures.py``, reading and changing in ``files.py``.
+One module for each table of the file (``data.py``, ``layers.py``, ``sparse.py``, ``budget.py``, ``pins.py``), the whole
+recipe in ``record.py``, reading and changing recipes in ``files.py``, layers of published networks in ``architectures.py``,
+and the data sets that a recipe can name in ``data_sets.py``.
 """
 
 from neurodeploy.recipe.files import (

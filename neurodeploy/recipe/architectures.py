@@ -1,4 +1,4 @@
-"""Layers of the papers' networks by name, and pools of a size, as values for ``[network]``."""
+"""Networks of papers by name, and pooling layers, as values for ``layers`` in the table ``[network]`` of a recipe."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, Layer, La
 def architecture(
     name: str, *, width: float = 1.0, classes: int | None = None, dropout: float = 0.0
 ) -> tuple[AnyLayer, ...]:
-    """Return the layers of a network that a paper names (``ARCHITECTURES``), as published or changed in size.
+    """Return the layers of a network from a paper (``ARCHITECTURES``), as published or changed in size.
 
     Args:
-        name: of the network.
-        width: factor on the channels and neurons of all hidden layers, above 0, rounded, at least one each.
-        classes: neurons of the last layer; by default the published ones.
-        dropout: of the neurons of every hidden layer with weights of its own, 0..1 (1 excluded).
+        name: name of the network.
+        width: factor on the channels and neurons of all hidden layers, above 0; sizes are rounded and stay at least 1.
+        classes: neurons of the last layer; by default as published.
+        dropout: dropout of every hidden layer except pools, 0..1 (1 excluded).
 
     Raises:
         ValueError: for an unknown name or a value out of range.
@@ -47,7 +47,7 @@ def _resized(layer: AnyLayer, width: float, dropout: float) -> AnyLayer:
 
 
 def _named(value: object) -> object:
-    """Turn a network's name, alone or in a table with its sizes, into its layers."""
+    """Return the layers for a network's name, alone or in a table with sizes; other values are returned as they are."""
     if isinstance(value, str):
         return architecture(value)
     if not isinstance(value, Mapping):
@@ -68,8 +68,8 @@ Layers = Annotated[tuple[Layer, ...], Field(min_length=1), AfterValidator(check_
 def six_conv_two_fc() -> tuple[AnyLayer, ...]:
     """6Conv2FC for CIFAR-10 (3 x 32 x 32): three convolutions of 256 channels and a pool, twice; 2048 and 10 neurons.
 
-    36.5 million weights. Published nets of this name pool by maximum, as here, normalise the convolutions, and end in 100
-    neurons averaged by tens; here ten neurons answer themselves and nothing is normalised.
+    36.5 million weights. Published networks of this name pool by maximum, as here, but normalise the convolutions and end in
+    100 neurons that are averaged in groups of ten; here ten neurons are the output, and nothing is normalised.
     """
     block: list[AnyLayer] = [*[ConvLayer(channels=256, kernel=(3, 3), padding=(1, 1))] * 3, max_pool(2)]
     return (*block, *block, DenseLayer(neurons=2048), DenseLayer(neurons=10))
@@ -79,7 +79,7 @@ def vggsnn() -> tuple[AnyLayer, ...]:
     """VGGSNN for DVS-CIFAR10 (2 x 48 x 48): 64-128-pool-256-256-pool-512-512-pool-512-512-pool-10, kernels 3 x 3.
 
     9.26 million weights. Source of the list: the TET paper's code. There pools average, as a part of the next layer's
-    synapses; here each is a layer of neurons that integrate a window and fire at its mean rate.
+    synapses; here each pool is a layer of neurons that integrate a window and fire at its mean rate.
     """
     widths = ((64, 128), (256, 256), (512, 512), (512, 512))
     layers: list[AnyLayer] = []
@@ -91,8 +91,8 @@ def vggsnn() -> tuple[AnyLayer, ...]:
 def sdsnn_cifar10() -> tuple[AnyLayer, ...]:
     """SD-SNN for CIFAR-10 (3 x 32 x 32): 128-128-pool-256-256-pool-512-512-512-10, kernels 3 x 3, maximum pools.
 
-    21.36 million weights. Source: the released script, which has this network only; those for MNIST and DVS-Gesture are
-    not in it. Its neurons are other ones (learned decays in convolutions), and its last layer does not spike.
+    21.36 million weights. Source: the released script, which has only this network, not the ones for MNIST and DVS-Gesture.
+    Its neurons differ from ours (learned decays in convolutions), and its last layer does not spike.
     """
     return _sdsnn((128, 256, 512), pool_last=False, neurons=512, classes=10)
 
@@ -100,8 +100,8 @@ def sdsnn_cifar10() -> tuple[AnyLayer, ...]:
 def sdsnn_mnist() -> tuple[AnyLayer, ...]:
     """SD-SNN's pattern for MNIST (1 x 28 x 28): 32-32-pool-64-64-pool-128-10, kernels 3 x 3, maximum pools.
 
-    467 thousand weights. A stand-in of ours: the released script has the CIFAR-10 network only, and the sizes that the paper
-    used for MNIST were not found. Its shape is kept, in widths that the smaller images need.
+    467 thousand weights. Our substitute: the released script has only the CIFAR-10 network, and the sizes that the paper
+    used for MNIST were not found. It has the same structure, in widths that suit the smaller images.
     """
     return _sdsnn((32, 64), pool_last=True, neurons=128, classes=10)
 
@@ -109,7 +109,7 @@ def sdsnn_mnist() -> tuple[AnyLayer, ...]:
 def sdsnn_gesture() -> tuple[AnyLayer, ...]:
     """SD-SNN's pattern for DVS-Gesture (2 x 32 x 32, from 128 x 128 by ``data.pool = 4``): 64-64-pool-128-128-pool-256-11.
 
-    2.36 million weights, kernels 3 x 3, maximum pools. A stand-in of ours as ``sdsnn_mnist``, for 11 gestures.
+    2.36 million weights, kernels 3 x 3, maximum pools. Our substitute, like ``sdsnn_mnist``, for 11 gestures.
     """
     return _sdsnn((64, 128), pool_last=True, neurons=256, classes=11)
 
@@ -122,14 +122,14 @@ def _sdsnn(widths: Sequence[int], *, pool_last: bool, neurons: int, classes: int
 
 
 def max_pool(kernel: int) -> PoolLayer:
-    """Return a pool whose neuron fires exactly in the steps in which a neuron of its window does."""
+    """Return a maximum pool: its neuron fires exactly in the steps in which a neuron of its window fires."""
     neuron = LayerNeuron(threshold=32, current_decay=DECAY_ONE, voltage_decay=DECAY_ONE)
     return PoolLayer(kernel=(kernel, kernel), neuron=neuron)
 
 
 def mean_pool(kernel: int) -> PoolLayer:
-    """Return a pool whose neuron fires once for as many spikes as its window has neurons; it may lose some at a reset."""
-    # fires above the threshold, so one even step of weight below the window's sum
+    """Return a mean pool: its neuron fires once for every n spikes, n the neurons of its window; resets may lose spikes."""
+    # a neuron fires above the threshold, so the threshold is one even step of weight below the window's sum
     weight = 16
     neuron = LayerNeuron(threshold=weight * kernel**2 - 2, current_decay=DECAY_ONE, voltage_decay=0)
     return PoolLayer(kernel=(kernel, kernel), weight=weight, neuron=neuron)

@@ -1,4 +1,4 @@
-"""The table ``[budget]`` of a recipe: limits of a chip that rewiring keeps."""
+"""The table ``[budget]`` of a recipe: limits of a chip that rewiring keeps during training."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ Amounts = Annotated[int | dict[str, int] | None, BeforeValidator(_amounts)]
 
 
 class BudgetRecipe(Record):
-    """Limits of a chip that all connections keep from the first step on (``mapping.budget``).
+    """Limits of a chip that all connections keep from the first step on (``mapping/budget/``).
 
-    ``cores`` is the number of cores of each layer, the others tighten the chip's own limits: ``synapse_words`` and
-    ``input_axons`` of a core, ``destinations``, the cores that one source reaches. Each is one number for all layers, or a
-    table by layer (``hidden1``, ..., ``output``). ``preference`` is that of growth for sources that reach a core already;
-    with ``whole_lists`` a rewiring drops all that a source has on a core together, so that another source may reach it.
+    ``cores`` is the number of cores of each layer. The limits ``synapse_words`` and ``input_axons`` of a core and
+    ``destinations`` (cores that one source reaches) tighten the chip's limits. Each of these is one number for all layers,
+    or a table by layer (``hidden1``, ..., ``output``). ``preference``: strength with which growth prefers sources that
+    already reach a core. ``whole_lists``: a rewiring drops all synapses of a source on a core together, so that another
+    source can reach the core.
     """
 
     chip: str

@@ -1,4 +1,4 @@
-"""The table ``[data]`` of a recipe: which data set, and how it becomes spikes."""
+"""The table ``[data]`` of a recipe: the data set, its parts, and its encoding as spikes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from neurodeploy.recipe.data_sets import DATA_SETS
 
 
 class DataRecipe(Record):
-    """Which data set, and how its values or events become spikes over ``n_steps`` steps.
+    """The data set, its parts, and the encoding of its values or events as spikes over ``n_steps`` steps.
 
-    Images take the encoding ``rate``, ``latency`` or ``current`` (``data/encode.py``); recordings of events become binary
-    ``frames`` of their first ``duration_s`` seconds (by default as long as the set's recordings), of camera pixels inside
-    the middle ``crop`` (height, width), ``pool`` by ``pool`` of them as one. ``test_fraction`` counts for sets without a
-    test part of their own.
+    Images take the encoding ``rate``, ``latency`` or ``current`` (``data/encodings.py``). Recordings become binary
+    ``frames`` of their first ``duration_s`` seconds (by default the length of the set's recordings). Of camera images,
+    ``crop`` keeps the middle (height, width), and ``pool`` merges squares of ``pool`` by ``pool`` pixels to one.
+    ``test_fraction`` is used for sets that have no test part.
 
-    ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is how many samples
-    of the test part are used at most.
+    ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is the largest
+    number of samples of the test part that are used.
     """
 
     name: Annotated[str, one_of(DATA_SETS)]

@@ -1,4 +1,4 @@
-"""``DATA_SETS``: one row for each data set that a recipe can name; the loader is imported when the set is read."""
+"""The table ``DATA_SETS`` of data sets that a recipe can name; the loader of a set is imported when the set is read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataSet:
-    """What is known about a data set.
+    """The facts about a data set.
 
     Attributes:
-        title: its name in words.
+        title: name of the set in words.
         kind: ``images``, ``events`` of a sensor, or ``sound``.
-        shape: of a sample before cropping and pooling.
+        shape: shape of a sample before cropping and pooling.
         n_classes: number of classes.
-        n_train, n_test: samples of the whole set; ``n_test`` None: the set has no test part of its own.
-        folder: where its files lie, below the root of all sets; empty where it comes with a package.
-        source: where it is published.
-        load: ``module:function``, which reads the set and returns its samples, or its training and its test samples. It
-            takes the root (images), the root and a ``data.encodings.Frame`` (events), or the root, the number of steps and
-            the microseconds that they cover (sound).
-        duration_us: length of a recording in microseconds, of which a recipe may take less.
-        library: package that fetches it, with ``fetch``: the class there, and the arguments of each call.
-        md5: MD5 of its files as published.
+        n_train, n_test: number of samples of the complete set; ``n_test`` is None if the set has no test part.
+        folder: folder of its files, below the root of all sets; empty if the set comes with a package.
+        source: address where the set is published.
+        load: ``module:function`` that reads the set and returns its samples, or its training and its test samples. The
+            function takes the root (images), the root and a ``data.encodings.Frame`` (events), or the root, the number of
+            steps and the microseconds that they cover (sound).
+        duration_us: length of a recording in microseconds; a recipe may use less.
+        library: package that fetches the set; ``fetch``: the class in that package, and the arguments of each call.
+        md5: file -> MD5 of the file as published.
     """
 
     title: str
@@ -68,7 +68,7 @@ DATA_SETS: dict[str, DataSet] = {
         load="neurodeploy.data.images:load_mnist",
         library="torchvision",
         fetch=("MNIST", _TRAIN_AND_TEST),
-        md5={  # of the unpacked files; those of the git blobs in patrick-kidger/equinox agree
+        md5={  # of the unpacked files; the git blobs in patrick-kidger/equinox have the same hashes
             "MNIST/raw/train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
             "MNIST/raw/train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
             "MNIST/raw/t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
@@ -213,4 +213,4 @@ DATA_SETS: dict[str, DataSet] = {
         duration_us=1_000_000,
     ),
 }
-"""Data sets by the name that a recipe gives."""
+"""The data sets by name; the key ``name`` of a recipe's ``[data]`` names one of them."""

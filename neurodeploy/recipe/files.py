@@ -1,4 +1,4 @@
-"""Recipes from files: found by path or name, read, checked, and changed as plain values."""
+"""Recipe files: search by path or name, reading with checks, and changes to a recipe as plain values."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from neurodeploy.recipe.record import Recipe
 from neurodeploy.recipe.sparse import METHODS
 
 START_DENSITY = 0.5
-"""Density at which ``method_recipe`` lets methods begin that lose connections."""
+"""Starting density for methods whose density falls during training (pq, granet)."""
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that came with neurodeploy."""
+    """Return the names of the recipes that are shipped with neurodeploy."""
     return sorted(path.stem for path in resource_dir("models").glob("*.toml"))
 
 
@@ -29,7 +29,7 @@ def find_recipe(name_or_path: str | Path) -> Path:
     """Return the path of a recipe file, or of the shipped recipe of that name.
 
     Raises:
-        RecipeError: where there is neither; lists the shipped recipes.
+        RecipeError: if there is neither; lists the shipped recipes.
     """
     path = Path(name_or_path)
     shipped = resource_dir("models") / f"{name_or_path}.toml"
@@ -57,11 +57,11 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 def starting_from(
     text: str, file: Path | None, *, weight_bits: int | None = None, dt: float | None = None, where: str
 ) -> str:
-    """Return a recipe's text with a ``start`` table for ``file`` in its first line; without one, the text itself.
+    """Return a recipe's text with a ``start`` table for ``file`` added as its first line; unchanged if ``file`` is None.
 
     Raises:
-        UsageError: where only ``weight_bits`` or ``dt`` is given.
-        RecipeError: where the recipe has such a table already, or is no TOML.
+        UsageError: if ``weight_bits`` or ``dt`` is given without a file.
+        RecipeError: if the recipe has a ``start`` table already, or is not TOML.
     """
     if file is None:
         if weight_bits is not None or dt is not None:
@@ -72,7 +72,7 @@ def starting_from(
             f"recipe: {where} names a network to start from itself; leave --from out, or take out 'start'"
         )
     table = {"file": str(file), "weight_bits": weight_bits, "dt": dt}
-    # a JSON string or number is one of TOML as well
+    # JSON strings and numbers are valid TOML
     line = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)
     return f"start = {{ {line} }}\n{text}"
 
@@ -88,15 +88,15 @@ def method_recipe(
 ) -> dict[str, Any]:
     """Return the recipe ``values`` with another rewiring method, density and seed, as plain values.
 
-    Settings of ``values`` that the method has too stay, except those that choose its rule (growth, ratio). Methods that
-    lose connections (``pq``, ``granet``) begin at ``START_DENSITY``, or at ``density`` where that is more, and end at
-    ``density``. A table ``distillation`` is for ``rkd`` alone.
+    Settings of ``values`` stay if the new method has them, except growth and ratio, which choose a rule. Methods whose
+    density falls (``pq``, ``granet``) begin at ``START_DENSITY``, or at ``density`` if that is higher, and end at
+    ``density``. A table ``distillation`` is kept only for ``rkd``.
 
     Args:
         values: tables of a recipe.
-        wanted: ``method`` and settings of its own.
-        density: of all weights at the end, None for methods without one.
-        seed: of weights, masks, rewiring and sample order.
+        wanted: ``method`` and its settings.
+        density: density of all weights at the end, None for methods without a density.
+        seed: seed of weights, masks, rewiring and sample order.
     """
     settings = METHODS[wanted["method"]].settings
     kept = {key: value for key, value in values.get("sparse", {}).items() if key in settings - {"growth", "ratio"}}
@@ -110,7 +110,7 @@ def method_recipe(
 
 
 def parse_recipe(text: str, where: str) -> Recipe:
-    """Return the recipe in ``text`` (TOML); ``where`` names its origin in errors."""
+    """Return the recipe in a TOML text; ``where`` names the origin of the text in errors."""
     try:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:

@@ -1,7 +1,7 @@
-"""Layers of a recipe as checked records, the shapes that follow from them, and the papers' networks by name.
+"""Layers of a recipe as checked records, and the shapes of their neurons.
 
 A layer is one of ``dense``, ``conv`` and ``pool``; a signal with channels, height and width is flattened (C order) before a
-dense layer. Every layer ends in CUBA neurons, pooling too.
+dense layer. Every layer ends in CUBA neurons, including pooling layers.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class NeuronRecipe(Record):
 
 
 class LayerNeuron(Record):
-    """What the neurons of one layer have of their own; what is left out is as in ``network.neuron``."""
+    """Neuron parameters of a single layer; parameters that are left out are those of the table ``[network.neuron]``."""
 
     threshold: Threshold | None = None
     current_decay: Decay | None = None
@@ -57,11 +57,11 @@ class LayerNeuron(Record):
 class DenseLayer(Record):
     """A fully connected layer.
 
-    ``recurrent`` adds a connection from every neuron to every neuron of the layer, one step long. ``delay`` above 0 gives
-    each neuron an axonal delay of 0 to ``delay`` steps that is learned. ``dropout`` is the chance with which a neuron is
-    silent for a whole sample in training; the others count more, so that the mean stays. Weights are whole multiples of
-    ``weight_step`` in -256..255, times ``2**weight_exponent``: 2 is 8 bits and fits the chip's grid for mixed signs, 32 is
-    4 bits.
+    ``recurrent`` adds a connection from every neuron to every neuron of the layer, which takes one step. ``delay`` above 0
+    gives each neuron a learned axonal delay of 0 to ``delay`` steps. ``dropout`` is the probability that a neuron is
+    silent for a whole sample in training; the spikes of the other neurons are scaled up, so that the mean stays the same.
+    Weights are whole multiples of ``weight_step`` in -256..255, times ``2**weight_exponent``: a step of 2 means 8 bits and
+    fits the chip's grid for mixed signs, a step of 32 means 4 bits.
     """
 
     kind: Literal["dense"] = "dense"
@@ -83,7 +83,7 @@ class DenseLayer(Record):
 class ConvLayer(Record):
     """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``.
 
-    Other keys are as for dense layers; the neurons of a channel have their delay in common.
+    The other keys are as for dense layers; all neurons of a channel have the same delay.
     """
 
     kind: Literal["conv"] = "conv"
@@ -101,9 +101,9 @@ class ConvLayer(Record):
 
 
 class PoolLayer(Record):
-    """Sums over windows side by side (stride = kernel), times one ``weight`` in chip units, into CUBA neurons.
+    """A pooling layer: sums over adjacent windows (stride = kernel), times one ``weight`` in chip units, into CUBA neurons.
 
-    With both decays 4096 and a threshold below ``weight`` a neuron fires exactly when an input of its window does, which
+    With both decays 4096 and a threshold below ``weight`` a neuron fires exactly when an input of its window fires, which
     is maximum pooling of spikes.
     """
 
@@ -127,7 +127,7 @@ Layer = Annotated[
 
 
 def neuron_of(layer: AnyLayer, common: NeuronRecipe) -> NeuronRecipe:
-    """Return the neuron of a layer: its own parameters before the network's."""
+    """Return the neuron parameters of a layer; parameters of the layer replace those of the network."""
     own = layer.neuron.model_dump(exclude_none=True) if layer.neuron else {}
     return common.model_copy(update=own)
 
@@ -138,10 +138,10 @@ def layer_names(n_layers: int) -> list[str]:
 
 
 def check_last(layers: tuple[AnyLayer, ...]) -> tuple[AnyLayer, ...]:
-    """Refuse a last layer that no class can be read from.
+    """Return the layers; refuse a last layer from which no class can be read.
 
     Raises:
-        ValueError: where it is not dense, or has a delay or dropout, which nothing after it would see.
+        ValueError: if the last layer is not dense, or has a delay or dropout, which would have no effect there.
     """
     last = layers[-1]
     if not isinstance(last, DenseLayer):
@@ -156,7 +156,7 @@ def layer_shapes(layers: Sequence[AnyLayer], input_shape: Shape) -> list[Shape]:
     """Return the shape of each layer's neurons, ``(n,)`` or ``(channels, height, width)``.
 
     Raises:
-        RecipeError: where a layer cannot take what the one before it gives.
+        RecipeError: if a layer does not fit the output shape of the previous layer.
     """
     shapes, given = [], input_shape
     for name, layer in zip(layer_names(len(layers)), layers):

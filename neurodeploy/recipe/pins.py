@@ -1,15 +1,15 @@
-"""What a user fixes of a mapping by hand, layer by layer: cores, split, width of a weight, neurons and place of each part.
+"""Pins, the choices of a mapping that a user fixes by hand: cores, split and weight width of a layer, and its parts.
 
 A TOML file, or the table ``[mapping]`` of a recipe (``[mapping.layers.hidden]`` and so on)::
 
-    chip = "loihi1"          # the chip that this is meant for; any where it is absent
+    chip = "loihi1"          # the chip that the pins are meant for; any chip if absent
 
     [layers.hidden]
-    cores = 4                # at least so many cores
-    split = "equal"          # how this layer is cut
-    weight_bits = 8          # stored bits of a weight, where fewer would do
+    cores = 4                # smallest number of cores
+    split = "equal"          # the split that cuts this layer
+    weight_bits = 8          # stored bits of a weight, even if fewer suffice
 
-    [[layers.output.parts]]  # the neurons of each core, and where it lies
+    [[layers.output.parts]]  # a part: its neurons, and its chip and core
     neurons = ["0:5", "8"]   # 0 to 4, and 8
     chip = 0
     core = 12
@@ -33,7 +33,7 @@ RANGE = r"^[0-9]+(:[0-9]+)?$"
 
 
 class Part(Table):
-    """The neurons of one core: numbers (``"8"``) or ranges without their end (``"0:5"``); its place where it is fixed."""
+    """The neurons of one part: numbers (``"8"``) or ranges without their end (``"0:5"``); its chip and core if fixed."""
 
     neurons: Annotated[list[Annotated[str, Field(pattern=RANGE)]], Field(min_length=1)]
     chip: Annotated[int, Field(ge=0)] | None = None
@@ -47,7 +47,7 @@ class Part(Table):
 
 
 class LayerPins(Table):
-    """What is fixed of one layer; what is absent is chosen as without pins."""
+    """The pins of a layer; keys that are absent are chosen as without pins."""
 
     cores: Annotated[int, Field(ge=1)] | None = None
     split: str | None = None
@@ -62,7 +62,7 @@ class LayerPins(Table):
 
 
 class Pins(Table):
-    """What is fixed of a mapping onto ``chip`` (any where None), by layer; ``source_file`` says where, for errors."""
+    """The pins of a mapping onto ``chip`` (any chip if None), by layer; ``source_file`` names their origin in errors."""
 
     chip: str | None = None
     layers: dict[str, LayerPins] = Field(default_factory=dict)
@@ -70,10 +70,10 @@ class Pins(Table):
 
 
 def load_pins(path: str | Path) -> Pins:
-    """Return the pins of a TOML file, or of its table ``[mapping]`` where it has one, as a recipe may.
+    """Return the pins of a TOML file, or of its table ``[mapping]`` if it has one, as recipes may have.
 
     Raises:
-        RecipeError: for a file that cannot be read or is no TOML, an unknown key or a bad value; names file and key.
+        RecipeError: for a file that cannot be read or is not TOML, an unknown key or a bad value; names file and key.
     """
     path = as_path(path)
     try:

@@ -1,4 +1,4 @@
-"""A recipe: one ``models/*.toml`` file as checked records. It holds everything that decides a training run."""
+"""The records of a whole recipe, which hold everything that decides a training run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _REPLACED = {
     "layers": [{"neurons": 1}],
     "neuron": {"threshold": 64, "current_decay": DECAY_ONE, "voltage_decay": DECAY_ONE, "tau_grad": 0.01},
 }
-"""Stands where a recipe leaves out what its ``start`` file says."""
+"""Placeholder ``[network]`` of a recipe whose layers come from its ``start`` file."""
 
 
 class NetworkRecipe(Record):
     """Layers from first hidden to output (``layers.py``); ``dt`` is the length of a step in seconds.
 
-    ``neuron`` is that of every layer which does not say otherwise.
+    ``neuron`` holds the parameters of all layers that do not set their own.
     """
 
     dt: Annotated[float, Field(gt=0)] = 1e-3
@@ -34,11 +34,11 @@ class NetworkRecipe(Record):
 
 
 class StartRecipe(Record):
-    """A network to go on from: any feed-forward chain of CUBA neurons in a NIR file.
+    """A network to start from: any feed-forward chain of CUBA neurons in a NIR file.
 
-    Its layers, decays, thresholds, biases, weights and connections take the place of those in ``[network]``, of which
-    only ``tau_grad`` and ``scale_grad`` count then. ``dt`` is the length of a step in seconds, for files that do not tell;
-    ``weight_bits`` are those that weights have from the first step on (8: the chip's grid for mixed signs).
+    Its layers, decays, thresholds, biases, weights and connections replace those in ``[network]``, of which only
+    ``tau_grad`` and ``scale_grad`` are then used. ``dt`` is the length of a step in seconds, for files that do not give it;
+    ``weight_bits`` is the width of the weights from the first step on (8: the chip's grid for mixed signs).
     """
 
     file: Annotated[str, Field(min_length=1)]
@@ -47,17 +47,17 @@ class StartRecipe(Record):
 
 
 class TeacherRecipe(Record):
-    """A dense network that is trained first, by the same data and optimiser, and then only answers."""
+    """A dense network that is trained first, with the same data and optimiser, and is then fixed."""
 
     layers: Layers
     epochs: Annotated[int, Field(ge=1)]
 
 
 class DistillationRecipe(Record):
-    """Learning from a teacher's answers: ``(1 - a) loss + a T**2 KL``, with ``a`` rising to ``weight`` over the warm-up.
+    """Learning from a teacher's outputs: ``(1 - a) loss + a T**2 KL``, with ``a`` rising to ``weight`` over the warm-up.
 
-    ``direction``: ``reverse`` has a teacher with fewer weights than the student (all possible ones counted), ``normal`` one
-    with at least as many. ``weight`` 0 is the control without distillation.
+    ``direction``: ``reverse`` has a teacher with fewer weights than the student (all possible weights counted), ``normal`` a
+    teacher with at least as many. ``weight`` 0 is the control without distillation.
     """
 
     direction: Literal["reverse", "normal"] = "reverse"
@@ -70,12 +70,13 @@ class DistillationRecipe(Record):
 class TrainingRecipe(Record):
     """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
 
-    ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; ``tet_weight`` pulls these counts
-    towards ``tet_target`` besides. ``operations_penalty`` is the price of one synaptic operation a connection and sample,
-    ``spikes_penalty`` that of one spike a hidden neuron and sample. ``restarts`` is the number of cosines that the learning
-    rate goes through. In every epoch each image is moved by up to ``shift`` pixels along both axes (``train/augment.py``); a
-    teacher's answers stay those to the image in its place. A batch is computed in ``parts``, whose gradients are added: less
-    memory, and the very weights that as many processes get under ``torchrun``.
+    ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; in addition, ``tet_weight`` pulls these
+    counts towards ``tet_target``. ``operations_penalty`` is added to the loss for each synaptic operation per connection and
+    sample, ``spikes_penalty`` for each spike per hidden neuron and sample. ``restarts`` is the number of cosine cycles of
+    the learning rate. In every epoch each image is moved by up to ``shift`` pixels along both axes
+    (``training/augment.py``); the teacher sees the image that is not moved. A batch is computed in ``parts``, whose
+    gradients are added: this takes less memory, and gives exactly the weights of a run with that many processes under
+    ``torchrun``.
     """
 
     epochs: Annotated[int, Field(ge=1)]
@@ -93,11 +94,11 @@ class TrainingRecipe(Record):
     restarts: Annotated[int, Field(ge=1)] = 1
     shift: Annotated[int, Field(ge=0)] = 0
     parts: Annotated[int, Field(ge=1)] = 1
-    threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded alike on every machine
+    threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded in the same way on every machine
 
 
 class Recipe(Record):
-    """One training run: data, network (or one to start from), rewiring, optimiser, seed."""
+    """A training run: data, network (or a network to start from), rewiring, optimiser, seed."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     seed: int = 0

@@ -14,13 +14,13 @@ Fraction = Annotated[float, Field(gt=0, le=1)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
-    """A rewiring method, as recipes and the engine know it.
+    """A rewiring method.
 
     Attributes:
-        start: ``module:function``, imported when a training begins: it takes the weights by name, the optimiser and
-            ``sparse.methods.RewiringSettings``, makes the weights sparse as the method begins, and returns its rewirer.
-        settings: keys of the table ``[sparse]`` that it has, besides ``method`` and ``density``.
-        density: whether it takes a density; without one it starts with every connection.
+        start: ``module:function``, imported when a training begins. The function takes the weights by name, the optimiser
+            and ``sparse.methods.RewiringSettings``, makes the weights sparse at the start, and returns the rewirer.
+        settings: keys of the table ``[sparse]`` that the method uses, besides ``method`` and ``density``.
+        density: whether the method has a density; a method without a density starts with every connection.
     """
 
     start: str
@@ -44,26 +44,26 @@ METHODS: dict[str, Method] = {
     "sdsnn": Method(start=f"{_HERE}:sdsnn", settings=frozenset({"spine_constant", "spine_rate"}), density=False),
     "rkd": Method(start=f"{_HERE}:rkd", settings=_REWIRING | {"growth"}),
 }
-"""Methods by the name that a recipe gives."""
+"""The rewiring methods by name; the key ``method`` of a recipe's ``[sparse]`` names one of them."""
 
 
 def takes_density(method: str) -> bool:
-    """Return whether a method takes a density; one without starts with every connection."""
+    """Return whether a method has a density; a method without a density starts with every connection."""
     return method not in METHODS or METHODS[method].density
 
 
 class MethodSettings(Record):
-    """Settings of rewiring methods with their defaults; which method has which stands in ``METHODS``.
+    """Settings of rewiring methods with their defaults; ``METHODS`` says which method uses which setting.
 
     Attributes:
-        growth: rule of growth, a name of ``sparse.scores.GROWTH``; None: the method's own.
+        growth: rule of growth, a name in ``sparse.scores.GROWTH``; None: the rule of the method.
         every_steps: optimiser steps between two rewirings.
-        ratio: fraction rewired at the start, 0..1 (1 excluded); None: the method's own.
+        ratio: fraction rewired at the start, 0..1 (1 excluded); None: the fraction of the method.
         scope: ``layer`` or ``neuron`` (``pq``).
-        shrink: whether ``pq`` loses connections at the end of each iteration.
-        schedule: what decides how much ``pq`` moves and loses: ``pq``, or its controls ``fixed`` and ``cosine``.
-        iterations: of ``pq``.
-        p, q, gamma, eta: see ``sparse.pq.PqSettings``.
+        shrink: whether ``pq`` removes connections at the end of each iteration.
+        schedule: rule for how many connections ``pq`` moves and removes: ``pq``, or its controls ``fixed`` and ``cosine``.
+        iterations: number of iterations of ``pq``.
+        p, q, gamma, eta: see ``sparse.sparsity_index.PqSettings``.
         floor: density that ``granet`` ends at and ``pq`` never falls below.
         ablation: see ``sparse.ablation.Ablation.threshold``.
         spine_constant, spine_rate: see ``sparse.spines.SpineSettings``.
@@ -87,11 +87,11 @@ class MethodSettings(Record):
 
 
 class SparseRecipe(MethodSettings):
-    """Rewiring: the method, how many connections there are, how often and by what rule they move (``sparse.methods``).
+    """Rewiring: the method, the number of connections, and how often and by what rule they move (``sparse.methods``).
 
-    ``density`` is that of all weights at the start; ``dense`` and ``sdsnn`` take none. A run that starts from a network
-    keeps its largest weights up to that density, or without one all its connections. ``end_fraction`` is the part of
-    training in which connections move. Every other key belongs to some methods only (``METHODS``).
+    ``density`` is the density of all weights at the start; ``dense`` and ``sdsnn`` have none. A run that starts from a
+    network keeps its largest weights up to this density, or all connections if no density is given. ``end_fraction`` is the
+    part of training in which connections move. Every other key belongs to some methods only (``METHODS``).
     """
 
     method: Annotated[str, one_of(METHODS)] = "esl"

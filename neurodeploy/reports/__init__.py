@@ -1,1 +1,1 @@
-"""``report.json`` and what is made from it: terminal table, Markdown, and pages that work offline."""
+"""Reports: the record ``report.json``, and a terminal table, Markdown and offline pages made from it."""

@@ -1,6 +1,6 @@
-"""Two reports side by side, and a gate for continuous integration: which figures may get worse, and by how much.
+"""Comparison of two reports, and a gate for continuous integration: limits on how much each figure may get worse.
 
-A gate is a TOML file; every key may be absent, and an absent key allows anything::
+A gate is a TOML file; every key may be absent, and an absent key sets no limit::
 
     require_equal = true            # no spike may differ in B
     min_accuracy = 0.95             # of B
@@ -47,11 +47,11 @@ _OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[floa
         lambda v: si(v, "s"),
     ),
 }
-"""Figure of a chip -> its name, how to read it, how to show it. Less is better for all of them."""
+"""Figure of a chip -> its name, a function that reads it, a function that formats it. Less is better for all of them."""
 
 
 class Gate(Record):
-    """What may get worse from report A to report B; None allows anything."""
+    """Limits on what may get worse from report A to report B; None sets no limit."""
 
     require_equal: bool = False
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
@@ -60,7 +60,7 @@ class Gate(Record):
 
 
 class Row(Record):
-    """One figure in both reports; ``change`` is ``b / a - 1``, None where it has no meaning. ``failed`` says why not."""
+    """A figure in both reports; ``change`` is ``b / a - 1``, None if undefined; ``failed`` says why the gate fails it."""
 
     figure: str
     chip: str | None
@@ -87,7 +87,7 @@ class Comparison(Record):
 
     @property
     def failures(self) -> list[str]:
-        """Why it does not."""
+        """Reasons why the gate does not let report B pass; empty if it does."""
         return [row.failed for row in self.rows if row.failed]
 
     def to_json(self) -> dict[str, Any]:
@@ -109,10 +109,10 @@ class Comparison(Record):
 
 
 def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any], gate: Gate | None = None) -> Comparison:
-    """Return two reports side by side, judged by a gate: may ``b`` take the place of ``a``?
+    """Return the comparison of two reports, judged by a gate: whether ``b`` may replace ``a``.
 
     Raises:
-        ReportError: if one of them is no report, or of another schema.
+        ReportError: if one of them is not a report, or has another schema.
     """
     first, second, gate = checked(dict(a)), checked(dict(b)), gate or Gate()
     rows = [*_whole(first, second, gate), *_chips(first, second, gate)]
@@ -126,7 +126,7 @@ def load_gate(path: str | Path) -> Gate:
     """Read a gate from a TOML file.
 
     Raises:
-        ReportError: if it cannot be read, or has an unknown key or a value out of range.
+        ReportError: if the file cannot be read, or has an unknown key or a value out of range.
     """
     path = as_path(path)
     try:
@@ -141,7 +141,7 @@ def load_gate(path: str | Path) -> Gate:
 
 
 def _whole(a: Report, b: Report, gate: Gate) -> Iterator[Row]:
-    """Give the figures that belong to no chip."""
+    """Yield the figures that do not belong to a chip."""
     yield _exactness(a, b, gate)
     yield _accuracy(a, b, gate)
     yield _judged("connections", "connections kept", None, a.network.mask, b.network.mask, lambda v: f"{v:,.0f}", gate)
@@ -181,12 +181,12 @@ def _accuracy(a: Report, b: Report, gate: Gate) -> Row:
 
 
 def _falls(drop: float, gate: Gate) -> bool:
-    """Whether accuracy drops by more than allowed; exactly the limit passes, whatever the last binary digit says."""
+    """Return whether accuracy drops by more than allowed; a drop of exactly the limit passes despite float rounding."""
     return gate.max_accuracy_drop is not None and drop > gate.max_accuracy_drop + 1e-12
 
 
 def _chips(a: Report, b: Report, gate: Gate) -> Iterator[Row]:
-    """Give the figures of every chip of either report."""
+    """Yield the figures of all chips in either report."""
     old, new = ({cost.chip: cost for cost in r.targets} for r in (a, b))
     for chip in dict.fromkeys((*old, *new)):
         for figure, (name, read, show) in _OF_COST.items():

@@ -1,4 +1,4 @@
-"""Plain values for a report from the records of earlier stages."""
+"""Facts for a report as plain values, made from the records of earlier stages."""
 
 from __future__ import annotations
 
@@ -58,7 +58,8 @@ def _projection_facts(projection: Projection) -> dict[str, Any]:
 def raster_facts(network: Network, activity: Activity, sample: int = 0) -> dict[str, Any]:
     """Return the spikes of one sample for a raster plot.
 
-    A population with more than 256 neurons is shown by evenly spaced ones, by fewer still where these fire over 4000 times.
+    Of a population with more than 256 neurons, evenly spaced neurons are shown, and even fewer if these fire more than 4000
+    times.
     """
     layers = [_raster_layer(name, activity.spikes[name].take(sample, sample + 1)) for name in network.sizes]
     return {"sample": sample, "n_steps": activity.n_steps, "layers": layers}
@@ -89,7 +90,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
 
 
 def versions(packages: Iterable[str] = ("neurodeploy", "numpy", "scipy", "numba", "nir")) -> dict[str, str]:
-    """Return the versions of Python and of the packages that are installed."""
+    """Return the versions of Python and of the installed ones among the packages."""
     found = {package: _version(package) for package in packages}
     return {"python": platform.python_version(), **{name: version for name, version in found.items() if version}}
 

@@ -1,4 +1,4 @@
-"""Figures as a reader wants them: three digits and an SI prefix."""
+"""Figures as text for a reader: three digits and an SI prefix."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def si(value: float, unit: str) -> str:
 
 
 def band(value: Band, unit: str) -> str:
-    """Return a nominal figure with its range, all in the unit of the nominal one."""
+    """Return a nominal figure with its range, all in the unit of the nominal figure."""
     power = _power(value.nominal)
     shown = f"{_scaled(value.nominal, power)} {_PREFIXES[power]}{unit}"
     if value.low == value.high:

@@ -1,6 +1,6 @@
-"""Self-contained pages: jinja2 fills a template, plotly draws, and nothing is fetched from anywhere.
+"""Self-contained HTML pages: jinja2 fills a template, plotly draws the pictures, and nothing is fetched from the network.
 
-Every page extends ``page.html.j2`` (its look, and the script that draws the pictures).
+Every page extends ``page.html.j2``, which holds the style and the script that draws the pictures.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from neurodeploy.reports.text import cost_sections, first_difference, headline, 
 
 
 def render(template: str, **values: Any) -> str:
-    """Return the page that a template of this folder makes of ``values``, with the drawing script inside."""
+    """Return the page of a template (in ``templates/``) filled with ``values``, including the drawing script."""
     environment = Environment(
         loader=PackageLoader("neurodeploy.reports", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -51,7 +51,7 @@ def page(report: Report) -> str:
 
 
 def _target(index: int, cost: Cost) -> dict[str, Any]:
-    """Return what the template shows of one chip."""
+    """Return the values for one chip that the template shows."""
     pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))}
     if cost.energy is not None and cost.energy.total_j is not None:
         pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy))
@@ -67,9 +67,9 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
 
 
 def drawn(name: str, figure: go.Figure) -> Markup:
-    """Return the place of a picture and its data; the script at the end of the page draws it once the page is laid out.
+    """Return the HTML element of a picture with its data; the script at the end of the page draws the picture.
 
-    The place has its height from the start, so that nothing moves when the picture comes.
+    The element has its height from the start, so that nothing moves when the picture is drawn.
     """
     place = Markup('<div class="plot" id="{}" style="height: {}px"></div>').format(name, figure.layout.height)
     data = Markup('<script type="application/json" data-plot="{}">').format(name)

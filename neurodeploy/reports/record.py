@@ -1,6 +1,7 @@
-"""The records that ``report.json`` is made of; its JSON schema is made from them (``python -m neurodeploy.reports.schema``).
+"""The records of ``report.json``; the JSON schema is made from them (``python -m neurodeploy.reports.schema``).
 
-The schema has a version (``SCHEMA``). A later one may add fields that can be absent; anything else takes a new number.
+The schema has a version (``SCHEMA``). Fields that may be absent can be added within a version; any other change needs a new
+version number.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
 class ProjectionFacts(Record):
-    """Connections of one projection: possible, kept by the mask, not zero after quantisation."""
+    """Connections of a projection: possible ones, those kept by the mask, and those not zero after quantisation."""
 
     name: str
     source: str
@@ -36,7 +37,7 @@ class ProjectionFacts(Record):
 
 
 class LayerFacts(Record):
-    """One population."""
+    """A population."""
 
     name: str
     model: str
@@ -45,7 +46,7 @@ class LayerFacts(Record):
 
 
 class LedgerEntry(Record):
-    """One approximation between the origin and the network."""
+    """An approximation between the origin and the network."""
 
     where: str
     what: str
@@ -53,7 +54,7 @@ class LedgerEntry(Record):
 
 
 class NetworkFacts(Record):
-    """What the network is; both densities are counted from the network itself."""
+    """Facts about the network; both densities are counted from the network itself."""
 
     fingerprint: str
     dt: float
@@ -70,7 +71,7 @@ class NetworkFacts(Record):
 
 
 class Accuracy(Record):
-    """Share of samples classified rightly; ``held_out`` where they are a run's test part, never used to choose anything."""
+    """Share of correctly classified samples; ``held_out``: they are a run's test part, never used to choose anything."""
 
     test: float = Field(ge=0, le=1)
     n_samples: int = Field(ge=1)
@@ -78,7 +79,7 @@ class Accuracy(Record):
 
 
 class VerifiedPopulation(Record):
-    """One population of a comparison of engines."""
+    """A population in a comparison of engines."""
 
     name: str
     places: int
@@ -87,7 +88,7 @@ class VerifiedPopulation(Record):
 
 
 class FirstDifference(Record):
-    """The earliest place at which two engines differ: 0 no spike, 1 a spike, or the payload."""
+    """The earliest place at which two engines differ; ``values``: 0 for no spike, 1 for a spike, or the payload."""
 
     population: str
     neuron: int
@@ -111,7 +112,7 @@ class Verification(Record):
 
 
 class RasterLayer(Record):
-    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; ``step`` and ``row`` have one entry a spike."""
+    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; one entry of ``step`` and ``row`` for each spike."""
 
     name: str
     size: int
@@ -129,7 +130,7 @@ class Raster(Record):
 
 
 class NeuroBenchFacts(Record):
-    """Metrics with the definitions of NeuroBench; ``membrane_updates`` is None where no voltages were recorded."""
+    """Metrics with the definitions of NeuroBench; ``membrane_updates`` is None if no voltages were recorded."""
 
     footprint_bytes: int
     parameters: int
@@ -143,7 +144,7 @@ class NeuroBenchFacts(Record):
 
 
 class Provenance(Record):
-    """Where the figures come from and how to get them again: files by hash, versions, seed, command."""
+    """Origin of the figures, to reproduce them: files by hash, versions, seed, command."""
 
     command: str | None = None
     seed: int | None = None
@@ -152,12 +153,12 @@ class Provenance(Record):
 
 
 class Report(Record):
-    """Everything that a report says."""
+    """A whole report."""
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
     title: str
     demands_met: bool | None = None
-    """Whether every chip meets every demand by its nominal figures; None where nothing was demanded."""
+    """Whether every chip meets every demand by its nominal figures; None if there are no demands."""
     network: NetworkFacts
     accuracy: Accuracy | None
     verification: Verification | None
@@ -168,10 +169,10 @@ class Report(Record):
 
 
 def checked(data: object) -> Report:
-    """Return a report's object as records.
+    """Return a report, given as plain values, as records.
 
     Raises:
-        ReportError: if it is of another schema or breaks it, with the place.
+        ReportError: if it has another schema or breaks the schema; names the place.
     """
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
@@ -186,7 +187,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
     """Read a ``report.json`` file.
 
     Raises:
-        ReportError: if it cannot be read, is no report or is of another schema.
+        ReportError: if the file cannot be read, is not a report, or has another schema.
     """
     path = as_path(path)
     try:

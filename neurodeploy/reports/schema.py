@@ -9,7 +9,7 @@ from neurodeploy.reports.record import SCHEMA, SCHEMA_FILE, Report
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON schema (draft 2020-12) that the records stand for."""
+    """Return the JSON schema (draft 2020-12) of the records."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **Report.model_json_schema(by_alias=True, mode="serialization"),

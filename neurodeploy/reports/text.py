@@ -1,4 +1,4 @@
-"""The report as a terminal table and as Markdown: the same rows, two renderings."""
+"""The report as terminal tables and as Markdown, made from the same rows."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ COMPONENTS = {
     "dense_mac": "multiplications and additions of a dense ANN",
     "multiply_accumulate": "multiplications and additions",
 }
-"""Component of the energy -> words."""
+"""Component of the energy -> name for readers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A titled table; the first row of ``rows`` is the header. ``notes`` follow it."""
+    """A table with a title; the first row of ``rows`` is the header; ``notes`` follow the table."""
 
     title: str
     rows: Sequence[Sequence[str]]
@@ -44,19 +44,19 @@ class Section:
 
 
 def component_name(component: str) -> str:
-    """Return a component of the energy in words."""
+    """Return the name of an energy component for readers."""
     name, _, fmt = component.partition(".")
     words = COMPONENTS.get(name, name)
     return f"{words} ({fmt})" if fmt else words
 
 
 def verdict_lines(report: Report) -> list[str]:
-    """Return whether each chip meets each demand, one sentence each; empty where nothing was demanded."""
+    """Return one sentence for each chip and demand that says whether it is met; empty if there are no demands."""
     return [f"{cost.chip_title}: {verdict_line(v)}" for cost in report.targets for v in cost.verdicts]
 
 
 def headline(report: Report) -> list[str]:
-    """Return what was found in sentences: exactness, accuracy, then one sentence for each chip."""
+    """Return the main results as sentences: exactness, accuracy, then one sentence for each chip."""
     lines = []
     v = report.verification
     if v is not None:
@@ -79,7 +79,7 @@ def headline(report: Report) -> list[str]:
 
 
 def first_difference(report: Report) -> str | None:
-    """Return where two engines first differ, in words; None where they agree."""
+    """Return in words where two engines first differ; None if they agree."""
     found = report.verification.first_difference if report.verification else None
     if found is None:
         return None
@@ -100,7 +100,7 @@ def target_line(cost: Cost) -> str:
 
 
 def sections(report: Report) -> Iterator[Section]:
-    """Give the tables of a report in reading order."""
+    """Yield the tables of a report in reading order."""
     yield _network_section(report.network)
     if report.neurobench is not None:
         yield _neurobench_section(report.neurobench)
@@ -110,7 +110,7 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def cost_sections(cost: Cost) -> Iterator[Section]:
-    """Give the tables of one chip: memory, energy, latency."""
+    """Yield the tables of one chip: memory, energy, latency."""
     yield _memory_section(cost)
     if cost.energy is not None:
         yield energy_section(cost, cost.energy)
@@ -240,7 +240,7 @@ def _latency_section(cost: Cost, latency: Latency) -> Section:
 
 
 def place(core: int | None) -> str:
-    """Return ``core 3, `` or nothing."""
+    """Return ``core 3, `` or an empty text."""
     return "" if core is None else f"core {core}, "
 
 

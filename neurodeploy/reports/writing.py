@@ -1,4 +1,4 @@
-"""Reports made and written: one record as JSON, terminal table, Markdown and HTML."""
+"""Making a report, and writing it as JSON, terminal table, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ def make_report(
     neurobench: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the object of ``report.json``.
+    """Return the content of ``report.json`` as plain values.
 
     Args:
         title: heading of the report.
-        network: what ``network_facts`` gives.
+        network: result of ``network_facts``.
         costs: one for each chip, in the order of the report.
         accuracy: ``test`` (0..1), ``n_samples``, and ``held_out`` (False where the samples are not a run's test part).
-        verification: what ``simulate.verify.Verification.to_json`` gives.
-        raster: what ``raster_facts`` gives.
-        neurobench: what ``estimate.neurobench.NeuroBench.to_json`` gives.
+        verification: result of ``neurodeploy.proofs.compare.Verification.to_json``.
+        raster: result of ``raster_facts``.
+        neurobench: result of ``neurodeploy.costs.neurobench.NeuroBench.to_json``.
         provenance: ``command``, ``seed``, ``files`` (name to SHA-256), ``versions``; each may be absent.
 
     Raises:
-        ReportError: if a value does not fit the schema, with its place.
+        ReportError: if a value does not fit the schema; names its place.
     """
     verdicts = [verdict for cost in costs for verdict in cost.verdicts]
     data = {
@@ -68,7 +68,7 @@ def make_report(
 
 
 def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None where it is not known."""
+    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None if unknown."""
     summary = {}
     for cost in checked(dict(report)).targets:
         total = cost.energy.total_j if cost.energy else None
@@ -98,7 +98,7 @@ def markdown_report(report: Mapping[str, Any]) -> str:
 
 
 def html_report(report: Mapping[str, Any]) -> str:
-    """Return the report as one self-contained page, which needs no network.
+    """Return the report as a self-contained page, which needs no network connection.
 
     Raises:
         MissingPackageError: without jinja2 or plotly (extra ``report``).
@@ -118,7 +118,7 @@ REPORT_FILES = ("report.json", "report.txt", "report.md", "report.html")
 def write_report(report: Mapping[str, Any], folder: str | Path) -> dict[str, Path]:
     """Write ``REPORT_FILES`` into a folder: JSON, terminal table, Markdown, and a page that works offline.
 
-    All four are made before the first is written, and each replaces an older one in one move.
+    All four are made before the first is written, and each replaces an older file atomically.
 
     Returns:
         The paths by ``report_json``, ``report_text``, ``report_markdown`` and ``report_html``.

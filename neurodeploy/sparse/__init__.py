@@ -1,4 +1,4 @@
-"""The rewiring engine: which connections exist, and how they move while any torch model trains.
+"""The rewiring engine: keeps any torch model sparse while it trains, and moves its connections.
 
 weights = find_weights(net)
 rewirer = Rewirer(weights, initial_masks(weights, density=0.1), optimizer, growth="gradient", end_step=10_000)

@@ -1,4 +1,4 @@
-"""Removing whole neurons that few of their connections speak for (SRigL)."""
+"""Removal of whole neurons with few salient connections (SRigL)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from neurodeploy.sparse.layers import SparseLayer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ablation:
-    """A neuron goes for good when fewer than ``threshold`` (0..1) of its fan-in are salient connections.
+    """Rule that removes a neuron for good if it has fewer salient connections than ``threshold`` (0..1) times its fan-in.
 
-    Salient are the connections that a drop by size over the whole layer would keep, and as many absent positions as it
-    drops, those with the highest growth scores. ``spare``: patterns of layer names whose neurons all stay (the output). The
-    last neuron of a layer always stays.
+    Salient are the connections that a drop by size over the whole layer would keep, and the absent positions with the
+    highest growth scores, as many as the drop removes. ``spare``: patterns of names of layers that keep all their neurons
+    (the output layer). The last neuron of a layer always stays.
 
     Source: SRigL, Lasby et al. 2024 (condensed-sparsity, ``rigl_constant_fan.py``), threshold 0.3.
     """
@@ -34,7 +34,7 @@ class Ablation:
 
         Args:
             layer: the layer; its connections are counted.
-            keep, grow: flat scores of all its positions.
+            keep, grow: drop and growth scores of all its positions, flat.
             n_drop: connections of the layer that the rewiring is about to drop.
         """
         if any(fnmatch.fnmatch(layer.name, pattern) for pattern in self.spare):
@@ -54,7 +54,7 @@ class Ablation:
         existing, absent = active.nonzero().squeeze(1), (~active).nonzero().squeeze(1)
         n_keep = len(existing) - n_drop
         chosen[existing[torch.argsort(keep[existing], descending=True, stable=True)[:n_keep]]] = True
-        # a growth score of zero (a gradient from a silent input) speaks for no neuron
+        # a growth score of zero (a gradient from a silent input) does not make a position salient
         best = absent[torch.argsort(grow[absent], descending=True, stable=True)[:n_drop]]
         chosen[best[grow[best] > 0]] = True
         return chosen

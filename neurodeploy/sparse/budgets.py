@@ -1,4 +1,4 @@
-"""How many connections each layer gets: exact integers that sum to ``round(density * number of weights)``."""
+"""Number of connections of each layer: integers whose sum is exactly ``round(density * number of weights)``."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def uniform_budgets(shapes: Shapes, density: float) -> dict[str, int]:
-    """Return the same density for every layer; see ``erk_budgets`` for arguments and errors."""
+    """Return budgets with the same density in every layer; see ``erk_budgets`` for arguments and errors."""
     return _exact(shapes, density, dict.fromkeys(shapes, 1.0))
 
 
 def erk_budgets(shapes: Shapes, density: float) -> dict[str, int]:
     """Return Erdos-Renyi-Kernel budgets: a layer's density is in proportion to ``sum(shape) / prod(shape)``.
 
-    Small layers get more. A layer that would pass density 1 becomes dense and the others are solved again.
+    Small layers get higher densities. A layer that would pass density 1 becomes dense; the budgets of the other layers are
+    then computed again.
 
     Args:
         shapes: weight shape by layer, ``(out, in)`` or ``(out, in, *kernel)``; axes of size 1 after the second are
             left out of the sum, so that slayer's ``(out, in, 1, 1, 1)`` counts as a matrix.
-        density: of all weights together, above 0, at most 1.
+        density: density of all weights together, above 0, at most 1.
 
     Returns:
         Connections by layer. Their sum is ``round(density * total)`` exactly.
@@ -44,14 +45,14 @@ def er_budgets(shapes: Shapes, density: float) -> dict[str, int]:
 
 
 def dense_budgets(shapes: Shapes, density: float) -> dict[str, int]:
-    """Return every weight of every layer; ``density`` must be 1."""
+    """Return budgets that keep every weight of every layer; ``density`` must be 1."""
     if density != 1:
         raise TrainingError(f"sparse: distribution 'dense' keeps everything, but density is {density}; set it to 1")
     return _exact(shapes, density, dict.fromkeys(shapes, 1.0))
 
 
 def constant_fan_in(shape: Sequence[int], budget: int) -> int:
-    """Return the connections of each neuron of a layer that together come nearest to ``budget``, at least 1."""
+    """Return the equal fan-in of a layer's neurons, at least 1, whose sum comes nearest to ``budget``."""
     return min(max(round(budget / shape[0]), 1), math.prod(shape[1:]))
 
 
@@ -68,7 +69,7 @@ def _kernel_sum(shape: tuple[int, ...]) -> int:
 
 
 def _exact(shapes: Shapes, density: float, scale: Mapping[str, float]) -> dict[str, int]:
-    """Scale ``scale`` so that all layers together keep ``round(density * total)`` weights, none more than it has."""
+    """Return budgets that sum to ``round(density * total)``, with densities in proportion to ``scale``, at most 1."""
     if not shapes:
         raise TrainingError("sparse: there is no layer to share connections among")
     if not 0 < density <= 1:
@@ -95,7 +96,7 @@ def _exact(shapes: Shapes, density: float, scale: Mapping[str, float]) -> dict[s
 
 
 def _largest_remainders(wanted: Mapping[str, float], sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    """Round down, then give what is missing to the layers with the largest remainders that are not full."""
+    """Return ``wanted`` rounded to integers with sum ``total``: rounded up in the layers with the largest remainders."""
     budgets = {name: min(int(value), sizes[name]) for name, value in wanted.items()}
     by_remainder = sorted(wanted, key=lambda name: wanted[name] - int(wanted[name]), reverse=True)
     while (missing := total - sum(budgets.values())) > 0:

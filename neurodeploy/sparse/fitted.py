@@ -1,4 +1,4 @@
-"""Masks that keep a constraint from the first step on."""
+"""Masks that satisfy a constraint from the first step on."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from neurodeploy.sparse.selection import Constraint, admitted, count_by, ranked
 def fit_masks(
     masks: Mapping[str, torch.Tensor], constraint: Constraint, *, scope: Scope = "layer", seed: int = 0
 ) -> Masks:
-    """Return masks with the same counts that keep every limit: the given ones, as far as the limits allow.
+    """Return masks with the same counts that keep every limit: the given connections, as far as the limits allow.
 
-    Connections are taken in random order; those that find no room go to random free places instead. Masks that keep the
-    limits already come back unchanged.
+    Connections are taken in random order; those that find no room are moved to random free positions. Masks that keep the
+    limits already are returned unchanged.
 
     Args:
         masks: bool tensors by layer name, output neurons first.
         constraint: limits over the positions of all layers, in the order of ``masks``.
-        scope: what the counts are exact for (``masks.Scope``).
-        seed: of the order.
+        scope: the groups whose counts are kept exactly (``masks.Scope``).
+        seed: seed of the order.
 
     Raises:
-        TrainingError: where the limits leave no room for as many connections; says how many found a place.
+        TrainingError: if the limits leave no room for as many connections; says how many found a place.
     """
     group, names = _groups(masks, scope)
     active = torch.cat([mask.flatten().cpu() for mask in masks.values()])
@@ -50,7 +50,7 @@ def fit_masks(
 
 
 def _groups(masks: Mapping[str, torch.Tensor], scope: Scope) -> tuple[torch.Tensor, list[str]]:
-    """Return the group of every position on the line of all layers, and a name for each group."""
+    """Return the group of every position of all layers, in one flat sequence, and a name for each group."""
     if scope == "global":
         return torch.zeros(sum(mask.numel() for mask in masks.values()), dtype=torch.int64), ["all layers together"]
     groups: list[torch.Tensor] = []

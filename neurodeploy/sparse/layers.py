@@ -1,8 +1,8 @@
-"""The weights that are kept sparse, with everything the engine remembers of each of their connections.
+"""Sparse weights of a model, with the state that the engine keeps for each connection.
 
-A weight itself is kept at zero where there is no connection, after every optimiser step. The forward pass then equals
-one with the mask multiplied in, and the gradient stays dense, as a straight-through mask outside the quantiser would
-leave it; nothing in the model has to change, and nothing can be exported dense by accident.
+After every optimiser step, weights without a connection are set to zero. The forward pass then equals a pass with the mask
+multiplied in, and the gradient stays dense, as with a straight-through mask outside the quantiser; nothing in the model has
+to change, and nothing can be exported dense by accident.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _KEPT = ("mask", "seen", "born", "memory", "alive")
 
 @dataclass(slots=True, eq=False)
 class SparseLayer:
-    """One sparse weight. Tensors have the weight's shape; ``alive`` has one element an output neuron.
+    """One sparse weight. Tensors have the weight's shape; ``alive`` has one element for each output neuron.
 
     ``born`` is the number of the rewiring that grew a connection (0: there from the start); ``seen`` marks connections
-    that existed at some time; ``memory`` is what the growth rule gathers of the dense gradient; ``gradient`` is the dense
-    gradient of the last step before a rewiring.
+    that existed at some time; ``memory`` is the average or sum of dense gradients that the growth rule reads; ``gradient``
+    is the dense gradient of the last step before a rewiring.
     """
 
     name: str
@@ -57,7 +57,7 @@ class SparseLayer:
 
 
 class MaskedWeights:
-    """Holds the sparse layers of one model and keeps weights, gradients and optimiser state inside their masks."""
+    """The sparse layers of one model; it keeps weights, gradients and optimiser state zero outside the masks."""
 
     def __init__(self, weights: Weights, masks: Masks, optimizer: torch.optim.Optimizer) -> None:
         _check(weights, masks, optimizer)
@@ -76,7 +76,7 @@ class MaskedWeights:
             layer.dense_gradient.mul_(layer.mask)
 
     def require_gradients(self) -> None:
-        """Refuse to go on where a layer has no gradient."""
+        """Raise ``TrainingError`` if a layer has no gradient."""
         for name, layer in self.layers.items():
             if layer.weight.grad is None:
                 raise TrainingError(f"sparse: layer '{name}' has no gradient; call before_step after loss.backward()")
@@ -120,11 +120,11 @@ class MaskedWeights:
         return {name: layer.seen.double().mean().item() for name, layer in self.layers.items()}
 
     def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return copies of all tensors the engine remembers, named ``<what>/<layer>``."""
+        """Return copies of all tensors that the engine keeps, named ``<what>/<layer>``."""
         return {f"{key}/{n}": getattr(layer, key).clone() for n, layer in self.layers.items() for key in _KEPT}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave; raises ``TrainingError`` where a tensor is missing or has another shape."""
+        """Restore what ``state_dict`` returned; raises ``TrainingError`` if a tensor is missing or has another shape."""
         for name, layer in self.layers.items():
             for key in _KEPT:
                 copy_into(getattr(layer, key), state, f"{key}/{name}")

@@ -1,4 +1,4 @@
-"""Where connections are at the start, and by which groups they are counted afterwards."""
+"""Masks at the start of a training, and the groups of positions whose connections are counted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def find_weights(module: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> d
         patterns: shell patterns of the names wanted, such as ``"features.*"``; ``"!*head*"`` takes names out again.
 
     Raises:
-        TrainingError: where a pattern matches nothing (lists the names there are), or a layer has weight-norm.
+        TrainingError: if a pattern matches nothing (lists the names there are), or a layer has weight-norm.
     """
     all_weights = {n: p for n, p in module.named_parameters() if p.ndim >= 2 and p[0].numel() > 1}
     chosen: dict[str, torch.nn.Parameter] = {}
@@ -47,7 +47,7 @@ def find_weights(module: torch.nn.Module, patterns: Sequence[str] = ("*",)) -> d
 
 
 def _refuse_weight_norm(module: torch.nn.Module, chosen: Weights) -> None:
-    """Refuse the pieces that torch's two kinds of weight-norm make a weight from."""
+    """Refuse parameters from which one of torch's two kinds of weight-norm computes a weight."""
     names = dict(module.named_parameters())
     for name in chosen:
         if ".parametrizations." in f".{name}" or (name.endswith("_v") and f"{name[:-2]}_g" in names):
@@ -60,18 +60,20 @@ def _refuse_weight_norm(module: torch.nn.Module, chosen: Weights) -> None:
 def initial_masks(
     weights: Weights, *, density: float, distribution: str = "erk", scope: Scope = "layer", seed: int = 0
 ) -> Masks:
-    """Return one random mask a layer with exact counts.
+    """Return a random mask with an exact count for each layer.
 
     Positions are drawn uniformly without replacement (an Erdos-Renyi graph with a fixed number of edges). ESL-SNNs draws
-    each connection independently; the exact count makes the density testable (``algorithms.md``, section 8, row 2).
+    each connection independently; the exact count makes the density testable (``docs/notes/algorithms.md``,
+    section 8, row 2).
 
     Args:
         weights: the weight of each layer, any shape with output neurons first.
-        density: of all weights together, above 0, at most 1. The counts sum to ``round(density * number of weights)``,
-            unless ``scope`` rounds them: to equal rows (``neuron``), or to ``n`` in every ``m`` (which sets the density).
-        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``, ``dense``.
-        scope: what the counts are exact for.
-        seed: of the positions.
+        density: density of all weights together, above 0, at most 1. The counts sum to ``round(density * number of
+            weights)``, unless ``scope`` rounds them: to equal rows (``neuron``), or to ``n`` in every ``m`` (which sets the
+            density).
+        distribution: how connections are shared among the layers: ``erk``, ``er``, ``uniform``, ``dense``.
+        scope: the groups whose counts are exact.
+        seed: seed of the positions.
 
     Raises:
         TrainingError: for a density out of range, an unknown distribution, or a layer left without connection.
@@ -89,15 +91,16 @@ def kept_masks(
     scope: Scope = "layer",
     seed: int = 0,
 ) -> Masks:
-    """Return masks with exact counts that keep as much as they can of a trained network.
+    """Return masks with exact counts that keep as many connections of a trained network as possible.
 
-    Its connections come first, the largest weights before the others; where more are asked for than there are, absent
-    positions are drawn at random (their weights are 0, so that nothing changes).
+    Connections with the largest weights are kept first; if more are asked for than exist, absent positions are drawn at
+    random (their weights are 0, so that the network computes the same).
 
     Args:
         weights: trained weights by layer.
         masks: the connections among them.
-        density: as for ``initial_masks``; None keeps the count of each layer, and with ``scope="layer"`` the very masks.
+        density: as for ``initial_masks``; None keeps the count of each layer, and with ``scope="layer"`` the masks
+            themselves.
         distribution, scope, seed: as for ``initial_masks``.
 
     Raises:
@@ -158,10 +161,10 @@ def scale_sparse_init(weights: Weights, masks: Mapping[str, torch.Tensor]) -> No
 
 
 class Pool:
-    """All positions of all layers as one line, with the group and the neuron of each; tensors on the CPU.
+    """All positions of all layers in one flat sequence, with the group and the neuron of each; tensors are on the CPU.
 
-    ``group`` and ``neuron`` are int64 ``(n_positions,)``; ``capacity`` is the positions of each group; ``part`` the slice
-    of each layer; ``groups`` the groups of each layer.
+    ``group`` and ``neuron`` are int64 ``(n_positions,)``; ``capacity`` is the number of positions of each group; ``part``
+    the slice of the sequence that each layer has; ``groups`` the groups of each layer.
     """
 
     def __init__(self, layers: Mapping[str, SparseLayer], scope: Scope) -> None:
@@ -184,11 +187,11 @@ class Pool:
         self.capacity = torch.bincount(self.group, minlength=n_groups)
 
     def join(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """Return tensors of the layers as one line on the CPU."""
+        """Return the tensors of all layers as one flat tensor on the CPU."""
         return torch.cat([values[name].detach().flatten().cpu() for name in self.part])
 
     def split(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return positions on the line as flat positions within each layer."""
+        """Return positions in the flat sequence as flat positions within each layer."""
         return {
             name: positions[(positions >= part.start) & (positions < part.stop)] - part.start
             for name, part in self.part.items()

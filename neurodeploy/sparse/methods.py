@@ -1,4 +1,4 @@
-"""The methods: one table of presets over the engine's slots (each says its source, its equations, and where we differ)."""
+"""The rewiring methods: presets of the engine's slots (each states its source, its equations, and where we differ)."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ from neurodeploy.sparse.layers import Masks, Weights
 from neurodeploy.sparse.masks import Scope, initial_masks, kept_masks, scale_sparse_init
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
-from neurodeploy.sparse.scores import Lists, Reach, by_list, preferring
+from neurodeploy.sparse.scores import Lists, Reach, by_list, prefer_reached
 from neurodeploy.sparse.selection import Constraint
 from neurodeploy.sparse.sparsity_index import PqSettings
 from neurodeploy.sparse.spines import SpineRewirer, SpineSettings
 
 
 class Budget(Constraint, Protocol):
-    """A constraint that also says what shares a list, and how strongly a position's source already reaches its core."""
+    """A constraint that also tells which positions share a list, and how strongly a source already reaches each core."""
 
     reach: Reach
     lists: Lists
 
 
 class RewiringSettings(MethodSettings):
-    """What the presets are told: the method's settings (each reads only its own), and what a run adds to them.
+    """Settings of a rewiring method (each method reads only its own), and what a training run adds to them.
 
     Attributes:
         end_step: no rewiring from this optimiser step on.
-        density: of all weights together at the start, above 0, at most 1.
-        distribution: of the connections over the layers: ``erk``, ``er``, ``uniform``; ``start`` with the argument ``start``.
-        budget: makes the limits that all connections keep out of the first masks (``mapping.budget.chip_budget``).
-        preference: of growth for sources that already reach a core of the budget (``scores.preferring``).
-        whole_lists: drop all that a source has on a core of the budget together, by ``taylor`` (``scores.by_list``).
-        start: connections of a trained network to go on from, whose weights are then kept as they are (``kept_masks``);
+        density: density of all weights together at the start, above 0, at most 1.
+        distribution: how connections are shared among the layers: ``erk``, ``er``, ``uniform``; ``start`` with ``start``.
+        budget: returns the limits on all connections, given the first masks (``mapping.budget.chip_budget``).
+        preference: how strongly growth prefers sources that reach a core of the budget already (``scores.prefer_reached``).
+        whole_lists: drop all connections of a source on a core of the budget together, by ``taylor`` (``scores.by_list``).
+        start: connections of a trained network to start from, whose weights are then kept as they are (``kept_masks``);
             with ``distribution="start"`` each layer keeps their number.
-        seed: of positions, random growth and ties.
+        seed: seed of positions, random growth and ties.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -79,7 +79,7 @@ def static(weights: Weights, optimizer: torch.optim.Optimizer, settings: Rewirin
 
 
 def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """SET: the smallest positive and the largest negative weights go, as many connections grow at random.
+    """SET: the smallest positive and the largest negative weights are removed, as many connections grow at random.
 
     A fraction ``zeta = 0.3`` of either sign is removed at every rewiring, to the end.
 
@@ -91,7 +91,7 @@ def set_(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringS
 
 
 def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """RigL: the smallest weights go, connections grow where the dense gradient of the last batch is largest.
+    """RigL: the smallest weights are removed, connections grow where the dense gradient of the last batch is largest.
 
     ``ratio(t) = alpha / 2 (1 + cos(pi t / T_end))``, ``alpha = 0.3``, ERK. Connections dropped in the same rewiring may come
     back and then keep their weight; all others start at 0.
@@ -103,10 +103,10 @@ def rigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringS
 
 
 def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """GraNet: density falls along a cubic curve, and at every rewiring as many connections grow by gradient as are dropped.
+    """GraNet: density falls along a cubic curve; besides, every rewiring drops connections and grows as many by gradient.
 
-    ``d(t) = d_f + (d_i - d_f) (1 - t / T_end)**3`` with the layers sharing it as the largest weights lie; regeneration ratio
-    0.5, falling along a cosine.
+    ``d(t) = d_f + (d_i - d_f) (1 - t / T_end)**3``; each layer keeps its share of the globally largest weights. The
+    regeneration ratio is 0.5 and falls along a cosine.
 
     Source: Liu et al. 2021 (initial density 0.5, final 0.1). Counts are exact here. NDSNN's falling density is alike.
     """
@@ -121,10 +121,11 @@ def granet(weights: Weights, optimizer: torch.optim.Optimizer, settings: Rewirin
 
 
 def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """SRigL: RigL with the same fan-in for every neuron, and neurons that go when few of their connections are salient.
+    """SRigL: RigL with the same fan-in for every neuron; neurons with few salient connections are removed.
 
     Smallest weights are dropped over the layer, then every neuron grows back to the common fan-in. A neuron with fewer than
-    30 % salient connections is ablated and its connections are shared among the others; the last layer keeps its neurons.
+    30 % salient connections is ablated and its connections are shared among the other neurons; the last layer keeps its
+    neurons.
 
     Source: Lasby et al. 2024, ``rigl_constant_fan.py``. There ablation may begin at any step; here at the first.
     """
@@ -135,7 +136,7 @@ def srigl(weights: Weights, optimizer: torch.optim.Optimizer, settings: Rewiring
 
 
 def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """ESL-SNNs: sparse from scratch at constant density; smallest weights go, growth at random or by gradient.
+    """ESL-SNNs: sparse from scratch at constant density; the smallest weights are removed, growth is random or by gradient.
 
     ``n = floor(z(t) k)`` connections of each layer move every T_iter iterations, ``z(t) = z0 / 2 (1 + cos(pi t / T_end))``.
 
@@ -146,17 +147,17 @@ def esl(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSe
 
 
 def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> Rewirer:
-    """Two-stage rewiring by PQ index: how much moves, and how much density falls, follows from the weights' own sparsity.
+    """Two-stage rewiring by PQ index: the weights' sparsity sets how many connections move and how far density falls.
 
-    ``c = min(max(gamma (1 - r/d), 0), beta)`` (``pq.py``) of each layer or neuron. Within an iteration a fraction ``c``,
-    falling to 0 along a cosine, is dropped by size and grown by the average of the dense gradient. At its end, with
-    ``shrink``, each group loses ``floor(c k)`` connections; without it density stays, as the paper's Algorithm 1 reads.
-    ``gamma`` speeds up that loss alone: freshly grown zeros raise ``c``, so that with ``gamma`` above 1 rewiring would
-    feed on itself until every weight is new.
+    ``c = min(max(gamma (1 - r/d), 0), beta)`` (``sparsity_index.py``) of each layer or neuron. Within an iteration a
+    fraction ``c``, falling to 0 along a cosine, is dropped by size and grown by the average of the dense gradient. At its
+    end, with ``shrink``, each group loses ``floor(c k)`` connections; without it density stays, as the paper's Algorithm 1
+    reads. ``gamma`` speeds up that loss alone: freshly grown zeros raise ``c``, so that with ``gamma`` above 1 rewiring
+    would feed on itself until every weight is new.
 
     Source: Shen et al. 2025 (arXiv 2502.13572), after Diao et al. 2023 (arXiv 2302.05601). The published density falls
-    although the algorithm regrows what it removes; a shrink by ``c`` an iteration reproduces its path. ``p``, ``q`` and the
-    frequency are not given. Momentum growth reads an average of its own: an optimiser's masked buffer would undo the drop.
+    although the algorithm regrows what it removes; a shrink by ``c`` per iteration reproduces its path. ``p``, ``q`` and the
+    frequency are not given. Momentum growth reads a separate average: an optimiser's masked buffer would undo the drop.
     Controls with the same budget: ``schedule = "fixed"`` puts 0.155 (a Gaussian layer's ``c``) in the place of ``c``,
     ``"cosine"`` a cosine from twice that to 0 over the training.
     """
@@ -179,7 +180,7 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSet
 
 
 def sdsnn(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings) -> SpineRewirer:
-    """SD-SNN: a dense start; neurons go where the ranges of their spines shrink, absent synapses may regenerate.
+    """SD-SNN: starts dense; neurons whose spine ranges shrink are pruned, absent synapses may regenerate.
 
     Source, rules and differences: ``spines.SpineRewirer``. Call its ``end_epoch`` after each epoch.
     """
@@ -191,7 +192,7 @@ def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSe
     """Reverse distillation with an evolving structure: ``esl`` whose growth follows the gradient of the total loss.
 
     The total loss, ``(1 - a) L + a T**2 KL(teacher || student)`` with a weaker teacher, is the training's part
-    (``train.losses``); since growth reads its gradient, the teacher steers the structure as well as the weights.
+    (``training.losses``); since growth reads its gradient, the teacher steers the structure as well as the weights.
 
     Source: Xu et al. 2023 (arXiv 2304.09500); its constants and its structural rule are not known, ``a = 0.3``, ``T = 4``
     and the engine of ESL-SNNs are our choice. Controls: no distillation, label smoothing, a stronger teacher.
@@ -202,7 +203,7 @@ def rkd(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSe
 def start_rewiring(
     method: str, weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSettings
 ) -> AnyRewirer:
-    """Make weights sparse as a method begins, scaled to keep their neurons' input variance, and return its rewirer.
+    """Make weights sparse as the method starts, scale them to keep their neurons' input variance, and return the rewirer.
 
     Args:
         method: a name of ``METHODS``.
@@ -220,9 +221,9 @@ def start_rewiring(
 
 
 def above_floor(method: str, settings: RewiringSettings, masks: Masks) -> str | None:
-    """Return a line for the user where ``pq``, told to shrink to a ``floor`` above 0, has ended above it; else None.
+    """Return a line for the user if ``pq``, told to shrink to a ``floor`` above 0, has ended above it; else None.
 
-    How far ``pq`` shrinks follows from the weights, so that its floor is a bound and no promise.
+    ``pq`` decides from the weights how far to shrink, so ``floor`` is only a lower bound.
     """
     if method != "pq" or not settings.shrink or settings.floor == 0:
         return None
@@ -251,7 +252,7 @@ def _rewirer(
     if settings.budget is not None:
         slots["caps"] = budget = settings.budget(masks)
         masks = fit_masks(masks, budget, scope=scope, seed=settings.seed)
-        slots["growth"] = preferring(slots.get("growth", "random"), budget.reach, settings.preference)
+        slots["growth"] = prefer_reached(slots.get("growth", "random"), budget.reach, settings.preference)
         if settings.whole_lists:
             slots["drop"] = by_list("taylor", budget.lists)
     if settings.start is None:

@@ -19,7 +19,7 @@ from neurodeploy.sparse.selection import Constraint, Swap, count_by, ranked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewiringEvent:
-    """What the last rewiring did to one layer. ``overlap``: fraction of the grown that had just been dropped."""
+    """Record of the last rewiring of a layer. ``overlap``: fraction of the grown connections that it had just dropped."""
 
     step: int
     ratio: float
@@ -30,12 +30,12 @@ class RewiringEvent:
 
 
 def events_to_state(events: Mapping[str, RewiringEvent]) -> dict[str, Any]:
-    """Return events as plain values for a state."""
+    """Return events as plain values for a saved state."""
     return {f"event/{name}": asdict(event) for name, event in events.items()}
 
 
 def events_from_state(state: Mapping[str, Any]) -> dict[str, RewiringEvent]:
-    """Return what ``events_to_state`` was given."""
+    """Return the events that ``events_to_state`` put into a state."""
     return {k.removeprefix("event/"): RewiringEvent(**v) for k, v in state.items() if k.startswith("event/")}
 
 
@@ -56,23 +56,23 @@ class Rewirer:
         drop: a name of ``scores.DROP``, or a score of your own.
         ratio: fraction rewired at step 0, falling to 0 along a cosine (0..1, 1 excluded), or any ``Ratio``.
         path: connections after each rewiring; by default their number stays.
-        scope: what the counts are exact for: ``layer``, ``neuron``, ``(n, m)`` blocks, or ``global``, where connections move
-            between layers.
+        scope: the groups whose counts are exact: ``layer``, ``neuron``, ``(n, m)`` blocks, or ``global``, where connections
+            move between layers.
         every_steps: optimiser steps between two rewirings, at least 1.
         end_step: no rewiring from this step on.
         pooled_drop: choose what to drop over the whole layer and not group by group, so that small groups (of two
-            connections, say) move as well; growth fills each group up again. Default: for ``(n, m)`` blocks.
+            connections, say) move as well; growth fills each group up again. Default: only for ``(n, m)`` blocks.
         regrow: whether connections may be grown that were dropped in the same rewiring (they then keep their weight).
-        min_fan_in: connections that every neuron keeps; those with the highest drop scores.
+        min_fan_in: connections that every neuron keeps: its connections with the highest drop scores.
         allowed: positions by layer that may ever hold a connection; default: all.
         caps: limits that hold from the start and after every rewiring, over all layers in the order of ``weights``
-            (``selection.Caps``, ``mapping.budget.ChipBudget``); where they leave no room, drops are undone.
+            (``selection.Caps``, ``mapping.budget.chip_budget.ChipBudget``); where they leave no room, drops are undone.
         ablation: removes whole neurons with few salient connections; needs ``scope="neuron"``.
-        seed: of random growth and of ties.
+        seed: seed of random growth and of the order of ties.
 
     Raises:
-        TrainingError: for an unknown rule, a value out of range, shapes that do not match, or a weight that is not a
-            parameter of its own (weight-norm recomputes it, which would undo the mask).
+        TrainingError: for an unknown rule, a value out of range, shapes that do not match, or a weight that is not itself a
+            parameter (weight-norm recomputes it, which would undo the mask).
 
     Source: ESL-SNNs, Shen et al. 2023 (arXiv 2306.03693): sparse from scratch at constant density, prune by magnitude, grow
     at random or by gradient, every T_iter iterations. The ratio and its schedule are not given there; RigL's are used.
@@ -122,14 +122,14 @@ class Rewirer:
             caps.room(self._pool.join(self.masks).numpy())
 
     def before_step(self) -> None:
-        """Gather what growth needs of the dense gradients, then zero those of absent connections."""
+        """Gather the dense gradients that growth needs, then zero the gradients of absent connections."""
         self._masked.require_gradients()
         for layer in self._masked.layers.values():
             self._gather(layer)
         self._masked.mask_gradients()
 
     def after_step(self) -> None:
-        """Zero absent weights and their optimiser state, and rewire where it is due."""
+        """Zero absent weights and their optimiser state, and rewire if it is due."""
         due = self._due()
         self._masked.apply()
         self.step += 1
@@ -137,7 +137,7 @@ class Rewirer:
             self._rewire()
 
     def end_epoch(self) -> None:
-        """Nothing happens at the end of an epoch; other methods have rules that do."""
+        """Do nothing; ``SpineRewirer`` has rules for the end of an epoch."""
 
     @property
     def masks(self) -> Masks:
@@ -154,7 +154,7 @@ class Rewirer:
 
     @property
     def settled(self) -> bool:
-        """Whether the number of connections changes no more: it never does, or no rewiring is to come."""
+        """Whether the number of connections is final: it never changes, or no rewiring is left."""
         next_due = (self.step // self._every_steps + 1) * self._every_steps
         return isinstance(self._path, ConstantPath) or next_due >= self._end_step
 
@@ -182,10 +182,10 @@ class Rewirer:
         return {**self._masked.state_dict(), **events_to_state(self.events), **numbers, **generator}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave.
+        """Restore what ``state_dict`` returned.
 
         Raises:
-            TrainingError: where something is missing or belongs to other layers.
+            TrainingError: if something is missing or belongs to other layers.
         """
         wanted = {key: value for key, value in self.state_dict().items() if not key.startswith("event/")}
         if missing := sorted(set(wanted) - set(state)):
@@ -293,7 +293,7 @@ class Rewirer:
             )
 
     def _ablate(self, groups: Groups, keep: torch.Tensor, grow: torch.Tensor, n_drop: torch.Tensor) -> torch.Tensor:
-        """Remove neurons with few salient connections and return the equal fan-in of the others, by group."""
+        """Remove neurons with few salient connections; return the equal fan-in of the remaining neurons, by group."""
         assert self._ablation is not None
         target = torch.zeros_like(groups.counts)
         for name, layer in self._masked.layers.items():

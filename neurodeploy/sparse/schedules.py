@@ -1,7 +1,7 @@
-"""How much moves at a rewiring (ratios), and how many connections there are after it (density paths).
+"""Ratios and density paths: fractions of connections that a rewiring moves, and numbers of connections after it.
 
-Both are asked once a rewiring with a ``Groups`` record and answer for all groups at once. A group is a layer, a neuron, a
-block of N:M sparsity, or the whole model (``masks.grouping``).
+Both are called once at each rewiring with a ``Groups`` record and return a value for every group. A group is a layer, a
+neuron, a block of N:M sparsity, or the whole model (``masks.grouping``).
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class CosineRatio:
 
 @dataclass(frozen=True, slots=True)
 class PqRatio:
-    """The PQ ratio of each group's weights, times a cosine from 1 to 0 over every ``anneal_steps`` where given."""
+    """The PQ ratio of each group's weights, times a cosine from 1 to 0 over every ``anneal_steps`` steps if given."""
 
     settings: PqSettings = DEFAULT
     anneal_steps: int | None = None
@@ -117,9 +117,9 @@ class ConstantPath:
 class CubicPath:
     """All groups together fall from density ``initial`` to ``final`` along a cubic curve between two steps.
 
-    ``d(t) = final + (initial - final) * (1 - (t - start_step) / (end_step - start_step))**3``. With ``by_magnitude`` the
-    groups share ``d(t)`` as the globally largest weights lie in them (GraNet, Liu et al. 2021), else in proportion to what
-    they have.
+    ``d(t) = final + (initial - final) * (1 - (t - start_step) / (end_step - start_step))**3``. With ``by_magnitude`` a
+    group gets as many connections as it has of the globally largest weights (GraNet, Liu et al. 2021); without it all groups
+    shrink in proportion.
     """
 
     initial: float
@@ -150,10 +150,10 @@ class CubicPath:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrink:
-    """At the end of every iteration of ``iteration_steps`` steps each group loses ``floor(c * k)`` connections.
+    """Each group loses ``floor(c * k)`` connections at the end of every iteration of ``iteration_steps`` steps.
 
-    ``c`` is the ratio of the group (by default PQ's), ``k`` what it has. The whole never falls below density ``floor``;
-    where it would, the last loss is shared in proportion. Within an iteration the counts stay.
+    ``c`` is the ratio of the group (by default PQ's), ``k`` its number of connections. The density of all groups together
+    never falls below ``floor``: the last loss is reduced in proportion. Within an iteration the counts stay.
     """
 
     iteration_steps: int

@@ -1,4 +1,4 @@
-"""Which connections to drop and which to grow: scores of every position of a layer, higher means keep or grow."""
+"""Drop and growth scores of every position of a layer; a high score means keep, or grow first."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.layers import SparseLayer
 
 Score = Callable[[SparseLayer, torch.Generator], torch.Tensor]
-"""Takes a layer and a generator, gives a tensor of the weight's shape."""
+"""Takes a layer and a generator, returns a tensor of the weight's shape."""
 
 
 def magnitude(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Keep large weights."""
+    """Return the size of each weight: large weights are kept."""
     return layer.weight.detach().abs()
 
 
 def per_sign(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Keep the large weights of either sign: the rank by size among active weights of the same sign, 0..1.
+    """Return the rank by size among active weights of the same sign, 0..1: large weights of either sign are kept.
 
     Dropping the lowest fraction of these ranks drops the same fraction of positive and of negative connections, up to one
     connection; a weight of exactly 0 counts as positive.
@@ -41,27 +41,27 @@ def per_sign(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  #
 
 
 def taylor(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Keep weights whose removal changes the loss most, to first order: ``(w * dL/dw)**2``."""
+    """Return ``(w * dL/dw)**2``: weights whose removal changes the loss most, to first order, are kept."""
     return (layer.weight.detach() * _gradient(layer)).square()
 
 
 def random_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
-    """Grow any position alike (SET, Mocanu et al. 2018)."""
+    """Return random scores: all positions grow alike (SET, Mocanu et al. 2018)."""
     return torch.rand(layer.mask.shape, generator=generator)
 
 
 def unseen_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:
-    """Grow at random, positions first that never held a connection (raises ITOP's explored ratio fastest)."""
+    """Return random scores, higher where no connection ever was (raises ITOP's explored ratio fastest)."""
     return torch.rand(layer.mask.shape, generator=generator) + (~layer.seen).cpu()
 
 
 def gradient_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Grow where the dense gradient of the last step is largest (RigL, Evci et al. 2020)."""
+    """Return the size of the dense gradient of the last step (RigL, Evci et al. 2020)."""
     return _gradient(layer).abs()
 
 
 def memory_growth(layer: SparseLayer, generator: torch.Generator) -> torch.Tensor:  # noqa: ARG001
-    """Grow where the gathered dense gradient is largest: its running average, or its sum since the last rewiring."""
+    """Return the size of the gathered dense gradient: of its running average, or its sum since the last rewiring."""
     return layer.memory.abs()
 
 
@@ -78,17 +78,17 @@ class Growth:
 
 
 Reach = Callable[[str, NDArray[np.bool_]], NDArray[np.float32]]
-"""Takes a layer's name and mask; says of every position how strongly its source already reaches its core, 0 or more."""
+"""Takes a layer's name and mask; returns for each position how strongly its source already reaches its core, 0 or more."""
 
 
-def preferring(rule: str | Growth, reach: Reach, strength: float) -> Growth:
+def prefer_reached(rule: str | Growth, reach: Reach, strength: float) -> Growth:
     """Return a growth rule that prefers sources which already reach the core: ``score * (1 + strength * reach)``.
 
     A spike is sent once to each core that it reaches, so such a connection costs no further message and input axon.
 
     Args:
         rule: a name of ``GROWTH`` or a rule of your own, with scores of 0 or more.
-        reach: ``mapping.budget.ChipBudget.reach``, or a function like it.
+        reach: ``mapping.budget.chip_budget.ChipBudget.reach``, or a function like it.
         strength: 0 gives the rule itself; at 1 a source that reaches a core as strongly as the mean one counts twice.
 
     Raises:
@@ -109,18 +109,18 @@ def preferring(rule: str | Growth, reach: Reach, strength: float) -> Growth:
 
 
 Lists = Callable[[str], NDArray[np.int64]]
-"""Takes a layer's name; gives the list of every position, numbered from 0, ``(n_positions,)`` in C order."""
+"""Takes a layer's name; returns the list of every position, numbered from 0, ``(n_positions,)`` in C order."""
 
 
 def by_list(rule: str | Score, lists: Lists) -> Score:
     """Return a drop score that keeps or drops all connections of a list together: the mean score of those that exist.
 
-    What a source has on a core is one list. Single connections leave it behind, so that the axon stays taken and no other
-    source can reach the core; a whole list gives its axon back.
+    A list holds all connections of a source on a core. If single connections are dropped, the list stays, so that its axon
+    is not free for another source; if the whole list is dropped, its axon is free.
 
     Args:
         rule: a name of ``DROP`` or a score of your own.
-        lists: ``mapping.budget.ChipBudget.lists``, or a function like it.
+        lists: ``mapping.budget.chip_budget.ChipBudget.lists``, or a function like it.
     """
     base = drop_score(rule)
 
@@ -156,7 +156,7 @@ def growth_rule(rule: str | Growth) -> Growth:
     Raises:
         TrainingError: for an unknown name, and for ``masked_momentum``: an optimiser's buffer that is masked at every step
             is zero at all absent positions except those just dropped, so growth from it undoes the drop (99 % of grown
-            connections had just been dropped, ``algorithms.md`` 11.2).
+            connections had just been dropped, ``docs/notes/algorithms.md``, section 11.2).
     """
     if isinstance(rule, Growth):
         return rule

@@ -1,4 +1,4 @@
-"""Exact choices: so many of each group, by rank and never by threshold, so that ties cannot change a count."""
+"""Selection of an exact number from each group, by rank and never by threshold, so that ties cannot change a count."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def ranked(
     Args:
         key: any numbers, ``(n,)``.
         group: group of each element, int64 ``(n,)``.
-        generator: of the order of ties.
-        last: bool ``(n,)``; the elements marked here come after all others of their group.
+        generator: random generator for the order of ties.
+        last: bool ``(n,)``; elements marked here come after all other elements of their group.
     """
     order = torch.randperm(len(key), generator=generator)
     order = order[torch.argsort(key[order], stable=True)]
@@ -60,7 +60,7 @@ def share_out(wanted: torch.Tensor, total: int, limits: torch.Tensor) -> torch.T
 
 
 class Room(Protocol):
-    """What limits leave free; connections only take room. Positions are int64 numbers on the line of all layers."""
+    """Room that limits leave, which connections only reduce. Positions are int64, in the flat sequence of all layers."""
 
     def fits(self, positions: NDArray[np.int64], /) -> NDArray[np.bool_]:
         """Return which positions could take a connection, each on its own."""
@@ -69,7 +69,7 @@ class Room(Protocol):
     def admit(self, positions: NDArray[np.int64], /) -> NDArray[np.bool_]:
         """Take connections at these positions, first ones first, as far as all limits allow; return which were taken.
 
-        Where each fits on its own, at least the first is taken.
+        If each of them fits on its own, at least the first is taken.
         """
         ...
 
@@ -78,19 +78,19 @@ class Constraint(Protocol):
     """Limits that hold after every rewiring, such as the memory of each core (``mapping.budget``)."""
 
     def room(self, active: NDArray[np.bool_], /) -> Room:
-        """Return what is left beside the active positions ``(n_positions,)``; refuses ones that break a limit."""
+        """Return the room beside the active positions, bool ``(n_positions,)``; refuses positions that break a limit."""
         ...
 
 
 def admitted(
     room: Room, candidates: torch.Tensor, group: torch.Tensor, score: torch.Tensor, counts: torch.Tensor
 ) -> torch.Tensor:
-    """Return up to ``counts[g]`` candidates of every group ``g`` that the limits allow, those with high scores first.
+    """Return up to ``counts[g]`` candidates of every group ``g`` that the limits allow, high scores first.
 
     Args:
         room: what the limits leave; it is used up.
         candidates: positions in an order made by ``ranked``, best first in each group.
-        group, score: of every position on the line, ``(n_positions,)``.
+        group, score: group and score of every position of all layers, ``(n_positions,)``.
         counts: int64 ``(n_groups,)``.
     """
     taken, left = [candidates[:0]], counts.clone()
@@ -120,7 +120,7 @@ class Caps:
     limits: torch.Tensor
 
     def room(self, active: NDArray[np.bool_]) -> _Places:
-        """Return the places left in each group; none where it is over its limit already."""
+        """Return the places left in each group; none if it is over its limit already."""
         used = count_by(self.group[torch.from_numpy(active)], len(self.limits))
         return _Places(self.group, (self.limits - used).clamp(min=0))
 
@@ -145,11 +145,12 @@ class _Places:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Swap:
-    """What a rewiring may choose from; tensors over all positions, ``(n_positions,)``, unless said otherwise.
+    """The choice at a rewiring: candidates, scores and limits. Tensors are ``(n_positions,)`` unless stated otherwise.
 
     ``active``: connections that exist; ``allowed``: positions that may hold one; ``keep``, ``grow``: scores, higher stays
-    or comes first; ``newest``: dropped only after all others; ``group``: what the counts are exact for; ``neuron`` with
-    ``min_fan_in`` ``(n_neurons,)``: connections that each neuron keeps; ``regrow``: whether a dropped one may come back.
+    or comes first; ``newest``: connections dropped only after all others; ``group``: groups with exact counts; ``neuron``
+    with ``min_fan_in`` ``(n_neurons,)``: connections that each neuron keeps; ``regrow``: whether a connection that was just
+    dropped may come back.
     """
 
     active: torch.Tensor
@@ -168,7 +169,7 @@ class Swap:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return positions to drop and to grow, ``n_drop[g]`` and ``n_grow[g]`` in each group.
 
-        Where the candidates for growth run out, as many of the drops with the highest scores are undone, so that the
+        If the candidates for growth run out, as many of the drops with the highest scores are undone, so that the
         count after the swap is the one asked for. Connections that ``min_fan_in`` protects are not dropped.
         """
         droppable = self._droppable(generator)

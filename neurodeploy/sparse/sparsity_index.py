@@ -3,7 +3,7 @@
 Source: Diao et al., ICLR 2023 (arXiv 2302.05601) and its reference code; used for spiking networks by Shen et al., ICLR 2025
 (arXiv 2502.13572), Eq. 2 to 4. We use the ratio of norms; read as a difference, Eq. 2 would change with the scale of the
 weights. ``p`` and ``q`` are not given for spiking networks; 0.5 and 1 explain the published densities (a loss of
-about 15.5 % an iteration, which is the ratio of a Gaussian layer), 1 and 2 do not.
+about 15.5 % per iteration, which is the ratio of a Gaussian layer), 1 and 2 do not.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ _ROUNDING = 1e-12  # relative; keeps a bound that is a whole number from being r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PqSettings:
-    """``p``, ``q``: orders of the norms, ``0 < p < q``. ``gamma >= 0`` multiplies the ratio, ``beta`` caps it (0..1).
+    """Constants of the PQ index and ratio.
 
-    ``eta >= 0`` lowers the bound on what is kept, ``r = ceil(d (1 + eta)**(-q/(q-p)) (1 - I)**(p q/(q-p)))``; 0.001 is the
-    SNN paper's value (``alpha_r`` there).
+    ``p``, ``q``: orders of the norms, ``0 < p < q``. ``gamma >= 0`` multiplies the ratio, ``beta`` caps it (0..1).
+    ``eta >= 0`` lowers the bound on the weights kept, ``r = ceil(d (1 + eta)**(-q/(q-p)) (1 - I)**(p q/(q-p)))``; 0.001 is
+    the SNN paper's value (``alpha_r`` there).
     """
 
     p: float = 0.5

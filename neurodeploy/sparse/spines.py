@@ -1,7 +1,7 @@
-"""Dendritic spines (SD-SNN): ranges that follow the weights, and neurons that go where the ranges shrink.
+"""Dendritic spines (SD-SNN): ranges that follow the weights, and pruning of neurons whose ranges shrink.
 
 Source: Han et al. (arXiv 2211.12219; Information Sciences 689, 2025); rules read in BrainCog's
-``examples/Structural_Development/SD-SNN``. Where we differ, and why, stands at ``SpineRewirer``.
+``examples/Structural_Development/SD-SNN``. ``SpineRewirer`` lists where we differ, and why.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Weights
 from neurodeploy.sparse.rewirer import RewiringEvent, events_from_state, events_to_state
 
 PAPER_CONSTANT = 18
-"""Epochs of a spine's memory in the released script, of 600 in all; time in the rates is counted in its epochs."""
+"""Memory of a spine in the released script, 18 of 600 epochs; times in the pruning rates are in epochs of that script."""
 FEW_SYNAPSES = {"conv": 20, "dense": 50}
-"""A neuron with fewer counts as pruned when rates are adapted (never more than a quarter of its fan-in)."""
+"""A neuron with fewer synapses (or than a quarter of its fan-in, if less) counts as pruned when rates are adapted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpineSettings:
-    """``constant``: epochs C that a trend must last, at least 1; ``rate``: multiplies the neuron pruning rates (at least 0).
+    """Settings of SD-SNN.
 
+    ``constant``: epochs C that a trend must last, at least 1; ``rate``: multiplies the neuron pruning rates (at least 0);
     ``shrink``: factor of a shrinking range, 0..1. With another constant than 18 the decay of the rates is stretched or
-    compressed in proportion, so that as many neurons go over the whole training.
+    compressed in proportion, so that as many neurons are pruned over the whole training.
     """
 
     constant: int = PAPER_CONSTANT
@@ -46,7 +47,7 @@ class SpineSettings:
 
 @dataclass(slots=True, eq=False)
 class Spines:
-    """The range ``lower <= w <= upper`` of every synapse of one layer, and the streaks that move it."""
+    """The range ``lower <= w <= upper`` of every synapse of one layer, and the streaks of epochs that move it."""
 
     upper: torch.Tensor
     lower: torch.Tensor
@@ -71,10 +72,10 @@ class Spines:
         return cls(largest, -largest, weight.clone(), *flags, *counts, *sums)
 
     def update(self, weight: torch.Tensor, mask: torch.Tensor, settings: SpineSettings) -> None:
-        """Let the ranges follow the weights at the end of an epoch.
+        """Update the ranges from the weights at the end of an epoch.
 
-        A weight at or past its upper limit for more than C epochs on end raises the limit by its mean overshoot; the lower
-        limit mirrors that. A weight whose size falls for more than C epochs on end has both limits multiplied by
+        A weight at or past its upper limit for more than C epochs in a row raises the limit by its mean overshoot; the lower
+        limit mirrors that. If the size of a weight falls for more than C epochs in a row, both its limits are multiplied by
         ``shrink``. Weights outside ``mask`` lose their streaks.
         """
         above, below = mask & (weight >= self.upper), mask & (weight <= self.lower)
@@ -117,7 +118,7 @@ class Spines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrunableLayer:
-    """What the neurotrophic rate needs of a layer: its kind, its neurons, how many count as pruned (and did before)."""
+    """A layer as the neurotrophic rates see it: kind, number of neurons, and how many count as pruned, now and before."""
 
     kind: str
     neurons: int
@@ -132,8 +133,8 @@ def neurotrophic_rates(rates: list[float], layers: list[PrunableLayer], time: in
     pruned in order; ``rho += a (N - P) / 10`` with ``a = exp(-t)/2`` up to ``t = 23`` and 0.0005 after, for a dense layer.
 
     Args:
-        rates: percentage of each layer that has one, 0..100.
-        layers: all layers in order, one more than ``rates`` (the output).
+        rates: percentage of each layer but the output, 0..100.
+        layers: all layers in order, the output included.
         time: ``t``, epochs since pruning began.
         scale: multiplies the increments.
     """
@@ -149,17 +150,18 @@ def neurotrophic_rates(rates: list[float], layers: list[PrunableLayer], time: in
 
 
 class SpineRewirer:
-    """SD-SNN: a dense start; each epoch ranges move, weights are clipped, neurons are pruned, synapses regenerate.
+    """Rewirer of SD-SNN: starts dense; each epoch ranges move, weights are clipped, neurons pruned, synapses regenerated.
 
     Call ``before_step`` and ``after_step`` as with ``Rewirer``, and ``end_epoch`` after each epoch. With ``e`` counted from
     0 and the constant C: ranges start at ``e = 0`` and move from ``e = 1`` on (``Spines.update``); for ``e > C`` weights are
-    clipped into them; for ``e > 2C`` synapses regenerate that were wanted for more than C epochs on end, then the
+    clipped into them; for ``e > 2C`` synapses regenerate that were wanted for more than C epochs in a row, then the
     ``floor(N rho / 100)`` neurons of lowest importance lose all their connections (``rho`` is cumulative,
     ``neurotrophic_rates``). The output layer keeps its neurons.
 
     We differ from the released code, which its authors may not have used:
 
-    - ranges move in all layers; there an indentation leaves those of convolutions where they started;
+    - ranges move in all layers; there, because of an indentation, ranges of convolutions stay where they
+      started;
     - masks hold after every step, and moments of absent connections are zero; there masks are applied once an epoch;
     - a synapse is wanted by the size of its dense gradient summed over the epoch, within its layer, so that negative ones
       regenerate too; there by the signed weight it drifts to between two maskings. It starts at 0;
@@ -171,7 +173,7 @@ class SpineRewirer:
         settings: see ``SpineSettings``.
 
     Raises:
-        TrainingError: where two layers do not follow on each other, or a weight cannot be masked (``Rewirer``).
+        TrainingError: if a layer does not fit the layer before it, or a weight cannot be masked (``Rewirer``).
     """
 
     def __init__(
@@ -189,7 +191,7 @@ class SpineRewirer:
         _check_chain(self._layers)
 
     def before_step(self) -> None:
-        """Gather the dense gradients, then zero those of absent connections."""
+        """Gather the dense gradients, then zero the gradients of absent connections."""
         self._masked.require_gradients()
         for layer in self._layers:
             layer.memory.add_(layer.dense_gradient, alpha=self._masked.learning_rate(layer))
@@ -229,16 +231,16 @@ class SpineRewirer:
 
     @property
     def ratio(self) -> float:
-        """Largest fraction of a layer's neurons that is pruned at the next epoch from the start of pruning on."""
+        """Largest fraction of a layer's neurons that is pruned after the next epoch (once pruning has started)."""
         return max(self.rates, default=0.0) / 100
 
     @property
     def settled(self) -> bool:
-        """Whether pruning has come to its slow end (23 of the paper's epochs after its start)."""
+        """Whether pruning has slowed down to its last rate (23 of the paper's epochs after its start)."""
         return self._paper_time(self.epoch) > 23
 
     def export_masks(self) -> Masks:
-        """Return masks without the connections that leave pruned neurons: those are silent, nothing changes."""
+        """Return masks without the connections out of pruned neurons, which are silent, so that nothing changes."""
         masks = {layer.name: layer.mask.clone() for layer in self._layers}
         for layer, following in zip(self._layers, self._layers[1:]):
             silent = (~layer.mask.flatten(1).any(1)).nonzero().squeeze(1)
@@ -247,11 +249,11 @@ class SpineRewirer:
         return masks
 
     def density(self) -> dict[str, float]:
-        """Return the density by layer of the masks that are exported."""
+        """Return the density of the exported masks by layer."""
         return {name: mask.double().mean().item() for name, mask in self.export_masks().items()}
 
     def explored(self) -> dict[str, float]:
-        """Return, by layer, the fraction of all possible connections that have existed at some time: 1."""
+        """Return, by layer, the fraction of all possible connections that have existed at some time: always 1."""
         return self._masked.explored()
 
     def alive(self) -> dict[str, torch.Tensor]:
@@ -259,7 +261,7 @@ class SpineRewirer:
         return {layer.name: layer.mask.flatten(1).any(1).cpu() for layer in self._layers}
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that goes on from here: tensors and numbers."""
+        """Return everything that a resumed training needs: tensors and numbers."""
         state: dict[str, Any] = {"step": self.step, "epoch": self.epoch, "n_rewirings": self.n_rewirings}
         state.update({f"rate/{i}": rate for i, rate in enumerate(self.rates)})
         for name, spines in self._spines.items():
@@ -267,7 +269,7 @@ class SpineRewirer:
         return {**self._masked.state_dict(), **events_to_state(self.events), **state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state_dict`` gave; raises ``TrainingError`` where something is missing or of another shape."""
+        """Restore what ``state_dict`` returned; raises ``TrainingError`` if something is missing or has another shape."""
         wanted = {key for key in self.state_dict() if not key.startswith("event/")}
         if missing := sorted(wanted - set(state)):
             raise TrainingError(f"sparse: the saved state lacks '{missing[0]}'; it belongs to another model or method")
@@ -285,11 +287,11 @@ class SpineRewirer:
             layer.weight.copy_(torch.maximum(torch.minimum(layer.weight, spines.upper), spines.lower))
 
     def _paper_time(self, epoch: int) -> float:
-        """Epochs of the paper's script since pruning began."""
+        """Return the number of epochs of the paper's script since pruning began."""
         return (epoch - 2 * self.settings.constant - 1) * PAPER_CONSTANT / self.settings.constant
 
     def _regenerate(self) -> None:
-        """Give back the synapses that more than C epochs on end wanted; whole kernels in convolutions."""
+        """Restore the synapses that were wanted for more than C epochs in a row; in convolutions whole kernels."""
         if not self.settings.regenerate:
             return
         growth = 1.1 ** min(self._paper_time(self.epoch), 60.0)

@@ -1,7 +1,8 @@
-"""Sweeps: a grid of methods, densities, weight widths, chips and splits becomes a table and a Pareto front.
+"""Sweeps over a grid of methods, densities, weight widths, chips and splits, with a table and a Pareto front as results.
 
-``plan.py`` reads ``sweep.toml``, ``stages.py`` holds the work of one point in three stages, ``store.py`` keeps what each
-stage gave under the hash of what it read, ``run.py`` joins them, ``pareto.py`` finds front and knee, ``page.py`` shows them.
+``plan.py`` reads ``sweep.toml``, ``stages.py`` holds the three stages of work for a point, ``store.py`` stores the result of
+each stage under the hash of its input, ``run.py`` runs the stages of all points, ``results.py`` collects the results,
+``pareto.py`` finds front and knee, ``page.py`` makes the page.
 """
 
 from neurodeploy.sweeps.pareto import knee, pareto_front

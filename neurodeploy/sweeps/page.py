@@ -1,4 +1,4 @@
-"""The page of a sweep: one picture, accuracy against a cost to choose, with front and knee; and the table."""
+"""The HTML page of a sweep: a picture of accuracy against a selectable cost, with front and knee, and the table."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ COSTS = {
     "cores": ("Cores", "cores"),
     "synaptic_bytes": ("Memory", "synaptic memory, bytes"),
 }
-"""Costs that the picture can show: the word on the button and the title of the axis."""
+"""Costs that the picture can show: cost -> (label of the button, title of the axis)."""
 
 _COLOURS = (ACCENT, WARM, "#5b8c5a", "#8a5a9e", "#b8860b", MUTED)
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "pentagon", "cross")
 
 
 def render_page(results: dict[str, Any]) -> str:
-    """Return the page (HTML, self-contained) of a sweep's object."""
+    """Return the page (self-contained HTML) for the results of a sweep."""
     rows = results["rows"]
     shown = [i for i, row in enumerate(rows) if row.get("accuracy") is not None and row.get("fits")]
     best = results["knee"]
@@ -46,10 +46,10 @@ def render_page(results: dict[str, Any]) -> str:
 
 
 def pareto_picture(rows: Sequence[Row], shown: Sequence[int]) -> go.Figure:
-    """Return the points (colour: chip, mark: method), the front and its knee, with one button a cost.
+    """Return the picture of the points (colour: chip, mark: method), the front and its knee, with a button for each cost.
 
     Args:
-        rows: of the sweep.
+        rows: rows of the sweep.
         shown: indices of the rows that have an accuracy and fit their chip.
     """
     views = {cost: _view(rows, shown, cost) for cost in COSTS}
@@ -84,7 +84,7 @@ def pareto_picture(rows: Sequence[Row], shown: Sequence[int]) -> go.Figure:
 
 
 def _view(rows: Sequence[Row], shown: Sequence[int], cost: str) -> list[dict[str, Any]]:
-    """Return the traces for one cost: a group of points each for chip and method, the front, and the knee."""
+    """Return the traces for one cost: a group of points for each chip and method, the front, and the knee."""
     priced = [i for i in shown if figure(rows[i], cost)]
     if not priced:
         return []

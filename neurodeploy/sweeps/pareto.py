@@ -1,4 +1,4 @@
-"""Pareto front and knee of points with several costs, all to be as small as possible."""
+"""Pareto front and knee of points with several costs that should all be small."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
-    """Return which points no other point beats: none is at most as large in every cost and smaller in one.
+    """Return which points are on the front: no other point is at most as large in every cost and smaller in one.
 
     Args:
-        costs: shape ``(n, k)``; of equal points all are on the front.
+        costs: shape ``(n, k)``; equal points are on the front together.
 
     >>> pareto_front([[1, 3], [2, 2], [3, 3]]).tolist()
     [True, True, False]
@@ -27,10 +27,10 @@ def pareto_front(costs: ArrayLike) -> NDArray[np.bool_]:
 def knee(costs: ArrayLike) -> int | None:
     """Return the index of the knee of a front in two costs: the point farthest below the line between the front's ends.
 
-    Both costs are scaled to 0..1 over the front first. None where the front has no point below that line.
+    Both costs are scaled to 0..1 over the front first. None if the front has no point below this line.
 
     Args:
-        costs: shape ``(n, 2)``, in any order; points off the front take no part.
+        costs: shape ``(n, 2)``, in any order; points that are not on the front are ignored.
 
     Source: Das, "On characterizing the 'knee' of the Pareto curve based on Normal-Boundary Intersection", Structural
     Optimization 18 (1999): the point of the front with the largest distance to the hyperplane through its end points.

@@ -1,4 +1,4 @@
-"""What a sweep is to do: ``sweep.toml`` as checked records, and the points of its grid in a fixed order."""
+"""The plan of a sweep: ``sweep.toml`` as checked records, and the points of its grid in a fixed order."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Grid(Record):
     """The values of each axis; every combination is a point. An axis that is left out has one value.
 
     ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
-    ``density``: of all weights at the end of training; methods that take none are trained once.
-    ``weight_bits``: 1 to 8 bits that a stored weight may need, the rest is rounded off after training.
+    ``density``: density of all weights at the end of training; methods without a density are trained once.
+    ``weight_bits``: 1 to 8 bits for a stored weight; weights are rounded to this width after training.
     ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``neurodeploy map``.
     """
 
@@ -57,9 +57,9 @@ class Grid(Record):
 
 
 class Plan(Record):
-    """A sweep: base recipe, grid, and what changes in the recipe for all points (``changes``, by table).
+    """A sweep: base recipe, grid, and changes to the recipe for all points (``changes``: table -> key -> value).
 
-    ``samples``: how many test samples are run, by default all. ``recipe`` is a name or a path beside the sweep file.
+    ``samples``: number of test samples to run, by default all. ``recipe`` is a name, or a path relative to the sweep file.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -70,7 +70,7 @@ class Plan(Record):
 
 
 class Point(Record):
-    """One point of the grid: its settings, the chip's name or file, and the recipe that trains it (TOML text)."""
+    """A point of the grid: its settings, the chip's name or file, and the recipe that trains it (TOML text)."""
 
     method: str
     density: float | None
@@ -83,12 +83,12 @@ class Point(Record):
     recipe_text: str
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings as the sweep file has them."""
+        """Return the settings with the keys and values of the sweep file."""
         return self.model_dump(exclude={"recipe_text", "chip_file"})
 
 
 def load_plan(path: str | Path) -> tuple[Plan, tuple[Point, ...]]:
-    """Return the plan in a TOML file and its points, with every recipe and chip checked.
+    """Return the plan in a TOML file and its points; every recipe and chip is checked.
 
     Raises:
         SweepError: for bad TOML, an unknown key (lists the known ones), an empty axis or a value out of range.
@@ -144,7 +144,7 @@ def _points(plan: Plan, folder: Path) -> Iterator[Point]:
 
 
 def label(wanted: Mapping[str, Any]) -> str:
-    """Return a method with its settings in one word.
+    """Return a method with its settings as a short text.
 
     >>> label({"method": "pq", "gamma": 3.0})
     'pq gamma=3.0'
@@ -154,6 +154,6 @@ def label(wanted: Mapping[str, Any]) -> str:
 
 
 def _beside(name: str, folder: Path) -> str:
-    """Return the path of a file that lies beside the sweep file, or the name as it is."""
+    """Return the path of a file relative to the sweep file if it exists there, else the name as it is."""
     beside = folder / name
     return str(beside) if beside.is_file() else name

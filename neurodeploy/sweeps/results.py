@@ -1,4 +1,4 @@
-"""A finished sweep as one object (``results.json``), with its front and knee, and as tables of text."""
+"""The results of a finished sweep: as plain values (``results.json``) with front and knee, and as text tables."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from neurodeploy.sweeps.plan import Plan, Point
 
 SCHEMA = "neurodeploy.sweeps/1"
 OBJECTIVES = ("accuracy", "energy_j", "cores", "latency_s")
-"""What the front is about: accuracy as high, the others as low as possible (nominal figures)."""
+"""The objectives of the front: accuracy should be high, the other figures low (nominal figures)."""
 
 Row = dict[str, Any]
 
 
 def make_results(plan: Plan, points: Sequence[Point], rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the sweep's object: plan, recipes, rows, and the indices of the rows on the front and at the knee.
+    """Return the results of a sweep: plan, recipes, rows, and the indices of the rows on the front and at the knee.
 
-    Rows that lack one of the ``OBJECTIVES`` (no fit, no price, no labels) take no part in the front.
+    Rows that lack one of the ``OBJECTIVES`` (no fit, no price, no labels) are left out of the front.
     """
     complete = [i for i, row in enumerate(rows) if all(figure(row, name) is not None for name in OBJECTIVES)]
     costs = np.array([_costs(rows[i]) for i in complete]).reshape(len(complete), len(OBJECTIVES))
@@ -44,13 +44,13 @@ def make_results(plan: Plan, points: Sequence[Point], rows: Sequence[Row]) -> di
 
 
 def figure(row: Row, name: str) -> float | None:
-    """Return a figure of a row, of a band the nominal one; None where there is none."""
+    """Return a figure of a row (the nominal figure of a band); None if the row lacks it."""
     value = row.get(name)
     return value["nominal"] if isinstance(value, dict) else value
 
 
 def plane(rows: Sequence[Row], of: Sequence[int], cost: str) -> NDArray[np.float64]:
-    """Return two costs of some rows, shape ``(n, 2)``: the logarithm of ``cost``, for ratios count, and the error rate."""
+    """Return two costs of some rows, shape ``(n, 2)``: the logarithm of ``cost`` (ratios count) and the error rate."""
     return np.array([(np.log10(max(figure(rows[i], cost) or 0.0, 1e-30)), 1 - rows[i]["accuracy"]) for i in of])
 
 
@@ -67,7 +67,7 @@ HEADER = (
 
 
 def table(results: dict[str, Any]) -> list[tuple[str, ...]]:
-    """Return the rows as words under ``HEADER``, best accuracy first; the first column marks the front and the knee."""
+    """Return the rows as text under ``HEADER``, best accuracy first; the first column marks the front and the knee."""
     rows = results["rows"]
     order = sorted(range(len(rows)), key=lambda i: -(rows[i].get("accuracy") or 0.0))
     return [_words(rows[i], _mark(i, results)) for i in order]
@@ -101,7 +101,7 @@ def _band_words(band: dict[str, Any] | None, unit: str) -> str:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Return the sweep as Markdown: the table, and what failed and why."""
+    """Return the sweep as Markdown: the table, and the failed points with their errors."""
     lines = [f"# {results['name']}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in table(results)]
     failed = [f"- {point_words(row)}: {row['error'].splitlines()[0]}" for row in results["rows"] if row["error"]]

@@ -1,4 +1,4 @@
-"""A sweep from its points to rows: stages that wait for each other, run in processes here or on a Ray cluster."""
+"""The run of a sweep: the stages of all points in their order of dependence, in local processes or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Task:
-    """One stage of one or more points: ``then`` gives the tasks that its result makes possible."""
+    """A stage of one or more points; ``then`` returns the tasks that depend on its result."""
 
     stage: str
     key: str
@@ -44,20 +44,20 @@ def sweep(
     train_here: bool = True,
     progress: Progress | None = None,
 ) -> list[Row]:
-    """Return one row a point, in the order of the points; what ``folder`` holds already is not done again.
+    """Return one row for each point, in the order of the points; results that ``folder`` holds already are reused.
 
-    A point that fails is a row with its ``error``, and the others go on.
+    If a point fails, its row has an ``error``, and the other points go on.
 
     Args:
-        points: what to do.
-        folder: results are kept here (``store.py``); may be used by one sweep at a time.
-        submit: starts a stage somewhere and returns its future (``workers``, ``ray_workers``).
-        n_samples: how many test samples to run, by default all.
-        train_here: the processes see ``folder``, so that a training that was stopped goes on where it was.
+        points: the points to run.
+        folder: results are stored here (``store.py``); only one sweep at a time may use it.
+        submit: function that starts a stage somewhere and returns its future (``workers``, ``ray_workers``).
+        n_samples: number of test samples to run, by default all.
+        train_here: the processes can access ``folder``, so that a training that was stopped is resumed there.
         progress: called with a stage, and the numbers of its tasks done and known so far.
 
     Raises:
-        SweepError: where a process ended without a word; what was done is kept.
+        SweepError: if a process ended without a result or an error; finished results are kept.
     """
     store = Store(folder)
     rows: list[Row] = [{**point.settings(), "error": None} for point in points]
@@ -93,14 +93,14 @@ def sweep(
 
 
 def _taken(waiting: list[_Task]) -> list[_Task]:
-    """Empty a list, and return what was in it."""
+    """Empty the list in place and return its former content."""
     taken = waiting[:]
     waiting.clear()
     return taken
 
 
 def _outcome(future: Future[dict[str, Any]]) -> tuple[dict[str, Any] | None, str | None]:
-    """Return the result of a stage, or what went wrong in the point's own terms."""
+    """Return the result of a stage and None, or None and the error message of the point."""
     try:
         return future.result(), None
     except TrainingInterruptedError:
@@ -113,7 +113,7 @@ def _outcome(future: Future[dict[str, Any]]) -> tuple[dict[str, Any] | None, str
             "command again, with fewer --jobs"
         ) from error
     except Exception as error:
-        cause = getattr(error, "cause", None)  # Ray wraps what a task raised
+        cause = getattr(error, "cause", None)  # Ray wraps the error that a task raised
         if isinstance(cause, NeurodeployError):
             return None, str(cause)
         raise
@@ -122,7 +122,7 @@ def _outcome(future: Future[dict[str, Any]]) -> tuple[dict[str, Any] | None, str
 def _trainings(
     points: Sequence[Point], rows: list[Row], store: Store, n_samples: int | None, train_here: bool
 ) -> Iterator[_Task]:
-    """Give one training for all points that share a recipe."""
+    """Yield one training for each group of points that share a recipe."""
     for text, mine in _grouped(range(len(points)), lambda i: points[i].recipe_text):
         key = content_key("train", text)
         folder = str(store.path("train", key)) if train_here else None
@@ -180,7 +180,7 @@ def _grouped(indices: Iterable[int], of: Callable[[int], Any]) -> Iterator[tuple
 
 @contextmanager
 def workers(jobs: int) -> Iterator[Submit]:
-    """Give a function that starts a stage in one of ``jobs`` processes of one thread each, at most one a core."""
+    """Context that yields a function to start a stage in one of ``jobs`` single-thread processes, at most one per CPU."""
     n = max(1, min(jobs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
     pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
     try:
@@ -190,17 +190,19 @@ def workers(jobs: int) -> Iterator[Submit]:
 
 
 def _one_thread() -> None:
-    """Keep the numeric libraries of a process to one thread each."""
+    """Limit each numeric library of this process to one thread."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
 
 
 @contextmanager
 def ray_workers(address: str) -> Iterator[Submit]:
-    """Give a function that starts a stage on a Ray cluster, one core each; ``local`` starts a cluster on this machine.
+    """Context that yields a function to start a stage on a Ray cluster, with one CPU for each stage.
+
+    The address ``local`` starts a cluster on this machine.
 
     Raises:
-        MissingPackageError: where ray is not installed.
+        MissingPackageError: if ray is not installed.
     """
     try:
         import ray

@@ -1,7 +1,7 @@
-"""The work of a sweep: three functions from values to values, so that any process, here or on a cluster, can do them.
+"""The three stages of a sweep: functions from values to values, so that any process, local or on a cluster, can run them.
 
-``train_stage`` gives a network file and its test samples, ``quantise_stage`` a network file with coarser weights and its
-accuracy, ``price_stage`` what the network takes on a chip. Files travel as bytes: a cluster needs no common folder.
+``train_stage`` returns a network file and its test samples, ``quantise_stage`` a network file with coarser weights and its
+accuracy, ``price_stage`` the cost of the network on a chip. Files are passed as bytes, so a cluster needs no common folder.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from neurodeploy.errors import FitError
 from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
 
 KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
-"""Files of a training that a sweep keeps; they make its folder one that ``neurodeploy report`` takes."""
+"""Files of a training that a sweep keeps; with them ``neurodeploy report`` accepts the folder as a run."""
 
 
 def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
 
     Args:
         recipe_text: the recipe (TOML).
-        folder: where to train; a run that was stopped there goes on. None: a folder that is removed at the end.
+        folder: folder of the training; a run that was stopped there is resumed. None: a temporary folder.
     """
     if folder is None:
         with tempfile.TemporaryDirectory() as made:
@@ -47,7 +47,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
 
 
 def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:
-    """Return a network with its weights in ``bits`` bits (``file``), its accuracy, densities and spikes a sample."""
+    """Return a network with its weights in ``bits`` bits (in ``files``), its accuracy, densities and spikes per sample."""
     from neurodeploy.engines.decoding import accuracy, decoding_probes
     from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.nir.write import to_nir
@@ -74,9 +74,9 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
 def price_stage(
     nir: bytes, samples: bytes, chip: Any, split: str, placement: str, n_samples: int | None
 ) -> dict[str, Any]:
-    """Return what a network takes on a chip; where it does not fit, ``fits`` is False and ``binding`` says why.
+    """Return the cost of a network on a chip; if it does not fit, ``fits`` is False and ``binding`` gives the limit.
 
-    ``energy_j`` (dynamic, a sample) and ``latency_s`` (free-running, mean sample) are bands, or None without a price.
+    ``energy_j`` (dynamic, per sample) and ``latency_s`` (free-running, mean sample) are bands, or None without a price.
     """
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.engines.table import simulate
@@ -102,7 +102,7 @@ def price_stage(
 
 
 def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any]:
-    """Return the network and the first samples of two files given as bytes."""
+    """Return the network and the first ``n_samples`` samples from two files given as bytes."""
     from neurodeploy.exchange.nir.read import from_nir
     from neurodeploy.network.activity import load_samples
 

@@ -1,4 +1,4 @@
-"""What each stage of a sweep gave, kept under the hash of what it read, so that nothing is done twice."""
+"""Store of the results of a sweep's stages, under the hash of a stage's input, so that nothing is computed twice."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from neurodeploy import __version__
 from neurodeploy.files.writing import replacing, write_text
 
 FORMAT = 1
-"""Raised when a stage changes what it computes or returns."""
+"""Version of the stages; increased whenever a stage changes its computation or its result."""
 RESULT_FILE = "result.json"
 
 
 def content_key(stage: str, *parts: Any) -> str:
-    """Return the hash of a stage's name and all that it reads: bytes, records, and plain values."""
+    """Return the hash of a stage's name and of all its input: bytes, records, and plain values."""
     digest = hashlib.sha256(f"{stage}|{FORMAT}|{__version__}".encode())
     for part in parts:
         if isinstance(part, BaseModel):
@@ -29,17 +29,17 @@ def content_key(stage: str, *parts: Any) -> str:
 
 
 class Store:
-    """A folder with one folder a result: its files, and ``result.json``, written last."""
+    """A folder with one subfolder for each result, which holds the result's files and, written last, ``result.json``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def path(self, stage: str, key: str) -> Path:
-        """Return the folder of a result, there or not."""
+        """Return the folder of a result, whether or not it exists."""
         return self.folder / f"{stage}-{key}"
 
     def load(self, stage: str, key: str) -> dict[str, Any] | None:
-        """Return a result with its ``files`` as bytes, None where it is not there whole."""
+        """Return a result with its ``files`` as bytes, None if it is not completely there."""
         folder = self.path(stage, key)
         try:
             result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
@@ -49,7 +49,7 @@ class Store:
         return {**result, "files": files}
 
     def save(self, stage: str, key: str, result: dict[str, Any]) -> None:
-        """Write a result; one that is cut short counts as not there."""
+        """Write a result; a result whose writing was interrupted counts as absent."""
         folder = self.path(stage, key)
         folder.mkdir(parents=True, exist_ok=True)
         files = result.get("files", {})

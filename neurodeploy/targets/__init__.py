@@ -1,6 +1,6 @@
-"""What a network is written for besides our own engines: simulators and chips of others, one folder each.
+"""Export targets: simulators and chips of others that a network can be written for, one folder for each.
 
-``TARGETS`` (``table.py``) names them; ``write_target`` writes, ``check_target`` checks what was written.
+The table ``TARGETS`` (``table.py``) lists them; ``write_target`` writes for a target, ``check_target`` checks the result.
 """
 
 from neurodeploy.targets.table import TARGETS, Target, check_target, write_target

@@ -1,4 +1,4 @@
-"""``TARGETS``: one row for each thing that a network is written for, and ``write_target``, which writes any of them."""
+"""The table ``TARGETS`` of export targets, and the functions that write a network for a target and check the result."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from neurodeploy.network.activity import Activity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a network is written for, as ``module:function`` each, imported on first use.
+    """An export target. Its functions are given as ``module:function`` and imported on first use.
 
     Attributes:
-        title: its name in words.
-        write: takes the network, what ``needs`` names in this order, the folder or file, and ``force``; writes all or
-            nothing.
-        needs: what ``write`` takes besides the network.
-        check: takes the folder or file that was written, and returns in words what is wrong there, nothing where all is
-            right; None: nothing can be checked.
-        run: takes network, samples, ``probe`` and ``progress`` as an engine does (``engines.table.Engine``), writes and runs
-            the target in a temporary folder and returns an ``Activity``, so that ``verify`` compares it; None: it cannot.
+        title: name of the target in words.
+        write: function that takes the network, the arguments in ``needs`` in this order, the folder or file, and ``force``;
+            writes all files or none.
+        needs: further arguments of ``write`` besides the network.
+        check: function that takes the folder or file that was written, and returns the faults found in words, empty if there
+            are none; None if the target has no check.
+        run: function that takes network, samples, ``probe`` and ``progress`` like an engine (``engines.table.Engine``),
+            writes and runs the target in a temporary folder, and returns an ``Activity``, which ``verify`` compares with
+            the engines; None if the target cannot be run.
     """
 
     title: str
@@ -45,11 +46,11 @@ TARGETS: dict[str, Target] = {
     ),
     "netx": Target(title="lava-dl's .net file", write="neurodeploy.exchange.netx.write:to_netx"),
 }
-"""Targets by name."""
+"""The targets by name."""
 
 
 def find_target(name: str) -> Target:
-    """Return the row of a target; raises ``UsageError`` with the known names where there is none."""
+    """Return the entry of a target; raises ``UsageError`` with the known names if there is none."""
     if name not in TARGETS:
         raise UsageError(f"export: unknown target '{name}'; known: {', '.join(TARGETS)}")
     return TARGETS[name]
@@ -67,14 +68,14 @@ def write_target(
     """Write a network for a target.
 
     Args:
-        name: a name of ``TARGETS``.
-        out: folder or file to write, as the target has it.
+        name: a name in ``TARGETS``.
+        out: folder or file to write, depending on the target.
         mapping, activity: for targets that need them.
-        force: replace what is there.
+        force: replace existing files.
 
     Raises:
-        UsageError: for an unknown target, or one that needs what is not given.
-        FileError: where ``out`` exists and ``force`` is not set.
+        UsageError: for an unknown target, or if an argument that the target needs is missing.
+        FileError: if ``out`` exists and ``force`` is not set.
     """
     target = find_target(name)
     given = {"mapping": mapping, "activity": activity}
@@ -86,11 +87,11 @@ def write_target(
 
 
 def check_target(name: str, out: str | Path) -> list[str]:
-    """Return in words what is wrong with what was written for a target; empty where all is right.
+    """Return in words the faults in the files written for a target; empty if there are none.
 
     Raises:
-        UsageError: for an unknown target, or one that has no check.
-        MissingPackageError: where the check needs what is not installed.
+        UsageError: for an unknown target, or a target without a check.
+        MissingPackageError: if the check needs a package that is not installed.
     """
     target = find_target(name)
     if target.check is None:

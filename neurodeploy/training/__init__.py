@@ -1,1 +1,1 @@
-"""Training with slayer's arithmetic: a recipe becomes a folder with the best checkpoint. Needs torch."""
+"""Training with slayer's arithmetic, from a recipe to a folder with the best checkpoint. Needs torch."""

@@ -1,4 +1,4 @@
-"""Moved images: samples that a network sees a little elsewhere in every epoch, so that it learns shapes and not pixels."""
+"""Random shifts of training images, different in every epoch, so that a network learns shapes and not pixels."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from neurodeploy.errors import TrainingError
 
 
 class Shifts:
-    """How far each training sample is moved in an epoch: whole pixels along both axes, up to ``most`` of them.
+    """Random shifts of the training images: whole pixels along both axes, up to ``most``, drawn anew for each epoch.
 
-    They follow from seed, epoch and sample alone, so that a resumed run, and every process that shares a batch, moves a
-    sample alike. What leaves the image is lost, what enters it is silent.
+    A shift depends on seed, epoch and sample alone, so that a resumed run, and every process that shares a batch, shifts a
+    sample alike. Pixels shifted out of the image are lost, those that enter are silent.
 
     Args:
-        most: pixels, at least 0; 0 moves nothing.
-        shape: of the input, ``(channels, height, width)``.
-        seed: of the run.
-        n_samples: of the training part.
+        most: largest shift in pixels, at least 0; 0 shifts nothing.
+        shape: shape of the input, ``(channels, height, width)``.
+        seed: seed of the run.
+        n_samples: number of training samples.
 
     Raises:
-        TrainingError: where the input is no image, or not larger than ``most``.
+        TrainingError: if the input is not an image, or not larger than ``most``.
     """
 
     def __init__(self, most: int, shape: tuple[int, ...], seed: int, n_samples: int) -> None:
@@ -35,7 +35,7 @@ class Shifts:
         self._epoch, self._by = -1, np.zeros((0, 2), np.int64)
 
     def of(self, epoch: int) -> NDArray[np.int64]:
-        """Return how far down and to the right each sample goes in an epoch, ``(n_samples, 2)``."""
+        """Return the shift of each sample in an epoch, down and to the right, int64 ``(n_samples, 2)``."""
         if epoch != self._epoch:
             rng = np.random.default_rng((abs(self._seed), epoch))
             self._by = rng.integers(-self._most, self._most + 1, (self._n_samples, 2))
@@ -43,7 +43,7 @@ class Shifts:
         return self._by
 
     def moved(self, spikes: torch.Tensor, index: torch.Tensor, epoch: int) -> torch.Tensor:
-        """Return the spikes ``(n, n_channels, n_steps)`` of the samples at ``index`` as they are in an epoch."""
+        """Return the spikes ``(n, n_channels, n_steps)`` of the samples at ``index``, shifted as in an epoch."""
         if not self._most:
             return spikes
         images = spikes.view(len(spikes), *self._shape, -1)
@@ -57,5 +57,5 @@ class Shifts:
 
 
 def _overlap(by: int, size: int) -> tuple[slice, slice]:
-    """Return where the part of an axis that stays inside goes to, and where it comes from."""
+    """Return the slices of an axis that a shift by ``by`` writes to and reads from."""
     return slice(max(by, 0), size + min(by, 0)), slice(max(-by, 0), size - max(by, 0))

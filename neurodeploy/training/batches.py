@@ -1,4 +1,4 @@
-"""``Inputs``: the spikes of a data set as tensors, a batch at a time."""
+"""Input spikes of a data set as torch tensors, made a batch at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neurodeploy.network.activity import Samples
 class Inputs:
     """Input spikes, float32 ``(n_samples, n_channels, n_steps)``, made from values or packed frames when indexed.
 
-    Stands in for a tensor of that shape, which for 60,000 images of 784 pixels over 20 steps would take 3.8 GB.
+    Used in place of a tensor of that shape, which for 60,000 images of 784 pixels over 20 steps would take 3.8 GB.
     """
 
     def __init__(self, encoded: Encoded) -> None:
@@ -46,7 +46,7 @@ def to_tensors(samples: Samples | Encoded) -> tuple[torch.Tensor | Inputs, torch
 
 
 def input_shape(samples: Samples | Encoded) -> tuple[int, ...]:
-    """Return the shape of the input's channels, ``(size,)`` where no other is known."""
+    """Return the shape of the input's channels, ``(size,)`` if the data give no other."""
     if isinstance(samples, Encoded):
         return samples.data.shape
     return samples.shapes.get(INPUT_NAME, (samples.inputs[INPUT_NAME].size,))

@@ -1,4 +1,4 @@
-"""A recipe's ``[budget]`` table joined to the rewiring engine: the chip's limits as a constraint on the slayer weights."""
+"""Settings of the rewiring engine for a recipe's ``[budget]`` table: the chip's limits constrain the connections."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from neurodeploy.recipe.record import Recipe
 
 
 def budget_settings(recipe: Recipe) -> dict[str, Any]:
-    """Return what ``sparse.methods.RewiringSettings`` takes for a recipe's budget; nothing where it has none.
+    """Return the arguments of ``sparse.methods.RewiringSettings`` for a recipe's budget; empty if it has none.
 
     Raises:
-        ChipError: for an unknown chip. What it cannot hold is refused when training starts.
+        ChipError: for an unknown chip. Connections that the chip cannot hold are refused when training starts.
     """
     wanted = recipe.budget
     if wanted is None:

@@ -27,7 +27,7 @@ _PARAMETERS = ("current_decay", "voltage_decay", "threshold", "bias")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
-    """A trained model with its masks, its recipe, and where in training it was taken."""
+    """A trained model with its masks and its recipe, the epoch it was saved after, and its accuracy then."""
 
     model: SlayerNetwork
     masks: Mapping[str, torch.Tensor]
@@ -46,9 +46,10 @@ def save_checkpoint(
     validation_accuracy: float,
     network: NetworkRecipe | None = None,
 ) -> None:
-    """Write the weights inside their masks, and the masks; the file is complete or not there.
+    """Write the masked weights and the masks; the file is complete or not there.
 
-    ``network``: the layers, where they came from a file that the recipe names; the neurons' integers are written then, too.
+    ``network``: the layers, if they come from the network file that the recipe names; the integers of the neurons are then
+    written too.
     """
     weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
     tensors = {f"weight/{name}": weight for name, weight in weights.items()}
@@ -75,7 +76,7 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, torch.Tensor], he
 
 
 def _in_order(made: bytes) -> bytes:
-    """Sort the header of a safetensors file, whose metadata the library writes in an order that changes from run to run.
+    """Return a safetensors file with its header sorted, since the library's order of metadata changes from run to run.
 
     The format: length of the header (8 bytes, little-endian), header (JSON, padded with spaces to 8 bytes), tensors.
     """
@@ -99,7 +100,7 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
 
 
 def load_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint.
+    """Return the checkpoint in a file.
 
     Raises:
         FileError: if the file is missing, damaged, of another kind, or lacks the weight or mask of a layer.

@@ -1,4 +1,4 @@
-"""Training: a recipe becomes a folder with the best checkpoint, the metrics of every epoch and the test spikes."""
+"""Training loop, from a recipe to a folder with the best checkpoint, the metrics of every epoch and the test spikes."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ from neurodeploy.training.tensorboard import Board
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
-    """What training left in ``folder``; accuracies are those of the best epoch, chosen on the validation part alone.
+    """Result of a training run: its files in ``folder``, and the best epoch, chosen on the validation part alone.
 
-    Where training went on from a network, ``imported_accuracy`` is that of its integers on the validation part, and
-    ``start_accuracy`` that of what the recipe's density left of it, before the first step. ``note`` is a line on a
-    method that ended short of what it was told (``methods.above_floor``), or None.
+    If training started from a network, ``imported_accuracy`` is the accuracy of that network's integers on the validation
+    part, and ``start_accuracy`` the accuracy after its connections were reduced to the recipe's density, before the first
+    step. ``note`` is a line for the user if the method did not reach its target (``methods.above_floor``), else None.
     """
 
     folder: Path
@@ -75,25 +75,25 @@ def train(
 ) -> TrainingResult:
     """Train a recipe and keep the epoch with the best validation accuracy (ties: the lower loss).
 
-    An epoch counts once the number of connections is final and while all states fit 24 bits. The whole state is saved
-    at the start, after every epoch and on Ctrl-C; resumed, a run ends with the same weights as an unbroken one. The test
-    part of the data is encoded and written for later stages; nothing here looks at it. Under ``torchrun`` every process
-    calls this; one of them writes and calls ``on_epoch``.
+    Epochs in which the number of connections is final and all states fit 24 bits come before all others. The whole state is
+    saved at the start, after every epoch and on Ctrl-C; a resumed run ends with the same weights as an uninterrupted one.
+    The test part of the data is encoded and written for later stages; training does not use it. Under ``torchrun`` every
+    process calls this; one of them writes and calls ``on_epoch``.
 
     Args:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
-        folder: where to write; made if absent.
+        folder: folder to write to; it is made if absent.
         recipe_text: the recipe's TOML text, kept in the checkpoint.
         start: the network in the file that ``recipe.start`` names.
         force: replace the results of an earlier run in ``folder``.
-        resume: go on with the run in ``folder``.
+        resume: continue the run in ``folder``.
         tensorboard: write curves below ``folder/tensorboard`` as well.
         on_epoch: called after each epoch.
 
     Raises:
-        FileError: where ``folder`` already holds a run and neither ``force`` nor ``resume`` is set, or none to resume.
-        TrainingError: where the loss is not finite, the saved state belongs to another recipe, states left 24 bits, or
-            ``start`` is no chain of layers that can be trained on.
+        FileError: if ``folder`` already holds a run and neither ``force`` nor ``resume`` is set, or holds none to resume.
+        TrainingError: if the loss is not finite, the saved state belongs to another recipe, states left 24 bits, or
+            ``start`` is not a chain of layers that training supports.
         TrainingInterruptedError: after Ctrl-C, when the state is saved.
     """
     folder = as_path(folder)
@@ -130,7 +130,7 @@ def _board(folder: Path, wanted: bool) -> Iterator[Board | None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Job:
-    """What is to be trained, from what, by whom, and where it is written."""
+    """Inputs of a training run: recipe, samples, network to start from, processes, and the folder to write to."""
 
     recipe: Recipe
     recipe_text: str
@@ -140,12 +140,12 @@ class _Job:
     folder: Path
 
     def run(self, teacher_logits: torch.Tensor | None = None) -> Run:
-        """Return the run at its beginning."""
+        """Return a new run."""
         return Run(self.recipe, self.samples, teacher_logits, chain=self.chain, world=self.world)
 
 
 class _Training:
-    """A run in its folder: what it has written, its best epoch, the time it took."""
+    """A run with the folder it writes to, its best epoch, and the time it has taken."""
 
     def __init__(self, job: _Job, run: Run, best: Best | None, seconds: float) -> None:
         self.run, self.folder, self.recipe_text, self.best = run, job.folder, job.recipe_text, best
@@ -158,7 +158,7 @@ class _Training:
         on_epoch: Callable[[EpochMetrics], None] | None,
         board: Board | None,
     ) -> None:
-        """Train to the end, writing as it goes."""
+        """Train the remaining epochs; write metrics, checkpoint and state after each."""
         epochs = self.run.recipe.training.epochs
         while self.run.epochs_done < epochs:
             result = self.run.epoch(stop)
@@ -174,12 +174,12 @@ class _Training:
                 )
 
     def save(self) -> None:
-        """Write the whole state, from which a run goes on however it ended."""
+        """Write the whole state, from which the run can be resumed however it ends."""
         path = self.folder / STATE_FILE
         save_state(path, self.run, recipe_text=self.recipe_text, best=self.best, seconds=self.seconds)
 
     def result(self) -> TrainingResult:
-        """Return what the run came to; raises ``TrainingError`` where its best epoch left the range of states."""
+        """Return the result of the run; raises ``TrainingError`` if states left 24 bits in its best epoch."""
         best = self.best
         assert best is not None, "a recipe has at least one epoch"
         if not best.in_range:
@@ -201,7 +201,7 @@ class _Training:
 
     @property
     def seconds(self) -> float:
-        """Seconds spent, those before a resumption included."""
+        """Seconds of training, including those before the run was resumed."""
         return time.perf_counter() - self._started
 
     def _write(
@@ -245,7 +245,7 @@ def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:
 
 
 def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], bool]) -> _Training:
-    """Clear the folder of an earlier run and begin a new one, with its teacher if it has one."""
+    """Return a new run, with a trained teacher if the recipe has one; an earlier run in the folder is removed."""
     taught = train_teacher(job.recipe, job.samples, validation, stop, job.world) if job.recipe.distillation else None
     run = job.run(taught[0] if taught else None)
     training = _Training(job, run, None, 0.0)
@@ -265,7 +265,7 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
 
 
 def _start(job: _Job, run: Run, validation: Encoded) -> dict[str, object]:
-    """Return what ``start.json`` holds: the network a run goes on from, and how good it is before the first step."""
+    """Return the contents of ``start.json``: the network to start from, and its accuracy before the first step."""
     assert job.recipe.start is not None
     assert job.chain is not None
     whole = job.recipe.model_copy(update={"sparse": SparseRecipe(method="dense"), "distillation": None})
@@ -278,7 +278,7 @@ def _start(job: _Job, run: Run, validation: Encoded) -> dict[str, object]:
 
 
 def _resumed(job: _Job) -> _Training:
-    """Take up the run in a folder, forgetting metrics of an epoch that the saved state does not know."""
+    """Return the run that a folder holds; metrics of epochs after its saved state are removed."""
     run = job.run()
     best, seconds = load_state(job.folder / STATE_FILE, run, recipe_text=job.recipe_text)
     job.world.wait()

@@ -1,4 +1,4 @@
-"""Loss terms: temporal efficient training, distillation, and how they are weighed against each other."""
+"""Loss terms: temporal efficient training, distillation and its weight, and penalties on spikes and operations."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def tet_loss(
         step_logits: read-out of every step ``o_t``, float ``(n_samples, n_classes, n_steps)``.
         labels: int64 ``(n_samples,)``.
         weight: ``lambda`` of the regularising term, 0..1.
-        target: ``phi``, the value that term pulls every read-out to.
-        label_smoothing: of the cross-entropy, 0..1.
+        target: ``phi``, the value that the regularising term pulls every read-out to.
+        label_smoothing: label smoothing of the cross-entropy, 0..1.
 
     Source: Deng et al. 2022 (temporal efficient training), ``functions.py``; the ESL-SNNs family trains with it.
     """
@@ -41,8 +41,8 @@ def tet_loss(
 def distillation_term(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return ``T**2 KL(softmax(z_T / T) || softmax(z_S / T))``, summed over classes and averaged over samples.
 
-    Averaging over classes as well, which torch does by default and the Re-KD code with it, makes the term smaller by the
-    number of classes; weights from there must be divided accordingly.
+    torch's default, which the Re-KD code uses, also averages over classes. Its term is smaller by a factor of the number of
+    classes, so a weight taken from that code must be divided by that number.
 
     Args:
         student, teacher: logits, float ``(n_samples, n_classes)``; no gradient flows into ``teacher``.
@@ -57,17 +57,17 @@ def distillation_term(student: torch.Tensor, teacher: torch.Tensor, temperature:
 
 
 def weighed(loss: torch.Tensor, term: torch.Tensor | None, weight: float) -> torch.Tensor:
-    """Return ``(1 - a) loss + a term``; the plain loss itself where the weight is 0."""
+    """Return ``(1 - a) loss + a term``; the loss itself if there is no term or its weight is 0."""
     if term is None or weight == 0:
         return loss
     return (1 - weight) * loss + weight * term
 
 
 def distillation_weight(step: int, weight: float, warmup_steps: int, end_step: int) -> float:
-    """Return ``a`` at a step: rising in a line over the warm-up, then falling in a line to 0 at ``end_step``.
+    """Return ``a`` at a step: it rises linearly over the warm-up, then falls linearly to 0 at ``end_step``.
 
-    That it ends keeps late training, when the structure is settled, driven by the labels (our choice; the paper's constants
-    are not known).
+    It ends at 0 so that late training, when the structure is settled, follows the labels alone (our choice; the paper's
+    constants are not known).
     """
     if step >= end_step:
         return 0.0
@@ -79,8 +79,8 @@ def distillation_weight(step: int, weight: float, warmup_steps: int, end_step: i
 def operations_per_connection(layers: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Return the synaptic operations that hidden spikes cause in a sample, divided by the connections they can use.
 
-    A spike reads every connection that leaves its neuron; the result is the mean number of spikes a sample, each neuron
-    weighed by its fan-out. Its gradient flows through the spikes. Input spikes are data and left out.
+    A spike reads every connection that leaves its neuron; the result is the mean number of spikes per sample, each neuron
+    weighted by its fan-out. The gradient flows through the spikes. Input spikes are data and are left out.
 
     Args:
         layers: spikes of each layer in order, ``(n_samples, n_channels, ..., n_steps)``.
@@ -99,10 +99,10 @@ def operations_per_connection(layers: Mapping[str, torch.Tensor], masks: Mapping
 
 
 def spikes_per_neuron(layers: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Return the mean number of spikes that a hidden neuron sends in a sample; its gradient flows through the spikes.
+    """Return the mean number of spikes that a hidden neuron sends in a sample; the gradient flows through the spikes.
 
     Args:
-        layers: spikes of each layer in order, ``(n_samples, n_channels, ..., n_steps)``; the last is the output.
+        layers: spikes of each layer in order, ``(n_samples, n_channels, ..., n_steps)``; the last layer is the output.
     """
     hidden = list(layers.values())[:-1]
     n_neurons = sum(layer[0, ..., 0].numel() for layer in hidden)
@@ -111,7 +111,7 @@ def spikes_per_neuron(layers: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def check_labels(labels: torch.Tensor, n_classes: int) -> None:
-    """Refuse labels that the output layer has no neuron for, and a part without samples; raises ``TrainingError``."""
+    """Refuse labels without an output neuron, and a training part without samples; raises ``TrainingError``."""
     if not len(labels):
         raise TrainingError("train: there is no sample to train on; is the data folder empty?")
     if int(labels.min()) < 0 or int(labels.max()) >= n_classes:

@@ -1,4 +1,4 @@
-"""What an epoch leaves behind: accuracy and spikes on the validation part, densities, and how far states reach."""
+"""Metrics of an epoch: accuracy and spikes on the validation part, densities, and the largest states."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ from neurodeploy.training.run import Run
 class EpochMetrics:
     """One line of ``metrics.jsonl``. Dictionaries are by layer; densities and fractions are 0..1.
 
-    ``silent`` is the fraction of neurons that no validation sample made fire; ``explored`` the fraction of all possible
-    connections that have existed at some time; ``ratio`` the fraction of connections the next rewiring would move;
-    ``rewired`` what the last one asked for, ``overlap`` the fraction of the grown that it had just dropped; ``pq_index``
-    that of the existing connections; ``settled`` whether the number of connections changes no more; ``peak_state`` the
-    largest current or voltage on the validation part in state units, which must stay below 2**23.
+    Attributes:
+        ratio: fraction of connections that the next rewiring would move.
+        settled: whether the number of connections is final.
+        explored: fraction of all possible connections that have existed at some time.
+        rewired: fraction of connections that the last rewiring was asked to move.
+        overlap: fraction of the connections grown at the last rewiring that it had just dropped.
+        pq_index: PQ index of the existing connections.
+        silent: fraction of neurons that no validation sample makes fire.
+        peak_state: largest current or voltage on the validation part, in state units; it must stay below 2**23.
     """
 
     epoch: int
@@ -50,13 +54,13 @@ class EpochMetrics:
 
     @property
     def in_range(self) -> bool:
-        """Whether all states seen fit 24 bits, without which simulators and chip would compute something else."""
+        """Whether all states seen fit 24 bits; beyond that, simulators and chip would compute something else."""
         return max(self.peak_state.values()) < STATE_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """A model's answers to samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer."""
+    """Results of a model on samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer."""
 
     loss: float
     accuracy: float
@@ -66,7 +70,7 @@ class Evaluation:
 
 
 def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Evaluation:
-    """Run a model on samples without training it."""
+    """Return the results of a run's model on samples, without training it."""
     spikes, labels = to_tensors(samples)
     loss, n_right = 0.0, 0
     counts: dict[str, torch.Tensor] = {}
@@ -125,7 +129,7 @@ def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: floa
 
 
 def nonzero_density(model: SlayerNetwork, rewirer: AnyRewirer) -> dict[str, float]:
-    """Return the fraction of weights of each layer that is exported and that the 8-bit quantiser leaves non-zero."""
+    """Return, by layer, the fraction of weights that are exported and not zero after 8-bit quantisation."""
     masks = rewirer.export_masks()
     with torch.no_grad():
         return {

@@ -16,7 +16,7 @@ import torch.distributed as dist
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The processes that train one network together: ``size`` of them, this one is number ``rank`` (0 leads)."""
+    """The ``size`` processes that train one network together; this one has number ``rank``, and 0 leads."""
 
     rank: int = 0
     size: int = 1
@@ -27,7 +27,7 @@ class World:
         return self.rank == 0
 
     def own(self, parts: Sequence[torch.Tensor]) -> Iterator[tuple[int, torch.Tensor]]:
-        """Give the parts of a batch that this process computes, with their numbers; empty ones are left out."""
+        """Yield the parts of a batch that this process computes, with their numbers; empty parts are left out."""
         for number, part in enumerate(parts):
             if number % self.size == self.rank and len(part):
                 yield number, part
@@ -56,11 +56,11 @@ class World:
         return list(line.tolist())
 
     def any(self, ask: Callable[[], bool]) -> Callable[[], bool]:
-        """Return a question that all processes answer alike: whether ``ask`` is true in one of them."""
+        """Return a function that has the same result in all processes: whether ``ask()`` is true in any of them."""
         return lambda: bool(self.total(float(ask()))[0])
 
     def wait(self) -> None:
-        """Go on when all processes have come here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier()
 
@@ -75,7 +75,7 @@ def world_size() -> int:
 
 @contextmanager
 def joined() -> Iterator[World]:
-    """Join the processes that ``torchrun`` started, and leave them at the end; without it, be alone."""
+    """Join the processes that ``torchrun`` started and leave them at the end; without ``torchrun``, yield ``ALONE``."""
     size = world_size()
     if size == 1:
         yield ALONE

@@ -1,4 +1,4 @@
-"""``Run``: model, optimiser, rewirer, schedule and data order of one training, as one state to save and resume."""
+"""State of a training run: model, optimiser, rewirer, schedule and data order, which are saved and resumed together."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Run:
     Args:
         recipe: what to train; its seed decides weights, masks, rewiring and the order of samples.
         samples: the training part.
-        teacher_logits: a teacher's answers to all of ``samples``, ``(n_samples, n_classes)``, where the recipe distils.
-        chain: the network to go on from (``imported.as_chain``), whose layers ``recipe`` then has.
+        teacher_logits: a teacher's logits for all of ``samples``, ``(n_samples, n_classes)``, if the recipe distils.
+        chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
         world: the processes that train together; each computes its parts of every batch.
 
     Raises:
-        TrainingError: where there are no samples, a label has no output neuron, the samples do not fit the chain, or a
+        TrainingError: if there are no samples, a label has no output neuron, the samples do not fit the chain, or a
             setting of the method is out of range.
     """
 
@@ -90,13 +90,13 @@ class Run:
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
 
     def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
-        """Train on every sample once, or on what is left of an epoch that was interrupted.
+        """Train on every sample once, or on the rest of an epoch that was interrupted.
 
         Args:
             stop: asked after every batch; True, in any process, ends the epoch there.
 
         Returns:
-            Mean loss and accuracy over the epoch, or None where ``stop`` ended it.
+            Mean loss and accuracy over the epoch, or None if ``stop`` ended it.
         """
         self.model.train()
         stop = self.world.any(stop)
@@ -178,10 +178,10 @@ class Run:
         }
 
     def load_state_dict(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
-        """Go on where ``state_dict`` was taken; the run must be of the same recipe and data.
+        """Restore the state that ``state_dict`` returned; the run must have the same recipe and data.
 
         Raises:
-            TrainingError: where something is missing or of another shape.
+            TrainingError: if something is missing or has another shape.
         """
         try:
             self.model.load_state_dict(_under(tensors, "model/"))
@@ -203,7 +203,7 @@ class Run:
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
 
     def _step(self, index: torch.Tensor) -> None:
-        """Take a step with the gradient of a batch, summed over its parts."""
+        """Take an optimiser step with the gradient of a batch, summed over its parts."""
         self.optimizer.zero_grad()
         loss_sum, n_right = 0.0, 0
         for number, part in self.world.own(index.tensor_split(self.n_parts)):
@@ -222,7 +222,7 @@ class Run:
         self._n_right += int(right_total)
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
-        """Add the gradient of ``share`` times the loss; return the sum of the loss over samples, and how many were right."""
+        """Add the gradient of ``share`` times the loss; return the summed loss and the number of correct answers."""
         layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
@@ -241,11 +241,11 @@ class Run:
 
 
 def imported_groups(model: SlayerNetwork, training: TrainingRecipe) -> list[dict[str, Any]]:
-    """Return the optimiser's groups for imported layers: steps count in thresholds.
+    """Return the optimiser's parameter groups for imported layers, with learning rates relative to their thresholds.
 
-    Weights and threshold of a layer may be multiplied by any number without a change of its spikes. With a learning rate
-    multiplied alike (and Adam's epsilon divided), that number makes no difference in training either; a threshold of 64
-    (one float unit) takes the recipe's own.
+    Multiplying weights and threshold of a layer by the same number does not change its spikes. If the learning rate is
+    multiplied by it too (and Adam's epsilon divided), the number makes no difference in training either. A threshold of 64
+    (one float unit) gets the recipe's learning rate.
     """
     weights = model.weights()
     groups: list[dict[str, Any]] = [
@@ -266,10 +266,10 @@ def n_classes(recipe: Recipe) -> int:
 
 
 def n_parts(recipe: Recipe, world: World) -> int:
-    """Return the number of parts of a batch: ``training.parts``, or one for each process.
+    """Return the number of parts of a batch: ``training.parts``, or one part for each process.
 
     Raises:
-        TrainingError: where the recipe asks for another number than there are processes.
+        TrainingError: if the recipe asks for several parts, but not as many as there are processes.
     """
     asked = recipe.training.parts
     if world.size > 1 and asked not in (1, world.size):
@@ -280,7 +280,7 @@ def n_parts(recipe: Recipe, world: World) -> int:
 
 
 def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> RewiringSettings:
-    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept`` are masks to go on from."""
+    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept``: masks to start from."""
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHODS[sparse.method].settings if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)

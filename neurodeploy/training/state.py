@@ -1,4 +1,4 @@
-"""The whole state of a training on disk, and Ctrl-C: whatever ends a run, it goes on bit for bit where it was saved."""
+"""Saving and resuming the whole state of a training, bit for bit, and stopping on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _FORMAT = "neurodeploy-training-state/1"
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Best:
-    """The best epoch so far; later ones are better where they compare greater, field by field.
+    """Rank of an epoch: of two epochs the better one compares greater, field by field.
 
-    Only an epoch whose number of connections is final, and whose states fit 24 bits, outranks one where that is not so.
+    Epochs whose number of connections is final rank above all others, then epochs whose states fit 24 bits.
     """
 
     settled: bool
@@ -42,11 +42,11 @@ def save_state(path: Path, run: Run, *, recipe_text: str, best: Best | None, sec
 
 
 def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, float]:
-    """Bring a run to the saved state; return its best epoch and the seconds spent.
+    """Restore a run from its saved state; return its best epoch and the seconds spent.
 
     Raises:
-        FileError: where there is no state, or it is damaged.
-        TrainingError: where it was saved under another recipe, or went on from another network.
+        FileError: if there is no state, or it is damaged.
+        TrainingError: if it was saved with another recipe, or started from another network.
     """
     if not path.is_file():
         raise FileError(f"train: there is nothing to resume: {path} does not exist; train without --resume")
@@ -87,10 +87,10 @@ def shared_best(best: Best | None, world: World) -> Best | None:
 
 @contextmanager
 def stop_on_interrupt(world: World = ALONE) -> Iterator[Callable[[], bool]]:
-    """Give a function that says whether Ctrl-C was pressed (or the process asked to end) inside the block.
+    """Yield a function that says whether Ctrl-C was pressed (or the process asked to end) inside the block.
 
-    A second Ctrl-C interrupts at once, but not under ``torchrun``, which passes on what the terminal has sent already.
-    Outside the main thread, where signals cannot be caught, it is always False.
+    A second Ctrl-C interrupts at once, but not under ``torchrun``, which sends the terminal's signal a second time. Outside
+    the main thread, where signals cannot be caught, the function always returns False.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -107,7 +107,7 @@ def stop_on_interrupt(world: World = ALONE) -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         for number, handler in before.items():
-            # torchrun sends the signal once more, while its processes part from each other
+            # torchrun sends the signal once more, while its processes are shutting down
             signal.signal(number, signal.SIG_IGN if asked.is_set() and world.size > 1 else handler)
 
 

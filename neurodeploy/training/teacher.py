@@ -1,4 +1,4 @@
-"""Distillation's first half: a dense teacher is trained, and answers the training samples once."""
+"""Teacher of a distillation: a dense network that is trained first and computes its logits of the training samples once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neurodeploy.training.run import Run, n_classes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherFacts:
-    """What stands in ``teacher.json``; weights are all possible ones of a network, kept or not."""
+    """Contents of ``teacher.json``; ``weights`` and ``student_weights`` count all possible weights, kept or not."""
 
     direction: str
     epochs: int
@@ -30,7 +30,7 @@ class TeacherFacts:
 
 
 def teacher_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe of the teacher: dense, its own layers and epochs, the rest as the student's."""
+    """Return the recipe of the teacher: dense, with its own layers and epochs; the rest is the student's."""
     assert recipe.distillation is not None
     teacher = recipe.distillation.teacher
     return recipe.model_copy(
@@ -52,9 +52,9 @@ def train_teacher(
     stop: Callable[[], bool] = lambda: False,
     world: World = ALONE,
 ) -> tuple[torch.Tensor, TeacherFacts]:
-    """Return a trained teacher's logits for all training samples, ``(n_samples, n_classes)``, and what it is.
+    """Return a trained teacher's logits for all training samples, ``(n_samples, n_classes)``, and facts about it.
 
-    The teacher is in evaluation mode and takes no gradient: only its answers leave this function.
+    The logits are computed in evaluation mode and without gradients; the teacher itself is not kept.
 
     Args:
         recipe: the student's, with a ``[distillation]`` table.
@@ -63,8 +63,8 @@ def train_teacher(
         world: the processes that train together.
 
     Raises:
-        TrainingInterruptedError: where ``stop`` ended it.
-        TrainingError: where the teacher's size contradicts the direction, or it has another number of classes.
+        TrainingInterruptedError: if ``stop`` returned True.
+        TrainingError: if the teacher's size contradicts the direction, or it has another number of classes.
     """
     assert recipe.distillation is not None
     run = Run(teacher_recipe(recipe), samples, world=world)

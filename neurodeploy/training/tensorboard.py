@@ -12,10 +12,10 @@ from neurodeploy.training.metrics import EpochMetrics
 
 
 class Board:
-    """Writes the numbers of every epoch below ``folder``; ``close`` it at the end.
+    """Writer of TensorBoard curves below ``folder``; call ``close`` at the end.
 
     Raises:
-        MissingPackageError: where tensorboard is not installed.
+        MissingPackageError: if tensorboard is not installed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -28,13 +28,13 @@ class Board:
         self._writer = SummaryWriter(str(folder))
 
     def write(self, metrics: EpochMetrics) -> None:
-        """Add one point to every curve, named as in ``metrics.jsonl``, those by layer ``<metric>/<layer>``."""
+        """Add a point to every curve. Names are those of ``metrics.jsonl``; metrics by layer are ``<metric>/<layer>``."""
         for name, value in _numbers(asdict(metrics)):
             self._writer.add_scalar(name, value, metrics.epoch)
         self._writer.flush()
 
     def close(self) -> None:
-        """Finish the file."""
+        """Close the file."""
         self._writer.close()
 
 

@@ -90,7 +90,7 @@ def load_bars(path: Path) -> tuple[Bar, ...]:
 
 
 BARS = load_bars(Path(__file__).with_name("claims.toml"))
-"""What the rows of the bench have to show."""
+"""Bars that the rows of the bench have to meet."""
 
 
 def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[dict[str, Any]]]]:

@@ -49,8 +49,8 @@ def run_task(task: Task) -> Row:
     """Return the row kept in the folder of a task; if there is none, train it, resuming a run that was stopped.
 
     ``accuracy`` is the accuracy of the integer network on the test part, computed by the event engine; the best epoch is
-    chosen on the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class was found:
-    ``numpy.packbits`` of the answers as hexadecimal digits.
+    chosen on the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class
+    was found: ``numpy.packbits`` of the answers as hexadecimal digits.
 
     Raises:
         FileError: if the row's file is not JSON, or another process is making the row.
@@ -127,7 +127,7 @@ def densities(network: Network) -> Row:
 
 
 def operations(network: Network, activity: Activity) -> int:
-    """Return the number of synapses read in all samples together: the sum of every spike's non-zero fan-out, pools included."""
+    """Return the number of synapses read in all samples: the sum of every spike's non-zero fan-out, pools included."""
     total = 0
     for projection in network.projections:
         matrix = matrix_of(projection)

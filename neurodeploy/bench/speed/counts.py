@@ -25,7 +25,7 @@ def core_labels(network: Network) -> dict[str, NDArray[np.int64]]:
 
 
 def core_fans(network: Network) -> dict[str, NDArray[np.int64]]:
-    """Return the number of synapses of each source neuron in each core of ``core_labels``, ``(neurons, cores)`` by source."""
+    """Return the synapses that each neuron has in each core of ``core_labels``, ``(neurons, cores)`` by source."""
     labels = core_labels(network)
     n_cores = 1 + max(int(label.max()) for label in labels.values())
     fans = {name: np.zeros((size, n_cores), np.int64) for name, size in network.sizes.items()}

@@ -88,7 +88,7 @@ PROCESSES: Mapping[type[NeuronModel], Callable[[Population], Record]] = {
     Delta: _delta,
     SigmaDelta: _sigma_delta,
 }
-"""The Lava process of each kind of neuron."""
+"""The function that makes the Lava process record of each neuron kind."""
 
 
 def flat(value: int | NDArray[np.int32]) -> Any:

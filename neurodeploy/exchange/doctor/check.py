@@ -93,7 +93,7 @@ def check_nir(
         dt, discretization, weight_bits: as in ``from_nir``.
         chip: name of the target that ``restrictions`` describes.
         restrictions: function from a network to the restrictions of a target, for example
-            ``neurodeploy.mapping.fit.restrictions.restrictions`` with a fixed chip.
+            ``neurodeploy.mapping.fit.restrictions.find_restrictions`` with a fixed chip.
         force: replace the file ``fix`` if it exists.
 
     Raises:

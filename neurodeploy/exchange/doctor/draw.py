@@ -52,8 +52,7 @@ def draw_nir(source: Path | str | nir.NIRGraph | Graph, report: CheckReport | No
 
 
 def _columns(graph: Graph) -> dict[str, int]:
-    """Return the column of each node: one more than the largest column of its predecessors; edges that close a cycle
-    are ignored."""
+    """Return the column of each node: one more than its predecessors' largest; edges that close a cycle do not count."""
     after: dict[str, list[str]] = {name: [] for name in graph.nodes}
     for a, b in graph.edges:
         if a in after and b in after:

@@ -235,7 +235,7 @@ def _shifted(weights: NDArray[np.int16], plain: Projection, exponent: int) -> ND
 
 
 def _grouped(conv: Conv, groups: int) -> Conv:
-    """Return the convolution as one with ``groups``, without the weights between groups (all 0)."""
+    """Return the convolution in grouped form, without the weights between groups (all 0)."""
     n_out, n_in = len(conv.weights) // groups, conv.input_shape[0] // groups
     own = np.stack([kernel[o // n_out * n_in :][:n_in] for o, kernel in enumerate(conv.weights)])
     if np.count_nonzero(own) != np.count_nonzero(conv.weights):

@@ -2,7 +2,7 @@
 
 ``chip_budget`` places the neurons of dense layers on cores, which then stay fixed, and returns the limits there as a
 ``ChipBudget``. Rewiring keeps it as a constraint (``sparse.selection.Constraint``); with its ``reach`` a growth rule can
-prefer sources that already reach a core (``sparse.scores.preferring``). This module does not import torch.
+prefer sources that already reach a core (``sparse.scores.prefer_reached``). This module does not import torch.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def chip_budget(
             left out here get their spikes from the host.
 
     Raises:
-        FitError: where the chip has too few cores, a core has room for too few neurons, or the limits are too tight for
+        FitError: if the chip has too few cores, a core has room for too few neurons, or the limits are too tight for
             that many connections.
         UsageError: for an unknown layer, a number out of range, or weights that are not a matrix.
-        ChipError: where the chip has no list format whose memory a budget could bound.
+        ChipError: if the chip has no list format whose memory a budget could bound.
     """
     _formats(chip)
     shapes = {name: _matrix_shape(name, np.shape(mask)) for name, mask in masks.items()}
@@ -115,7 +115,7 @@ def _formats(chip: Chip) -> list[SynapseFormat]:
     """Return the formats in which a chip stores a matrix as lists.
 
     Raises:
-        ChipError: where the chip has no such format, or the memory of a list depends on more than its own core.
+        ChipError: if the chip has no list format, or the memory of a list depends on more than its own core.
     """
     usable = [f for f in chip.synapse_format if f.connection == "list" and f.split is None and RULES[f.rule].at_most]
     if chip.layer_core or chip.recurrent_core is not None or not usable:

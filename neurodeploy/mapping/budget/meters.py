@@ -1,4 +1,4 @@
-"""Counting of the memory that connections take on each core of a chip, list by list; made by ``chip_budget.py``.
+"""Counting of the memory that connections take on each core of a chip, list by list; made by ``limits.py``.
 
 A list holds the synapses of one source neuron on one core. Synapse words are the upper bounds of ``chip/bounds.py``: the
 finished network, which does not store weights of 0, never takes more.
@@ -87,7 +87,7 @@ class ChipBudget:
             active: the connections that are there, bool ``(n_positions,)``.
 
         Raises:
-            FitError: where they break a limit; names layer, core, register, amount and limit.
+            FitError: if they break a limit; names layer, core, register, amount and limit.
         """
         count = self._lengths(active)
         words = self._best_words(count)

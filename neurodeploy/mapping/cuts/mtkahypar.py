@@ -18,7 +18,7 @@ SEED = 0
 
 
 def mtkahypar_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
-    """Return the cut of one population with few messages, or the equal cut where that is no worse.
+    """Return the cut of one population with few messages, or the equal cut if it is at least as good.
 
     Raises:
         FitError: if parts of one neuron break a limit of a core.

@@ -34,7 +34,7 @@ Larger graphs keep the grown parts as they are, so that the time grows in propor
 
 
 def overlap_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
-    """Return the cut of one population by overlap, or the equal cut where that is no worse.
+    """Return the cut of one population by overlap, or the equal cut if it is at least as good.
 
     Raises:
         FitError: if parts of one neuron break a limit of a core.

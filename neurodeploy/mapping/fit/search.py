@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from neurodeploy.chip import Chip, load_chip
-from neurodeploy.mapping.fit.verdict import Fit, MapOne, highest_kept, mapped, find_verdict
+from neurodeploy.mapping.fit.verdict import Fit, MapOne, find_verdict, highest_kept, mapped
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network

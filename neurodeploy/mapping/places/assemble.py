@@ -82,7 +82,7 @@ def crowded(
     also change how many targets lie on other chips.
 
     Raises:
-        FitError: where the parts of such a population are single neurons already, or its cut is ``fixed``.
+        FitError: if the parts of a crowded population are single neurons already, or its cut is ``fixed``.
     """
     limit = layers.chip.cores.limits.get("output_axons")
     if limit is None or layers.chip.n_chips == 1:

@@ -1,1 +1,1 @@
-"""Pictures as SVG or plotly figures: cores by load, messages between them, memory, charts of a report."""
+"""Pictures as SVG or plotly figures: cores by load, messages between cores, memory, and the charts of a report."""

@@ -1,7 +1,7 @@
-"""The pictures of the page, drawn with plotly: one function a picture, each takes records and gives a figure.
+"""The charts of the report page, drawn with plotly: one function for each chart, from records to a figure.
 
-plotly is used rather than drawings of our own: its pictures answer to the pointer, scale with the page, and its script is
-carried inside the page once (about 5 MB), so that the page works offline.
+plotly is used because its charts respond to the pointer and scale with the page. Its script is included in the page once
+(about 5 MB), so that the page works offline.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ACCENT, WARM, SOFT = "#2a6f97", "#c2703d", "#a9c9dc"
 
 
 def core_map(memory: Memory) -> go.Figure:
-    """Return the cores of the first chip in use as squares; colour: how full the fullest register is; grey: not used."""
+    """Return the cores of the first chip in use as squares; colour: share of the fullest register; grey: not in use."""
     chip = min(core.chip for core in memory.cores)
     used = {core.core: core for core in memory.cores if core.chip == chip}
     places = [place[:2] for place in mesh_places(memory.cores_per_chip, memory.cores_per_tile, memory.mesh)]
@@ -63,7 +63,7 @@ def _core_words(core: CoreMemory, memory: Memory) -> str:
 
 
 def memory_by_layer(costs: Sequence[Cost]) -> go.Figure:
-    """Return the synaptic memory into each layer, one bar a chip."""
+    """Return the synaptic memory of each layer, one bar for each chip."""
     figure = go.Figure()
     for cost, colour in zip(costs, (ACCENT, SOFT, WARM, MUTED) * len(costs)):
         layers = [layer for layer in cost.memory.layers if layer.synaptic_bytes]
@@ -111,7 +111,7 @@ def energy_by_component(energy: Energy) -> go.Figure:
 
 
 def tornado(energy: Energy) -> go.Figure:
-    """Return how far each price alone moves the total, the widest first: what the uncertainty comes from."""
+    """Return a tornado chart of the total energy: the range that each price alone causes, widest first."""
     moves = sorted(
         (x for x in energy.lines if x.energy_j.high > x.energy_j.low), key=lambda x: x.energy_j.high - x.energy_j.low
     )
@@ -133,7 +133,7 @@ def tornado(energy: Energy) -> go.Figure:
 
 
 def step_times(latency: Latency) -> go.Figure:
-    """Return the step times over a sample: mean and worst of all samples, and the slowest sample."""
+    """Return the step times over a sample: mean and worst case of all samples, and the slowest sample."""
     trace = latency.trace
     scale, unit = _scale(max(trace.worst_s), "s")
     figure = go.Figure()
@@ -157,7 +157,7 @@ def step_times(latency: Latency) -> go.Figure:
 
 
 def spike_raster(raster: Raster) -> go.Figure:
-    """Return the spikes of one sample, layer above layer."""
+    """Return the spike raster of one sample, with the layers stacked."""
     figure, base = go.Figure(), 0
     ticks: list[tuple[float, str]] = []
     for i, layer in enumerate(raster.layers):
@@ -186,7 +186,7 @@ def spike_raster(raster: Raster) -> go.Figure:
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:
-    """Return the figure in the look of all pages, ``height`` in pixels."""
+    """Return the figure in the style of all pages; ``height`` in pixels."""
     figure.update_layout(
         height=height,
         margin={"l": 10, "r": 12, "t": 28, "b": 30},
@@ -218,6 +218,6 @@ def _signed(joules: float) -> str:
 
 
 def figure_json(figure: go.Figure) -> str:
-    """Return a figure as JSON that can stand inside a script element of a page."""
+    """Return a figure as JSON that is safe inside a script element of a page."""
     text: str = figure.to_json()
     return text.replace("<", "\\u003c")

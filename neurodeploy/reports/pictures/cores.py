@@ -11,22 +11,22 @@ from neurodeploy.reports.figures import kib
 from neurodeploy.reports.pictures.svg import EMPTY, MUTED, Piece, beside, kind_colour, ramp, rect, shade, text, title
 
 FULLEST, LAYER = "fullest", "layer"
-"""The views besides those of the limited resources: the largest of all shares, and which layer lies where."""
+"""The views besides one for each limited resource: colour by the fullest resource, and colour by layer."""
 
 
 def views(mapping: Mapping) -> list[str]:
-    """Return what the cores can be coloured by: the fullest resource, each resource that is in use, the layers."""
+    """Return the views that can colour the cores: the fullest resource, each resource that is in use, the layers."""
     used = [name for name in mapping.limits if any(load.used.get(name) for load in mapping.cores)]
     return [*([FULLEST] if len(used) > 1 else []), *used, LAYER]
 
 
 def view_name(view: str) -> str:
-    """Return a view in words."""
+    """Return the name of a view for readers."""
     return {FULLEST: "fullest resource", LAYER: "layers"}.get(view, view.replace("_", " "))
 
 
 def share(load: CoreLoad, view: str, mapping: Mapping) -> float:
-    """Return the used share of a resource, or of the fullest one; 0..1."""
+    """Return the used share of the resource ``view``, or of the fullest resource; 0..1."""
     names = mapping.limits if view == FULLEST else [view]
     return max((load.used.get(name, 0) / mapping.limits[name] for name in names), default=0.0)
 
@@ -41,7 +41,7 @@ def fills(mapping: Mapping, view: str) -> list[str]:
 
 
 def core_words(load: CoreLoad, mapping: Mapping) -> str:
-    """Return what a core holds, in words."""
+    """Return the contents of a core in words."""
     held = ", ".join(f"{neurons.size:,} of {name}" for name, neurons in load.neurons.items())
     place = f"chip {load.chip}, core {load.core}" + ("" if load.tile is None else f" (tile {load.tile})")
     resources = [
@@ -62,8 +62,8 @@ def core_places(chip: Chip) -> list[tuple[int, int, int, int]]:
 def mesh_places(count: int, per_tile: int | None, mesh: Sequence[int] | None) -> list[tuple[int, int, int, int]]:
     """Return column and row of each of ``count`` cores in a picture, and column and row of its router.
 
-    On a mesh the cores of a router stand together, as square as they can; without one all cores stand in rows twice as
-    long as there are rows, and the router is that of the whole chip.
+    On a mesh the cores of a router form a block that is as square as possible. Without a mesh all cores form a block that
+    is twice as wide as high, and the router is that of the whole chip.
     """
     if mesh is None or per_tile is None:
         columns = max(1, round(math.sqrt(2 * count)))
@@ -80,9 +80,9 @@ def mesh_places(count: int, per_tile: int | None, mesh: Sequence[int] | None) ->
 
 
 def chip_piece(mapping: Mapping, chip: int, colours: Sequence[str], size: float, *, words: bool) -> Piece:
-    """Return one chip: a square of ``size`` for each core, those in use in their colours of ``colours``.
+    """Return the picture of a chip: a square of ``size`` for each core, cores in use with their colour in ``colours``.
 
-    ``words`` gives each core in use a title and its number in ``Mapping.cores`` as ``data-core``.
+    With ``words`` each core in use has a title, and its index in ``Mapping.cores`` as ``data-core``.
     """
     gap, tile_gap = size * 0.12, size * 0.18
     place = [(c * size + x * tile_gap, r * size + y * tile_gap) for c, r, x, y in core_places(mapping.chip)]
@@ -135,7 +135,7 @@ def ramp_piece() -> Piece:
 
 
 def layers_piece(mapping: Mapping, width: float) -> Piece:
-    """Return the legend of the layers, with the cores that each takes."""
+    """Return the legend of the layers, with the number of cores of each layer."""
     entries = []
     for i, name in enumerate(mapping.sizes):
         cores = len(mapping.layer_cores(name))

@@ -1,7 +1,7 @@
-"""Where a network lies on a chip, as one picture: cores by load, messages between cores, synaptic memory by format.
+"""Pictures of a mapping: cores by load, messages between cores, and synaptic memory by format.
 
-``svg_mapping`` gives one SVG, which needs no package; ``html_mapping`` a page on which the resource can be chosen (jinja2,
-extra ``report``). Both hold all that they show.
+``svg_mapping`` returns an SVG, which needs no package; ``html_mapping`` returns a page on which the resource can be chosen
+(jinja2, extra ``report``). Both are self-contained.
 """
 
 from __future__ import annotations
@@ -28,7 +28,18 @@ from neurodeploy.reports.pictures.cores import (
     view_name,
     views,
 )
-from neurodeploy.reports.pictures.svg import MUTED, Piece, below, beside, kind_colour, rect, shortened, render_svg, text, title
+from neurodeploy.reports.pictures.svg import (
+    MUTED,
+    Piece,
+    below,
+    beside,
+    kind_colour,
+    rect,
+    render_svg,
+    shortened,
+    text,
+    title,
+)
 from neurodeploy.reports.pictures.traffic import traffic_piece
 
 WIDTH = 1080
@@ -36,10 +47,10 @@ WIDTH = 1080
 
 
 def draw_mapping(mapping: Mapping, flow: Traffic, path: str | Path) -> None:
-    """Write the picture of a mapping; the ending of ``path`` says which: ``.svg`` or ``.html``.
+    """Write the picture of a mapping; the suffix of ``path`` selects the kind: ``.svg`` or ``.html``.
 
     Raises:
-        UsageError: for another ending.
+        UsageError: for another suffix.
         MissingPackageError: for ``.html`` without jinja2 (extra ``report``).
     """
     path = as_path(path)
@@ -51,7 +62,7 @@ def check_picture(path: str | Path) -> None:
     """Refuse a picture of an unknown kind.
 
     Raises:
-        UsageError: for an ending that is neither ``.svg`` nor ``.html``.
+        UsageError: for a suffix that is neither ``.svg`` nor ``.html``.
     """
     path = as_path(path)
     if path.suffix not in (".svg", ".html"):
@@ -68,7 +79,7 @@ def memory_by_format(mapping: Mapping) -> dict[str, dict[str, int]]:
 
 
 def svg_mapping(mapping: Mapping, flow: Traffic) -> str:
-    """Return cores by resource, messages and memory as one SVG."""
+    """Return an SVG with the cores by resource, the messages and the memory."""
     in_row = 3 if mapping.n_chips <= 4 else 2 if mapping.n_chips <= 12 else 1
     width = (WIDTH - (in_row - 1) * 36) / in_row
     maps = [cores_piece(mapping, view, width) for view in views(mapping)]
@@ -106,7 +117,7 @@ def _count(n: int, thing: str) -> str:
 
 
 def memory_piece(mapping: Mapping, width: float) -> Piece:
-    """Return one bar a layer, stacked by format, with a legend of the formats."""
+    """Return the picture of the memory: one bar for each layer, stacked by format, with a legend of the formats."""
     memory, numbers = memory_by_format(mapping), _format_numbers(mapping)
     most = max((sum(formats.values()) for formats in memory.values()), default=0) or 1
     left, right = 110.0, 130.0
@@ -136,7 +147,7 @@ def _format_numbers(mapping: Mapping) -> dict[str, int]:
 
 
 def html_mapping(mapping: Mapping, flow: Traffic) -> str:
-    """Return the same as one page that needs no network; the resource of the core map can be chosen.
+    """Return a page with the same pictures that needs no network connection; the resource of the core map can be chosen.
 
     Raises:
         MissingPackageError: without jinja2 (extra ``report``).
@@ -174,7 +185,7 @@ def _chip_svg(mapping: Mapping, chip: int) -> str:
 
 
 def _loads(mapping: Mapping) -> dict[str, Any]:
-    """Return what the page's script shows: views with their names, largest shares and colours."""
+    """Return the data for the page's script: views with their names, largest shares and colours."""
     chosen = views(mapping)
     most = {v: f"{max(share(load, v, mapping) for load in mapping.cores):.0%}" for v in chosen if v != LAYER}
     return {
@@ -184,7 +195,7 @@ def _loads(mapping: Mapping) -> dict[str, Any]:
 
 
 def _bars(mapping: Mapping) -> list[dict[str, Any]]:
-    """Return the bars of the page: a layer, its memory, and the share of the widest bar that each format takes."""
+    """Return the bars of the page: for each layer its memory, and each format's share of the widest bar."""
     memory, numbers = memory_by_format(mapping), _format_numbers(mapping)
     most = max((sum(formats.values()) for formats in memory.values()), default=0) or 1
     return [

@@ -1,4 +1,4 @@
-"""Pieces of SVG: text, colours, a picture of numbers as PNG, and pieces put side by side. No package is needed."""
+"""Pieces of SVG: text, colours, an array of numbers as PNG, and the layout of pieces. Needs no package."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 INK, MUTED, LINE, EMPTY = "#1d2733", "#667085", "#e4e7ec", "#eef0f2"
 RAMP = ("#dcebf3", "#6ea8c6", "#174a68")
-"""Little, half, all: one hue that grows darker, so that it reads without colour too."""
+"""Colours for a share of 0, 1/2 and 1: one hue that grows darker, so that it can be read without colour too."""
 KINDS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#4d4d4d")
-"""Kinds that differ for colour-blind readers too (Okabe and Ito 2008)."""
+"""Colours for categories that colour-blind readers can tell apart (Okabe and Ito 2008)."""
 STEPS = 64
-"""Shades of ``RAMP`` that are told apart."""
+"""Number of shades that ``ramp`` makes from ``RAMP``."""
 FONT = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -31,12 +31,12 @@ class Piece(NamedTuple):
 
 
 def kind_colour(index: int) -> str:
-    """Return the colour of the kind with a number; it repeats after eight."""
+    """Return the colour of category ``index``; colours repeat after eight."""
     return KINDS[index % len(KINDS)]
 
 
 def ramp() -> list[str]:
-    """Return ``STEPS`` colours from little to all, as ``#rrggbb``."""
+    """Return ``STEPS`` colours for shares from 0 to 1, as ``#rrggbb``."""
     ends = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in RAMP], float)
     at = np.linspace(0, len(RAMP) - 1, STEPS)
     mixed = np.stack([np.interp(at, np.arange(len(RAMP)), channel) for channel in ends.T], axis=1)
@@ -44,33 +44,33 @@ def ramp() -> list[str]:
 
 
 def shade(share: float) -> int:
-    """Return the number in ``ramp`` of a share of 0..1."""
+    """Return the index in ``ramp`` for a share of 0..1."""
     return min(STEPS - 1, int(share * STEPS))
 
 
 def text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", more: str = "") -> str:
-    """Return a line of text at its foot; ``more`` holds further attributes."""
+    """Return a line of text whose baseline is at ``y``; ``more`` holds further attributes."""
     return f'<text x="{x:g}" y="{y:g}" font-size="{size}" text-anchor="{anchor}" {more}>{escape(words)}</text>'
 
 
 def rect(x: float, y: float, width: float, height: float, fill: str, inside: str = "", more: str = "") -> str:
-    """Return a filled rectangle with elements such as a title inside."""
+    """Return a filled rectangle; ``inside`` holds elements such as a title, ``more`` further attributes."""
     opened = f'<rect x="{x:g}" y="{y:g}" width="{width:g}" height="{height:g}" fill="{fill}"{more}'
     return f"{opened}>{inside}</rect>" if inside else f"{opened}/>"
 
 
 def title(words: str) -> str:
-    """Return what a browser shows where the pointer rests."""
+    """Return a title element, which a browser shows as a tooltip."""
     return f"<title>{escape(words)}</title>"
 
 
 def shortened(words: str, longest: int) -> str:
-    """Return words cut to ``longest`` characters, the last of them a sign for what is left out."""
+    """Return the text, cut to ``longest`` characters with an ellipsis at the end if it is longer."""
     return words if len(words) <= longest else words[: longest - 1] + "…"
 
 
 def beside(pieces: Sequence[Piece], width: float, gap: float = 24) -> Piece:
-    """Return pieces from left to right, in rows that are at most ``width`` wide."""
+    """Return the pieces placed from left to right, in rows that are at most ``width`` wide."""
     body, x, y, row, widest = [], 0.0, 0.0, 0.0, 0.0
     for piece in pieces:
         if x and x + piece.width > width:
@@ -82,12 +82,12 @@ def beside(pieces: Sequence[Piece], width: float, gap: float = 24) -> Piece:
 
 
 def below(pieces: Sequence[Piece], gap: float = 24) -> Piece:
-    """Return pieces one under the other."""
+    """Return the pieces placed one below the other."""
     return beside(pieces, 0, gap)
 
 
 def render_svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: str = "") -> str:
-    """Return a piece as an SVG element of its own, with ``label`` for readers that hear it."""
+    """Return a piece as a complete SVG element, with ``label`` for screen readers."""
     width, height = piece.width + 2 * margin, piece.height + 2 * margin
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-margin:g} {-margin:g} {width:g} {height:g}" role="img" '
@@ -96,7 +96,7 @@ def render_svg(piece: Piece, *, margin: float = 0, attributes: str = "", label: 
 
 
 def png(shades: NDArray[np.uint8], colours: Sequence[str]) -> str:
-    """Return a picture of one pixel a number, int ``(rows, columns)`` into ``colours``, as a ``data:`` address."""
+    """Return a PNG as a ``data:`` address, one pixel for each number in ``(rows, columns)``, an index into ``colours``."""
     rows, columns = shades.shape
     lines = np.zeros((rows, columns + 1), np.uint8)
     lines[:, 1:] = shades

@@ -1,4 +1,4 @@
-"""Messages from core to core as a picture: one pixel a pair, cores in the order of their layers."""
+"""Picture of the messages from core to core: one pixel for each pair of cores, in the order of their layers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from neurodeploy.mapping.record import Mapping
 from neurodeploy.reports.pictures.svg import LINE, MUTED, STEPS, Piece, png, ramp, rect, shortened, text, title
 
 PIXELS = 1024
-"""Rows and columns of the picture at most; more cores share pixels."""
+"""Largest number of rows and columns of the picture; if there are more cores, neighbours share pixels."""
 TOLD_APART = 48
-"""Cores up to which each pair of cores has its words; with more, each pair of layers has."""
+"""Largest number of cores for which each pair of cores has a tooltip; with more cores, each pair of layers has one."""
 
 
 def traffic_piece(mapping: Mapping, flow: Traffic, side: float = 300) -> Piece:
-    """Return the messages from each core (row) to each core (column), and from the host on a row of its own above.
+    """Return the picture of messages from each core (row) to each core (column), with a separate row for the host on top.
 
     Messages that stay on their core are left out. Shades follow the logarithm of the messages.
     """
@@ -44,9 +44,9 @@ def traffic_piece(mapping: Mapping, flow: Traffic, side: float = 300) -> Piece:
 
 
 def by_layer(mapping: Mapping) -> tuple[NDArray[np.int64], list[tuple[str, int, int]]]:
-    """Return the cores in the order of layers, chips and cores, and of each layer its name, first place and end.
+    """Return the cores in the order of layers, chips and cores, and for each layer its name, first place and end.
 
-    A core that holds several populations stands with the first of them.
+    A core that holds several populations is placed with the first of them.
     """
     names = list(mapping.sizes)
     number = np.array([names.index(next(iter(load.neurons))) for load in mapping.cores])
@@ -74,7 +74,7 @@ def _image(x: float, y: float, width: float, height: float, values: NDArray[np.i
 
 
 def _coarser(shades: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the darkest of neighbouring rows where there are more than ``PIXELS`` of them."""
+    """Return at most ``PIXELS`` rows; neighbouring rows are merged to the darkest of their shades."""
     rows = len(shades)
     if rows <= PIXELS:
         return shades
@@ -83,7 +83,7 @@ def _coarser(shades: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _lines(x: float, y: float, side: float, groups: list[tuple[str, int, int]], n: int) -> str:
-    """Return lines between layers, and finer ones between cores where these are told apart."""
+    """Return lines between layers, and thinner lines between cores if there are at most ``TOLD_APART`` cores."""
     cores = range(1, n) if n <= TOLD_APART else range(0)
     layers = [start for _, start, _ in groups[1:]]
     return _grid(x, y, side / n, n, cores, LINE) + _grid(x, y, side / n, n, layers, MUTED)
@@ -95,7 +95,7 @@ def _grid(x: float, y: float, cell: float, n: int, at: Sequence[int], colour: st
 
 
 def _names(x: float, y: float, side: float, top: float, groups: list[tuple[str, int, int]], n: int) -> str:
-    """Return the names of the layers that have room for theirs."""
+    """Return the names of the layers that are wide enough for a name."""
     words, last = [], -12.0
     for name, start, stop in groups:
         middle = (start + stop) / 2 / n * side
@@ -113,7 +113,7 @@ def _names(x: float, y: float, side: float, top: float, groups: list[tuple[str, 
 def _told(
     x: float, y: float, side: float, between: NDArray[np.int64], groups: list[tuple[str, int, int]], n: int
 ) -> list[str]:
-    """Return an unseen square with its messages in words for each pair of cores, or of layers where there are many cores."""
+    """Return an invisible rectangle with a tooltip for each pair of cores, or of layers if there are many cores."""
     parts = groups
     if n <= TOLD_APART:
         parts = [(f"{name}, part {i - start}", i, i + 1) for name, start, stop in groups for i in range(start, stop)]
@@ -130,7 +130,7 @@ def _told(
 
 
 def _legend(x: float, y: float, most: int) -> str:
-    """Return the shades of 1, 10, 100 messages and so on up to the most."""
+    """Return the legend: the shades of 1, 10, 100 messages and so on, up to the largest number."""
     if not most:
         return text(x, y + 10, "no messages between cores", size=11)
     colours, body, at = ramp(), [text(x, y + 10, "messages", size=11)], x + 58

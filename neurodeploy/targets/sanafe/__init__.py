@@ -1,1 +1,1 @@
-"""SANA-FE: a mapped network written for that simulator, and a script that runs it there."""
+"""The target SANA-FE: writes a mapped network for this simulator, with a script that runs it there."""

@@ -1,4 +1,4 @@
-"""A written folder run by SANA-FE and compared with what it has to give."""
+"""Check of a written folder: SANA-FE runs it, and the results are compared with the expected ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from neurodeploy.targets.sanafe.script import differing, run
 
 
 def check_sanafe(folder: Path) -> Iterator[str]:
-    """Give each figure that SANA-FE finds otherwise than ``expected.json`` says.
+    """Yield a sentence for each figure of SANA-FE that differs from ``expected.json``.
 
     Raises:
-        FileError: where the folder holds no export.
-        MissingPackageError: where SANA-FE is not installed.
+        FileError: if the folder holds no export.
+        MissingPackageError: if SANA-FE is not installed.
     """
     try:
         expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))

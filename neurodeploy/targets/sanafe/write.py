@@ -1,16 +1,16 @@
-"""A mapped network as an architecture and a network for SANA-FE 2.2.9, so that anybody can check our counts and prices.
+"""Export of a mapped network as architecture and network for SANA-FE 2.2.9, so that anybody can check our counts and prices.
 
 SANA-FE (SLAM-Lab/SANA-FE, GPL, ``pip install sanafe==2.2.9``) is an independent simulator; it is never imported here. The
-folder that ``write_sanafe`` makes holds ``arch.yaml``, ``net.yaml``, ``expected.json`` with what it has to give, and
-``run.py``, which runs it and compares (``python FOLDER/run.py``).
+folder that ``write_sanafe`` makes holds ``arch.yaml``, ``net.yaml``, ``expected.json`` with the expected results, and
+``run.py``, a script that runs SANA-FE and compares (``python FOLDER/run.py``).
 
-Two ways to write neurons. ``dynamics``: SANA-FE computes the spikes itself, where its neuron computes the same integers
-(no current state, a voltage that decays not at all or at once, no delays, no stored zeros). ``replay``: every neuron sends
-the recorded spikes, and weights are written as 0; the updates of neurons that do not fire are then missing in SANA-FE.
-``expected.json`` counts updates as SANA-FE does in that mode, so that everything in it has to be equal.
+There are two modes for neurons. ``dynamics``: SANA-FE computes the spikes itself; used if its neuron computes the same
+integers (no current state, a voltage that decays not at all or at once, no delays, no stored zeros). ``replay``: every
+neuron sends the recorded spikes, and weights are written as 0; then SANA-FE does not see the updates of neurons that do not
+fire. ``expected.json`` counts updates as SANA-FE does in the given mode, so that all its figures must be equal.
 
-Inputs of the host lie on a tile of their own behind the last column of the mesh, with prices of 0. SANA-FE still charges the
-hops of their messages (``host_hops``), which the host's messages do not have here; ``expected.json`` includes them.
+Inputs that the host injects lie on a separate tile behind the last column of the mesh, with prices of 0. SANA-FE charges
+hops for their messages (``host_hops``), unlike our estimate; ``expected.json`` includes these hops.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ FILE_NAMES = ("arch.yaml", "net.yaml", "expected.json", "run.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanafeFiles:
-    """The two YAML texts, how neurons were written, and what SANA-FE has to give for them.
+    """The two YAML texts, the mode of the neurons, and the results that SANA-FE must give.
 
     Args:
         arch, net: texts of ``arch.yaml`` and ``net.yaml``.
         mode: ``dynamics`` or ``replay``.
-        n_steps: steps to run.
-        host_hops: hops east-west and north-south of all the sample's messages from the host's tile.
-        expected: what its ``sim`` returns, under its own names (``spikes`` are synaptic events): ``timesteps_executed``,
+        n_steps: number of steps to run.
+        host_hops: hops east-west and north-south of all messages from the host's tile in the sample.
+        expected: results of SANA-FE's ``sim``, under its names (``spikes`` are synaptic events): ``timesteps_executed``,
             ``spikes``, ``packets_sent``, ``neurons_updated``, ``neurons_fired``, ``hops``, ``energy`` (joules, total),
             ``sim_time`` (seconds, timing model ``simple``), and ``step_s``, the time of each step.
     """
@@ -63,11 +63,11 @@ class SanafeFiles:
 
 
 def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, sample: int = 0) -> SanafeFiles:
-    """Return what SANA-FE needs to run one sample of an activity, and what it then has to say.
+    """Return the files for SANA-FE to run one sample of an activity, and the expected results.
 
     Raises:
-        EstimateError: where SANA-FE cannot describe the mapping: several chips, no mesh, a core with projections into one
-            population in different formats, or a missing price; or where there is no such sample.
+        EstimateError: if SANA-FE cannot describe the mapping (several chips, no mesh, a core with projections into one
+            population in different formats, or a missing price), or if the sample does not exist.
     """
     check_belongs(network, mapping, activity)
     _check(mapping, activity, sample)
@@ -88,11 +88,11 @@ def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, samp
 def write_sanafe(
     network: Network, mapping: Mapping, activity: Activity, folder: str | Path, *, sample: int = 0, force: bool = False
 ) -> SanafeFiles:
-    """Write ``arch.yaml``, ``net.yaml``, ``expected.json`` and ``run.py`` into a folder, all or none.
+    """Write ``arch.yaml``, ``net.yaml``, ``expected.json`` and ``run.py`` to a folder, all or none.
 
     Raises:
-        EstimateError: as ``sanafe_files``.
-        FileError: where one of them exists and ``force`` is not set.
+        EstimateError: as in ``sanafe_files``.
+        FileError: if one of the files exists and ``force`` is not set.
     """
     folder = as_path(folder)
     check_free(folder, force=force)
@@ -110,7 +110,7 @@ def check_free(folder: str | Path, *, force: bool) -> None:
     """Refuse a folder with an earlier export, unless ``force`` is set.
 
     Raises:
-        FileError: naming the first file that would be replaced.
+        FileError: names the first file that would be replaced.
     """
     folder = as_path(folder)
     older = [name for name in FILE_NAMES if (folder / name).exists()]
@@ -133,11 +133,15 @@ def _check(mapping: Mapping, activity: Activity, sample: int) -> None:
 
 
 def _exact(network: Network, fans: list[FanOut]) -> bool:
-    """Whether SANA-FE's neurons compute the same integers: no current state, whole decays, no bias, no rounded sums."""
+    """Return whether SANA-FE's neurons compute the same integers as ours.
+
+    That needs neurons without current state and bias, voltages that decay not at all or at once, no delays, no sums that are
+    rounded, and no stored zeros.
+    """
     if any(p.max_delay or p.weight_exponent < 0 for p in network.projections):
         return False
     if any(sum(int(r.sum()) for r in fan.reads.values()) != int(fan.effective.sum()) for fan in fans):
-        return False  # a stored zero would be an input to SANA-FE
+        return False  # SANA-FE counts a stored zero as an input
     return all(
         isinstance(m, Cuba)
         and all(isinstance(v, int) for v in (m.current_decay, m.voltage_decay, m.threshold, m.bias))
@@ -157,7 +161,7 @@ def _one_sample(activity: Activity, sample: int) -> Activity:
 
 
 def _expected(network: Network, mapping: Mapping, one: Activity, mode: Mode, hops: tuple[int, int]) -> dict[str, Any]:
-    """Return what SANA-FE counts and charges, from our estimate with updates counted by its rule."""
+    """Return the counts and prices that SANA-FE must give: our estimate, with updates counted by SANA-FE's rule."""
     cost = estimate(network, mapping, replace(one, updated=_updated(network, mapping, one, mode)))
     counts, latency = cost.counts, cost.latency
     assert cost.energy is not None
@@ -180,9 +184,9 @@ def _expected(network: Network, mapping: Mapping, one: Activity, mode: Mode, hop
 
 
 def _updated(network: Network, mapping: Mapping, one: Activity, mode: Mode) -> NDArray[np.int64]:
-    """Return the neurons that SANA-FE updates on each core, int64 ``(1, n_steps, n_cores)``; relays come on top.
+    """Return the neurons that SANA-FE updates on each core, int64 ``(1, n_steps, n_cores)``, without relay neurons.
 
-    Replayed neurons are updated when they fire; computed ones when their voltage was not 0 or a spike arrives.
+    Replayed neurons are updated when they fire; computed neurons when their voltage was not 0 or a spike arrives.
     """
     total = np.zeros((1, one.n_steps, len(mapping.cores)), np.int64)
     labels = mapping.core_labels()
@@ -196,7 +200,7 @@ def _updated(network: Network, mapping: Mapping, one: Activity, mode: Mode) -> N
 
 
 def _changing(network: Network, population: Population, one: Activity, fired: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return which neurons without current and with whole decays have a voltage or an input, ``(n_steps, size)``."""
+    """Return which neurons (without current, with full or no decay) have a voltage or an input, ``(n_steps, size)``."""
     arriving = np.zeros(fired.shape, np.int64)
     reached = np.zeros(fired.shape, np.int64)
     for p in network.into(population.name):

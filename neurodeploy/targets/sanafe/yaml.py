@@ -1,4 +1,4 @@
-"""The two YAML texts that SANA-FE 2.2.9 reads: ``architecture`` (chip, units, prices), ``network_text`` (neurons, edges)."""
+"""The two YAML texts for SANA-FE 2.2.9: ``architecture`` (chip, units, prices) and ``network_text`` (neurons, edges)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _NEURON_EVENTS = (
 
 
 def host_inputs(network: Network, mapping: Mapping) -> list[str]:
-    """Return the inputs whose spikes the host injects; the others have neurons of their own on a core."""
+    """Return the inputs whose spikes the host injects; other inputs have relay neurons on cores."""
     return [i.name for i in network.inputs if i.name not in mapping.sizes]
 
 
 def architecture(network: Network, mapping: Mapping, mode: Mode) -> Iterator[str]:
-    """Give the lines of the architecture: the chip's tiles, and one column of tiles more where the host injects."""
+    """Yield the lines of the architecture: the chip's tiles, and one more column of tiles if the host injects spikes."""
     chip, hosted = mapping.chip, bool(host_inputs(network, mapping))
     latency, mesh, per_tile = chip.latency, chip.cores.mesh, chip.cores.per_tile
     assert latency is not None
@@ -75,7 +75,7 @@ def _nominal(quantity: Quantity | None, key: str, chip: Chip) -> float:
 
 
 def _pair(chip: Chip, kind: str, key: str, *, priced: bool) -> str:
-    """Return energy and latency of one kind of event as SANA-FE writes them; 0 on the host's tile."""
+    """Return energy and latency of one kind of event in SANA-FE's form; 0 on the host's tile."""
     table, _, name = key.rpartition(".")
     assert chip.latency is not None
     energy, latency = (
@@ -87,7 +87,7 @@ def _pair(chip: Chip, kind: str, key: str, *, priced: bool) -> str:
 
 
 def _core(network: Network, mapping: Mapping, mode: Mode, *, priced: bool) -> Iterator[str]:
-    """Give the units of a core: one synapse unit a format, the neurons, and axons; the host's have prices of 0."""
+    """Yield the units of a core: one synapse unit for each format, the neurons, and axons; prices are 0 for the host."""
     chip = mapping.chip
     assert chip.latency is not None
     neuron = ", ".join(_pair(chip, kind, key, priced=priced) for kind, key in _NEURON_EVENTS)
@@ -125,18 +125,18 @@ def _host_neurons(network: Network, mapping: Mapping) -> int:
 
 
 def _most_replayed(network: Network, mapping: Mapping, mode: Mode) -> int:
-    """Return the most neurons of one core that send recorded spikes."""
+    """Return the largest number of neurons on one core that send recorded spikes."""
     recorded = _recorded(network, mode)
     return max(sum(own.size for name, own in load.neurons.items() if name in recorded) for load in mapping.cores)
 
 
 def _recorded(network: Network, mode: Mode) -> set[str]:
-    """Return the names of those whose spikes are replayed: inputs always."""
+    """Return the names of the inputs and populations whose spikes are replayed; inputs always are."""
     return set(network.sizes) if mode == "replay" else {i.name for i in network.inputs}
 
 
 def network_text(network: Network, mapping: Mapping, one: Activity, mode: Mode) -> Iterator[str]:
-    """Give the lines of the network for an activity of one sample: groups of neurons, edges, the core of each neuron."""
+    """Yield the lines of the network for an activity of one sample: groups of neurons, edges, the core of each neuron."""
     names = {name: f"g{i}_{re.sub('[^A-Za-z0-9]', '_', name)}" for i, name in enumerate(network.sizes)}
     recorded = _recorded(network, mode)
     yield "network:"
@@ -175,7 +175,7 @@ def _computed(population: Population, size: int) -> Iterator[str]:
 def _edges(
     projection: Projection, mapping: Mapping, labels: NDArray[np.int32], names: dict[str, str], mode: Mode
 ) -> Iterator[str]:
-    """Give one line a stored synapse; replayed neurons need no weights, and there stored zeros are edges too."""
+    """Yield one line for each stored synapse; replayed neurons need no weights, and their stored zeros are edges too."""
     matrix = matrix_of(projection)
     source, target = names[projection.source], names[projection.target]
     scale = 0 if mode == "replay" else 1 << projection.weight_exponent
@@ -189,9 +189,10 @@ def _edges(
 def _stored_zeros(
     projection: Projection, matrix: Matrix, mapping: Mapping, labels: NDArray[np.int32]
 ) -> Iterator[tuple[int, int]]:
-    """Give source and target of the zeros that a list stores: as many on each core as a spike reads there.
+    """Yield source and target of the zeros that a list stores: as many on each core as a spike reads there.
 
-    Which neurons of the core they point at is not recorded and changes no figure: the first without a synapse are taken.
+    The mapping does not record which neurons of the core they point to, and no figure depends on it; the first neurons
+    without a synapse are used.
     """
     cores = np.unique(labels).astype(np.int64)
     reads = stored_reads(projection, mapping, labels, cores)
@@ -227,7 +228,7 @@ def _places(network: Network, mapping: Mapping, names: dict[str, str], recorded:
 
 
 def _format_into(network: Network, name: str, load: CoreLoad) -> str | None:
-    """Return the format of the synapses that end at a population's neurons on a core, None where none do."""
+    """Return the format of the synapses that end at a population's neurons on a core, None if there are none."""
     found = {load.formats[p.name] for p in network.into(name) if p.name in load.formats}
     if len(found) > 1:
         raise EstimateError(

@@ -1,1 +1,1 @@
-"""The network while it trains: layers of slayer, the fused neuron with slayer's bits, weights on the chip's grid."""
+"""The trainable model: slayer's layers, a compiled neuron loop with exactly slayer's results, weights on the chip's grid."""

@@ -1,4 +1,4 @@
-"""slayer's blocks, and the only import of lava-dl: a block for a layer of a recipe, and the integers that it computes with.
+"""Blocks of slayer for the layers of a recipe, and the integers that they compute with. Only this module imports lava-dl.
 
 Blocks are built with ``delay_shift=False``, ``shared_param=True`` and without weight-norm, with slayer's own 8-bit
 quantisation in the forward pass.
@@ -44,16 +44,16 @@ def new_block(layer: AnyLayer, neuron: NeuronRecipe, taken: Shape, weight_scale:
     """Return a block with weights drawn from torch's global generator.
 
     Args:
-        layer: what it computes.
-        neuron: its neurons.
+        layer: the layer that the block computes.
+        neuron: parameters of its neurons.
         taken: the shape of its input: ``(n,)`` for a dense layer, else ``(channels, height, width)``.
-        weight_scale: factor on slayer's initial weights; pooling has its own.
+        weight_scale: factor on slayer's initial weights; pooling layers have a fixed weight instead.
     """
     return _BLOCKS[layer.kind](_neuron(neuron), taken, layer, weight_scale)
 
 
 def give_neuron(block: torch.nn.Module, neuron: Cuba, tau_grad: float) -> None:
-    """Give a block other neurons; the surrogate gradient reaches ``tau_grad`` thresholds far."""
+    """Replace the neuron parameters of a block; ``tau_grad`` is the width of the surrogate gradient in thresholds."""
     own = block.neuron
     own._threshold = float(np.mean(neuron.threshold)) / WEIGHT_SCALE
     own.threshold_eps = float(np.max(raised_threshold(neuron) - np.asarray(neuron.threshold) / WEIGHT_SCALE))
@@ -67,7 +67,7 @@ def give_neuron(block: torch.nn.Module, neuron: Cuba, tau_grad: float) -> None:
 
 
 def cuba_settings(block: torch.nn.Module, neuron: Cuba) -> CubaSettings:
-    """Return what the fused loop has to know of a block: its neurons' integers and slayer's surrogate gradient."""
+    """Return the settings of the fused loop for a block: the integers of its neurons and slayer's surrogate gradient."""
     own = block.neuron
     tau, scale = own.tau_rho * cuba_neuron.TAU_RHO_MULT, own.scale_rho * cuba_neuron.SCALE_RHO_MULT
     return CubaSettings(neuron=neuron, tau=tau, scale=scale)
@@ -81,7 +81,7 @@ def pooled_sums(block: torch.nn.Module, spikes: torch.Tensor) -> torch.Tensor:
 
 
 def synapses_of(synapse: torch.nn.Module, taken: Shape) -> Synapses:
-    """Return a slayer synapse with its integers; ``taken`` is the shape of its input."""
+    """Return the integer synapses of a slayer synapse; ``taken`` is the shape of its input."""
     weights = integers(synapse)
     if isinstance(synapse, synapse_layer.Pool):
         kernel, weight = synapse.kernel_size[:2], int(weights.flat[0])
@@ -107,6 +107,7 @@ def integers(synapse: torch.nn.Module) -> NDArray[np.int16]:
 
 
 def _image(shape: Shape) -> tuple[int, int, int]:
+    """Return a shape as its three axes: channels, height and width."""
     channels, height, width = shape
     return channels, height, width
 

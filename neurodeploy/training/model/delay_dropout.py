@@ -1,4 +1,4 @@
-"""What happens to spikes between two layers in training: learned axonal delays, and dropout of whole neurons."""
+"""Learned axonal delays and dropout of whole neurons, applied to the spikes between two layers in training."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import torch
 class AxonalDelay(torch.nn.Module):
     """Delays the spikes of each neuron, or of each channel of a convolution, by a learned number of steps, ``0..longest``.
 
-    The parameter ``fraction`` (float, one a neuron or channel, 0..1) is the delay as a part of ``longest``: a step of the
-    optimiser then means as much for long delays as for short ones. Forward and gradient are those of slayer's
-    ``axon.Delay`` (lava-dl 0.6.0) with ``delay = fraction * longest``, without its loop over neurons; slayer starts all
-    delays in the first step, here they start spread over the whole range.
+    The parameter ``fraction`` (float, 0..1, for each neuron or channel) is the delay divided by ``longest``, so that an
+    optimiser step means as much for long delays as for short ones. Forward and gradient are those of slayer's
+    ``axon.Delay`` (lava-dl 0.6.0) with ``delay = fraction * longest``, without its loop over neurons. slayer starts with all
+    delays in the first step; here they start spread over the whole range.
     """
 
     def __init__(self, n_channels: int, longest: int) -> None:
@@ -22,7 +22,7 @@ class AxonalDelay(torch.nn.Module):
         self.fraction = torch.nn.Parameter(torch.rand(n_channels))
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return the spikes ``(batch, channels, ..., steps)`` later; what would fall behind the last step is lost."""
+        """Return the delayed spikes ``(batch, channels, ..., steps)``; spikes delayed past the last step are lost."""
         with torch.no_grad():
             self.fraction.clamp_(0, 1)
         delayed: torch.Tensor = _Delayed.apply(spikes, self.fraction * self.longest)
@@ -51,7 +51,7 @@ class _Delayed(torch.autograd.Function):
 
 
 def _shifted(spikes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
-    """Return the rows of each channel moved by ``steps`` (later if above 0), zeros moving in."""
+    """Return each channel shifted by ``steps`` (later if above 0) and filled with zeros."""
     n_steps = spikes.shape[-1]
     index = torch.arange(n_steps, device=spikes.device) - steps.reshape(-1, *[1] * (spikes.ndim - 2))
     inside = (index >= 0) & (index < n_steps)
@@ -59,11 +59,11 @@ def _shifted(spikes: torch.Tensor, steps: torch.Tensor) -> torch.Tensor:
 
 
 class NeuronDropout(torch.nn.Module):
-    """Silences neurons for whole samples in training. Which ones follows from its own ``seed`` and ``turn`` alone.
+    """Dropout that silences neurons for whole samples in training; its draws depend on ``seed`` and ``turn`` alone.
 
-    As slayer's ``neuron.Dropout``: all steps of a neuron are dropped together, what stays is divided by ``1 - chance``.
-    ``turn`` is to be set to another whole number for every pass (``SlayerNetwork.set_turn``), so that nothing but the number
-    of steps done decides the draws, in whichever process they are made.
+    As in slayer's ``neuron.Dropout``, all steps of a neuron are dropped together, and the spikes that stay are divided by
+    ``1 - chance``. ``turn`` has to be set to a new whole number for every pass (``SlayerNetwork.set_turn``): the draws then
+    follow from the number of steps done, in whichever process they are made.
     """
 
     def __init__(self, chance: float) -> None:
@@ -73,7 +73,7 @@ class NeuronDropout(torch.nn.Module):
         self.register_buffer("seed", torch.randint(2**31, ()))
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
-        """Return the spikes of the neurons that stay, ``(batch, ..., steps)``; in evaluation, all unchanged."""
+        """Return the spikes ``(batch, ..., steps)`` with dropped neurons silent; in evaluation, all spikes unchanged."""
         if not self.training:
             return spikes
         random = torch.Generator().manual_seed((int(self.seed) << 31) + self.turn)

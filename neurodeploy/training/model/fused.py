@@ -1,9 +1,9 @@
-"""slayer's CUBA neurons with their loop over time in one compiled pass, and its pooling as plain sums, for training.
+"""slayer's CUBA neurons in one compiled loop over time, and its pooling as plain sums, for training.
 
-slayer (lava-dl 0.6.0) runs about 30 small tensor operations a step. Here one loop computes current, voltage and spikes of
-a few neurons side by side. Spikes and gradients are those of slayer bit by bit (``torch.equal``) while states fit 24 bits:
+slayer (lava-dl 0.6.0) runs about 30 small tensor operations in each step. Here one loop computes current, voltage and spikes
+of a few neurons side by side. Spikes and gradients equal those of slayer bit by bit while states fit 24 bits:
 the float32 round trip of the current is kept, gradients are summed in slayer's order, and torch computes the surrogate.
-slayer itself remains the witness: ``run_slayer`` uses its own neurons.
+slayer itself remains the reference: ``run_slayer`` runs slayer's neurons, not these.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Line: TypeAlias = NDArray[np.float64]
 class CubaSettings:
     """The CUBA neurons of a layer and their surrogate gradient.
 
-    ``neuron``: their integers, one number for all or one a neuron. The gradient of a spike is
+    ``neuron``: their integers, one number for all neurons or one for each. The gradient of a spike is
     ``scale / (2 tau) * exp(-|v - threshold| / tau)``; ``tau`` and ``scale`` are in slayer's float units.
     """
 
@@ -45,8 +45,8 @@ def cuba_spikes(drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tens
     """Return the spikes of a layer, and the largest current or voltage in it, in state units.
 
     Args:
-        drive: summed weights that arrive, in slayer's float units, float32 ``(batch, ..., steps)``, on the CPU.
-        settings: those of the layer's neurons.
+        drive: sums of the arriving weights, in slayer's float units, float32 ``(batch, ..., steps)``, on the CPU.
+        settings: neurons of the layer.
 
     Returns:
         Float32 spikes of 0 and 1 in the shape of ``drive``, differentiable; and a float.
@@ -58,14 +58,14 @@ def cuba_spikes(drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tens
 def recurrent_cuba_spikes(
     drive: torch.Tensor, recurrent: torch.Tensor, settings: CubaSettings
 ) -> tuple[torch.Tensor, float]:
-    """Return what ``cuba_spikes`` does for a layer whose spikes come back one step later through ``recurrent``.
+    """Return spikes and largest state of a layer whose spikes return one step later through ``recurrent``.
 
     The gradient goes back in time through the recurrent weights only, not through the decaying states, as in slayer's
     recurrent blocks.
 
     Args:
         drive: float32 ``(batch, neurons, steps)``.
-        recurrent: quantised weights, float32 ``(neurons, neurons)``: to, from.
+        recurrent: quantised weights, float32 ``(to, from)``.
         settings: shared by all neurons, without bias.
     """
     spikes, peak = _RecurrentCuba.apply(drive, recurrent, settings)
@@ -73,9 +73,9 @@ def recurrent_cuba_spikes(
 
 
 def window_sums(spikes: torch.Tensor, kernel: tuple[int, int], weight: float) -> torch.Tensor:
-    """Return the sums over windows side by side, times ``weight``, as slayer's pooling synapse gives them for spikes.
+    """Return sums over adjacent windows, times ``weight``, equal to those of slayer's pooling synapse for spikes.
 
-    slayer runs a convolution with one channel, whose backward pass takes longer than everything else in a small network.
+    slayer computes a convolution with one channel, whose backward pass takes longer than the rest of a small network.
 
     Args:
         spikes: ``(batch, channels, height, width, steps)``; the kernel divides height and width.
@@ -160,9 +160,9 @@ class _RecurrentCuba(torch.autograd.Function):
 
 
 def raised_threshold(neuron: Cuba) -> NDArray[np.float64]:
-    """Return the threshold in float units, so little higher that ``>=`` does in float32 what ``>`` does on the chip.
+    """Return the threshold in float units, raised so little that ``>=`` in float32 acts as ``>`` does on the chip.
 
-    The little is slayer's own (its ``threshold_eps``), or half a state unit where float32 would not hold that one.
+    It is raised by slayer's ``threshold_eps``, or by half a state unit if float32 could not represent that.
     """
     level = np.asarray(neuron.threshold) / WEIGHT_SCALE
     return level + np.where(level < WEIGHT_SCALE, 0.01, 0.5) / STATE_SCALE
@@ -178,15 +178,15 @@ def surrogate(voltage: torch.Tensor, settings: CubaSettings) -> torch.Tensor:
 
 
 def _rows(tensor: torch.Tensor) -> Floats:
-    """Return a view with one row a neuron and one column a step."""
+    """Return a view with a row for each neuron of each sample and a column for each step."""
     rows: Floats = tensor.view(-1, tensor.shape[-1]).numpy()
     return rows
 
 
 def _by_neuron(neuron: Cuba) -> tuple[Line, Line, Line, Line]:
-    """Return the factors of current and voltage, threshold and bias in state units, exact in float64.
+    """Return the decay factors of current and voltage, and threshold and bias in state units, exact in float64.
 
-    Each has one element, or one a neuron.
+    Each has one element, or one for each neuron.
     """
     current, voltage = (1 - _line(decay) / DECAY_ONE for decay in (neuron.current_decay, neuron.voltage_decay))
     return current, voltage, _line(neuron.threshold) * 2.0**STATE_SHIFT, _line(neuron.bias)
@@ -207,7 +207,8 @@ def _respond(
     """Fill voltages and spikes ``(batch * neurons, steps)``; return the largest state.
 
     States are whole numbers in float64, which holds their products with 12-bit factors exactly below 2**41. A few neurons
-    at a time are turned round so that they lie side by side; what then runs in vector registers is three times as fast.
+    at a time are transposed so that they lie side by side in memory; the loop then runs in vector registers, three times as
+    fast.
     """
     n, n_steps = drive.shape
     scale = np.float32(STATE_SCALE)
@@ -248,7 +249,7 @@ def _respond(
 def _respond_recurrently(
     drive: Floats, voltage: Floats, spikes: Floats, from_to: Floats, keep_u: float, keep_v: float, threshold: float
 ) -> float:
-    """As ``_respond`` for ``(batch, neurons, steps)``, adding a row of ``from_to`` for each spike of the step before."""
+    """Do as ``_respond`` for ``(batch, neurons, steps)``, with a row of ``from_to`` added for each spike a step before."""
     n_batch, n, n_steps = drive.shape
     scale = np.float32(STATE_SCALE)
     peak = 0.0
@@ -294,6 +295,6 @@ def _leak_back(gradient: Floats, keep_u: Floats, keep_v: Floats) -> None:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _spread(lanes: Floats | Line, values: Floats | Line, first: int) -> None:
-    """Give each lane the value of its neuron: that of row ``first + lane``, the rows going through the neurons in turn."""
+    """Set each lane to the value of its neuron: row ``first + lane`` belongs to neuron ``row % len(values)``."""
     for k in range(len(lanes)):
         lanes[k] = values[(first + k) % len(values)]

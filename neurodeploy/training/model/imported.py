@@ -1,6 +1,6 @@
-"""A ``Network`` made anywhere becomes a model that trains on: the same integers before the first step, then as any other.
+"""Conversion of a ``Network`` from any source into a trainable model that starts with exactly the same integers.
 
-Only the weights and axonal delays are learned; decays, thresholds and biases stay as they came.
+Only the weights and axonal delays are learned; decays, thresholds and biases keep their imported values.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from neurodeploy.training.model.slayer import SlayerNetwork, to_network
 
 
 def as_chain(network: Network, weight_bits: int = 8) -> Network:
-    """Return the network as training writes it: ``input``, ``hidden1``, ..., ``output``, every projection with a mask.
+    """Return the network in the form that training writes: ``input``, ``hidden1``, ..., ``output``, with masks.
 
-    Connections are those of its masks, or the stored and non-zero ones where it has none. Weights of more than
-    ``weight_bits`` (3 to 8, besides the sign) are rounded to that grid; with 8, whole weights stay whole.
+    Connections are those of its masks; a projection without a mask keeps its stored (sparse) or non-zero weights. Weights of
+    more than ``weight_bits`` (3 to 8, besides the sign) are rounded to that grid; with 8, odd weights stay as they are.
 
     Raises:
-        NetworkError: for neurons or inputs that slayer's CUBA layers are not: resonate-and-fire, sigma-delta, graded.
-        TrainingError: where it is no chain of spiking CUBA populations between one input and a spike count, or has a delay
-            that no axon has.
+        NetworkError: for neurons or inputs that slayer's CUBA layers cannot compute: resonate-and-fire, sigma-delta, graded.
+        TrainingError: if it is not a chain of spiking CUBA populations from one input to a spike count, or has a delay that
+            is not axonal.
     """
     require_spiking(network, "train")
     links = list(_links(network))
@@ -72,7 +72,7 @@ def as_chain(network: Network, weight_bits: int = 8) -> Network:
 
 
 def with_layers_of(recipe: Recipe, chain: Network) -> Recipe:
-    """Return the recipe with the layers of a chain (``as_chain`` of the same weight bits) in the place of its own."""
+    """Return the recipe with its layers replaced by those of the imported chain (``as_chain`` with the same weight bits)."""
     bits = recipe.start.weight_bits if recipe.start else 8
     into, after = chain.projections, [*chain.projections[1:], None]
     layers = tuple(_layer(link, following, chain, bits) for link, following in zip(into, after))
@@ -81,7 +81,7 @@ def with_layers_of(recipe: Recipe, chain: Network) -> Recipe:
 
 
 def check_fits(chain: Network, shape: Shape, data: str) -> None:
-    """Refuse data of another shape than the chain's input takes; raises ``TrainingError``."""
+    """Refuse data whose shape the chain's input does not take; raises ``TrainingError``."""
     own = chain.inputs[0].shape
     if int(np.prod(own)) != int(np.prod(shape)) or (len(own) == len(shape) > 1 and own != tuple(shape)):
         raise TrainingError(
@@ -91,7 +91,7 @@ def check_fits(chain: Network, shape: Shape, data: str) -> None:
 
 
 def install(model: SlayerNetwork, chain: Network) -> dict[str, torch.Tensor]:
-    """Give a model, built from ``with_layers_of``, the integers of the chain; return its masks by layer name."""
+    """Copy the integers of the chain into a model built from ``with_layers_of``; return its masks by layer name."""
     masks, weights = {}, model.weights()
     with torch.no_grad():
         for population, projection in zip(chain.populations, chain.projections):
@@ -116,7 +116,7 @@ def install(model: SlayerNetwork, chain: Network) -> dict[str, torch.Tensor]:
 
 
 def _links(network: Network) -> Iterator[Projection]:
-    """Give the projections of a chain in order; refuse what is none."""
+    """Yield the projections of a chain in order; refuse a network that is not a chain."""
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise _no_chain(
             f"it has {len(network.inputs)} inputs and {len(network.outputs)} outputs; one of each is trained"
@@ -183,7 +183,7 @@ def _projection(link: Projection, source: str, name: str, weight_bits: int) -> P
 
 
 def _step(weights: NDArray[np.int16], weight_bits: int) -> int:
-    """Return the distance between two weights of the grid that these lie on, or are brought to."""
+    """Return the step of the grid that the weights lie on, or are rounded to."""
     return 1 if weight_bits == 8 and np.any(weights % 2) else 2 ** (9 - weight_bits)
 
 

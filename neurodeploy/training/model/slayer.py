@@ -1,6 +1,6 @@
-"""The door to slayer: recipe -> slayer network -> ``Network`` and ``Activity`` (Python 3.10, extra ``train``).
+"""The trainable network of slayer: recipe -> slayer network -> ``Network`` and ``Activity`` (needs extra ``train``).
 
-As its blocks are built (``blocks.py``), slayer and Lava's fixed-point models give the same spikes as long as currents and
+With blocks built as in ``blocks.py``, slayer and Lava's fixed-point models give the same spikes as long as currents and
 voltages stay within 24 bits and thresholds below 64 float units. Recurrent blocks keep their state from one forward pass to
 the next in slayer; here every pass starts from zero.
 """
@@ -53,7 +53,7 @@ class SlayerNetwork(torch.nn.Module):
         shapes: the shape of each layer's neurons by name.
         blocks: slayer's blocks by name; ``dropouts`` and ``delays`` act on what some of them send to the next.
         neurons: the integers of each layer's neurons by name; ``set_neuron`` changes them.
-        grids: which weights each layer may have, by name.
+        grids: the weights that each layer may have, by name.
         peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
     """
 
@@ -103,8 +103,8 @@ class SlayerNetwork(torch.nn.Module):
     def weights(self) -> dict[str, torch.nn.Parameter]:
         """Return every weight that is learned and may be rewired, by layer name.
 
-        Dense ones are ``(out, in, 1, 1, 1)``, those of convolutions ``(out, in / groups, height, width, 1)``; the connection
-        of a layer onto itself is called ``recurrent_name(layer)``. Pooling has none: its one weight is constant.
+        Dense weights are ``(out, in, 1, 1, 1)``, weights of convolutions ``(out, in / groups, height, width, 1)``; the
+        connection of a layer onto itself is called ``recurrent_name(layer)``. Pooling layers have only a constant weight.
         """
         found = {}
         for name, block in self.blocks.items():
@@ -123,18 +123,18 @@ class SlayerNetwork(torch.nn.Module):
         }
 
     def delay_fractions(self) -> dict[str, torch.nn.Parameter]:
-        """Return the learned axonal delays as fractions of their layers' longest ones, by layer name."""
+        """Return the learned axonal delays as fractions of the longest delay of the layer, by layer name."""
         return {name: axon.fraction for name, axon in self.delays.items()}
 
     def set_turn(self, turn: int) -> None:
-        """Let every dropout draw anew in the next pass: a whole number from 0 on, another one for each."""
+        """Make every dropout draw anew in the next pass; ``turn`` is a whole number from 0 on, a new one for each pass."""
         for dropout in self.dropouts.values():
             dropout.turn = turn
 
     def set_neuron(self, name: str, neuron: Cuba) -> None:
-        """Give a layer other neurons; their parameters may differ, in numbers of the layer's shape.
+        """Replace the neurons of a layer; a parameter is one number, or an array of the layer's shape.
 
-        slayer has one threshold a layer: where thresholds differ, only the fused neurons compute the layer.
+        slayer has one threshold for a whole layer: if thresholds differ, only the fused neurons can compute the layer.
         """
         self.neurons[name] = neuron
         give_neuron(self.blocks[name], neuron, self._tau_grad[name])
@@ -186,7 +186,7 @@ class SlayerNetwork(torch.nn.Module):
         return fired
 
     def _forget(self) -> None:
-        """Zero what slayer's recurrent blocks keep of the pass before (``lava-dl`` 0.6.0 has no method for it)."""
+        """Zero the state that slayer's recurrent blocks keep from the last pass (``lava-dl`` 0.6.0 has no method for it)."""
         for block in self.blocks.values():
             if isinstance(block, RecurrentBlock):
                 zero = block.spike_state.new_zeros(1)
@@ -203,26 +203,26 @@ def build(recipe: Recipe, input_shape: Shape | int) -> SlayerNetwork:
 
     Args:
         recipe: its network and ``training.weight_scale`` are read.
-        input_shape: that of the data: a number of channels, or ``(channels, height, width)``.
+        input_shape: shape of the data: a number of channels, or ``(channels, height, width)``.
 
     Raises:
-        RecipeError: where a layer cannot take what the one before it gives.
+        RecipeError: if a layer cannot take the output of the layer before it.
     """
     return SlayerNetwork(recipe, (input_shape,) if isinstance(input_shape, int) else input_shape)
 
 
 def to_network(model: SlayerNetwork, masks: Mapping[str, torch.Tensor], dt: float) -> Network:
-    """Return the integers that the model computes with in its forward pass.
+    """Return the network of the integers that the model computes with in its forward pass.
 
     Axonal delays become delays of the projection that consumes the spikes, one for each source neuron; dropout is off.
 
     Args:
-        model: its weights are read through the quantiser that the forward pass uses.
+        model: the trained model; its weights are read through the quantiser of the forward pass.
         masks: connections kept, by the names of ``SlayerNetwork.weights``; recorded in the projections.
         dt: length of a step in seconds.
 
     Raises:
-        TrainingError: where a weight outside its mask is not zero (the model was changed behind the rewirer's back).
+        TrainingError: if a weight outside its mask is not zero (the model was changed without its rewirer).
     """
     populations, projections, source = [], [], INPUT_NAME
     for depth, name in enumerate(model.blocks, start=1):
@@ -279,7 +279,7 @@ def run_slayer(model: SlayerNetwork, network: Network, samples: Samples, *, batc
 
 
 def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[str, torch.Tensor]) -> list[Projection]:
-    """Return what leads into a layer: from the layer before it, and from itself where it is recurrent."""
+    """Return the projections into a layer: from the layer before it, and from itself if it is recurrent."""
     block, taken = model.blocks[name], model._taken[name]
     delay = _delay(model.delays[source], model.shapes[source]) if source in model.delays else 0
     if isinstance(block, RecurrentBlock):
@@ -291,7 +291,7 @@ def _projections(model: SlayerNetwork, source: str, name: str, masks: Mapping[st
 
 
 def _delay(axon: AxonalDelay, shape: Shape) -> int | NDArray[np.int32]:
-    """Return the delay of each source neuron in steps, or one number where all are the same."""
+    """Return the delay of each source neuron in steps, or one number if all are equal."""
     steps = axon.steps().cpu().numpy().astype(np.int32).repeat(int(np.prod(shape[1:])))
     return int(steps[0]) if np.all(steps == steps[0]) else steps
 

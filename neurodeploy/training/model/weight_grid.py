@@ -1,4 +1,4 @@
-"""``Grid``: the weights that a layer may have, as a quantiser with a straight-through gradient."""
+"""Quantiser of a layer's weights, with a straight-through gradient."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Grid:
         return rounded / unit if descale else rounded
 
     def latent(self, weight: torch.Tensor) -> torch.Tensor:
-        """Return the latent weights, in float units, that stand for whole ones in chip units before the exponent."""
+        """Return latent weights, in slayer's float units, for whole weights in chip units before the exponent."""
         return weight * (2.0**self.exponent / WEIGHT_SCALE)
 
     def whole_sums(self, drive: torch.Tensor) -> torch.Tensor:
-        """Return sums of weights as they arrive: a negative exponent rounds them down to whole weight units."""
+        """Return the sums of weights that reach the neurons; a negative exponent rounds them down to whole weight units."""
         if self.exponent >= 0:
             return drive
         floored: torch.Tensor = _Floor.apply(drive)

@@ -1,4 +1,4 @@
-"""The simulators that ``bench_simulate`` runs beside the event-driven engine: ``table.py`` names them."""
+"""Simulators that ``bench_simulate`` compares with the event-driven engine; ``table.py`` lists them."""
 
 from neurodeploy.bench.speed.peers.table import PEERS, Peer, Turns
 

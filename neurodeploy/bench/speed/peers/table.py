@@ -1,4 +1,4 @@
-"""The simulators that ``bench_simulate`` runs beside the event-driven engine, in one table."""
+"""Table of the simulators that ``bench_simulate`` compares with the event-driven engine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 
 Turns: TypeAlias = Generator[tuple[float, Activity], None, None]
-"""One timing after the other: the seconds for one sample, start-up left out, and the activity of the first sample.
+"""Repeated timings: the seconds for one sample, without start-up, and the activity of the first sample.
 
-Ends at once where the peer cannot run the network.
+It yields nothing if the peer cannot run the network.
 """
 
 
@@ -25,16 +25,17 @@ class Peer:
     """Another simulator, and how it is compared.
 
     Args:
-        start: takes a network and samples and gives a timing each time it is asked.
-        available: says why it cannot run here, or gives None.
-        neuron: ``CUBA`` as on the chip, or ``IF`` (no decays) where the peer computes in float or has no such neuron:
+        start: returns the timings for a network and samples.
+        available: returns why the peer cannot run here, or None.
+        neuron: ``CUBA`` as on the chip, or ``IF`` (no decays) if the peer computes in float or has no such neuron:
             integers are exact in both.
-        batch: samples that it runs at once; it is compared with that batch of ours alone. One sample at a time where
-            None; it is then compared, per sample, with every batch.
-        counts: it also counts what energy needs, so our counts are switched on.
-        bar: the ratio that is asked for at an input rate of 2 %; Lava's depend on the network (``Case``).
+        batch: number of samples that it runs at once, compared only with our batch of that size; None if it runs one sample
+            at a time, which is compared, per sample, with every batch size of ours.
+        counts: whether it also counts what energy needs; our counts are then switched on.
+        bar: the ratio to reach at the input rate ``bar_rate`` of ``claims.toml``; bars over Lava depend on the network
+            (``Case``).
         most_rate: highest input rate at which it runs.
-        most_turns: turns that it takes at most, for one that starts slowly.
+        most_turns: largest number of turns, for a peer that starts slowly.
     """
 
     start: Callable[[Network, Samples], Turns]

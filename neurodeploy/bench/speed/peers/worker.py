@@ -160,7 +160,7 @@ def _linear(make: Callable[..., Any], weights: NDArray[np.int32]) -> Any:
 
 
 def nengo_loihi(job: Job) -> Pass:
-    """Return a pass of the emulator, on integer blocks like those its builder makes; it computes as Lava's CUBA neurons do."""
+    """Return a pass of the emulator on integer blocks as its builder makes them; it computes as Lava's CUBA neurons do."""
     inputs: Any = import_module("nengo_loihi.inputs")
     emulator: Any = import_module("nengo_loihi.emulator.interface").EmulatorInterface
     source = inputs.SpikeInput(job.raster.shape[2])
