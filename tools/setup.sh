@@ -3,7 +3,8 @@
 #
 #   tools/setup.sh VERSION FOLDER EXTRAS     e.g. tools/setup.sh 3.10 .venv train,lava,report,dev
 #
-# Does nothing where FOLDER was made from the same pyproject.toml, constraints.txt and extras. pip's own settings
+# Does nothing where FOLDER was made from the same packages in pyproject.toml (not its settings of tools), constraints.txt
+# and extras. pip's own settings
 # (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...) are honoured; PYTHON=/path/to/python names the interpreter.
 set -eu
 version=$1 folder=$2 extras=$3
@@ -39,7 +40,7 @@ END
 }
 
 python=$(find_python)
-wanted=$(cat pyproject.toml constraints.txt tools/setup.sh | cksum)" $extras $("$python" -c 'import sys; print(sys.version)')"
+wanted=$({ sed '/^\[tool\.pytest/,$d' pyproject.toml; cat constraints.txt tools/setup.sh; } | cksum)" $extras $("$python" -c 'import sys; print(sys.version)')"
 if [ -x "$folder/bin/python" ] && [ "$(cat "$folder/.made-from" 2>/dev/null)" = "$wanted" ]; then
     exit 0
 fi
@@ -52,7 +53,7 @@ esac
 rm -rf "$folder"
 "$python" -m venv "$folder"
 if ! "$folder/bin/python" -m pip install --quiet --constraint constraints.txt --editable ".[$extras]"; then
-    echo "setup: pip could not install neurodeploy[$extras] into $folder; its message stands above. Without a network, point" \
+    echo "setup: pip could not install .[$extras] into $folder; its message stands above. Without a network, point" \
         "PIP_FIND_LINKS or PIP_INDEX_URL at a copy of the packages in constraints.txt" >&2
     exit 1
 fi
