@@ -11,8 +11,7 @@ import numpy as np
 import torch
 from spikingjelly.activation_based import functional, layer, neuron
 
-from neurodeploy import from_nir
-from neurodeploy.exchange.nir.interpreter import interpret
+from neurodeploy import from_nir, interpret
 
 DT = 1e-3
 

@@ -4,12 +4,16 @@ import torch
 from lava.lib.dl import slayer
 from sklearn.datasets import load_digits
 
-from neurodeploy.chip import load_chip
-from neurodeploy.mapping.budget.chip_budget import chip_budget
-from neurodeploy.sparse.fitted import fit_masks
-from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
-from neurodeploy.sparse.rewirer import Rewirer
-from neurodeploy.sparse.scores import preferring
+from neurodeploy import (
+    Rewirer,
+    chip_budget,
+    find_weights,
+    fit_masks,
+    initial_masks,
+    load_chip,
+    prefer_reached,
+    scale_sparse_init,
+)
 
 torch.manual_seed(0)
 torch.set_num_threads(1)
@@ -27,7 +31,7 @@ masks = initial_masks(weights, density=0.1)
 
 budget = chip_budget(load_chip("loihi2"), masks, cores={hidden: 4, output: 1}, input_axons={hidden: 16})
 masks = fit_masks(masks, budget)
-growth = preferring("gradient", budget.reach, strength=1.0)
+growth = prefer_reached("gradient", budget.reach, strength=1.0)
 scale_sparse_init(weights, masks)
 rewirer = Rewirer(weights, masks, optimizer, growth=growth, caps=budget, every_steps=10, end_step=150)
 

@@ -4,8 +4,7 @@ import torch
 from lava.lib.dl import slayer
 from sklearn.datasets import load_digits
 
-from neurodeploy.sparse.masks import find_weights, initial_masks, scale_sparse_init
-from neurodeploy.sparse.rewirer import Rewirer
+from neurodeploy import Rewirer, find_weights, initial_masks, scale_sparse_init
 
 torch.manual_seed(0)
 torch.set_num_threads(1)

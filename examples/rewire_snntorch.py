@@ -5,8 +5,7 @@ import torch
 from sklearn.datasets import load_digits
 from snntorch import surrogate
 
-from neurodeploy.sparse.masks import find_weights
-from neurodeploy.sparse.methods import Settings, start
+from neurodeploy import RewiringSettings, find_weights, start_rewiring
 
 
 class Net(torch.nn.Module):
@@ -35,7 +34,9 @@ images, labels = (torch.tensor(part) for part in load_digits(return_X_y=True))
 images = images.float() / 16
 net = Net()
 optimizer = torch.optim.Adam(net.parameters(), lr=5e-3)
-rewirer = start("rigl", find_weights(net), optimizer, Settings(density=0.1, every_steps=10, end_step=150))
+rewirer = start_rewiring(
+    "rigl", find_weights(net), optimizer, RewiringSettings(density=0.1, every_steps=10, end_step=150)
+)
 
 for _ in range(10):
     for index in torch.randperm(1500).split(75):

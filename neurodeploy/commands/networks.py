@@ -61,10 +61,17 @@ def _stored(path: Path, dt: float | None) -> Network:
     return load_network(path, dt=dt)
 
 
+def _to_export(thing: AnyNetwork) -> Network:
+    """Return the network to write: for a run's folder that of its checkpoint, whatever was exported before."""
+    if isinstance(thing, str | Path) and (Path(thing) / CHECKPOINT_FILE).is_file():
+        return _stored(Path(thing) / CHECKPOINT_FILE, None)
+    return as_network(thing)
+
+
 def to_nir(network: AnyNetwork, path: str | Path | None = None, *, force: bool = False, **choices: Any) -> nir.NIRGraph:
     """Return a network (see ``as_network``) as a NIR graph, and write it to ``path`` if one is given.
 
-    The file is read back and compared before it counts.
+    The file is read back and compared before it counts. Of a run's folder the checkpoint is written.
 
     Args:
         choices: ``weights``, ``delays``, ``discretization``, ``metadata`` (``exchange.nir.write.to_nir``).
@@ -76,7 +83,7 @@ def to_nir(network: AnyNetwork, path: str | Path | None = None, *, force: bool =
     """
     from neurodeploy.exchange.nir import write
 
-    return write.to_nir(as_network(network), path, force=force, **choices)
+    return write.to_nir(_to_export(network), path, force=force, **choices)
 
 
 def to_netx(network: AnyNetwork, path: str | Path, *, force: bool = False) -> None:
@@ -88,4 +95,4 @@ def to_netx(network: AnyNetwork, path: str | Path, *, force: bool = False) -> No
     """
     from neurodeploy.exchange.netx import write
 
-    write.to_netx(as_network(network), path, force=force)
+    write.to_netx(_to_export(network), path, force=force)

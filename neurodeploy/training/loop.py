@@ -24,6 +24,7 @@ from neurodeploy.run_folder import (
     BOARD_FOLDER,
     CHECKPOINT_FILE,
     METRICS_FILE,
+    NETWORK_FILE,
     RECIPE_FILE,
     START_FILE,
     STATE_FILE,
@@ -252,7 +253,7 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
     if job.world.leads:
         folder = job.folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE, START_FILE):
+        for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE, START_FILE, NETWORK_FILE):
             (folder / name).unlink(missing_ok=True)
         save_samples(encode(test, job.recipe.data, "test"), folder / TEST_FILE)
         write_text(job.recipe_text, folder / RECIPE_FILE)
