@@ -29,7 +29,7 @@ fi
 "$work/build/bin/python" -m pip install --quiet --constraint constraints.txt hatchling
 "$work/build/bin/python" -m hatchling build -d "$dist"
 
-release=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' neurodeploy/__init__.py)
+release=$(sed -n 's/^__version__ = "\(.*\)"$/\1/p' neurodeploy/version.py)
 write_network='
 import numpy as np
 

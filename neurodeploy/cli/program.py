@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy import __version__
+from neurodeploy.version import __version__
 
 app = typer.Typer(
     name="neurodeploy",

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy import __version__
 from neurodeploy.network import Network, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, Events
+from neurodeploy.version import __version__
 
 _RASTER_NEURONS = 256
 _RASTER_SPIKES = 4000

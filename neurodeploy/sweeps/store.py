@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from neurodeploy import __version__
 from neurodeploy.files.writing import replacing, write_text
+from neurodeploy.version import __version__
 
 FORMAT = 1
 """Version of the stages; increased whenever a stage changes its computation or its result."""
