@@ -20,9 +20,29 @@ if TYPE_CHECKING:
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.costs.record import Cost
     from neurodeploy.engines.decoding import accuracy, decode, decoding_probes
-    from neurodeploy.engines.faults import robustness
+    from neurodeploy.engines.faults import measure_robustness
     from neurodeploy.engines.table import simulate
-    from neurodeploy.errors import NeurodeployError
+    from neurodeploy.errors import (
+        ChipError,
+        DataError,
+        EstimateError,
+        FileError,
+        FitError,
+        LavaError,
+        LavaTimeoutError,
+        MismatchError,
+        MissingPackageError,
+        NetworkError,
+        NeurodeployError,
+        NirError,
+        RecipeError,
+        ReportError,
+        SimulationError,
+        SweepError,
+        TrainingError,
+        TrainingInterruptedError,
+        UsageError,
+    )
     from neurodeploy.exchange.doctor.check import check_nir
     from neurodeploy.exchange.doctor.diff import diff_nir
     from neurodeploy.exchange.doctor.draw import draw_nir
@@ -30,8 +50,8 @@ if TYPE_CHECKING:
     from neurodeploy.exchange.nir.interpreter import interpret
     from neurodeploy.exchange.nir.read import from_nir
     from neurodeploy.mapping.budget.limits import chip_budget
-    from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
-    from neurodeploy.mapping.manual import manual_mapping
+    from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
+    from neurodeploy.mapping.manual import map_by_hand
     from neurodeploy.mapping.mapper import map_network
     from neurodeploy.mapping.places.traffic import count_traffic
     from neurodeploy.mapping.record import Mapping, load_mapping, save_mapping
@@ -61,7 +81,7 @@ if TYPE_CHECKING:
     from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
     from neurodeploy.sparse.rewirer import Rewirer
     from neurodeploy.sparse.scores import prefer_reached
-    from neurodeploy.targets.table import write_target
+    from neurodeploy.targets.table import check_target, write_target
 
 _HOME = {
     "commands.networks": "as_network to_netx to_nir",
@@ -72,17 +92,19 @@ _HOME = {
     "costs.pricing": "estimate",
     "costs.record": "Cost",
     "engines.decoding": "accuracy decode decoding_probes",
-    "engines.faults": "robustness",
+    "engines.faults": "measure_robustness",
     "engines.table": "simulate",
-    "errors": "NeurodeployError",
+    "errors": "ChipError DataError EstimateError FileError FitError LavaError LavaTimeoutError MismatchError "
+    "MissingPackageError NetworkError NeurodeployError NirError RecipeError ReportError SimulationError "
+    "SweepError TrainingError TrainingInterruptedError UsageError",
     "exchange.doctor.check": "check_nir",
     "exchange.doctor.diff": "diff_nir",
     "exchange.doctor.draw": "draw_nir",
     "exchange.netx.read": "from_netx",
     "exchange.nir.interpreter": "interpret",
     "exchange.nir.read": "from_nir",
-    "mapping.fit.search": "fit highest_density smallest_chip",
-    "mapping.manual": "manual_mapping",
+    "mapping.fit.search": "fit find_highest_density find_smallest_chip",
+    "mapping.manual": "map_by_hand",
     "mapping.mapper": "map_network",
     "mapping.places.traffic": "count_traffic",
     "mapping.record": "Mapping load_mapping save_mapping",
@@ -105,7 +127,7 @@ _HOME = {
     "sparse.methods": "RewiringSettings start_rewiring",
     "sparse.rewirer": "Rewirer",
     "sparse.scores": "prefer_reached",
-    "targets.table": "write_target",
+    "targets.table": "check_target write_target",
 }
 """Public names by the module (below ``neurodeploy``) that defines them."""
 _MODULE_OF = {name: f"neurodeploy.{module}" for module, names in _HOME.items() for name in names.split()}
@@ -114,34 +136,53 @@ __all__ = [
     "Activity",
     "Approximation",
     "Chip",
+    "ChipError",
     "Conv",
     "Cost",
     "Cuba",
+    "DataError",
     "Delta",
     "Dense",
+    "EstimateError",
     "Events",
+    "FileError",
+    "FitError",
     "Input",
+    "LavaError",
+    "LavaTimeoutError",
     "LeakyIntegrator",
     "Mapping",
+    "MismatchError",
+    "MissingPackageError",
     "Network",
+    "NetworkError",
     "NeurodeployError",
+    "NirError",
     "Output",
     "Pins",
     "Pool",
     "Population",
     "Projection",
     "Recipe",
+    "RecipeError",
+    "ReportError",
     "ResonateAndFire",
     "Rewirer",
     "RewiringSettings",
     "Samples",
     "Sigma",
     "SigmaDelta",
+    "SimulationError",
     "Sparse",
+    "SweepError",
+    "TrainingError",
+    "TrainingInterruptedError",
+    "UsageError",
     "__version__",
     "accuracy",
     "as_network",
     "check_nir",
+    "check_target",
     "chip_budget",
     "chip_names",
     "compare_activities",
@@ -153,12 +194,13 @@ __all__ = [
     "diff_nir",
     "draw_nir",
     "estimate",
+    "find_highest_density",
+    "find_smallest_chip",
     "find_weights",
     "fit",
     "fit_masks",
     "from_netx",
     "from_nir",
-    "highest_density",
     "initial_masks",
     "interpret",
     "load_activity",
@@ -170,18 +212,17 @@ __all__ = [
     "load_report",
     "load_samples",
     "make_report",
-    "manual_mapping",
+    "map_by_hand",
     "map_network",
+    "measure_robustness",
     "parse_recipe",
     "prefer_reached",
     "recipe_names",
-    "robustness",
     "save_activity",
     "save_mapping",
     "save_samples",
     "scale_sparse_init",
     "simulate",
-    "smallest_chip",
     "start_rewiring",
     "to_netx",
     "to_nir",

@@ -1,4 +1,4 @@
-"""``ReadOnlyDict``, the standard library's ``Mapping``, a word that means a network mapped onto a chip here."""
+"""The standard library's abstract ``Mapping`` as ``ReadOnlyDict``: ``Mapping`` here means a network mapped onto a chip."""
 
 from collections.abc import Mapping
 

@@ -157,3 +157,13 @@ class TrainingInterruptedError(NeurodeployError):
     """The user stopped a training; its state is saved."""
 
     exit_code = INTERRUPTED_EXIT_CODE
+
+
+def check_type(stage: str, name: str, value: object, kind: type | tuple[type, ...], hint: str) -> None:
+    """Refuse a value of another type where a user calls in; ``hint`` says what to give.
+
+    Raises:
+        UsageError: as ``map: chip is a str; give load_chip('loihi1')``.
+    """
+    if not isinstance(value, kind):
+        raise UsageError(f"{stage}: {name} is a {type(value).__name__}; {hint}")

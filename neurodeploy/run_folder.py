@@ -25,7 +25,7 @@ TEST_FILE = "test.npz"
 
 TEACHER_FILE = "teacher.json"
 START_FILE = "start.json"
-"""What the training went on from, where it began with the network of a file."""
+"""The network that the training started from, if it started from a file, and its accuracy."""
 
 NETWORK_FILE = "model.nir"
 """The exported network; ``neurodeploy export RUN`` writes it."""

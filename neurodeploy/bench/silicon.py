@@ -21,7 +21,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
 from neurodeploy.files.writing import write_text
-from neurodeploy.mapping.manual import manual_mapping
+from neurodeploy.mapping.manual import map_by_hand
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Pool, Population, Projection
@@ -263,9 +263,7 @@ def _nmnist() -> Iterator[SiliconRow]:
     """Yield the rows of N-MNIST, whose test recordings have 4,108 events on average, in 350 + 100 steps."""
     network, events = _chain((2312,), [Dense(weights=_ones(512, 2312)), Dense(weights=_ones(10, 512))]), 4108 / 450
     for measured, per_core, who in ((37.0, (341, 62, 10), "slayer2loihi"), (31.2, (350, 64, 10), "by hand")):
-        mapping = manual_mapping(
-            network, load_chip("loihi1"), _blocks(network, per_core), formats="packed", weight_bits=7
-        )
+        mapping = map_by_hand(network, load_chip("loihi1"), _blocks(network, per_core), formats="packed", weight_bits=7)
         times = _step_us(network, mapping, [(events / 2312, rate) for rate in (0.005, 0.02, 0.1)])
         common = {
             "workload": "N-MNIST 2312-512-10",
@@ -295,7 +293,7 @@ def _gesture() -> Iterator[SiliconRow]:
     ]
     network, events = _chain((2, 128, 128), layers), 123_944 / 1.45 * 1.5 / 1600
     cores = _blocks(network, (1024, 256, 256, 341, 256, 340, 46, 500))
-    mapping = manual_mapping(network, load_chip("nahuku32"), cores, formats="packed", weight_bits=6)
+    mapping = map_by_hand(network, load_chip("nahuku32"), cores, formats="packed", weight_bits=6)
     times = _step_us(network, mapping, [(events / 32768, rate) for rate in (0.005, 0.02, 0.1)])
     common = {
         "workload": "DVS gesture 128x128x2-4a-16c5-2a-32c3-2a-512-11",

@@ -1,4 +1,4 @@
-"""The command line: each command calls one public function of ``neurodeploy.commands``; nothing is computed here.
+"""The command line: options, printing and exit codes; the work is done by ``neurodeploy.commands`` and the rooms below.
 
 Results go to standard output (``--json``: as one JSON object), messages and progress to standard error. A failure prints
 one message, without a traceback, and exits with the code of its error class (``neurodeploy.errors``).

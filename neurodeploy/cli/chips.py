@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from neurodeploy.cli.program import Force, Json, chips_app
 from neurodeploy.cli.show import print_json, table
-
-if TYPE_CHECKING:
-    pass
 
 
 @chips_app.command("list", epilog="Example: neurodeploy chips list --json")

@@ -18,7 +18,7 @@ DataRoot = Annotated[
 @data_app.command("list", epilog="Example: neurodeploy data list --root ~/data")
 def data_list(root: DataRoot = None, as_json: Json = False) -> None:
     """List the data sets and which of them are there."""
-    from neurodeploy.data.catalog import data_list as listed
+    from neurodeploy.data.catalog import list_data_sets as listed
 
     rows = listed(root)
     shown = ("name", "title", "kind", "classes", "train", "test", "present", "folder")
@@ -30,7 +30,7 @@ def data_verify(
     name: Annotated[str, typer.Argument(help="Name of a data set.")], root: DataRoot = None, as_json: Json = False
 ) -> None:
     """Read a data set whole: counts, classes, and hashes where they are known."""
-    from neurodeploy.data.catalog import data_verify as verified
+    from neurodeploy.data.catalog import verify_data_set as verified
 
     show(verified(name, root), as_json)
 
@@ -40,6 +40,6 @@ def data_get(
     name: Annotated[str, typer.Argument(help="Name of a data set.")], root: DataRoot = None, as_json: Json = False
 ) -> None:
     """Fetch a data set through torchvision or tonic (extra data) into the folder of data sets."""
-    from neurodeploy.data.catalog import data_get as fetched
+    from neurodeploy.data.catalog import fetch_data_set as fetched
 
     show(fetched(name, root), as_json)

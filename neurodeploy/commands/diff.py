@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from neurodeploy.files.paths import as_path
-
-if TYPE_CHECKING:
-    pass
 
 
 def diff(a: str | Path, b: str | Path, *, metadata: bool = True) -> list[dict[str, str]]:

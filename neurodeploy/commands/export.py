@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network
+from neurodeploy.commands.networks import trained_network
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.formats import format_of, write_network
 from neurodeploy.files.paths import as_path
-from neurodeploy.network import Network
 from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
-
-if TYPE_CHECKING:
-    pass
 
 
 def export(
@@ -59,7 +56,7 @@ def export(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
-    network = _trained(source) if trained else load_network(source, data=samples, dt=dt, weight_bits=weight_bits)
+    network = trained_network(source) if trained else load_network(source, data=samples, dt=dt, weight_bits=weight_bits)
     write_network(network, path, force=force)
     facts = network_facts(load_network(path))
     result = {
@@ -73,10 +70,3 @@ def export(
 
         result["beside_floats"] = beside_floats(source, network, samples, progress)
     return result
-
-
-def _trained(source: Path) -> Network:
-    from neurodeploy.training.checkpoint import checkpoint_network
-
-    network: Network = checkpoint_network(source)[1]
-    return network

@@ -28,11 +28,11 @@ def faults(
 ) -> list[dict[str, Any]]:
     """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.engines.faults``)."""
     file = as_path(file)
-    from neurodeploy.engines.faults import robustness
+    from neurodeploy.engines.faults import measure_robustness
 
     def run(network: Network, samples: Samples) -> Activity:
         return simulate(network, samples, engine=engine, probe=decoding_probes(network))
 
     network, samples = load_network(file), load_data(data, n_samples=n_samples)
-    rows = robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)
+    rows = measure_robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)
     return [asdict(row) for row in rows]

@@ -9,7 +9,7 @@ from neurodeploy.chip import chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError
 from neurodeploy.files.paths import as_path
-from neurodeploy.mapping.fit.search import fit, highest_density, smallest_chip
+from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
 from neurodeploy.mapping.fit.verdict import Fit
 from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.mapping.record import save_mapping
@@ -75,9 +75,9 @@ def search(file: str | Path, *, chip: str | None = None, split: str = "overlap")
     file = as_path(file)
     network = load_network(file)
     if chip is None:
-        mapping = smallest_chip(network, chip_names(), split=split)
+        mapping = find_smallest_chip(network, chip_names(), split=split)
         return {"smallest_chip": None} if mapping is None else {"smallest_chip": mapping_summary(mapping)}
-    found = highest_density(network, load_chip(chip), split=split)
+    found = find_highest_density(network, load_chip(chip), split=split)
     if found is None:
         return {"share_of_weights": None}
     return {"share_of_weights": found[0], **mapping_summary(found[1])}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError, UsageError
@@ -54,27 +54,43 @@ def _stored(path: Path, dt: float | None) -> Network:
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / NETWORK_FILE).is_file()):
         if path.is_dir() and not (path / CHECKPOINT_FILE).is_file():
             raise FileError(f"{path} holds no network: neither {NETWORK_FILE} nor {CHECKPOINT_FILE}")
-        from neurodeploy.training.checkpoint import checkpoint_network
-
-        network: Network = checkpoint_network(path)[1]
-        return network
+        return trained_network(path)
     return load_network(path, dt=dt)
+
+
+def trained_network(path: Path) -> Network:
+    """Return the network of a checkpoint, or of the one in a run's folder."""
+    from neurodeploy.training.checkpoint import checkpoint_network
+
+    return checkpoint_network(path)[1]
 
 
 def _to_export(thing: AnyNetwork) -> Network:
     """Return the network to write: for a run's folder that of its checkpoint, whatever was exported before."""
     if isinstance(thing, str | Path) and (Path(thing) / CHECKPOINT_FILE).is_file():
-        return _stored(Path(thing) / CHECKPOINT_FILE, None)
+        return trained_network(Path(thing))
     return as_network(thing)
 
 
-def to_nir(network: AnyNetwork, path: str | Path | None = None, *, force: bool = False, **choices: Any) -> nir.NIRGraph:
+def to_nir(
+    network: AnyNetwork,
+    path: str | Path | None = None,
+    *,
+    weights: Literal["float32", "float16"] = "float32",
+    delays: Literal["node", "error"] = "node",
+    discretization: Literal["euler", "exponential"] = "euler",
+    metadata: bool = True,
+    force: bool = False,
+) -> nir.NIRGraph:
     """Return a network (see ``as_network``) as a NIR graph, and write it to ``path`` if one is given.
 
     The file is read back and compared before it counts. Of a run's folder the checkpoint is written.
 
     Args:
-        choices: ``weights``, ``delays``, ``discretization``, ``metadata`` (``exchange.nir.write.to_nir``).
+        weights: float type of the weights; both hold them exactly, float16 files are smaller.
+        delays: write delays as Delay nodes, which few other readers know, or refuse them.
+        discretization: form of the time constants; most readers expect ``euler``.
+        metadata: also record names, masks and decoding; without it only what decides the spikes is written.
         force: replace the file if it exists.
 
     Raises:
@@ -83,7 +99,15 @@ def to_nir(network: AnyNetwork, path: str | Path | None = None, *, force: bool =
     """
     from neurodeploy.exchange.nir import write
 
-    return write.to_nir(_to_export(network), path, force=force, **choices)
+    return write.to_nir(
+        _to_export(network),
+        path,
+        weights=weights,
+        delays=delays,
+        discretization=discretization,
+        metadata=metadata,
+        force=force,
+    )
 
 
 def to_netx(network: AnyNetwork, path: str | Path, *, force: bool = False) -> None:

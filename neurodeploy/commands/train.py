@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.commands.inputs import load_start
+from neurodeploy.errors import check_type
 from neurodeploy.files.paths import as_path
 from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
 from neurodeploy.recipe.record import Recipe
@@ -55,6 +56,8 @@ def train(
     Returns:
         What ``neurodeploy.training.loop.TrainingResult`` holds, as plain values.
     """
+    check_type("train", "recipe", recipe, (str, Path), "give the name or the file of a recipe")
+    check_type("train", "start", start, (str, Path, type(None)), "give the file of a network: to_nir(network, path)")
     start, out = as_path(start), as_path(out)
     text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
     network = load_start(checked.start) if checked.start else None

@@ -8,10 +8,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.commands.inputs import Progress, load_data, load_network
+from neurodeploy.commands.inputs import Progress, load_data
 from neurodeploy.commands.networks import AnyNetwork, as_network
 from neurodeploy.engines.table import ENGINES, simulate
-from neurodeploy.errors import FileError, MismatchError, UsageError
+from neurodeploy.errors import FileError, MismatchError, UsageError, check_type
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
@@ -25,7 +25,7 @@ from neurodeploy.targets.table import TARGETS
 ALL_ENGINES = ("slayer", "reference", "event", "lava")
 """Engines that ``verify`` compares on a run's folder."""
 NETWORK_ENGINES = ("reference", "event")
-"""Engines that it compares where there is a network in memory alone."""
+"""Engines that it compares where there is no run."""
 
 
 def _write_json(value: Any, path: Path) -> None:
@@ -33,8 +33,8 @@ def _write_json(value: Any, path: Path) -> None:
 
 
 def verify(
-    source: AnyNetwork,
-    data: Samples | str | Path | None = None,
+    network: AnyNetwork,
+    samples: Samples | str | Path | None = None,
     *,
     engines: Sequence[str] | None = None,
     n_samples: int | None = 64,
@@ -48,11 +48,11 @@ def verify(
     ``slayer`` runs the checkpoint of a run's folder, the others the NIR file, so that the file itself is under test.
 
     Args:
-        source: a run's folder, or a network in any other form (``as_network``), where ``slayer`` takes no part.
-        data: samples, or what ``load_data`` reads them from; by default the test part of the run.
+        network: a run's folder, or a network in any other form (``as_network``), where ``slayer`` takes no part.
+        samples: samples, or what ``load_data`` reads them from; by default the test part of the run.
         engines: at least two of ``slayer``, the simulators and the targets that can run; by default ``ALL_ENGINES`` for a
-            path and ``NETWORK_ENGINES`` for a network in memory.
-        n_samples: at most so many samples; None: all of them.
+            run's folder and else ``NETWORK_ENGINES``.
+        n_samples: number of samples from a file or run, at most so many of samples in memory; None: all of them.
         out: JSON file to write the proof to: the outcome with hashes of network, samples and rasters.
         against: an earlier proof; it is checked that all its hashes still hold.
         force: replace ``out`` if it exists.
@@ -68,8 +68,10 @@ def verify(
     if out is not None and out.exists() and not force:
         raise FileError(f"verify: {out} exists; choose another --out, or --force to replace it")
     earlier = None if against is None else load_proof(against)
-    chosen = engines or (ALL_ENGINES if isinstance(source, str | Path) else NETWORK_ENGINES)
-    proof = prove(source, data, chosen, n_samples, progress)
+    if isinstance(engines, str):
+        raise UsageError(f"verify: engines is the text '{engines}'; give a list of names")
+    in_run = isinstance(network, str | Path) and Path(network).is_dir()
+    proof = prove(network, samples, engines or (ALL_ENGINES if in_run else NETWORK_ENGINES), n_samples, progress)
     if out is not None:
         _write_json(proof, out)
     failed = [] if earlier is None else broken(earlier, proof)
@@ -88,7 +90,7 @@ def prove(
     """Return the proof of ``verify``, whose arguments these are."""
     path = Path(source) if isinstance(source, str | Path) else None
     check_engines(path, data, engines)
-    network = as_network(source) if path is None else load_network(path)
+    network = as_network(source)
     samples = _samples(path if data is None else data, n_samples)
     runs = [run_engine(engine, path, network, samples, progress) for engine in engines]
     return make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
@@ -97,7 +99,8 @@ def prove(
 def _samples(data: Samples | str | Path | None, n_samples: int | None) -> Samples:
     if isinstance(data, Samples):
         return data if n_samples is None else data.take(0, min(n_samples, data.n_samples))
-    assert data is not None
+    check_type("verify", "samples", data, (str, Path), "give Samples, or a path: load_samples(path)")
+    assert isinstance(data, str | Path)
     return load_data(data, n_samples=n_samples)
 
 

@@ -13,7 +13,7 @@ from neurodeploy.costs.latency import LatencyBuilder
 from neurodeploy.costs.memory import count_memory
 from neurodeploy.costs.record import Band, Binding, Cost, Latency, Verdict, WorstStep
 from neurodeploy.costs.totals import events_of, totals_of
-from neurodeploy.errors import EstimateError
+from neurodeploy.errors import EstimateError, check_type
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, require_spiking
 from neurodeploy.network.activity import Activity
@@ -33,7 +33,7 @@ def estimate(
 
     Args:
         network: the network.
-        mapping: its mapping, from ``map_network`` or by hand (``neurodeploy.mapping.manual.manual_mapping``).
+        mapping: its mapping, from ``map_network`` or by hand (``neurodeploy.mapping.manual.map_by_hand``).
         activity: the record of a run, from any simulator or recorded elsewhere (``Activity.network`` is then ""); without
             an activity the cost has only memory and limits.
         step_period_s: real time: each step takes at least this long; adds static energy and a verdict for real time.
@@ -47,6 +47,11 @@ def estimate(
         EstimateError: if mapping or activity belong to another network, a demand is not a positive number, or there is a
             demand on a chip without times.
     """
+    check_type("estimate", "network", network, Network, "give a Network: as_network(path)")
+    check_type("estimate", "mapping", mapping, Mapping, "give the Mapping of map_network(network, chip)")
+    check_type(
+        "estimate", "activity", activity, (Activity, type(None)), "give the Activity of simulate(network, samples)"
+    )
     require_spiking(network, "estimate")
     for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
         _check_demand(name, value, activity, mapping)

@@ -45,7 +45,7 @@ def load_set(recipe: DataRecipe, root: Path) -> Loaded:
     return loaded
 
 
-def data_list(root: str | Path | None = None) -> list[dict[str, Any]]:
+def list_data_sets(root: str | Path | None = None) -> list[dict[str, Any]]:
     """Return one row for each data set: its facts, its folder below ``root``, and whether the folder exists."""
     base = data_root(root)
     return [
@@ -65,7 +65,7 @@ def data_list(root: str | Path | None = None) -> list[dict[str, Any]]:
     ]
 
 
-def data_verify(name: str, root: str | Path | None = None) -> dict[str, Any]:
+def verify_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]:
     """Read a whole data set and return counts and hashes of the samples and files found.
 
     Returns:
@@ -115,8 +115,8 @@ def _hashes(entry: DataSet, root: Path) -> dict[str, str]:
     return found
 
 
-def data_get(name: str, root: str | Path | None = None) -> dict[str, Any]:
-    """Fetch a set through torchvision or tonic, and return the result of ``data_verify`` for it.
+def fetch_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]:
+    """Fetch a set through torchvision or tonic, and return the result of ``verify_data_set`` for it.
 
     Raises:
         MissingPackageError: if the library is not installed.
@@ -126,7 +126,7 @@ def data_get(name: str, root: str | Path | None = None) -> dict[str, Any]:
     entry, base = _entry(name), data_root(root)
     if entry.library is None or entry.fetch is None:
         if not entry.folder:
-            return data_verify(name, base)
+            return verify_data_set(name, base)
         raise DataError(f"data: no library fetches '{name}'; take it from {entry.source} to {base / entry.folder}")
     try:
         module = import_module(f"{entry.library}.datasets")
@@ -147,7 +147,7 @@ def data_get(name: str, root: str | Path | None = None) -> dict[str, Any]:
         ) from error
     if name == "cifar10-dvs":
         _convert_aedat4(base / entry.folder)
-    return data_verify(name, base)
+    return verify_data_set(name, base)
 
 
 def _convert_aedat4(folder: Path) -> None:

@@ -42,7 +42,7 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
     return train, validation, test
 
 
-def encoded(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
+def encode_lazily(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
     """Return a part under a recipe's encoding, with spikes computed on request; ``part`` becomes part of the name."""
     name = f"{data.name}/{part}/{recipe.encoding}"
     return Encoded(data=data, encoding=recipe.encoding, n_steps=recipe.n_steps, name=name)
@@ -50,4 +50,4 @@ def encoded(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
 
 def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:
     """Return all spikes of a part as events; ``part`` becomes part of the name."""
-    return encoded(data, recipe, part).samples()
+    return encode_lazily(data, recipe, part).samples()

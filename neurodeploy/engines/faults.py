@@ -110,7 +110,7 @@ class FaultRow:
     lowest: float
 
 
-def robustness(
+def measure_robustness(
     network: Network,
     samples: Samples,
     *,

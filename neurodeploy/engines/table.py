@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.dynamics import OVERFLOWS
-from neurodeploy.errors import UsageError
+from neurodeploy.errors import UsageError, check_type
 from neurodeploy.files.lazy import named_function
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
@@ -100,6 +100,8 @@ def simulate(
         UsageError: for an unknown engine, or a feature that the engine does not offer.
         SimulationError: for events that do not fit the network.
     """
+    check_type("simulate", "network", network, Network, "give a Network: as_network(path)")
+    check_type("simulate", "samples", samples, Samples, "give Samples: load_samples(path)")
     chosen = find_engine(engine)
     options: dict[str, Any] = {"n_steps": n_steps, "probe": probe, "progress": progress}
     if labels is not None:
@@ -112,7 +114,7 @@ def simulate(
     if timeout_s is not None and chosen.seconds is not None:
         options["timeout_s"] = timeout_s
     activity: Activity = named_function(chosen.run)(network, samples, **options)
-    return activity
+    return activity if activity.engine == engine else replace(activity, engine=engine)
 
 
 def check_offered(engine: str, on_overflow: str) -> None:

@@ -25,7 +25,7 @@ from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import Network, Projection, require_spiking
 
 
-def manual_mapping(
+def map_by_hand(
     network: Network,
     chip: Chip,
     cores: ReadOnlyDict[str, ArrayLike],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from neurodeploy.chip import Chip
 from neurodeploy.dicts import ReadOnlyDict
-from neurodeploy.errors import ChipError, FitError, UsageError
+from neurodeploy.errors import ChipError, FitError, UsageError, check_type
 from neurodeploy.mapping.cuts.compiler import compiler_cut
 from neurodeploy.mapping.cuts.equal import equal_cut
 from neurodeploy.mapping.cuts.mtkahypar import mtkahypar_cut
@@ -71,6 +71,9 @@ def map_network(
         RecipeError: for pins that the network or the chip cannot keep; names file and key.
         UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
     """
+    check_type("map", "network", network, Network, "give a Network: as_network(path)")
+    check_type("map", "chip", chip, Chip, "give a Chip: load_chip('loihi1')")
+    check_type("map", "pins", pins, (Pins, type(None)), "give Pins: load_pins('pins.toml')")
     _check_names(split, placement, chip)
     require_spiking(network, "map")
     _check_sizes(network, cores or {})

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.errors import SimulationError, UsageError
+from neurodeploy.errors import SimulationError, UsageError, check_type
 from neurodeploy.network import LeakyIntegrator, Network
 from neurodeploy.network.activity import Activity, Events
 
@@ -116,6 +116,7 @@ def compare_activities(activities: Sequence[Activity], states: Sequence[tuple[st
         UsageError: for fewer than two runs.
         SimulationError: if the runs have different networks, numbers of steps or numbers of samples.
     """
+    check_type("verify", "activities", activities, Sequence, "give a list of activities")
     if len(activities) < 2:
         raise UsageError("verify: needs at least two engines to compare")
     first = activities[0]

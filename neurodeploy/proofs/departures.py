@@ -175,7 +175,7 @@ SIGMA_DELTA = (
     Departure("quantisation", "the bias is not shifted by the state exponent", parameters=_unshifted_bias),
 )
 
-RULES: Mapping[type, tuple[Departure, ...]] = {
+DEPARTURES: Mapping[type, tuple[Departure, ...]] = {
     Cuba: CUBA,
     LeakyIntegrator: LEAKY_INTEGRATOR,
     ResonateAndFire: RESONATOR,
@@ -264,7 +264,7 @@ def _replayed(population: Population, given: Given, rule: Rule | None, n: int) -
 
 def _neurons(population: Population, given: Given) -> Iterator[Candidate]:
     """Yield the population under each departure of its kind, and with another first step."""
-    for departure in RULES[type(population.model)]:
+    for departure in DEPARTURES[type(population.model)]:
         model = population.model if departure.parameters is None else departure.parameters(population.model)
         if model is not None:
             sent = partial(_replayed, replace(population, model=model), given, departure.rule)

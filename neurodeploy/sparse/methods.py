@@ -38,7 +38,7 @@ class RewiringSettings(MethodSettings):
         end_step: no rewiring from this optimiser step on.
         density: density of all weights together at the start, above 0, at most 1.
         distribution: how connections are shared among the layers: ``erk``, ``er``, ``uniform``; ``start`` with ``start``.
-        budget: returns the limits on all connections, given the first masks (``mapping.budget.chip_budget``).
+        budget: returns the limits on all connections, given the first masks (``mapping.budget.limits.chip_budget``).
         preference: how strongly growth prefers sources that reach a core of the budget already (``scores.prefer_reached``).
         whole_lists: drop all connections of a source on a core of the budget together, by ``taylor`` (``scores.by_list``).
         start: connections of a trained network to start from, whose weights are then kept as they are (``kept_masks``);

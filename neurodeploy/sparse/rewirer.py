@@ -66,7 +66,7 @@ class Rewirer:
         min_fan_in: connections that every neuron keeps: its connections with the highest drop scores.
         allowed: positions by layer that may ever hold a connection; default: all.
         caps: limits that hold from the start and after every rewiring, over all layers in the order of ``weights``
-            (``selection.Caps``, ``mapping.budget.chip_budget.ChipBudget``); where they leave no room, drops are undone.
+            (``selection.Caps``, ``mapping.budget.meters.ChipBudget``); where they leave no room, drops are undone.
         ablation: removes whole neurons with few salient connections; needs ``scope="neuron"``.
         seed: seed of random growth and of the order of ties.
 

@@ -88,7 +88,7 @@ def prefer_reached(rule: str | Growth, reach: Reach, strength: float) -> Growth:
 
     Args:
         rule: a name of ``GROWTH`` or a rule of your own, with scores of 0 or more.
-        reach: ``mapping.budget.chip_budget.ChipBudget.reach``, or a function like it.
+        reach: ``mapping.budget.meters.ChipBudget.reach``, or a function like it.
         strength: 0 gives the rule itself; at 1 a source that reaches a core as strongly as the mean one counts twice.
 
     Raises:
@@ -120,7 +120,7 @@ def by_list(rule: str | Score, lists: Lists) -> Score:
 
     Args:
         rule: a name of ``DROP`` or a score of your own.
-        lists: ``mapping.budget.chip_budget.ChipBudget.lists``, or a function like it.
+        lists: ``mapping.budget.meters.ChipBudget.lists``, or a function like it.
     """
     base = drop_score(rule)
 

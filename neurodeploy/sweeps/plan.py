@@ -26,7 +26,7 @@ class Grid(Record):
     ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
     ``density``: density of all weights at the end of training; methods without a density are trained once.
     ``weight_bits``: 1 to 8 bits for a stored weight; weights are rounded to this width after training.
-    ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``neurodeploy map``.
+    ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``map_network``.
     """
 
     method: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]

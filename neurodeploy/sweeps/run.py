@@ -14,6 +14,7 @@ from typing import Any
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import MissingPackageError, NeurodeployError, SweepError, TrainingInterruptedError, install_hint
+from neurodeploy.plugins import load_plugins
 from neurodeploy.sweeps.plan import Point
 from neurodeploy.sweeps.stages import price_stage, quantise_stage, train_stage
 from neurodeploy.sweeps.store import Store, content_key
@@ -190,9 +191,10 @@ def workers(jobs: int) -> Iterator[Submit]:
 
 
 def _one_thread() -> None:
-    """Limit each numeric library of this process to one thread."""
+    """Limit each numeric library of this process to one thread, and load what other packages add to the tables."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
+    load_plugins()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FitError
+from neurodeploy.plugins import load_plugins
 from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
 
 KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
@@ -29,6 +30,7 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
     if folder is None:
         with tempfile.TemporaryDirectory() as made:
             return train_stage(recipe_text, made)
+    load_plugins()  # a worker of a cluster starts without them
     loop = import_module("neurodeploy.training.loop")
     checkpoint = import_module("neurodeploy.training.checkpoint")
     from neurodeploy.exchange.nir.write import to_nir

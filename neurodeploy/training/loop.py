@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from neurodeploy.data.encoded_part import Encoded
-from neurodeploy.data.parts import AnyPart, encode, encoded, load_splits
+from neurodeploy.data.parts import AnyPart, encode, encode_lazily, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
@@ -107,8 +107,8 @@ def train(
         _refuse_to_replace(folder, force, resume)
         train_part, validation_part, test_part = load_splits(recipe.data)
         samples, validation = (
-            encoded(train_part, recipe.data, "train"),
-            encoded(validation_part, recipe.data, "validation"),
+            encode_lazily(train_part, recipe.data, "train"),
+            encode_lazily(validation_part, recipe.data, "validation"),
         )
         world.wait()
         job = _Job(recipe=recipe, recipe_text=recipe_text, samples=samples, chain=chain, world=world, folder=folder)
@@ -245,6 +245,10 @@ def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:
             )
 
 
+def _was_trained(folder: Path) -> bool:
+    return any((folder / name).exists() for name in (CHECKPOINT_FILE, STATE_FILE))
+
+
 def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], bool]) -> _Training:
     """Return a new run, with a trained teacher if the recipe has one; an earlier run in the folder is removed."""
     taught = train_teacher(job.recipe, job.samples, validation, stop, job.world) if job.recipe.distillation else None
@@ -253,7 +257,8 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
     if job.world.leads:
         folder = job.folder
         folder.mkdir(parents=True, exist_ok=True)
-        for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE, START_FILE, NETWORK_FILE):
+        exported = [NETWORK_FILE] if _was_trained(folder) else []
+        for name in (CHECKPOINT_FILE, STATE_FILE, METRICS_FILE, TEACHER_FILE, START_FILE, *exported):
             (folder / name).unlink(missing_ok=True)
         save_samples(encode(test, job.recipe.data, "test"), folder / TEST_FILE)
         write_text(job.recipe_text, folder / RECIPE_FILE)

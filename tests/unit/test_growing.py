@@ -26,6 +26,7 @@ from neurodeploy.network.activity import Events, Samples, save_samples
 from neurodeploy.recipe import load_recipe, parse_recipe
 from neurodeploy.recipe.data_sets import DATA_SETS
 from neurodeploy.recipe.sparse import METHODS
+from neurodeploy.sweeps.run import workers
 from neurodeploy.targets import TARGETS, check_target, write_target
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -163,6 +164,12 @@ def test_the_command_line_knows_the_package(installed, file, samples, tmp_path):
     run("export", tmp_path / "x.nir", "--out", tmp_path / "back.matrix")
     assert json.loads((tmp_path / "back.matrix").read_text()) == MATRIX
     assert "stripes" in run("data", "list")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_workers_of_a_sweep_know_the_package():
+    with workers(1) as submit:
+        assert submit(parse_recipe, recipe(), "mine").result(timeout=120).data.name == "stripes"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(tmp_path, monkeypatch):

@@ -19,6 +19,7 @@ from neurodeploy.bench.methods.row import Row, Task, run_task
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.files.toml import to_toml
+from neurodeploy.plugins import load_plugins
 from neurodeploy.recipe.files import parse_recipe, recipe_values
 from neurodeploy.recipe.sparse import takes_density
 
@@ -110,7 +111,7 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Row]]
     """
     left = iter(tasks)
     waiting: dict[Future[Row], Task] = {}
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=load_plugins) as pool:
         try:
             while True:
                 waiting.update({pool.submit(run_task, task): task for task in islice(left, jobs - len(waiting))})

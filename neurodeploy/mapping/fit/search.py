@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from neurodeploy.chip import Chip, load_chip
+from neurodeploy.errors import check_type
 from neurodeploy.mapping.fit.verdict import Fit, MapOne, find_verdict, highest_kept, mapped
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
@@ -59,10 +60,12 @@ def fit(
     Raises:
         UsageError: for an unknown split.
     """
+    check_type("map", "network", network, Network, "give a Network: as_network(path)")
+    check_type("map", "chip", chip, Chip, "give a Chip: load_chip('loihi1')")
     return find_verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
 
 
-def highest_density(
+def find_highest_density(
     network: Network, chip: Chip, *, split: str = "overlap", store_zeros: bool = False
 ) -> tuple[float, Mapping] | None:
     """Return the largest share of the weights with which the network fits, and its mapping; small weights are removed first.
@@ -76,7 +79,7 @@ def highest_density(
     return highest_kept(network, chip, map_one, frozenset(p.name for p in network.populations))
 
 
-def smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
+def find_smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
     """Return the mapping on the smallest of the named targets that fits: fewest chips, then fewest cores, then by name.
 
     None where the network fits none of them.
