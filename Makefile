@@ -6,6 +6,8 @@ EXTRAS = train,lava,report,map,dev
 CORE_EXTRAS = report,map,dev
 # the Python of test-core: python3.10 to python3.13
 PYTHON = python3.12
+# tests run on all cores; a worker that has nothing left takes over tests of the others
+PARALLEL = -n logical --dist worksteal -p no:benchmark
 
 help:
 	@echo "make demo                        train, export, map, simulate on Lava, estimate: the whole path on real data"
@@ -23,15 +25,15 @@ demo: setup
 	@.venv/bin/neurodeploy demo --force
 
 test: setup
-	@.venv/bin/python -m pytest -m "not slow"
+	@.venv/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 test-all: setup
-	@.venv/bin/python -m pytest
+	@.venv/bin/python -m pytest $(PARALLEL)
 
 test-core:
 	@version=$$(echo $(PYTHON) | sed 's/.*python//'); \
 	tools/setup.sh $$version .venv-core-$$version $(CORE_EXTRAS) && \
-	.venv-core-$$version/bin/python -m pytest -m "not slow"
+	.venv-core-$$version/bin/python -m pytest $(PARALLEL) -m "not slow"
 
 lint: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy

@@ -11,26 +11,25 @@ import time
 
 import numpy as np
 import pytest
+from building import one_layer, samples
 
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.network.activity import Events, Samples, save_samples
+from neurodeploy.network import Cuba, Network
+from neurodeploy.network.activity import save_samples
 from neurodeploy.recipe.files import find_recipe
 
 
 def _network(n_in: int, n_out: int, density: float = 0.5) -> Network:
     rng = np.random.default_rng(0)
     weights = 2 * rng.integers(-100, 100, (n_out, n_in)) * (rng.random((n_out, n_in)) < density)
-    return Network(
-        inputs=(Input(name="input", shape=(n_in,)),),
-        populations=(
-            Population(name="output", shape=(n_out,), model=Cuba(current_decay=2048, voltage_decay=512, threshold=200)),
-        ),
-        projections=(
-            Projection(name="input_to_output", source="input", target="output", synapses=Dense(weights=weights)),
-        ),
-        outputs=(Output(name="class", population="output"),),
+    return one_layer(
+        weights,
+        Cuba(current_decay=2048, voltage_decay=512, threshold=200),
+        source="input",
+        target="output",
+        wire="input_to_output",
+        output="class",
     )
 
 
@@ -41,8 +40,8 @@ def files(tmp_path_factory):
     to_nir(_network(12, 5), folder / "small.nir")
     to_nir(_network(20_000, 4, density=1.0), folder / "large.nir")
     raster = np.random.default_rng(1).random((6, 10, 12)) < 0.4
-    samples = Samples(inputs={"input": Events.from_dense(raster)}, labels=np.arange(6) % 5, name="random")
-    save_samples(samples, folder / "samples.npz")
+    given = samples(raster, "input", labels=np.arange(6) % 5, name="random")
+    save_samples(given, folder / "samples.npz")
     return folder
 
 

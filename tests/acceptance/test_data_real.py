@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurodeploy.data.catalog import data_verify
+from neurodeploy.data.catalog import verify_data_set
 from neurodeploy.data.events import read_nmnist
 from neurodeploy.data.files import unpickle_plain
 from neurodeploy.data.images import load_idx_images
-from neurodeploy.data.parts import encoded, load_splits
+from neurodeploy.data.parts import encode_lazily, load_splits
 from neurodeploy.recipe.data import DataRecipe
 
 
@@ -33,7 +33,7 @@ def test_mnist_has_60000_and_5000_images_that_begin_with_the_known_labels(mnist)
 
 
 def test_mnist_training_files_are_as_published_and_half_of_the_test_part_is_seen_as_missing(root):
-    found = data_verify("mnist", root)
+    found = verify_data_set("mnist", root)
     assert (found["train"], found["test"], found["expected_test"], found["complete"]) == (60000, 5000, 10000, False)
     hashes = {file.split("/")[-1]: state for file, state in found["hashes"].items()}
     assert hashes == {
@@ -46,7 +46,7 @@ def test_mnist_training_files_are_as_published_and_half_of_the_test_part_is_seen
 
 def test_mnist_is_encoded_a_batch_at_a_time_with_the_rounded_number_of_spikes(mnist):
     recipe = DataRecipe(name="mnist", n_steps=20)
-    part = encoded(mnist[0], recipe, "train")
+    part = encode_lazily(mnist[0], recipe, "train")
     index = np.array([59999, 0, 31])
     spikes = part.raster(index)
     assert spikes.shape == (3, 20, 784)
@@ -66,7 +66,7 @@ def test_nmnist_labels_are_those_of_the_mnist_image_of_the_same_index(root, mnis
 def test_nmnist_recordings_have_the_stated_counts_and_fill_the_frames(root):
     counts = [len(read_nmnist(path)[0]) for path in (root / "NMNIST").glob("*/*/*.bin")]
     assert (min(counts), max(counts)) == (1069, 7152)
-    found = data_verify("nmnist", root)
+    found = verify_data_set("nmnist", root)
     assert (found["train"], found["test"]) == (750, 150)
     recipe = DataRecipe.model_validate({"name": "nmnist", "n_steps": 17, "root": str(root), "pool": 2})
     train, validation, test = load_splits(recipe)

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from building import ROOT
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = ROOT / "examples"
 
 
 def _run(script: str, folder: Path) -> str:

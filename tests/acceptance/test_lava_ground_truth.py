@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import one_layer, samples
 
 from neurodeploy.engines.lava import find_lava_python, run_lava, run_lava_in_process
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError
 from neurodeploy.exchange.netx.read import from_netx
-from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.network import Conv, Cuba, Dense, Network
+from neurodeploy.network.activity import Activity, Samples
 
 Engine = Callable[..., Activity]
 
@@ -51,17 +52,12 @@ def engine(request) -> Engine:
 
 
 def layer(synapses: Dense | Conv, source: tuple[int, ...], target: tuple[int, ...], model: Cuba) -> Network:
-    return Network(
-        inputs=(Input(name="in", shape=source),),
-        populations=(Population(name="layer", shape=target, model=model, first_step=1),),
-        projections=(Projection(name="synapses", source="in", target="layer", synapses=synapses),),
-        outputs=(Output(name="out", population="layer"),),
-    )
+    return one_layer(synapses, model, target="layer", shape=source, target_shape=target, wire="synapses")
 
 
 def given(raster: np.ndarray) -> Samples:
     """Samples from a raster ``(n_steps, ...)`` of 0 and 1."""
-    return Samples(inputs={"in": Events.from_dense(raster.reshape(1, len(raster), -1).astype(np.uint8))})
+    return samples(raster.reshape(1, len(raster), -1).astype(np.uint8))
 
 
 def test_dense_layer_has_every_spike_of_the_ground_truth(files, engine):
@@ -101,8 +97,8 @@ def test_conv_layer_has_every_spike_and_current_of_the_ground_truth(files, engin
 
 
 def spikes_of(network: Network, raster: np.ndarray, engine: Engine, **options: int) -> dict[str, np.ndarray]:
-    samples = Samples(inputs={network.inputs[0].name: Events.from_dense(raster[None].astype(np.bool_))})
-    return {name: events.to_dense()[0] > 0 for name, events in engine(network, samples, **options).spikes.items()}
+    given = samples(raster[None].astype(np.bool_), network.inputs[0].name)
+    return {name: events.to_dense()[0] > 0 for name, events in engine(network, given, **options).spikes.items()}
 
 
 def steps_first(recording: np.ndarray) -> np.ndarray:

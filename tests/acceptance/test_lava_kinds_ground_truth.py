@@ -4,11 +4,13 @@ Parameters are those of ``test_blocks.py`` and ``test_hdf5.py`` in ``tests/lava/
 ``tinynet_sdnn`` were recorded with ``num_message_bits = 0``: every message that is not 0 counts as one spike there.
 """
 
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
+from building import connect, samples, wired
 
 from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.netx.read import from_netx
@@ -19,9 +21,6 @@ from neurodeploy.network import (
     Input,
     Network,
     NeuronModel,
-    Output,
-    Population,
-    Projection,
     ResonateAndFire,
     Sigma,
     SigmaDelta,
@@ -59,26 +58,14 @@ def resonator(period: float, alpha: float, vth: float, *, reset: bool) -> Resona
 
 
 def layer(model: NeuronModel, shape: tuple[int, ...], source: Input, **components: object) -> Network:
-    projections = [
-        Projection(name=name, source="in", target="layer", synapses=synapses, component=name)
-        for name, synapses in components.items()
-    ]
-    return Network(
-        inputs=(source,),
-        populations=(Population(name="layer", shape=shape, model=model),),
-        projections=tuple(projections),
-        outputs=(Output(name="out", population="layer"),),
-    )
+    projections = [connect("in", "layer", synapses, name, component=name) for name, synapses in components.items()]
+    graded = [source.name] if source.graded else []
+    return wired({source.name: source.shape}, {"layer": (shape, model)}, projections, graded=graded)
 
 
 def starting_at(first_step: int, network: Network) -> Network:
     """The network with all populations updated from one step on, as netx runs it."""
-    populations = [
-        Population(name=p.name, shape=p.shape, model=p.model, first_step=first_step) for p in network.populations
-    ]
-    return Network(
-        inputs=network.inputs, populations=populations, projections=network.projections, outputs=network.outputs
-    )
+    return replace(network, populations=[replace(p, first_step=first_step) for p in network.populations])
 
 
 def one_each(n: int) -> Sparse:
@@ -176,9 +163,9 @@ def test_sigma_delta_pilotnet_has_the_recorded_states_of_four_convolutions(files
     """The square network from its encoder's recorded messages on; upstream compares these states with a Loihi 2 chip."""
     network = starting_at(0, from_netx(files / "pilotnet_sdnn/square_network.net", n_layers=5, encode_input=False))
     values = steps_first(np.load(files / "pilotnet_sdnn/act0.npy")[:33, :33])[:5]
-    samples = Samples(inputs={"input": Events.from_dense(values[None], graded=True)})
+    given = samples(values[None], "input", graded=True)
     probe = [(p.name, "sigma") for p in network.populations]
-    activity = simulate(network, samples, engine=engine, n_steps=5, probe=probe)
+    activity = simulate(network, given, engine=engine, n_steps=5, probe=probe)
     for i, population in enumerate(network.populations, start=1):
         recorded = steps_first(np.load(files / f"pilotnet_sdnn/sigma{i}_square.npy"))[:5]
         np.testing.assert_array_equal(activity.states[population.name, "sigma"][0], recorded, err_msg=population.name)

@@ -1,5 +1,5 @@
-"""200 runs of the Lava backend with injected exceptions, hangs, kills and interrupts: each ends in time with one clear
-error or the right result, and none leaves a process, a shared-memory segment or a file.
+"""Runs of the Lava backend with injected exceptions, hangs, kills and interrupts: each ends in time with one clear error or
+the right result, and none leaves a process, a shared-memory segment or a file. Seven runs, and 200 that are slow.
 
 The faults live in a worker script of this test, which wraps the one of the package.
 """
@@ -15,14 +15,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import one_layer, spikes
+from watching import processes_with
 
 from neurodeploy.engines.lava import find_lava_python, run_lava, supervise
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import LavaError, LavaTimeoutError
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.network import Cuba, Network
+from neurodeploy.network.activity import Activity
 
-pytestmark = [pytest.mark.lava, pytest.mark.slow]
+pytestmark = pytest.mark.lava
 
 N_RUNS = 200
 SOON_S = 20.0
@@ -87,40 +89,21 @@ FAULTS = [
     *["none"] * 2,
 ]
 HANGS = ("hang", "deaf", "SIGSTOP")
+ONE_OF_EACH = ["init raise", "after SIGSEGV", "worker exit", "guard SIGKILL", "before hang", "interrupt", "none"]
+GIVEN = spikes((3, 20, 8), seed=1)
 
 
 def network() -> Network:
     weights = (2 * np.random.default_rng(0).integers(-20, 40, (6, 8))).astype(np.int16)
-    return Network(
-        inputs=(Input(name="in", shape=(8,)),),
-        populations=(
-            Population(name="a", shape=(6,), model=Cuba(current_decay=1024, voltage_decay=200, threshold=90)),
-        ),
-        projections=(Projection(name="p", source="in", target="a", synapses=Dense(weights=weights)),),
-        outputs=(Output(name="out", population="a"),),
-    )
-
-
-def samples() -> Samples:
-    return Samples(inputs={"in": Events.from_dense(np.random.default_rng(1).random((3, 20, 8)) < 0.3)})
-
-
-def members(text: str) -> list[int]:
-    """Return the running processes whose command line holds the text."""
-    found = []
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            if text.encode() in command.read_bytes():
-                found.append(int(command.parent.name))
-    return found
+    return one_layer(weights, Cuba(current_decay=1024, voltage_decay=200, threshold=90), target="a", wire="p")
 
 
 def kill_one_of(text: str, delay_s: float, rng: random.Random) -> None:
     time.sleep(delay_s)
-    found = members(text)
+    found = processes_with(text)
     if found:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(rng.choice(found), rng.choice([signal.SIGKILL, signal.SIGTERM]))
+            os.kill(int(rng.choice(found).name), rng.choice([signal.SIGKILL, signal.SIGTERM]))
 
 
 def interrupt(*_: object) -> None:
@@ -137,7 +120,7 @@ def run_with(fault: str, rng: random.Random, folder: Path) -> tuple[str, Activit
             signal.setitimer(signal.ITIMER_REAL, rng.uniform(0.02, 1.0))
         if fault == "kill any":
             killer.start()
-        activity = run_lava(network(), samples(), timeout_s=limit)
+        activity = run_lava(network(), GIVEN, timeout_s=limit)
         signal.setitimer(signal.ITIMER_REAL, 0)
     except LavaTimeoutError as error:
         return "timeout", error
@@ -162,6 +145,11 @@ def expected(fault: str) -> set[str]:
 
 @pytest.fixture
 def faults_in_the_worker(tmp_path, monkeypatch):
+    """Put the faults into the worker, and give the folder that its files lie in."""
+    try:
+        find_lava_python()
+    except LavaError as error:
+        pytest.skip(str(error))
     folder, worker = supervise.WORKER.parent, tmp_path / "worker.py"
     worker.write_text(WORKER.format(folder=str(folder), processes=str(folder / "processes")))
     temporary = tmp_path / "temporary"
@@ -176,35 +164,37 @@ def faults_in_the_worker(tmp_path, monkeypatch):
     signal.signal(signal.SIGINT, before[1])
 
 
+def check_ending(fault: str, rng: random.Random, folder: Path, where: str = "") -> str:
+    """Run under a fault; check that it ends soon, as it should and with nothing left, and return how, in a word."""
+    start = time.monotonic()
+    word, outcome = run_with(fault, rng, folder)
+    where = f"{where}fault '{fault}' ended as {word}: {outcome}"
+    assert time.monotonic() - start < SOON_S, where
+    assert word in expected(fault), where
+    if isinstance(outcome, Activity):
+        reference = run_reference(network(), GIVEN)
+        np.testing.assert_array_equal(outcome.spikes["a"].to_dense(), reference.spikes["a"].to_dense(), where)
+    if isinstance(outcome, LavaError):
+        assert str(outcome).startswith("lava: "), where
+        assert "\n" not in str(outcome), where
+    if "raise" in fault and "guard" not in fault:
+        assert "ArithmeticError: injected" in str(outcome), where
+    assert processes_with(str(folder)) == [], where
+    assert [name for name in os.listdir("/dev/shm") if name.startswith(f"ndstress{os.getpid()}_")] == [], where
+    assert list(folder.iterdir()) == [], where
+    return word
+
+
+@pytest.mark.parametrize("fault", ONE_OF_EACH)
+def test_one_fault_of_each_kind_ends_clear_and_clean(faults_in_the_worker, fault):
+    check_ending(fault, random.Random(0), faults_in_the_worker)
+
+
+@pytest.mark.slow
 def test_every_ending_is_clear_and_clean(faults_in_the_worker):
-    try:
-        find_lava_python()
-    except LavaError as error:
-        pytest.skip(str(error))
-    folder, rng, reference, endings = (
-        faults_in_the_worker,
-        random.Random(0),
-        run_reference(network(), samples()),
-        Counter(),
-    )
+    rng, endings = random.Random(0), Counter()
     for i in range(N_RUNS):
-        fault = FAULTS[i % len(FAULTS)]
-        start = time.monotonic()
-        word, outcome = run_with(fault, rng, folder)
-        where = f"run {i}, fault '{fault}' ended as {word}: {outcome}"
-        assert time.monotonic() - start < SOON_S, where
-        assert word in expected(fault), where
-        if isinstance(outcome, Activity):
-            np.testing.assert_array_equal(outcome.spikes["a"].to_dense(), reference.spikes["a"].to_dense(), where)
-        if isinstance(outcome, LavaError):
-            assert str(outcome).startswith("lava: "), where
-            assert "\n" not in str(outcome), where
-        if "raise" in fault and "guard" not in fault:
-            assert "ArithmeticError: injected" in str(outcome), where
-        assert members(str(folder)) == [], where
-        assert [name for name in os.listdir("/dev/shm") if name.startswith(f"ndstress{os.getpid()}_")] == [], where
-        assert list(folder.iterdir()) == [], where
-        endings[word] += 1
+        endings[check_ending(FAULTS[i % len(FAULTS)], rng, faults_in_the_worker, f"run {i}, ")] += 1
     assert endings["error"] > 80
     assert endings["timeout"] > 40
     assert endings["interrupt"] > 20

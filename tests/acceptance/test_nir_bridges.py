@@ -10,17 +10,17 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import nir
 import numpy as np
 import pytest
+from building import ROOT, chain
 
 from neurodeploy.exchange.doctor.check import check_nir
 from neurodeploy.exchange.nir.interpreter import interpret
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Cuba
 
 pytestmark = pytest.mark.filterwarnings("default")
 torch = pytest.importorskip("torch", reason="needs torch")
@@ -35,30 +35,12 @@ def raster():
 def ours():
     """Two layers on the chip's grid, dt of 1e-4 as snnTorch's import has it fixed."""
     rng = np.random.default_rng(0)
-    sizes = {"in": 20, "hidden": 12, "out": 4}
-    decays = {"hidden": (1024, 512, 300), "out": (2048, 256, 200)}
-    populations = tuple(
-        Population(
-            name=name,
-            shape=(sizes[name],),
-            first_step=depth,
-            model=Cuba(current_decay=i, voltage_decay=v, threshold=threshold),
-        )
-        for depth, (name, (i, v, threshold)) in enumerate(decays.items(), start=1)
-    )
-    projections = tuple(
-        Projection(
-            name=f"w{b}", source=a, target=b, synapses=Dense(weights=rng.integers(-40, 60, (sizes[b], sizes[a])))
-        )
-        for a, b in (("in", "hidden"), ("hidden", "out"))
-    )
-    return Network(
-        inputs=(Input(name="in", shape=(20,)),),
-        populations=populations,
-        projections=projections,
-        outputs=(Output(name="class", population="out"),),
-        dt=DT,
-    )
+    layers = {"hidden": rng.integers(-40, 60, (12, 20)), "out": rng.integers(-40, 60, (4, 12))}
+    models = {
+        "hidden": Cuba(current_decay=1024, voltage_decay=512, threshold=300),
+        "out": Cuba(current_decay=2048, voltage_decay=256, threshold=200),
+    }
+    return chain(layers, models, wire="w{target}", output="class", dt=DT)
 
 
 def run(module, raster):
@@ -156,7 +138,7 @@ def test_graph_that_nir_cannot_write_arrives_and_is_repaired(tmp_path, make):
 def test_spikingjelly_network_arrives_through_the_route_of_the_example():
     """A convolution, IF and both forms of LIF: not one spike differs between SpikingJelly and the floats of its graph."""
     pytest.importorskip("spikingjelly")
-    script = Path(__file__).resolve().parents[2] / "examples" / "nir_from_spikingjelly.py"
+    script = ROOT / "examples" / "nir_from_spikingjelly.py"
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300, check=True)
     assert re.search(
         r"^0 of 250 neuron steps differ, (1|2)\d\d spikes\n3 layers in integers, 281 neurons$", done.stdout, re.M
@@ -165,7 +147,7 @@ def test_spikingjelly_network_arrives_through_the_route_of_the_example():
 
 def test_spikingjelly_resetting_by_subtraction_is_refused():
     neuron = pytest.importorskip("spikingjelly.activation_based.neuron")
-    path = Path(__file__).resolve().parents[2] / "examples" / "nir_from_spikingjelly.py"
+    path = ROOT / "examples" / "nir_from_spikingjelly.py"
     example = runpy.run_path(str(path))
     with pytest.raises(ValueError, match="resets by subtraction"):
         example["nir_graph"](torch.nn.Sequential(torch.nn.Linear(3, 2), neuron.IFNode(v_reset=None)), (3,))

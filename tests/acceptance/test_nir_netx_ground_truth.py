@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from building import one_layer, samples
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, difference
-from neurodeploy.network.activity import Events, Samples
+from neurodeploy.network import Cuba, Network, difference
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +38,8 @@ def through_nir(network: Network) -> Network:
 
 def spikes(network: Network, raster: np.ndarray) -> dict[str, np.ndarray]:
     """Spikes of each population, bool ``(n_steps, size)``, for one input raster."""
-    samples = Samples(inputs={network.inputs[0].name: Events.from_dense(raster[None].astype(bool))})
-    activity = run_reference(network, samples)
+    given = samples(raster[None].astype(bool), network.inputs[0].name)
+    activity = run_reference(network, given)
     assert not any(activity.overflow.values())
     return {name: events.to_dense()[0].astype(bool) for name, events in activity.spikes.items()}
 
@@ -96,14 +96,7 @@ def test_dense_layer_from_arrays_gives_all_recorded_spikes(netx):
     """One layer of 256 neurons with 200 inputs over 2000 steps: threshold 6, decays 4096 and 415."""
     folder = netx / "gts/dense"
     weights = np.load(folder / "weight.npy").astype(np.int64)
-    network = Network(
-        inputs=(Input(name="in", shape=(200,)),),
-        populations=(
-            Population(name="out", shape=(256,), model=Cuba(current_decay=4096, voltage_decay=415, threshold=6)),
-        ),
-        projections=(Projection(name="w", source="in", target="out", synapses=Dense(weights=weights)),),
-        outputs=(Output(name="class", population="out"),),
-    )
+    network = one_layer(weights, Cuba(current_decay=4096, voltage_decay=415, threshold=6), output="class")
     recorded = steps_first(np.load(folder / "out.npy"))
     ours = spikes(through_nir(network), np.load(folder / "in.npy").T)["out"]
     assert recorded.sum() == 1826

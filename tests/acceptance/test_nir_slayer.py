@@ -5,13 +5,13 @@ import warnings
 import h5py
 import numpy as np
 import pytest
+from building import samples
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import difference
-from neurodeploy.network.activity import Events, Samples
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("default")]
 STEPS = 40
@@ -61,8 +61,8 @@ def test_slayer_s_own_file_gives_slayer_s_spikes_in_every_layer(tmp_path):
                 file.move(f"blocks/{i}", f"layer/{i + 1}")
     network = from_nir(to_nir(from_netx(tmp_path / "a.net")))
     assert difference(network, from_netx(tmp_path / "a.net")) is None
-    samples = Samples(inputs={"input": Events.from_dense(raster.reshape(1, STEPS, -1).astype(bool))})
-    activity = run_reference(network, samples)
+    shown = samples(raster.reshape(1, STEPS, -1).astype(bool), "input")
+    activity = run_reference(network, shown)
     theirs = [spikes[i] for i in (0, 1, 3, 4, 5)]
     for population, given in zip(network.populations, theirs):
         ours = activity.spikes[population.name].to_dense()[0, population.first_step :][:STEPS]

@@ -9,6 +9,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
+from building import one_layer, samples
 
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
@@ -20,8 +21,8 @@ from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.mapping.mapper import map_network
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
-from neurodeploy.network.activity import Events, Samples, load_samples, save_activity, save_samples
+from neurodeploy.network import Cuba, Network
+from neurodeploy.network.activity import Samples, load_samples, save_activity, save_samples
 from neurodeploy.reports.record import load_report
 from neurodeploy.targets.sanafe.write import FILE_NAMES
 
@@ -31,12 +32,7 @@ def network(seed: int = 0, *, one_bit: bool = False) -> Network:
     weights = 2 * rng.integers(-100, 100, (5, 12)) * (rng.random((5, 12)) < 0.5)
     weights = np.where(weights, 64, 0) if one_bit else weights
     model = Cuba(current_decay=2048, voltage_decay=512, threshold=200)
-    return Network(
-        inputs=(Input(name="input", shape=(12,)),),
-        populations=(Population(name="output", shape=(5,), model=model),),
-        projections=(Projection(name="w", source="input", target="output", synapses=Dense(weights=weights)),),
-        outputs=(Output(name="class", population="output"),),
-    )
+    return one_layer(weights, model, source="input", target="output", output="class")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +42,10 @@ def files(tmp_path_factory):
     for name, seed in (("small.nir", 0), ("other.nir", 1)):
         to_nir(network(seed), folder / name)
     raster = np.random.default_rng(1).random((6, 10, 12)) < 0.4
-    samples = Samples(inputs={"input": Events.from_dense(raster)}, labels=np.arange(6) % 5, name="random")
-    save_samples(samples, folder / "samples.npz")
-    save_samples(Samples(inputs=samples.inputs), folder / "unlabelled.npz")
-    save_activity(simulate(from_nir(folder / "small.nir"), samples), folder / "activity.npz")
+    given = samples(raster, "input", labels=np.arange(6) % 5, name="random")
+    save_samples(given, folder / "samples.npz")
+    save_samples(Samples(inputs=given.inputs), folder / "unlabelled.npz")
+    save_activity(simulate(from_nir(folder / "small.nir"), given), folder / "activity.npz")
     to_nir(network(one_bit=True), folder / "one_bit.nir")
     return folder
 

@@ -8,15 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from building import ROOT
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
 torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
 pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
 
-ROOT = Path(__file__).parents[2]
 TEXT = """
 name = "shared"
 data = { name = "digits", n_steps = 4, test_fraction = 0.5, validation_fraction = 0.3 }

@@ -23,7 +23,7 @@ import pytest
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.mapping.manual import manual_mapping
+from neurodeploy.mapping.manual import map_by_hand
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Activity, Events, Samples
@@ -61,9 +61,7 @@ def random_case(seed: int) -> tuple[Network, Mapping, Activity]:
     )
     on_cores = names if rng.integers(2) else names[1:]
     cores = {name: rng.integers(0, int(rng.integers(1, 61)), network.sizes[name]) for name in on_cores}
-    mapping = manual_mapping(
-        network, load_chip("loihi1"), cores, formats=str(rng.choice(["sparse", "packed", "dense"]))
-    )
+    mapping = map_by_hand(network, load_chip("loihi1"), cores, formats=str(rng.choice(["sparse", "packed", "dense"])))
     raster = rng.random((1, 20, sizes[0])) < rng.choice([0.02, 0.2])
     return network, mapping, run_reference(network, Samples(inputs={"in": Events.from_dense(raster)}))
 
@@ -94,7 +92,7 @@ def mlp(density: float) -> tuple[Network, Mapping, Activity]:
     )
     parts = 2 if density < 0.1 else 10
     cores = {"in": np.arange(2312) // 771, "hidden": 3 + np.arange(512) * parts // 512, "out": np.full(10, 3 + parts)}
-    mapping = manual_mapping(network, load_chip("loihi1"), cores, formats="sparse")
+    mapping = map_by_hand(network, load_chip("loihi1"), cores, formats="sparse")
     raster = rng.random((1, 20, 2312)) < 0.02
     return network, mapping, run_reference(network, Samples(inputs={"in": Events.from_dense(raster)}))
 

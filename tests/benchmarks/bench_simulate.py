@@ -30,7 +30,7 @@ from numba import njit
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
-from neurodeploy.data.parts import encoded, load_splits
+from neurodeploy.data.parts import encode_lazily, load_splits
 from neurodeploy.engines.event import kernels
 from neurodeploy.engines.event.run import run_event, stream_event
 from neurodeploy.engines.event.vector import borrowed
@@ -243,7 +243,9 @@ def bench_mnist(root: Path | None, threads: int = 2) -> list[dict]:
         begin, cpu, before = time.perf_counter(), time.process_time(), _peak_gb()
         test = load_splits(recipe, root)[2]
         counts, n_spikes = [], 0
-        for activity in stream_event(network, _image_batches(encoded(test, recipe, "test"), 250), threads=threads):
+        for activity in stream_event(
+            network, _image_batches(encode_lazily(test, recipe, "test"), 250), threads=threads
+        ):
             counts.append(activity.spikes["layer2"].counts())
             n_spikes += sum(len(events) for events in activity.spikes.values())
         seconds = time.perf_counter() - begin

@@ -1,7 +1,7 @@
 """One training step with the fused neuron and with slayer's own: ``python tests/benchmarks/bench_training.py``.
 
 One thread, forward and backward and AdamW, best of some steps taken in turns; prints one line a network. Not run by the
-tests. The two give the same bits (``tests/unit/test_fused.py``), so only time is compared.
+tests. The two give the same bits (``tests/unit/training/test_fused.py``), so only time is compared.
 """
 
 from __future__ import annotations

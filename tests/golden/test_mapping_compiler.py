@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from building import connect, neuron, wired
 
 from neurodeploy.chip import load_chip
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, Shape
+from neurodeploy.network import Conv, Dense, Network, Shape
 
-MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
+MODEL = neuron()
 
 
 def weights(shape: tuple[int, ...], bits: int) -> np.ndarray:
@@ -22,18 +23,11 @@ def weights(shape: tuple[int, ...], bits: int) -> np.ndarray:
 
 def layered(layers: list[tuple[str, Shape, object]], first: Shape, *, image: bool) -> Network:
     """Layers in a row; with ``image`` the input is a population of its own, driven by its bias."""
-    populations = [Population(name="image", shape=first, model=MODEL, first_step=0)] if image else []
-    source, projections = ("image" if image else "input"), []
-    for i, (name, shape, synapses) in enumerate(layers, start=1):
-        populations.append(Population(name=name, shape=shape, model=MODEL, first_step=i))
-        projections.append(Projection(name=f"to-{name}", source=source, target=name, synapses=synapses))
-        source = name
-    return Network(
-        inputs=(Input(name="input", shape=first),),
-        populations=tuple(populations),
-        projections=tuple(projections),
-        outputs=(Output(name="out", population=source),),
-    )
+    names = ["image" if image else "input", *(name for name, _, _ in layers)]
+    populations = {"image": (first, MODEL, 0)} if image else {}
+    populations |= {name: (shape, MODEL, i) for i, (name, shape, _) in enumerate(layers, start=1)}
+    projections = [connect(a, b, synapses, f"to-{b}") for a, b, (_, _, synapses) in zip(names, names[1:], layers)]
+    return wired({"input": first}, populations, projections)
 
 
 def conv(c_out: int, source: Shape, bits: int, stride: tuple[int, int], padding: tuple[int, int] = (0, 0)) -> Conv:

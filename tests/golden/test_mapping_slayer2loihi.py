@@ -2,35 +2,26 @@
 
 import numpy as np
 import pytest
+from building import chain, neuron
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import UsageError
 from neurodeploy.mapping.mapper import map_network
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Network
 
-MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
+MODEL = neuron()
 
 
 def network(sizes: list[int], largest: list[int], delays: list[int]) -> Network:
     """Dense layers in a row with weights in ``-largest .. largest`` and one delay a layer."""
     rng = np.random.default_rng(0)
-    names = ["input", *(f"p{i}" for i in range(1, len(sizes)))]
-    projections = []
-    for i, (high, delay) in enumerate(zip(largest, delays), start=1):
-        weights = rng.integers(-high, high + 1, (sizes[i], sizes[i - 1]))
+    layers = []
+    for n, before, high in zip(sizes[1:], sizes, largest):
+        weights = rng.integers(-high, high + 1, (n, before))
         weights.flat[0] = high
-        projections.append(
-            Projection(name=f"w{i}", source=names[i - 1], target=names[i], synapses=Dense(weights=weights), delay=delay)
-        )
-    return Network(
-        inputs=(Input(name="input", shape=(sizes[0],)),),
-        populations=tuple(
-            Population(name=name, shape=(n,), model=MODEL, first_step=i)
-            for i, (name, n) in enumerate(zip(names[1:], sizes[1:]), 1)
-        ),
-        projections=tuple(projections),
-        outputs=(Output(name="out", population=names[-1]),),
-    )
+        layers.append(weights)
+    delayed = {f"p{i}": {"delay": delay} for i, delay in enumerate(delays, start=1)}
+    return chain(layers, MODEL, source="input", more=delayed)
 
 
 def neurons(net: Network, layer: str) -> list[int]:

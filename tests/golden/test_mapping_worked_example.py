@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from building import chain, neuron
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection
+from neurodeploy.network import Network
 
 EXPECTED: dict[str, Any] = json.loads((Path(__file__).parent / "mapping_worked_example.json").read_text())
-MODEL = Cuba(current_decay=1024, voltage_decay=128, threshold=100)
+MODEL = neuron()
 
 
 @pytest.fixture(scope="module")
@@ -27,18 +28,7 @@ def networks() -> dict[float, Network]:
 
 
 def network_of(first: np.ndarray, second: np.ndarray) -> Network:
-    return Network(
-        inputs=(Input(name="input", shape=(2312,)),),
-        populations=(
-            Population(name="hidden", shape=(512,), model=MODEL, first_step=1),
-            Population(name="output", shape=(10,), model=MODEL, first_step=2),
-        ),
-        projections=(
-            Projection(name="in-hidden", source="input", target="hidden", synapses=Dense(weights=weights_of(first))),
-            Projection(name="hidden-out", source="hidden", target="output", synapses=Dense(weights=weights_of(second))),
-        ),
-        outputs=(Output(name="class", population="output"),),
-    )
+    return chain({"hidden": weights_of(first), "output": weights_of(second)}, MODEL, source="input", output="class")
 
 
 def weights_of(mask: np.ndarray) -> np.ndarray:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 import pkgutil
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import neurodeploy
 
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTED = [
+    "README.md",
+    *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").glob("*.md")) if p.name != "growing.md"),
+    *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "examples").glob("*.py"))),
+]
+"""Pages and examples for users; ``docs/growing.md`` is for those who add rows, in the rooms of the tables."""
 NEEDS_TORCH = (
     "neurodeploy.training",
     "neurodeploy.sparse",
@@ -45,9 +55,33 @@ def test_importing_the_package_or_its_command_line_loads_no_heavy_package():
     assert not {"torch", "lava", "numba", "scipy", "h5py", "nir", "plotly"} & loaded
 
 
-def test_every_public_name_exists():
-    for name in set(neurodeploy.__all__) - {"__version__"}:
-        assert getattr(neurodeploy, name) is not None
+NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if ".sparse." in module}
+
+
+@pytest.mark.parametrize("name", sorted(set(neurodeploy.__all__) - {"__version__"}))
+def test_every_public_name_exists(name):
+    if name in NEEDING_TORCH:
+        pytest.importorskip("torch")
+    assert getattr(neurodeploy, name) is not None
+
+
+def test_type_checkers_see_the_names_that_load_on_first_use():
+    tree = ast.parse(Path(neurodeploy.__file__).read_text(encoding="utf-8"))
+    (seen,) = (node for node in tree.body if isinstance(node, ast.If))
+    imported = {
+        alias.name: node.module for node in seen.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert imported == neurodeploy._MODULE_OF
+    assert set(imported) | {"__version__"} == set(neurodeploy.__all__)
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_readme_docs_and_examples_import_from_the_top_level(name):
+    """What a page or an example imports from neurodeploy comes from the top level, and is there."""
+    for line in re.findall(
+        r"^\s*from (neurodeploy[\w.]*) import ", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        assert line == "neurodeploy", f"{name}: from {line} import ..."
 
 
 def test_unknown_public_name_is_an_attribute_error():

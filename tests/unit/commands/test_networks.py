@@ -171,3 +171,13 @@ class TestLiveModels:
             to_nir(tmp_path / "run", tmp_path / "run" / "model.nir", force=True)
             found.append(as_network(tmp_path / "run").fingerprint)
         assert len({*found, small().fingerprint}) == 3
+
+    def test_a_network_that_no_training_left_in_the_folder_stays(self, tmp_path):
+        from neurodeploy import train
+        from neurodeploy.recipe import find_recipe
+
+        (tmp_path / "run").mkdir()
+        to_nir(small(), tmp_path / "run" / "model.nir")
+        (tmp_path / "mine.toml").write_text(find_recipe("digits-mlp").read_text().replace("epochs = 40", "epochs = 1"))
+        train(tmp_path / "mine.toml", out=tmp_path / "run")
+        assert from_nir(tmp_path / "run" / "model.nir").fingerprint == small().fingerprint

@@ -1,0 +1,488 @@
+"""Memory, energy and latency by hand: a network of 3 inputs, 4 hidden and 2 output neurons on three cores."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from building import chain
+
+from neurodeploy.chip import Chip, chip_from_dict, load_chip
+from neurodeploy.costs.counts import count_events
+from neurodeploy.costs.energy import Events as EventTotals
+from neurodeploy.costs.energy import price_energy
+from neurodeploy.costs.pricing import estimate
+from neurodeploy.costs.record import Cost
+from neurodeploy.errors import EstimateError
+from neurodeploy.mapping.record import CoreLoad, Mapping
+from neurodeploy.network import Cuba, LeakyIntegrator, Network
+from neurodeploy.network.activity import Activity, Events
+
+PJ, NS = 1e-12, 1e-9
+W1 = np.array([[2, 0, 0], [4, 6, 0], [0, 8, 0], [0, 2, 4]], np.int16)
+"""Input 0 feeds hidden 0, 1; input 1 feeds 1, 2, 3; input 2 feeds 3. Hidden 0, 1 lie on core 0; 2, 3 on core 1."""
+W2 = np.array([[2, 2, 0, 2], [0, 0, 0, 4]], np.int16)
+"""Hidden 0, 1 feed output 0; hidden 2 nothing; hidden 3 both outputs, which lie on core 2, 1 tile east and 2 south."""
+
+
+def small_network(last: str = "cuba") -> Network:
+    neuron = Cuba(current_decay=4096, voltage_decay=128, threshold=10)
+    reader = LeakyIntegrator(current_decay=4096, voltage_decay=128) if last == "leaky" else neuron
+    return chain({"hidden": W1, "out": W2}, {"hidden": neuron, "out": reader}, output="answer")
+
+
+def core(number: int, xy: tuple[int, int], neurons: dict[str, list[int]], stored: dict[str, int], fmt: str) -> CoreLoad:
+    return CoreLoad(
+        chip=0,
+        core=number,
+        tile=xy[0] * 4 + xy[1],
+        x=xy[0],
+        y=xy[1],
+        neurons={name: np.array(indices) for name, indices in neurons.items()},
+        words=dict.fromkeys(stored, 3),
+        formats=dict.fromkeys(stored, fmt),
+        weight_bits=dict.fromkeys(stored, 8),
+        stored=stored,
+        used={"neurons": sum(len(i) for i in neurons.values()), "synapse_words": 3 * len(stored)},
+    )
+
+
+def small_mapping(network: Network, chip: Chip, fmt: str = "sparse") -> Mapping:
+    meshed = chip.cores.mesh is not None
+    cores = [
+        core(0, (0, 0), {"hidden": [0, 1]}, {"w1": 3}, fmt),
+        core(1, (0, 0), {"hidden": [2, 3]}, {"w1": 3}, fmt),
+        core(24, (1, 2), {"out": [0, 1]}, {"w2": 4}, fmt),
+    ]
+    if not meshed:
+        cores = [
+            CoreLoad(
+                **{name: getattr(c, name) for name in ("chip", "core", "neurons", "words", "formats", "weight_bits")},
+                **{"tile": None, "x": None, "y": None, "stored": c.stored, "used": c.used},
+            )
+            for c in cores
+        ]
+    return Mapping(
+        chip=chip,
+        network=network.fingerprint,
+        sizes={"hidden": 4, "out": 2},
+        sources={"w1": "in", "w2": "hidden"},
+        targets={"w1": "hidden", "w2": "out"},
+        cores=tuple(cores),
+        limits=chip.cores.limits,
+        split="by hand",
+    )
+
+
+def small_activity(network: Network, *, counted: bool = True) -> Activity:
+    """Two samples of 3 steps. Sample 0: inputs 0 and 1 at step 0, hidden 1 and 3 at step 1, output 0 at step 2."""
+    rasters = {name: np.zeros((2, 3, size), int) for name, size in network.sizes.items()}
+    rasters["in"][0, 0, [0, 1]] = 1
+    rasters["hidden"][0, 1, [1, 3]] = 1
+    rasters["out"][0, 2, 0] = 1
+    rasters["in"][1, 2, 2] = 1
+    updated = np.zeros((2, 3, 3), np.int64)
+    updated[0, 1] = [2, 2, 0]
+    updated[0, 2] = [1, 1, 2]
+    return Activity(
+        engine="reference",
+        network=network.fingerprint,
+        n_steps=3,
+        spikes={name: Events.from_dense(raster) for name, raster in rasters.items()},
+        updated=updated if counted else None,
+    )
+
+
+@pytest.fixture
+def loihi1() -> tuple[Network, Mapping, Activity]:
+    network = small_network()
+    return network, small_mapping(network, load_chip("loihi1")), small_activity(network)
+
+
+def changed(chip: Chip, table: str, **entries: object) -> Chip:
+    data = chip.model_dump(mode="json", exclude_none=True)
+    data[table] = {name: v for name, v in {**data.get(table, {}), **entries}.items() if v is not None}
+    return chip_from_dict(data)
+
+
+class TestCountsByHand:
+    def test_a_spike_counts_on_the_cores_it_reaches_in_the_step_in_which_it_is_sent(self, loihi1) -> None:
+        counts = next(count_events(*loihi1))
+        # input 0 reads 2 synapses on core 0; input 1 one on core 0 and two on core 1; input 2 one on core 1
+        assert counts.synops["sparse"][0].tolist() == [[3, 2, 0], [0, 0, 3], [0, 0, 0]]
+        assert counts.synops["sparse"][1].tolist() == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
+        assert counts.messages_in[0].tolist() == [[2, 1, 0], [0, 0, 2], [0, 0, 0]]
+        assert counts.messages_out[0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0]]
+        assert counts.fired[0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 1]]
+
+    def test_hops_are_counted_by_direction_and_not_for_the_host(self, loihi1) -> None:
+        counts = next(count_events(*loihi1))
+        assert counts.hops_ew[0].tolist() == [[0, 0, 0], [1, 1, 0], [0, 0, 0]]
+        assert counts.hops_ns[0].tolist() == [[0, 0, 0], [2, 2, 0], [0, 0, 0]]
+
+    def test_a_neuron_without_synapses_sends_no_message(self, loihi1) -> None:
+        network, mapping, _ = loihi1
+        raster = np.zeros((1, 3, 4), int)
+        raster[0, 1, 2] = 1
+        spikes = {n: Events.from_dense(np.zeros((1, 3, s), int)) for n, s in network.sizes.items()}
+        lone = Activity(
+            engine="reference",
+            network=network.fingerprint,
+            n_steps=3,
+            spikes={**spikes, "hidden": Events.from_dense(raster)},
+        )
+        counts = next(count_events(network, mapping, lone))
+        assert (counts.fired.sum(), counts.messages_out.sum(), counts.messages_in.sum()) == (1, 0, 0)
+
+    def test_every_mapped_neuron_is_accessed_in_every_step(self, loihi1) -> None:
+        counts = next(count_events(*loihi1))
+        assert counts.accessed == 6 * 3 * 2
+        assert counts.neurons.tolist() == [2, 2, 2]
+
+    def test_host_traffic_is_counted(self, loihi1) -> None:
+        counts = next(count_events(*loihi1))
+        assert (counts.host_in, counts.host_out) == (3, 1)
+
+
+class TestEnergyByHand:
+    def test_energy_of_each_component_is_count_times_price(self, loihi1) -> None:
+        cost = estimate(*loihi1)
+        lines = {line.component: line for line in cost.energy.lines}
+        nominal = {
+            "synop.sparse": 9 * 33.6,
+            "neuron_access": 36 * 51.2,
+            "neuron_update": 8 * 21.6,
+            "spike_out": 3 * 69.3,
+            "message_out": 2 * 111.0,
+            "hop_ew": 2 * 3.0,
+            "hop_ns": 4 * 4.2,
+        }
+        assert set(lines) == set(nominal)
+        for name, picojoules in nominal.items():
+            assert lines[name].energy_j.nominal == pytest.approx(picojoules * PJ / 2, rel=1e-12)
+        assert cost.energy.total_j.nominal == pytest.approx(sum(nominal.values()) * PJ / 2, rel=1e-12)
+
+    def test_low_and_high_are_sums_of_low_and_high_prices(self, loihi1) -> None:
+        total = estimate(*loihi1).energy.total_j
+        low = 9 * 23.6 + 36 * 47.5 + 8 * 21.6 + 3 * 0.0 + 2 * 1.7 + 2 * 3.0 + 4 * 4.0
+        high = 9 * 50.4 + 36 * 76.8 + 8 * 32.4 + 3 * 104.0 + 2 * 166.5 + 2 * 4.5 + 4 * 6.3
+        assert total.low == pytest.approx(low * PJ / 2, rel=1e-12)
+        assert total.high == pytest.approx(high * PJ / 2, rel=1e-12)
+
+    def test_a_total_has_the_grade_of_its_weakest_price(self, loihi1) -> None:
+        energy_ = estimate(*loihi1).energy
+        assert {line.component: line.price_j.grade for line in energy_.lines}["synop.sparse"] == "calibrated"
+        assert energy_.total_j.grade == "pre-silicon"  # that of a hop
+
+    def test_a_price_of_what_never_happened_does_not_weaken_the_grade(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        silent = {name: Events.from_dense(np.zeros((2, 3, size), int)) for name, size in network.sizes.items()}
+        quiet = Activity(engine="x", network=network.fingerprint, n_steps=3, spikes=silent, updated=activity.updated)
+        assert estimate(network, mapping, quiet).energy.total_j.grade == "calibrated"
+
+    def test_the_published_products_of_the_gesture_network(self) -> None:
+        """Counts and total of SANA-FE on DVS gesture (42 cores, 128 steps): 378.803 uJ with hops of 1.846 uJ."""
+        counts = {
+            "synop.dense": 5_462_418,
+            "neuron_access": 18_678 * 128,
+            "neuron_update": 1_352_421,
+            "neuron_idle": 18_678 * 128 - 1_352_421,
+            "spike_out": 38_250,
+            "message_out": 259_191,
+        }
+        chip = load_chip("loihi1")
+        events = EventTotals(amounts=counts, low=counts, without_price={}, effective_synops=0, n_samples=1)
+        result = price_energy(events, chip.energy, "loihi1", "loihi1.toml")
+        by_hand = 5462418 * 35.5 + (18678 * 128) * 51.2 + 1352421 * 21.6 + 38250 * 69.3 + 259191 * 111
+        assert result.total_j.nominal == pytest.approx(by_hand * PJ, rel=1e-12)
+        assert 378.803e-6 - result.total_j.nominal == pytest.approx(1.846e-6, abs=0.001e-6)
+
+    def test_second_opinion_charges_active_and_idle_neurons(self, loihi1) -> None:
+        davies = estimate(*loihi1).second_opinions[0]
+        assert davies.prices == "davies2018"
+        lines = {line.component: line.energy_j.nominal for line in davies.lines}
+        assert lines["neuron_update"] == pytest.approx(8 * 81 * PJ / 2)
+        assert lines["neuron_idle"] == pytest.approx((36 - 8) * 52 * PJ / 2)
+        assert "neuron_access" not in [item.component for item in davies.unpriced]
+
+    def test_arithmetic_only_row_counts_effective_synapses_and_says_what_it_is(self, loihi1) -> None:
+        row = estimate(*loihi1).second_opinions[-1]
+        assert row.total_j.nominal == pytest.approx(9 * 0.9 * PJ / 2)
+        assert "arithmetic only" in row.prices
+
+    def test_graded_spikes_are_multiplications_in_the_arithmetic_only_row(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        graded = replace(activity.spikes["in"], payload=np.array([3, -2, 5]))
+        cost = estimate(network, mapping, replace(activity, spikes={**activity.spikes, "in": graded}))
+        lines = {line.component: line.events for line in cost.second_opinions[-1].lines}
+        assert lines == {"accumulate": 3, "multiply_accumulate": 6}  # 6 synapses of the inputs, 3 of the hidden neurons
+        total = cost.second_opinions[-1].total_j.nominal
+        assert total == pytest.approx((3 * 0.9 + 6 * 4.6) * PJ / 2)
+
+    def test_a_dense_ann_of_equal_shape_stands_beside_it(self, loihi1) -> None:
+        row = estimate(*loihi1).second_opinions[-2]
+        assert row.total_j.nominal == pytest.approx((3 * 4 + 4 * 2) * 4.6 * PJ)
+        assert "arithmetic only" in row.prices
+
+    def test_what_has_no_price_is_named_with_its_count(self) -> None:
+        network = small_network()
+        cost = estimate(network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
+        missing = {item.component: item for item in cost.energy.unpriced}
+        assert missing["spike_out"].events == 3
+        assert "energy.spike_out is not in hardware/loihi2.toml" in missing["spike_out"].reason
+        assert missing["message_out"].events == 2
+        assert missing["host_input"].events == 3
+        assert "mesh" in missing["hops"].reason
+        assert "spike_out" not in [line.component for line in cost.energy.lines]
+
+    def test_a_chip_without_prices_gives_no_total_instead_of_zero(self, loihi1) -> None:
+        network, _, activity = loihi1
+        chip = load_chip("loihi1")
+        bare = chip_from_dict(
+            {n: v for n, v in chip.model_dump(mode="json", exclude_none=True).items() if not n.startswith("energy")}
+        )
+        cost = estimate(network, small_mapping(network, bare), activity)
+        assert cost.energy.total_j is None
+        assert "synop.sparse" in [item.component for item in cost.energy.unpriced]
+
+    def test_two_high_prices_of_one_measurement_are_never_summed(self) -> None:
+        network = small_network()
+        cost = estimate(network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
+        synop, neuron = (next(x for x in cost.energy.lines if x.component == c) for c in ("synop.fc", "neuron_update"))
+        either = max(
+            synop.energy_j.high + neuron.energy_j.nominal,
+            synop.energy_j.nominal + neuron.energy_j.high,
+        )
+        others = sum(line.energy_j.high for line in cost.energy.lines if line not in (synop, neuron))
+        assert cost.energy.total_j.high == pytest.approx(either + others, rel=1e-12)
+        assert cost.energy.total_j.high < synop.energy_j.high + neuron.energy_j.high + others
+
+    def test_without_counted_updates_bounds_are_used_and_said(self) -> None:
+        network = small_network()
+        mapping = small_mapping(network, load_chip("loihi1"))
+        cost = estimate(network, mapping, small_activity(network, counted=False))
+        line = next(x for x in cost.energy.lines if x.component == "neuron_update")
+        # 4 hidden neurons from step 1 and 2 outputs from step 2, in two samples; at least the 3 that fired
+        assert (line.events_low, line.events) == (3, 2 * (4 * 2 + 2))
+        assert any("not counted by the simulator" in note for note in cost.notes)
+
+
+class TestLatencyByHand:
+    def test_message_rule_takes_slowest_sender_or_receiver_plus_barrier(self, loihi1) -> None:
+        latency = estimate(*loihi1).latency
+        send = [2 * 6.0, 2 * 6.0 + 2 * 3.7 + 30.0 + 5.1, 2 * 6.0 + 2 * 3.7 + 30.0]
+        receive = [2 * 16.0 + 3 * 4.7, 2 * 16.0 + 3 * 4.7, 0.0]
+        barrier = 1000.0  # two tiles
+        steps = [max(s, r) + barrier for s, r in zip(send, receive)]
+        assert latency.trace.step_s == pytest.approx([t * NS for t in steps], rel=1e-12)
+        assert latency.sample_s.worst.nominal == pytest.approx(sum(steps) * NS, rel=1e-12)
+        assert latency.worst.resource == "neurons and sending"
+        assert (latency.worst.sample, latency.worst.step) == (0, 1)
+
+    @pytest.mark.parametrize(("tiles", "barrier"), [(1, 600), (2, 1000), (3, 1000), (4, 1400), (28, 1400), (29, 1800)])
+    def test_barrier_takes_the_last_row_whose_tiles_are_in_use(self, tiles: int, barrier: float) -> None:
+        network = small_network()
+        chip = load_chip("loihi1")
+        empty = [core(4 * t, (t // 4, t % 4), {}, {}, "sparse") for t in range(1, tiles)]
+        first = core(0, (0, 0), {"hidden": [0, 1, 2, 3], "out": [0, 1]}, {"w1": 6, "w2": 4}, "sparse")
+        mapping = small_mapping(network, chip)
+        names = ("chip", "network", "sizes", "sources", "targets", "limits", "split")
+        wide = Mapping(cores=(first, *empty), **{name: getattr(mapping, name) for name in names})
+        silent = {name: Events.from_dense(np.zeros((1, 1, size), int)) for name, size in network.sizes.items()}
+        nothing = Activity(
+            engine="x", network=network.fingerprint, n_steps=1, spikes=silent, updated=np.zeros((1, 1, 1), int)
+        )
+        step = estimate(network, wide, nothing).latency.step_s.mean.nominal
+        assert step == pytest.approx((6 * 6.0 + barrier) * NS)
+
+    def test_binding_core_of_each_step_is_named(self, loihi1) -> None:
+        latency = estimate(*loihi1).latency
+        assert latency.trace.core == (0, 0, 2)
+        assert sum(b.steps for b in latency.bindings) == 6
+
+    def test_slowest_unit_rule_has_the_barrier_as_floor(self) -> None:
+        network = small_network()
+        latency = estimate(network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network)).latency
+        assert latency.step_s.worst.nominal == pytest.approx(10e-6)
+        assert latency.step_s.worst.high == pytest.approx(152.84e-6)
+        assert latency.bindings[0].resource == "barrier"
+        assert latency.bindings[0].core is None
+
+    def test_slowest_unit_rule_takes_the_slowest_synapse_or_neuron_time(self) -> None:
+        network = small_network()
+        free = [{"tiles": 1, "time": {"value": 0.0, "unit": "ns", "source": "test", "grade": "guess"}}]
+        chip = changed(load_chip("loihi2"), "latency", barrier=free, step_observed=None)
+        latency = estimate(network, small_mapping(network, chip, "fc"), small_activity(network)).latency
+        assert latency.trace.step_s == pytest.approx([8 * NS] * 3)  # 2 neurons of 4 ns against 3 synapses of 0.66 ns
+        assert latency.bindings[0].resource == "neurons"
+
+    def test_a_missing_time_is_named(self, loihi1) -> None:
+        network, _, activity = loihi1
+        chip = changed(load_chip("loihi1"), "latency", spike_out=None)
+        latency = estimate(network, small_mapping(network, chip), activity).latency
+        assert [item.component for item in latency.unpriced] == ["spike_out"]
+        assert "latency.spike_out is not in hardware/loihi1.toml" in latency.unpriced[0].reason
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_barrier_over_several_chips_is_a_time_of_its_own_or_named_as_missing(self, known: bool) -> None:
+        network = small_network()
+        chip = load_chip("loihi1") if known else changed(load_chip("loihi1"), "latency", barrier_multichip=None)
+        mapping = small_mapping(network, chip)
+        away = replace(mapping, cores=(*mapping.cores[:2], replace(mapping.cores[2], chip=1)))
+        cost = estimate(network, away, small_activity(network))
+        assert cost.counts["chip_crossing"] == 2
+        assert "chip_crossing" in [item.component for item in cost.energy.unpriced]
+        barrier = 15250.0 if known else 1000.0
+        assert cost.latency.trace.step_s[1] == pytest.approx((54.5 + barrier) * NS)
+        assert [item.component for item in cost.latency.unpriced] == ([] if known else ["barrier_multichip"])
+
+    def test_real_time_pads_each_step_to_the_period(self, loihi1) -> None:
+        cost = estimate(*loihi1, step_period_s=1e-3)
+        assert cost.latency.real_time_sample_s.mean.nominal == pytest.approx(3e-3)
+        assert cost.latency.late_steps == 0
+
+    def test_safe_event_factor_is_how_much_the_tightest_core_can_grow(self, loihi1) -> None:
+        period = (1100 + 3440) * NS  # management takes 3.44 us of each step
+        verdict = next(v for v in estimate(*loihi1, step_period_s=period).verdicts if v.demand == "step period")
+        # room 100 ns beside the barrier; sending: fixed 12 ns, 42.5 ns that grow; receiving: 46.1 ns that grow
+        assert verdict.safe_event_factor == pytest.approx(min((100 - 12) / 42.5, 100 / 46.1), rel=1e-9)
+        assert verdict.met
+
+
+class TestVerdicts:
+    def test_deadline_is_met_or_missed_by_a_margin(self, loihi1) -> None:
+        worst = estimate(*loihi1).latency.sample_s.worst.nominal + 3 * 3440 * NS
+        met = estimate(*loihi1, deadline_s=worst * 2).verdicts[0]
+        assert met.met
+        assert met.margin == pytest.approx(0.5)
+        assert not estimate(*loihi1, deadline_s=worst / 2).verdicts[0].met
+
+    def test_a_deadline_says_how_many_more_events_would_fit(self, loihi1) -> None:
+        fixed, events = 3 * (1000 + 3440), 46.1 + 54.5 + 49.4  # the busiest core of each step of sample 0
+        verdict = estimate(*loihi1, deadline_s=(fixed + 7 * events) * NS).verdicts[0]
+        assert verdict.safe_event_factor == pytest.approx(7.0, rel=1e-6)
+        assert estimate(*loihi1, deadline_s=fixed * NS).verdicts[0].safe_event_factor is None
+
+    def test_below_the_floor_of_a_step_more_events_cost_no_time(self) -> None:
+        network = small_network()
+        case = (network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
+        verdict = estimate(*case, deadline_s=30e-6 * (1 + 1e-9)).verdicts[0]
+        # each step may take 10 us: 2 neurons of 4 ns could become 2500 of them before a step grows
+        assert verdict.safe_event_factor == pytest.approx(10e-6 / 8e-9, rel=1e-3)
+        assert verdict.met
+        assert not verdict.met_at_high
+
+    def test_rate_is_a_demand_on_the_mean_sample(self, loihi1) -> None:
+        mean = estimate(*loihi1).latency.sample_s.mean.nominal + 3 * 3440 * NS
+        verdict = estimate(*loihi1, rate_hz=1 / (1.25 * mean)).verdicts[0]
+        assert verdict.met
+        assert verdict.margin == pytest.approx(0.2)
+
+    def test_with_a_step_period_the_chip_waits_and_the_safe_rate_is_that_of_the_period(self, loihi1) -> None:
+        verdicts = {v.demand: v for v in estimate(*loihi1, step_period_s=1e-3, deadline_s=4e-3, rate_hz=250.0).verdicts}
+        assert verdicts["deadline"].needed_s.nominal == pytest.approx(3e-3)
+        assert (verdicts["deadline"].core, verdicts["deadline"].resource) == (None, "step period")
+        factor = verdicts["step period"].safe_event_factor
+        assert verdicts["deadline"].safe_event_factor == verdicts["rate"].safe_event_factor == factor
+        # 3 input spikes in 2 samples of 3 steps
+        assert verdicts["step period"].safe_input_hz == pytest.approx(factor * 1.5 / 3e-3)
+        assert verdicts["deadline"].safe_input_hz == pytest.approx(factor * 1.5 / 4e-3)
+
+    def test_a_missed_demand_has_no_safe_rate(self, loihi1) -> None:
+        (verdict,) = estimate(*loihi1, deadline_s=1e-6).verdicts
+        assert (verdict.met, verdict.safe_event_factor, verdict.safe_input_hz) == (False, None, None)
+
+    def test_a_demand_on_a_chip_without_times_is_refused(self, loihi1) -> None:
+        network, _, activity = loihi1
+        data = load_chip("loihi1").model_dump(mode="json", exclude_none=True)
+        del data["latency"]
+        with pytest.raises(EstimateError, match=r"rate_hz needs times, but .* has no table \[latency\]; add one"):
+            estimate(network, small_mapping(network, chip_from_dict(data)), activity, rate_hz=1.0)
+
+    @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+    def test_a_demand_that_is_no_positive_number_is_refused(self, loihi1, value: float) -> None:
+        with pytest.raises(EstimateError, match="deadline_s is .*must be a positive number"):
+            estimate(*loihi1, deadline_s=value)
+
+    def test_a_demand_without_an_activity_is_refused(self, loihi1) -> None:
+        with pytest.raises(EstimateError, match="deadline_s needs an activity"):
+            estimate(*loihi1[:2], deadline_s=1.0)
+
+
+class TestStatic:
+    def test_whole_chip_and_share_of_cores_are_charged_apart(self, loihi1) -> None:
+        cost = estimate(*loihi1, step_period_s=1e-3)
+        line = next(x for x in cost.static if (x.component, x.basis) == ("chip", "real-time"))
+        assert line.whole_j.nominal == pytest.approx(0.104 * 3e-3)
+        assert line.share_j.nominal == pytest.approx(0.104 * 3e-3 * 3 / 128)
+        assert (line.whole_j.low, line.whole_j.high) == pytest.approx((0.10 * 3e-3, 0.18 * 3e-3))
+
+    def test_static_energy_is_not_part_of_the_dynamic_total(self, loihi1) -> None:
+        cost = estimate(*loihi1)
+        assert cost.energy.total_j.nominal == pytest.approx(sum(x.energy_j.nominal for x in cost.energy.lines))
+
+
+class TestBelonging:
+    def test_memory_is_known_without_an_activity_and_the_rest_is_not(self, loihi1) -> None:
+        cost = estimate(*loihi1[:2])
+        assert cost.memory.synaptic_bytes == 3 * 3 * 8
+        assert [layer.synaptic_bytes for layer in cost.memory.layers] == [48, 24]
+        assert (cost.energy, cost.latency, cost.static) == (None, None, ())
+        assert any("not available without an activity" in note for note in cost.notes)
+
+    def test_fill_names_the_register_that_is_fullest(self, loihi1) -> None:
+        first = estimate(*loihi1[:2]).memory.cores[0]
+        assert first.fullest == "neurons"
+        assert first.fill == pytest.approx(2 / 1024)
+
+    def test_an_activity_of_another_network_is_refused(self, loihi1) -> None:
+        network, mapping, _ = loihi1
+        with pytest.raises(EstimateError, match=r"the activity \('reference'\) is of network .* simulate this network"):
+            estimate(network, mapping, small_activity(small_network("leaky")))
+
+    def test_spikes_recorded_elsewhere_are_taken_with_a_note_and_checked_by_size(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        elsewhere = replace(activity, network="")
+        cost = estimate(network, mapping, elsewhere)
+        assert cost.energy == estimate(*loihi1).energy
+        assert any("recorded elsewhere" in note for note in cost.notes)
+        assert not any("recorded elsewhere" in note for note in estimate(*loihi1).notes)
+        short = {**activity.spikes, "out": activity.spikes["hidden"]}
+        with pytest.raises(EstimateError, match="'out' has 2 neurons, the activity holds 4; simulate again"):
+            estimate(network, mapping, replace(elsewhere, spikes=short))
+
+    def test_a_mapping_of_another_network_is_refused(self, loihi1) -> None:
+        network, _, activity = loihi1
+        other = small_mapping(small_network("leaky"), load_chip("loihi1"))
+        with pytest.raises(EstimateError, match="the mapping is of network .* map this network again"):
+            estimate(network, other, activity)
+
+    def test_a_mapping_that_stores_other_synapses_is_refused(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        cores = (core(0, (0, 0), {"hidden": [0, 1]}, {"w1": 5}, "sparse"), *mapping.cores[1:])
+        names = ("chip", "network", "sizes", "sources", "targets", "limits", "split")
+        wrong = Mapping(cores=cores, **{name: getattr(mapping, name) for name in names})
+        with pytest.raises(EstimateError, match="stores 8 synapses for projection 'w1'"):
+            estimate(network, wrong, activity)
+
+    def test_updated_counts_under_other_labels_are_refused(self, loihi1) -> None:
+        network, mapping, activity = loihi1
+        other = Activity(
+            engine="x", network=network.fingerprint, n_steps=3, spikes=activity.spikes, updated=np.zeros((2, 3, 7), int)
+        )
+        with pytest.raises(EstimateError, match="under 7 labels, the mapping has 3 cores"):
+            estimate(network, mapping, other)
+
+
+class TestRecord:
+    def test_json_gives_the_same_cost_back(self, loihi1) -> None:
+        cost = estimate(*loihi1, step_period_s=1e-3, deadline_s=1.0)
+        assert Cost.from_json(json.loads(json.dumps(cost.to_json()))) == cost
+
+    def test_an_unknown_key_is_refused_with_its_place(self, loihi1) -> None:
+        data = estimate(*loihi1).to_json()
+        data["memory"]["colour"] = 1
+        with pytest.raises(EstimateError, match=r"memory\.colour"):
+            Cost.from_json(data)

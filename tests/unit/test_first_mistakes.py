@@ -1,0 +1,44 @@
+"""The first mistakes that anyone makes with the public functions: each is one message that says what to give."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from building import chain
+
+import neurodeploy as nd
+from neurodeploy.errors import UsageError
+from neurodeploy.network.activity import Events, Samples
+
+NETWORK = chain([((2, 4), (6, 8))])
+CHIP = nd.load_chip("loihi2")
+SAMPLES = Samples(inputs={NETWORK.inputs[0].name: Events.from_dense(np.ones((1, 4, 2), bool))}, name="x")
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (lambda: nd.simulate("run", SAMPLES), r"simulate: network is a str; give a Network: as_network\(path\)"),
+        (lambda: nd.simulate(NETWORK, "x.npz"), r"simulate: samples is a str; give Samples: load_samples\(path\)"),
+        (lambda: nd.map_network(NETWORK, "loihi1"), r"map: chip is a str; give a Chip: load_chip\('loihi1'\)"),
+        (lambda: nd.map_network("run", CHIP), "map: network is a str"),
+        (lambda: nd.map_network(NETWORK, CHIP, pins="p.toml"), r"pins is a str; give Pins: load_pins\('pins\.toml'\)"),
+        (lambda: nd.fit(NETWORK, "loihi1"), r"map: chip is a str; give a Chip"),
+        (lambda: nd.estimate(NETWORK, CHIP), "estimate: mapping is a Chip; give the Mapping of map_network"),
+        (
+            lambda: nd.estimate(NETWORK, nd.map_network(NETWORK, CHIP), SAMPLES),
+            "estimate: activity is a Samples; give the Activity of simulate",
+        ),
+        (lambda: nd.verify(NETWORK, np.ones(3)), "verify: samples is a ndarray; give Samples, or a path"),
+        (lambda: nd.verify(NETWORK, SAMPLES, engines="reference,event"), "engines is the text 'reference,event'; give"),
+        (
+            lambda: nd.compare_activities(nd.simulate(NETWORK, SAMPLES)),
+            "verify: activities is a Activity; give a list of activities",
+        ),
+        (lambda: nd.train(3), "train: recipe is a int; give the name or the file of a recipe"),
+        (lambda: nd.train("digits-mlp", start=NETWORK), r"train: start is a Network; give the file of a network"),
+    ],
+)
+def test_a_value_of_another_type_is_answered_with_what_to_give(mistake, message):
+    with pytest.raises(UsageError, match=message):
+        mistake()
