@@ -144,8 +144,10 @@ def delay_steps(node: Node, shape: Shape, dt: float) -> NDArray[np.int64]:
     if delay.size != 1 and delay.size != int(np.prod(shape)):
         raise NirError(f"nir: node '{node.name}' (Delay): delay has shape {delay.shape}, but {shape} arrives")
     steps = np.broadcast_to(delay.reshape(-1) / dt, (int(np.prod(shape)),))
-    whole = np.rint(steps)
-    wrong = (steps < 0) | (np.abs(steps - whole) > 1e-3)
+    wrong = ~((steps >= 0) & (steps < 2**31))  # not a number is wrong, too
+    steps_or_0 = np.where(wrong, 0, steps)
+    whole = np.rint(steps_or_0)
+    wrong |= np.abs(steps_or_0 - whole) > 1e-3
     if np.any(wrong):
         bad = float(steps[wrong][0])
         raise NirError(

@@ -354,6 +354,12 @@ class TestRefusals:
         with pytest.raises(NirError, match=r"node 'li' \(LI\) gives a voltage to 'lif'"):
             from_nir(given)
 
+    @pytest.mark.parametrize("delay", [1e300, -1e-3])
+    def test_a_delay_that_no_step_can_count_is_refused(self, delay):
+        given = graph(2, ("w", linear(2, 2)), ("d", nir.Delay(np.full(2, delay))), ("lif", lif(2)), out=2)
+        with pytest.raises(NirError, match=r"node 'd' \(Delay\): delay .* delays must be whole steps, 0 or more"):
+            from_nir(given, dt=1e-3)
+
     def test_cycle_of_two_populations_without_delay_is_refused_or_listed(self):
         given = graph(2, ("a", linear(2, 2)), ("l1", lif(2)), ("b", linear(2, 2)), ("l2", lif(2)), out=2)
         given.nodes["back"] = linear(2, 2)
