@@ -14,7 +14,7 @@ from neurodeploy.reports.figures import kib, percent, si
 from neurodeploy.sweeps.pareto import knee, pareto_front
 from neurodeploy.sweeps.plan import Plan, Point
 
-SCHEMA = "neurodeploy.sweeps/1"
+SCHEMA = "neurodeploy.sweep/1"
 OBJECTIVES = ("accuracy", "energy_j", "cores", "latency_s")
 """The objectives of the front: accuracy should be high, the other figures low (nominal figures)."""
 

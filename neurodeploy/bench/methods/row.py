@@ -98,7 +98,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         **_chips(network),
         "explored": best["explored"],
         "silent": best["silent"],
-        "settings": recipe.sparse.model_dump(exclude_unset=True),
+        "settings": _settings(recipe),
         "teacher_accuracy": _teacher_accuracy(task.folder / TEACHER_FILE),
         "best_epoch": result.best_epoch,
         "epochs": result.epochs,
@@ -108,6 +108,13 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "n_test": samples.n_samples,
         "correct": np.packbits(correct).tobytes().hex(),
     }
+
+
+def _settings(recipe: Recipe) -> dict[str, Any]:
+    """Return what the recipe says under ``[sparse]``, the method and its density first."""
+    given = recipe.sparse.model_dump(exclude_unset=True)
+    first = [name for name in ("method", "density", "distribution") if name in given]
+    return {name: given[name] for name in dict.fromkeys([*first, *given])}
 
 
 def densities(network: Network) -> Row:
