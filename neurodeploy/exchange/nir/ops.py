@@ -145,7 +145,7 @@ def delay_steps(node: Node, shape: Shape, dt: float) -> NDArray[np.int64]:
         raise NirError(f"nir: node '{node.name}' (Delay): delay has shape {delay.shape}, but {shape} arrives")
     steps = np.broadcast_to(delay.reshape(-1) / dt, (int(np.prod(shape)),))
     wrong = ~((steps >= 0) & (steps < 2**31))  # not a number is wrong, too
-    steps_or_0 = np.where(wrong, 0, steps)
+    steps_or_0: Floats = np.where(wrong, 0, steps)
     whole = np.rint(steps_or_0)
     wrong |= np.abs(steps_or_0 - whole) > 1e-3
     if np.any(wrong):
