@@ -34,6 +34,7 @@ from neurodeploy.files.toml import parse_toml, to_toml
 from neurodeploy.files.writing import locked
 from neurodeploy.network import Conv, Cuba
 from neurodeploy.network.activity import Activity, Events, load_samples
+from neurodeploy.plugins import load_plugins
 from neurodeploy.recipe.files import find_recipe, parse_recipe, recipe_values
 from neurodeploy.training.checkpoint import load_checkpoint
 from neurodeploy.training.model.slayer import to_network
@@ -143,8 +144,9 @@ def test_no_more_rows_are_handed_out_than_there_are_processes_and_none_after_an_
     begun, go = [], {seed: threading.Event() for seed in range(4)}
 
     class Threads(ThreadPoolExecutor):
-        def __init__(self, jobs, mp_context):
+        def __init__(self, jobs, mp_context, initializer):
             assert mp_context.get_start_method() == "spawn"
+            assert initializer is load_plugins
             super().__init__(jobs)
 
         def __exit__(self, *error):
