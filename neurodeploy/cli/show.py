@@ -33,7 +33,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json(rows)
-    else:
+    elif rows:
         table("|".join(rows[0]), [tuple(short(v) for v in row.values()) for row in rows])
 
 

@@ -108,8 +108,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_resumes_to_the_same_bytes(launcher, 
 
 RANKS = """
 import sys, torch
-from neurodeploy.data import encode, load_splits
-from neurodeploy.recipe.record import parse_recipe
+from neurodeploy.data.parts import encode, load_splits
+from neurodeploy.recipe import parse_recipe
 from neurodeploy.training.parallel import joined
 from neurodeploy.training.run import Run
 

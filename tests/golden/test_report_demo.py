@@ -103,7 +103,7 @@ def test_energies_and_times_agree(pair: tuple[dict[str, Any], dict[str, Any]]) -
     made, golden = pair
     floats = [k for k, v in golden.items() if isinstance(v, float)]
     assert len(floats) > 300
-    assert [made[k] for k in floats] == pytest.approx([golden[k] for k in floats], rel=1e-6)
+    assert [made[k] for k in floats] == pytest.approx([golden[k] for k in floats], rel=1e-6, abs=0.0)
 
 
 def test_golden_network_is_as_active_as_a_trained_one(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
