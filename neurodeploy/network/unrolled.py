@@ -89,7 +89,7 @@ def by_delay(projection: Projection) -> Iterator[OneDelay]:
 
 def _unrolled(conv: Conv) -> Entries:
     source, target, weights = (np.concatenate(column) for column in zip(*_taps(conv)))
-    order = np.argsort(source * np.int64(synapse_shape(conv)[0]) + target)
+    order = np.argsort(source * np.int64(synapse_shape(conv)[0]) + target, kind="stable")
     return source[order], target[order], weights[order]
 
 
