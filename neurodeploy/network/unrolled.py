@@ -15,7 +15,9 @@ Entries: TypeAlias = tuple[NDArray[np.integer[Any]], NDArray[np.integer[Any]], N
 
 
 def entries(synapses: Synapses, *, zeros: bool = False) -> Entries:
-    """Return source, target and weight of each synapse, sorted by source and then target; convolutions are unrolled.
+    """Return source, target and weight of each synapse; convolutions are unrolled.
+
+    Matrices and sparse synapses are sorted by source and then target, convolutions come tap by tap.
 
     Args:
         zeros: include stored synapses of weight 0: all entries of a matrix, every tap of a kernel.
@@ -89,8 +91,7 @@ def by_delay(projection: Projection) -> Iterator[OneDelay]:
 
 def _unrolled(conv: Conv) -> Entries:
     source, target, weights = (np.concatenate(column) for column in zip(*_taps(conv)))
-    order = np.argsort(source * np.int64(synapse_shape(conv)[0]) + target, kind="stable")
-    return source[order], target[order], weights[order]
+    return source, target, weights
 
 
 def _taps(conv: Conv) -> Iterator[Entries]:

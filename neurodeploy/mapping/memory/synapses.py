@@ -53,6 +53,9 @@ def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
     synapses = projection.synapses
     n_target, n_source = synapse_shape(synapses)
     source, target, weight = entries(synapses, zeros=zeros)
+    if isinstance(synapses, Conv | Pool):
+        order = np.argsort(source * np.int64(n_target) + target, kind="stable")  # each tap is sorted already
+        source, target, weight = source[order], target[order], weight[order]
     return Matrix(source.astype(np.int32), target.astype(np.int32), weight.astype(np.int16), n_source, n_target)
 
 
