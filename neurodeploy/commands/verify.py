@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.commands.inputs import Progress, load_data
+from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.commands.networks import AnyNetwork, as_network
 from neurodeploy.engines.table import ENGINES, simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError, check_type
@@ -90,7 +89,8 @@ def prove(
     """Return the proof of ``verify``, whose arguments these are."""
     path = Path(source) if isinstance(source, str | Path) else None
     check_engines(path, data, engines)
-    network = as_network(source)
+    # of a run the exported file is under test, and nothing in its place
+    network = load_network(path) if path is not None and path.is_dir() else as_network(source)
     samples = _samples(path if data is None else data, n_samples)
     runs = [run_engine(engine, path, network, samples, progress) for engine in engines]
     return make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
@@ -142,6 +142,7 @@ def run_engine(
         return ran
     assert run is not None, "check_engines refuses slayer without a run's folder"
     from neurodeploy.training.checkpoint import checkpoint_network
+    from neurodeploy.training.model.slayer import run_slayer
 
     model, trained = checkpoint_network(run)
     if trained.fingerprint != network.fingerprint:
@@ -149,5 +150,4 @@ def run_engine(
             f"verify: {run / NETWORK_FILE} does not hold the network of {run / CHECKPOINT_FILE}; export again: "
             f"neurodeploy export {run} --force"
         )
-    activity: Activity = import_module("neurodeploy.training.model.slayer").run_slayer(model, network, samples)
-    return activity
+    return run_slayer(model, network, samples)

@@ -172,6 +172,17 @@ class TestLiveModels:
             found.append(as_network(tmp_path / "run").fingerprint)
         assert len({*found, small().fingerprint}) == 3
 
+    def test_of_a_run_the_exported_file_is_verified_and_nothing_in_its_place(self, tmp_path):
+        from neurodeploy import train
+        from neurodeploy.recipe import find_recipe
+
+        (tmp_path / "mine.toml").write_text(find_recipe("digits-mlp").read_text().replace("epochs = 40", "epochs = 1"))
+        train(tmp_path / "mine.toml", out=tmp_path / "run")
+        with pytest.raises(FileError, match=r"there is no file .*model\.nir"):
+            verify(tmp_path / "run", engines=["reference", "event"], n_samples=2)
+        to_nir(tmp_path / "run", tmp_path / "run" / "model.nir")
+        assert verify(tmp_path / "run", engines=["slayer", "reference"], n_samples=2)["equal"]
+
     def test_a_network_that_no_training_left_in_the_folder_stays(self, tmp_path):
         from neurodeploy import train
         from neurodeploy.recipe import find_recipe
