@@ -4,8 +4,8 @@
 #   tools/setup.sh VERSION FOLDER EXTRAS     e.g. tools/setup.sh 3.10 .venv train,lava,report,dev
 #
 # Does nothing where FOLDER was made from the same packages in pyproject.toml (not its settings of tools), constraints.txt
-# and extras. pip's own settings
-# (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...) are honoured; PYTHON=/path/to/python names the interpreter.
+# and extras. pip's own settings (PIP_INDEX_URL, PIP_FIND_LINKS, pip.conf, ...) are honoured; PYTHON=/path/to/python names
+# the interpreter.
 set -eu
 version=$1 folder=$2 extras=$3
 cd "$(dirname "$0")/.."

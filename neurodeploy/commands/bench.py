@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -68,17 +67,18 @@ def bench_methods(
         The rows, without the answers to single samples (``correct``), which stand in the files.
     """
     folder, data_root = as_path(folder), as_path(data_root)
-    bench = import_module("neurodeploy.bench.methods.run")
-    chosen = {"methods": tuple(methods)} if methods else {}
-    rows = bench.bench_methods(
+    from neurodeploy.bench.methods import run
+    from neurodeploy.bench.methods.variants import VARIANTS
+
+    rows = run.bench_methods(
         folder,
+        methods=tuple(methods or VARIANTS),
         densities=densities,
         seeds=seeds,
         recipe=recipe,
         data_root=data_root,
         jobs=jobs,
         on_row=on_row,
-        **chosen,
     )
     return [{key: value for key, value in row.items() if key != "correct"} for row in rows]
 
@@ -94,13 +94,16 @@ def methods_table(folder: str | Path, path: str | Path) -> dict[str, Any]:
         FileError: where ``folder`` holds no rows, a row is damaged, or the folder of ``path`` does not exist.
     """
     folder, path = as_path(folder), as_path(path)
-    collected = import_module("neurodeploy.bench.methods.claims")
-    rows, metrics = collected.collect(folder)
+    from neurodeploy.bench.methods import claims
+
+    rows, metrics = claims.collect(folder)
     if not path.parent.is_dir():
         raise FileError(f"bench: {path.parent} is no folder; make it, or give --table another place")
-    import_module("neurodeploy.bench.methods.page").write_page(rows, metrics, path)
+    from neurodeploy.bench.methods.page import write_page
+
+    write_page(rows, metrics, path)
     verdicts = [
         {"claim": v.bar.claim, "recipe": v.bar.recipe, "measured": v.measured, "seeds": v.seeds, "met": v.met}
-        for v in collected.judge(rows)
+        for v in claims.judge(rows)
     ]
     return {"page": str(path), "rows": len(rows), "verdicts": verdicts}

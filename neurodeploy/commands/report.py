@@ -9,7 +9,7 @@ from typing import Any
 
 from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
-from neurodeploy.commands.verify import ALL_ENGINES, check_engines, run_engine
+from neurodeploy.commands.verify import ALL_ENGINES, NETWORK_ENGINES, check_engines, run_engine
 from neurodeploy.costs import pricing
 from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.costs.record import Cost
@@ -29,7 +29,6 @@ from neurodeploy.reports.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
 
 DEMO_CHIPS = ("loihi1", "loihi2")
-FILE_ENGINES = ("reference", "event")
 """Engines of a report on a file: those that need neither torch nor Lava."""
 VERIFICATION_KEYS = (
     *("equal", "engines", "n_samples", "n_steps"),
@@ -67,7 +66,7 @@ def report(
         out: folder to write to; by default that of the run, whose older report is replaced.
         force: replace an older report in ``out``.
         chips: names of chips, or chip files.
-        engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``FILE_ENGINES`` for a file.
+        engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``NETWORK_ENGINES`` for a file.
         n_samples: compare the engines on so many samples.
         step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
         command: how to repeat it, for the report's provenance.
@@ -86,7 +85,7 @@ def report(
     from neurodeploy.reports.writing import make_report, write_report
 
     tell = say or silent
-    compared = tuple(engines or (ALL_ENGINES if source.is_dir() else FILE_ENGINES))
+    compared = tuple(engines or (ALL_ENGINES if source.is_dir() else NETWORK_ENGINES))
     folder = _check(source, data, out, force, chips, compared)
     network, samples = load_network(source), load_data(source if data is None else data)
     mappings = [map_network(network, c, pins=recipe_pins(source, c)) for c in map(load_chip, chips)]

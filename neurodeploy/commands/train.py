@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,8 @@ def train(
     start, out = as_path(start), as_path(out)
     text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)
     network = load_start(checked.start) if checked.start else None
-    loop = import_module("neurodeploy.training.loop")
+    from neurodeploy.training import loop  # the recipe is checked before torch is needed
+
     result = loop.train(
         checked,
         out or Path("runs") / checked.name,

@@ -187,12 +187,13 @@ def _shrunk(product: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sign(product) * size
 
 
-def _moving(model: NeuronModel, states: States, at: At) -> object:  # noqa: ARG001 (all of them share a signature)
-    return np.any([state != 0 for state in states], axis=0)
+def _moving(model: NeuronModel, states: States, at: At) -> NDArray[np.bool_]:  # noqa: ARG001 (all of them share a signature)
+    moving: NDArray[np.bool_] = np.any([state != 0 for state in states], axis=0)
+    return moving
 
 
 def _driven(model: SpikingModel, states: States, at: At) -> object:
-    return np.any([state != 0 for state in states], axis=0) | (_own(model.bias, at) != 0)
+    return _moving(model, states, at) | (_own(model.bias, at) != 0)
 
 
 def _changed(model: Delta, states: States, at: At) -> object:  # noqa: ARG001

@@ -174,7 +174,7 @@ def load_mapping(path: str | Path) -> Mapping:
     """
     path = as_path(path)
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"read: cannot read {path} ({error.strerror})") from error
     except ValueError as error:

@@ -69,7 +69,7 @@ def load_proof(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     try:
-        proof = json.loads(Path(path).read_text(encoding="utf-8"))
+        proof = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise FileError(f"verify: cannot read {path} ({error.strerror})") from error
     except ValueError as error:

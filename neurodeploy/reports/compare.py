@@ -130,7 +130,7 @@ def load_gate(path: str | Path) -> Gate:
     """
     path = as_path(path)
     try:
-        return Gate.model_validate(parse_toml(Path(path).read_text(encoding="utf-8")))
+        return Gate.model_validate(parse_toml(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
     except (TomlError, UnicodeDecodeError) as error:

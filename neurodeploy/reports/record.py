@@ -191,7 +191,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ReportError(f"report: cannot read {path} ({error.strerror})") from error
     except ValueError as error:

@@ -183,18 +183,24 @@ def _grouped(indices: Iterable[int], of: Callable[[int], Any]) -> Iterator[tuple
 def workers(jobs: int) -> Iterator[Submit]:
     """Context that yields a function to start a stage in one of ``jobs`` single-thread processes, at most one per CPU."""
     n = max(1, min(jobs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
-    pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread)
+    pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
     try:
         yield pool.submit
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _one_thread() -> None:
+def _begin() -> None:
     """Limit each numeric library of this process to one thread, and load what other packages add to the tables."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
     load_plugins()
+
+
+def _begun(work: Callable[..., Any], *given: Any) -> Any:
+    """Do the work of a stage in a process of a cluster, which starts without what other packages add to the tables."""
+    load_plugins()
+    return work(*given)
 
 
 @contextmanager
@@ -215,6 +221,6 @@ def ray_workers(address: str) -> Iterator[Submit]:
     except ConnectionError as error:
         raise SweepError(f"sweep: no Ray cluster answers at {address}: {error}; start one: ray start --head") from error
     try:
-        yield lambda work, *given: ray.remote(num_cpus=1)(work).remote(*given).future()
+        yield lambda work, *given: ray.remote(num_cpus=1)(_begun).remote(work, *given).future()
     finally:
         ray.shutdown()

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FitError
-from neurodeploy.plugins import load_plugins
 from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
 
 KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
@@ -30,16 +28,15 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
     if folder is None:
         with tempfile.TemporaryDirectory() as made:
             return train_stage(recipe_text, made)
-    load_plugins()  # a worker of a cluster starts without them
-    loop = import_module("neurodeploy.training.loop")
-    checkpoint = import_module("neurodeploy.training.checkpoint")
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.recipe.files import parse_recipe
+    from neurodeploy.training.checkpoint import checkpoint_network
+    from neurodeploy.training.loop import train
 
     run = Path(folder)
     recipe = parse_recipe(recipe_text, where="sweep")
-    result = loop.train(recipe, run, recipe_text=recipe_text, resume=(run / STATE_FILE).exists())
-    to_nir(checkpoint.checkpoint_network(run)[1], run / NETWORK_FILE, force=True)
+    result = train(recipe, run, recipe_text=recipe_text, resume=(run / STATE_FILE).exists())
+    to_nir(checkpoint_network(run)[1], run / NETWORK_FILE, force=True)
     return {
         "validation_accuracy": result.validation_accuracy,
         "best_epoch": result.best_epoch,
