@@ -68,7 +68,7 @@ def chain(
     wire: str = "w{i}",
     more: Mapping[str, Mapping[str, Any]] | None = None,
     extra: Iterable[Projection] = (),
-    graded: bool = False,
+    graded: bool | int = False,
     output: str = "out",
     decoding: str = "count",
     **rest: Any,
@@ -84,7 +84,7 @@ def chain(
         wire: names of the projections, made from ``{i}`` (1, 2, ...), ``{source}`` and ``{target}``.
         more: further settings of the projection into a population, by the name of that.
         extra: projections beside those of the row: loops and skip connections.
-        graded: whether the input is.
+        graded: whether the input is, as in ``entry``.
         output, decoding: of the last population.
         rest: ``dt`` and ``ledger`` of the network.
     """
@@ -100,12 +100,19 @@ def chain(
         first = (first_step or {}).get(name, i)
         populations.append(Population(name=name, shape=where, model=own or neuron(), first_step=first))
     return Network(
-        inputs=(Input(name=source, shape=shape or read(projections[0].synapses), graded=graded),),
+        inputs=(entry(source, shape or read(projections[0].synapses), graded),),
         populations=tuple(populations),
         projections=(*projections, *extra),
         outputs=(Output(name=output, population=names[-1], decoding=decoding),),
         **rest,
     )
+
+
+def entry(name: str, shape: Shape, graded: bool | int = False) -> Input:
+    """Return an input: for plain spikes, with True for any number of 32 bits, or for payloads of so many bits."""
+    if graded is True:
+        return Input(name=name, shape=shape, payload_bits=32, signed=True)
+    return Input(name=name, shape=shape, payload_bits=int(graded))
 
 
 def one_layer(
@@ -161,7 +168,7 @@ def wired(
         rest: ``dt`` and ``ledger`` of the network.
     """
     return Network(
-        inputs=tuple(Input(name=name, shape=_shape(shape), graded=name in graded) for name, shape in inputs.items()),
+        inputs=tuple(entry(name, _shape(shape), name in graded) for name, shape in inputs.items()),
         populations=tuple(
             Population(name=name, shape=_shape(shape), model=model, first_step=first[0] if first else 1)
             for name, (shape, model, *first) in populations.items()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import SimulationError
-from neurodeploy.network import Network
+from neurodeploy.network import Input, Network
 from neurodeploy.network.activity import Activity, Events, Samples, join_samples, window
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
@@ -93,6 +93,7 @@ def join_activities(parts: Sequence[Activity]) -> Activity:
 
 
 def _check_inputs(network: Network, samples: Samples) -> None:
+    inputs = {i.name: i for i in network.inputs}
     sizes = {i.name: i.size for i in network.inputs}
     if set(sizes) != set(samples.inputs):
         raise SimulationError(
@@ -108,9 +109,35 @@ def _check_inputs(network: Network, samples: Samples) -> None:
             raise SimulationError(f"simulate: input '{name}' has {size} channels, its events are for {events.size}")
         if name not in network.graded and events.payload is not None and np.any(events.payload != 1):
             raise SimulationError(
-                f"simulate: the events for input '{name}' carry numbers, but it takes plain spikes; make it "
-                "Input(graded=True)"
+                f"simulate: the events for input '{name}' carry payloads, but it takes plain spikes; leave the payloads out, "
+                f"or give the input payload_bits: Input(name='{name}', ..., payload_bits=8)"
             )
+        check_payloads(inputs[name], events)
+
+
+def check_payloads(given: Input, events: Events) -> None:
+    """Refuse events whose payloads lie outside the range of their input.
+
+    Raises:
+        SimulationError: names the input, the first such event with its payload, and the range.
+    """
+    if not given.graded or events.payload is None:
+        return
+    low, high = given.payload_range
+    outside = np.flatnonzero((events.payload < low) | (events.payload > high))
+    if not outside.size:
+        return
+    at = int(outside[0])
+    bad, bits = int(events.payload[at]), given.payload_bits
+    needed = max(bad, -bad - 1).bit_length() + (given.signed or bad < 0)
+    advice = "scale the payloads down, or give the input more payload_bits"
+    if bad < 0 and not given.signed:
+        advice = f"give the input signed payloads (signed=True, payload_bits={max(needed, bits + 1)}), or leave them out"
+    raise SimulationError(
+        f"simulate: input '{given.name}' takes {'signed ' if given.signed else ''}payloads of {bits} bits, {low}..{high}, but "
+        f"channel {int(events.neuron[at])} has {bad} in step {int(events.step[at])} of sample {int(events.sample[at])} "
+        f"({outside.size} such events); {advice}"
+    )
 
 
 def _check_labels(name: str, label: IntArray, size: int | None) -> None:

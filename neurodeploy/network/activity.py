@@ -30,7 +30,7 @@ class Events:
     """Spikes of ``size`` neurons over ``n_samples`` samples of ``n_steps`` steps each, sorted by sample, step, neuron.
 
     ``sample``, ``step`` and ``neuron`` are int32 arrays of the same length. ``payload`` is None where every event is a
-    plain spike, else int32 (graded spikes). A neuron has at most one event in a step of a sample.
+    plain spike, else int32 and not 0 (graded spikes). A neuron has at most one event in a step of a sample.
 
     Raises:
         SimulationError: for an event out of range or a repeated one, with its place.
@@ -66,6 +66,7 @@ class Events:
             payload = np.asarray(self.payload)
             if payload.shape != given["step"].shape:
                 raise SimulationError("simulate: event payload differs in length from the events")
+            _check_payload(payload)
             object.__setattr__(self, "payload", _read_only(payload[order], np.int32))
 
     def __len__(self) -> int:
@@ -131,17 +132,23 @@ class Events:
 
 
 def sorted_events(
-    span: tuple[int, int, int], sample: NDArray[np.int32], step: NDArray[np.int32], neuron: NDArray[np.int32]
+    span: tuple[int, int, int],
+    sample: NDArray[np.int32],
+    step: NDArray[np.int32],
+    neuron: NDArray[np.int32],
+    payload: NDArray[np.int32] | None = None,
 ) -> Events:
-    """Return plain events without checking or copying the columns; ``span`` is ``(size, n_steps, n_samples)``.
+    """Return events without checking or copying the columns; ``span`` is ``(size, n_steps, n_samples)``.
 
     For simulators, whose int32 columns are in range and sorted by sample, step and neuron. The columns become read-only.
     """
     events = object.__new__(Events)
     for column in (sample, step, neuron):
         column.flags.writeable = False
+    if payload is not None:
+        payload.flags.writeable = False
     size, n_steps, n_samples = span
-    values = (size, n_steps, n_samples, sample, step, neuron, None)
+    values = (size, n_steps, n_samples, sample, step, neuron, payload)
     for name, value in zip(("size", "n_steps", "n_samples", "sample", "step", "neuron", "payload"), values):
         object.__setattr__(events, name, value)
     return events
@@ -338,6 +345,23 @@ def _check_column(name: str, column: NDArray[Any], limit: int) -> None:
     if column.size and (column.min() < 0 or column.max() >= limit):
         bad = int(column.min()) if column.min() < 0 else int(column.max())
         raise SimulationError(f"simulate: event column '{name}' holds {bad}, outside 0..{limit - 1}")
+
+
+def _check_payload(payload: NDArray[Any]) -> None:
+    if payload.dtype.kind not in "iu":
+        raise SimulationError(
+            f"simulate: event payloads must be whole numbers, they are {payload.dtype}; divide them by the scale of their "
+            "input and round them"
+        )
+    limits = np.iinfo(np.int32)
+    if payload.size and (payload.min() < limits.min or payload.max() > limits.max):
+        bad = int(payload.min()) if payload.min() < limits.min else int(payload.max())
+        raise SimulationError(f"simulate: an event has the payload {bad}, which does not fit 32 bits")
+    if not payload.all():
+        raise SimulationError(
+            f"simulate: event {int(np.flatnonzero(payload == 0)[0])} has the payload 0, which stands for no event; leave such "
+            "events out"
+        )
 
 
 def _read_only(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:

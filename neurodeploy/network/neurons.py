@@ -67,6 +67,8 @@ def _set_exponents(model: object, *names: str) -> None:
         object.__setattr__(model, name, given)
 
 
+RESETS = ("zero", "subtract")
+"""What a ``Cuba`` neuron does with its voltage when it fires."""
 _DECAY = (0, DECAY_ONE)
 _STATE = (1 - STATE_LIMIT, STATE_LIMIT - 1)
 
@@ -75,8 +77,9 @@ _STATE = (1 - STATE_LIMIT, STATE_LIMIT - 1)
 class Cuba:
     """Current-based leaky integrate-and-fire neuron; LIF with ``current_decay = 4096``, IF with ``voltage_decay = 0``.
 
-    ``u = tz(u * (4096 - current_decay)) + 64 * a``; ``v = clip(tz(v * (4096 - voltage_decay)) + u + bias)``; a spike and
-    ``v = 0`` where ``v > 64 * threshold``. Source: ``proc/lif/models.py``, ``PyLifModelBitAcc``.
+    ``u = tz(u * (4096 - current_decay)) + 64 * a``; ``v = clip(tz(v * (4096 - voltage_decay)) + u + bias)``; a spike where
+    ``v > 64 * threshold``, at most one in a step, and then ``v = 0`` or, with ``reset="subtract"``,
+    ``v = v - 64 * threshold``. Source: ``proc/lif/models.py``, ``PyLifModelBitAcc``, which resets to 0.
     """
 
     kind: ClassVar[str] = "cuba"
@@ -86,9 +89,12 @@ class Cuba:
     voltage_decay: Parameter
     threshold: Parameter
     bias: Parameter = 0
+    reset: Literal["zero", "subtract"] = "zero"
 
     def __post_init__(self) -> None:
         _set_parameters(self, current_decay=_DECAY, voltage_decay=_DECAY, threshold=(0, THRESHOLD_MAX), bias=_STATE)
+        if self.reset not in RESETS:
+            raise NetworkError(f"network: reset is '{self.reset}'; known: {', '.join(RESETS)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -74,15 +74,50 @@ class Population:
 class Input:
     """An input, where spikes enter: one channel for each element of ``shape``, numbered in C order.
 
-    Events of a ``graded`` input carry a whole number that multiplies the weights; other inputs carry plain spikes.
+    Events of an input with ``payload_bits`` carry a whole number, the payload, that multiplies the weights: a pixel, or a
+    count of events. Other inputs carry plain spikes.
+
+    Args:
+        payload_bits: bits of a payload, its sign included; 0 for plain spikes. Without sign up to 31, with sign up to 32.
+        signed: whether payloads may be negative.
+        scale: the value that a payload of 1 stands for, for example 1/255 for pixels between 0 and 1. No integer depends
+            on it; readers in floats need it.
     """
 
     name: str
     shape: Shape
-    graded: bool = False
+    payload_bits: int = 0
+    signed: bool = False
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", _checked_shape(self.shape, f"input '{self.name}'"))
+        where = f"input '{self.name}'"
+        object.__setattr__(self, "shape", _checked_shape(self.shape, where))
+        most = 32 if self.signed else 31
+        bits = parameter(self.payload_bits, 0, most, f"{where}: payload_bits")
+        if not isinstance(bits, int):
+            raise NetworkError(f"network: {where}: payload_bits must be one whole number, it is an array")
+        object.__setattr__(self, "payload_bits", bits)
+        object.__setattr__(self, "scale", float(self.scale))
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise NetworkError(f"network: {where}: scale is {self.scale}, must be a positive number")
+        if not bits and (self.signed or self.scale != 1.0):
+            raise NetworkError(f"network: {where}: plain spikes have neither sign nor scale; give payload_bits")
+        if bits == 1 and self.signed:
+            raise NetworkError(f"network: {where}: payload_bits is 1, but signed payloads need at least 2")
+
+    @property
+    def graded(self) -> bool:
+        """Whether events carry a payload."""
+        return self.payload_bits > 0
+
+    @property
+    def payload_range(self) -> tuple[int, int]:
+        """Smallest and largest payload; an event with a payload of 0 does not exist. ``(1, 1)`` for plain spikes."""
+        if not self.payload_bits:
+            return 1, 1
+        half = 1 << (self.payload_bits - 1)
+        return (-half, half - 1) if self.signed else (1, 2 * half - 1)
 
     @property
     def size(self) -> int:
@@ -330,11 +365,17 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
     yield "dt", network.dt
     for i in network.inputs:
         yield f"input '{i.name}'{' graded' * i.graded}", i.shape
+        if i.graded:
+            yield f"input '{i.name}' payload_bits{' and sign' * i.signed}", i.payload_bits
+            yield f"input '{i.name}' scale", i.scale
     for p in network.populations:
         yield f"population '{p.name}'", p.shape
         yield f"population '{p.name}' model {p.model.kind}", p.first_step
         for name in _fields(p.model):
-            yield f"population '{p.name}' {name}", getattr(p.model, name)
+            value = getattr(p.model, name)
+            if name == "reset" and value == "zero":
+                continue  # so that fingerprints stay those from before there was a choice
+            yield f"population '{p.name}' {name}", value
     for q in network.projections:
         where = f"projection '{q.name}' {q.source} -> {q.target} {q.synapses.kind}{' imag' * (q.component == 'imag')}"
         for name in _fields(q.synapses):

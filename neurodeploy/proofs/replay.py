@@ -140,7 +140,7 @@ def _cuba(model: SpikingModel, states: tuple[Values, ...], a: Values, _: Values,
     sends = v >= limit if rule.at_threshold == "spike" else v > limit
     resets = sends if rule.at_threshold == "nothing" else v >= limit
     if rule.reset != "none":
-        v = np.where(resets, v - limit if rule.reset == "subtract" else 0, v)
+        v = np.where(resets, v - limit if model.reset == "subtract" else 0, v)
     if rule.reset == "both":
         u = np.where(resets, 0, u)
     return (u, v), sends, seen

@@ -114,7 +114,7 @@ def test_delta_encoder_has_every_message(files, engine):
     values = np.load(files / "tinynet_sdnn/input_bias.npy")[..., None]
     values = (np.repeat(values, 15, axis=3) * np.sin(2 * np.pi * np.arange(15) / 15)).astype(int)
     model = Delta(threshold=20 << 12, spike_exponent=6, state_exponent=6)
-    source = Input(name="in", shape=(3, 16, 16), graded=True)
+    source = Input(name="in", shape=(3, 16, 16), payload_bits=32, signed=True)
     network = layer(model, (3, 16, 16), source, real=one_each(768))
     recorded = steps_first(np.load(files / "tinynet_sdnn/input.npy"))
     ours = messages(network, steps_first(values), engine)

@@ -136,6 +136,7 @@ def _population_tables(
             pixels = orders[name][1]  # the outer number of the second channel
             row[k.P_CHANNELS] = population.size // pixels
         row[k.P_BIASED], row[k.P_WRAPS] = np.any(parameters[3]), name in wraps
+        row[k.P_SUBTRACTS] = getattr(population.model, "reset", "zero") == "subtract"
         row[k.P_FITS] = name not in wraps and current_fits(network, population)
         if all(p.size == 1 for p in parameters):
             scalar[:] = [p[0] for p in parameters]

@@ -22,6 +22,8 @@ from neurodeploy.engines.event.vector import (
     borrowed,
     lowest_bit,
     prefetch,
+    subtract_each,
+    subtract_equal,
     update_each,
     update_equal,
     update_fitting,
@@ -29,7 +31,7 @@ from neurodeploy.engines.event.vector import (
 
 # Columns of the table of populations.
 (P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_CHANNELS, P_BIASED, P_WRAPS, P_FITS) = range(12)
-P_COLUMNS = 12
+P_SUBTRACTS, P_COLUMNS = 12, 13
 # Columns of the table of wires (one row for each wire; a projection has one or several).
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
@@ -242,6 +244,7 @@ def _update(
         table[p, P_WRAPS],
     )
     counted, vector, fits = counting[0], table[p, P_VECTOR], table[p, P_FITS] != 0
+    subtracts = table[p, P_SUBTRACTS] != 0
     keep_u, keep_v, limit, bias = scalars[p, 0], scalars[p, 1], scalars[p, 2], scalars[p, 3]
     base = table[p, P_ACC] + _row(t, table[p, P_ROWS]) * padded
     n, overs = begin, np.int64(0)
@@ -258,7 +261,11 @@ def _update(
             continue
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
-            if vector >= 0:
+            if subtracts and vector >= 0:
+                masks = subtract_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
+            elif subtracts:
+                masks = subtract_equal(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
+            elif vector >= 0:
                 masks = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
             elif fits:
                 masks = update_fitting(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)

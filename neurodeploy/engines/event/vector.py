@@ -111,19 +111,22 @@ def _tile_of(vectors: int) -> Any:
     return intrinsic(tile)
 
 
-def _step_64(context: Any, builder: Any, signature: Any, args: Any, parameters: Any, fits: bool = False) -> Any:
+def _step_64(
+    context: Any, builder: Any, signature: Any, args: Any, parameters: Any, *, fits: bool = False, subtracts: bool = False
+) -> Any:
     """Update 64 neurons in place; return four words: masks of the neurons that fired, that overflowed, and that were not at
     rest before, and whether any neuron is not at rest now.
 
     ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out the operations that
-    are only needed if a current can leave 24 bits.
+    are only needed if a current can leave 24 bits; ``subtracts`` takes the limit off a voltage that passes it, instead of
+    setting it to 0.
     """
     states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
     groups, left = [], []
     for k in range(0, 64, _NEURONS):
         places = [builder.add(args[i], _I64(k)) for i in (1, 4, 4)]
         pointers = [_vector_at(builder, data, at, _I32, _NEURONS) for data, at in zip(states, places)]
-        *masks, state = _step_16(builder, pointers, parameters(k), fits, _rounds_by_operation(context))
+        *masks, state = _step_16(builder, pointers, parameters(k), fits, subtracts, _rounds_by_operation(context))
         groups.append(masks)
         left.append(state)
     masks = [_I64(0) if masks[0] is None else _joined(builder, masks) for masks in zip(*groups)]
@@ -151,7 +154,7 @@ def _number(n: int) -> Any:
     return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
 
 
-def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, rounds: bool) -> Any:
+def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, subtracts: bool, rounds: bool) -> Any:
     """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks, and bits that are set for
     neurons not at rest afterwards."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
@@ -170,7 +173,7 @@ def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, rounds: b
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
         v = builder.select(builder.icmp_signed(comparison, v, _number(end)), _number(end), v)
     fired = builder.icmp_signed(">", v, limit)
-    v = builder.select(fired, _number(0), v)
+    v = builder.select(fired, builder.sub(v, limit) if subtracts else _number(0), v)
     for pointer, value in zip(pointers, (_number(0), u, v)):
         builder.store(value, pointer).align = 4
     return fired, over, builder.icmp_signed("!=", before, _number(0)), builder.or_(u, v)
@@ -208,55 +211,58 @@ def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
     return builder.fptosi(product, ir.VectorType(_I32, _NEURONS))
 
 
-def _update_equal(
-    _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
-) -> Any:
-    """Update 64 neurons that share their four parameters; see ``_step_64``."""
+def _update_of(*, fits: bool = False, subtracts: bool = False) -> Any:
+    """Return an intrinsic that updates 64 neurons which share their four parameters; see ``_step_64``."""
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
-        return _step_64(context, builder, signature, args, lambda _: numbers)
+    def update(
+        _context: Any,
+        acc: Any,
+        _acc_at: Any,
+        u: Any,
+        v: Any,
+        _at: Any,
+        _keep_u: Any,
+        _keep_v: Any,
+        _limit: Any,
+        _bias: Any,
+    ) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
+            return _step_64(context, builder, signature, args, lambda _: numbers, fits=fits, subtracts=subtracts)
 
-    return _MASKS(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+        return _MASKS(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+
+    return intrinsic(update)
 
 
-def _update_fitting(
-    _context: Any, acc: Any, _acc_at: Any, u: Any, v: Any, _at: Any, _keep_u: Any, _keep_v: Any, _limit: Any, _bias: Any
-) -> Any:
-    """``update_equal`` for neurons whose current cannot leave 24 bits."""
+def _update_each_of(*, subtracts: bool = False) -> Any:
+    """Return an intrinsic that updates 64 neurons whose four parameters are arrays, read from index ``first`` on."""
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        numbers = [_splat(builder, number, _NEURONS) for number in args[5:]]
-        return _step_64(context, builder, signature, args, lambda _: numbers, fits=True)
+    def update(
+        _context: Any,
+        acc: Any,
+        _acc_at: Any,
+        u: Any,
+        v: Any,
+        _at: Any,
+        keep_u: Any,
+        keep_v: Any,
+        limit: Any,
+        bias: Any,
+        _first: Any,
+    ) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
 
-    return _MASKS(acc, types.int64, u, v, types.int64, *[types.int32] * 4), build
+            def parameters(k: int) -> Any:
+                at = builder.add(args[9], _I64(k))
+                return [_load(builder, _vector_at(builder, data, at, _I32, _NEURONS), 4) for data in arrays]
 
+            return _step_64(context, builder, signature, args, parameters, subtracts=subtracts)
 
-def _update_each(
-    _context: Any,
-    acc: Any,
-    _acc_at: Any,
-    u: Any,
-    v: Any,
-    _at: Any,
-    keep_u: Any,
-    keep_v: Any,
-    limit: Any,
-    bias: Any,
-    _first: Any,
-) -> Any:
-    """Update 64 neurons whose four parameters are arrays, read from index ``first`` on."""
+        return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
-
-        def parameters(k: int) -> Any:
-            at = builder.add(args[9], _I64(k))
-            return [_load(builder, _vector_at(builder, data, at, _I32, _NEURONS), 4) for data in arrays]
-
-        return _step_64(context, builder, signature, args, parameters)
-
-    return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
+    return intrinsic(update)
 
 
 def _lowest_bit(_context: Any, _word: Any) -> Any:
@@ -321,9 +327,8 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 
 
 add_tile_128, add_tile_64 = _tile_of(4), _tile_of(2)
-update_equal: Any = intrinsic(_update_equal)
-update_fitting: Any = intrinsic(_update_fitting)
-update_each: Any = intrinsic(_update_each)
+update_equal, update_fitting, update_each = _update_of(), _update_of(fits=True), _update_each_of()
+subtract_equal, subtract_each = _update_of(subtracts=True), _update_each_of(subtracts=True)
 lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)
 borrowed: Any = intrinsic(_borrowed)

@@ -36,7 +36,7 @@ def process_record(population: Population) -> Record:
     """Return a dict with ``process``, ``arguments`` and ``variables`` of the Lava process for a population.
 
     Raises:
-        LavaError: for a bias that Lava cannot hold.
+        LavaError: for a bias that Lava cannot hold, and for a reset by subtraction.
     """
     return PROCESSES[type(population.model)](population)
 
@@ -44,6 +44,11 @@ def process_record(population: Population) -> Record:
 def _lif_process(population: Population) -> Record:
     model = population.model
     assert isinstance(model, Cuba | LeakyIntegrator)
+    if isinstance(model, Cuba) and model.reset == "subtract":
+        raise LavaError(
+            f"lava: population '{population.name}' subtracts its threshold when it fires, and Lava has no process that does: "
+            "its LIF resets to 0. Use engine reference or event"
+        )
     return {"process": "LIF", "arguments": _lif(population, model), "variables": {}}
 
 

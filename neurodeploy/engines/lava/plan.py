@@ -35,7 +35,7 @@ from neurodeploy.network.unrolled import entries
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
 """A bias with which no voltage can rise; it keeps a population silent until its first step."""
 _MESSAGE_BITS = 24
-"""Argument ``num_message_bits``: above 0, Lava multiplies weights by the message; 24 bits cut nothing off."""
+"""Argument ``num_message_bits`` for messages of populations: above 0, Lava multiplies weights by the message."""
 _NEVER = 2**31 - 1
 """A threshold that no state reaches."""
 _CONV_PARAMETER_MAX = 127
@@ -139,8 +139,14 @@ def _projection(projection: Projection, network: Network) -> Record:
         "port": _port(projection, network),
         **_synapses(projection),
     }
-    record["arguments"] |= {"num_message_bits": _MESSAGE_BITS if graded else 0}
+    record["arguments"] |= {"num_message_bits": _message_bits(projection, network) if graded else 0}
     return record
+
+
+def _message_bits(projection: Projection, network: Network) -> int:
+    """Return the bits of a message; Lava uses them only to tell messages (above 0) from spikes and cuts nothing off."""
+    given = next((i for i in network.inputs if i.name == projection.source), None)
+    return _MESSAGE_BITS if given is None else given.payload_bits
 
 
 def _port(projection: Projection, network: Network) -> str:

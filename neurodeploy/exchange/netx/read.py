@@ -162,7 +162,8 @@ def _input(layers: list[Layer]) -> Input:
     first = layers[0]
     shape = first.shape if first.kind == "input" else _fan_in(first)
     with_neurons = next((layer for layer in layers if layer.neuron), first)
-    return Input(name="input", shape=shape, graded=neuron_type(with_neurons) == "SDNN")
+    values = neuron_type(with_neurons) == "SDNN"
+    return Input(name="input", shape=shape, payload_bits=32 if values else 0, signed=values)
 
 
 def _input_neurons(

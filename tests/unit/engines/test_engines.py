@@ -263,7 +263,7 @@ class TestRefusals:
 
     def test_numbers_for_an_input_of_plain_spikes(self, engine):
         graded = Events(size=1, n_steps=1, n_samples=1, sample=[0], step=[0], neuron=[0], payload=[2])
-        with pytest.raises(SimulationError, match=r"events for input 'in' carry numbers.*Input\(graded=True\)"):
+        with pytest.raises(SimulationError, match=r"events for input 'in' carry payloads.*payload_bits=8"):
             simulate(network(Dense(weights=[[2]])), Samples(inputs={"in": graded}), engine=engine)
 
     def test_no_samples(self, engine):
