@@ -109,7 +109,7 @@ def _check_inputs(network: Network, samples: Samples) -> None:
             raise SimulationError(f"simulate: input '{name}' has {size} channels, its events are for {events.size}")
         if name not in network.graded and events.payload is not None and np.any(events.payload != 1):
             raise SimulationError(
-                f"simulate: the events for input '{name}' carry payloads, but it takes plain spikes; leave the payloads out, "
+                f"simulate: events for input '{name}' carry payloads, but it takes plain spikes; leave the payloads out "
                 f"or give the input payload_bits: Input(name='{name}', ..., payload_bits=8)"
             )
         check_payloads(inputs[name], events)
@@ -132,10 +132,12 @@ def check_payloads(given: Input, events: Events) -> None:
     needed = max(bad, -bad - 1).bit_length() + (given.signed or bad < 0)
     advice = "scale the payloads down, or give the input more payload_bits"
     if bad < 0 and not given.signed:
-        advice = f"give the input signed payloads (signed=True, payload_bits={max(needed, bits + 1)}), or leave them out"
+        advice = (
+            f"give the input signed payloads (signed=True, payload_bits={max(needed, bits + 1)}), or leave them out"
+        )
     raise SimulationError(
-        f"simulate: input '{given.name}' takes {'signed ' if given.signed else ''}payloads of {bits} bits, {low}..{high}, but "
-        f"channel {int(events.neuron[at])} has {bad} in step {int(events.step[at])} of sample {int(events.sample[at])} "
+        f"simulate: input '{given.name}' takes {'signed ' if given.signed else ''}payloads of {bits} bits, {low}..{high}, "
+        f"but channel {int(events.neuron[at])} has {bad} in step {int(events.step[at])} of sample {int(events.sample[at])} "
         f"({outside.size} such events); {advice}"
     )
 

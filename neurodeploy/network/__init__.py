@@ -32,11 +32,11 @@ from neurodeploy.network.record import (
     Shape,
     depths,
     difference,
-    is_spiking,
     n_masked,
     n_nonzero,
     n_parameters,
     require_spiking,
+    sends_spikes_only,
     spiking_model,
 )
 from neurodeploy.network.synapses import WEIGHT_MAX, WEIGHT_MIN, Conv, Dense, Pool, Sparse, Synapses, synapse_shape
@@ -73,11 +73,11 @@ __all__ = [
     "Synapses",
     "depths",
     "difference",
-    "is_spiking",
     "n_masked",
     "n_nonzero",
     "n_parameters",
     "require_spiking",
+    "sends_spikes_only",
     "spiking_model",
     "synapse_shape",
 ]

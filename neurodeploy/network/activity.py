@@ -359,8 +359,8 @@ def _check_payload(payload: NDArray[Any]) -> None:
         raise SimulationError(f"simulate: an event has the payload {bad}, which does not fit 32 bits")
     if not payload.all():
         raise SimulationError(
-            f"simulate: event {int(np.flatnonzero(payload == 0)[0])} has the payload 0, which stands for no event; leave such "
-            "events out"
+            f"simulate: event {int(np.flatnonzero(payload == 0)[0])} has the payload 0, which stands for no event; leave "
+            "such events out"
         )
 
 

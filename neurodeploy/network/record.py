@@ -277,10 +277,9 @@ def spiking_model(population: Population, stage: str) -> SpikingModel:
     )
 
 
-def is_spiking(network: Network) -> bool:
-    """Return whether all neurons are ``Cuba`` or ``LeakyIntegrator`` and no input is graded."""
-    kinds = all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations)
-    return kinds and not any(i.graded for i in network.inputs)
+def sends_spikes_only(network: Network) -> bool:
+    """Return whether all neurons are ``Cuba`` or ``LeakyIntegrator``; inputs may be graded."""
+    return all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations)
 
 
 def require_spiking(network: Network, stage: str) -> None:

@@ -32,12 +32,13 @@ from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
 from neurodeploy.data.parts import encode_lazily, load_splits
 from neurodeploy.engines.event import kernels
-from neurodeploy.engines.event.run import run_event, stream_event
+from neurodeploy.engines.event.every_kind import run_messages
+from neurodeploy.engines.event.run import kernel_names, run_event, stream_event
 from neurodeploy.engines.event.vector import borrowed
 from neurodeploy.errors import DataError, NeurodeployError
 from neurodeploy.files.writing import write_text
-from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
-from neurodeploy.network.activity import Events, Samples
+from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse, synapse_shape
+from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.recipe.data import DataRecipe
 
 
@@ -228,6 +229,74 @@ def print_chip(n_cores: int, rate: float, rounds: int) -> None:
     print(json.dumps(row))
 
 
+def bench_payloads(rounds: int = 7) -> list[dict]:
+    """Images of 8-bit pixels, half of them 0, into two layers: on the compiled kernels and on the loop for every kind.
+
+    A still image sends the same in each of its 16 steps, a moving one something new. They take turns; ``equal``: the spikes.
+    """
+    rng, rows, shapes = np.random.default_rng(0), [], {"784": (784,), "3x32x32": (3, 32, 32)}
+    image = {"input_shape": (3, 32, 32), "padding": (1, 1)}
+    layers = {
+        "dense": ("784", Dense(weights=2 * rng.integers(-30, 40, (256, 784)))),
+        "dense, 5 %": ("784", Dense(weights=2 * rng.integers(-30, 40, (256, 784)) * (rng.random((256, 784)) < 0.05))),
+        "convolution": ("3x32x32", Conv(weights=2 * rng.integers(-30, 40, (32, 3, 3, 3)), **image)),
+    }
+    for name, (shape, synapses) in layers.items():
+        network = _payload_network(shapes[shape], synapses, rng)
+        for moves in (False, True):
+            values = rng.integers(0, 256, (8, 16, *shapes[shape])).reshape(8, 16, -1)
+            values *= rng.random(values.shape) < 0.5
+            values = values if moves else np.repeat(values[:, :1], 16, axis=1)
+            samples = Samples(inputs={"in": Events.from_dense(values, graded=True)})
+            ours, theirs, equal = _payloads_in_turns(network, samples, rounds)
+            rows.append({
+                "input": shape, "layer": name, "image": "moving" if moves else "still", "steps": 16,
+                "kernel": "+".join(kernel_names(network)), "ms": ours, "every_kind_ms": theirs, "ratio": theirs / ours,
+                "equal": equal, "bar": 3.0, "met": equal and theirs / ours >= 3.0,
+            })  # fmt: skip
+    return rows
+
+
+def _payloads_in_turns(network: Network, samples: Samples, rounds: int) -> tuple[float, float, bool]:
+    """Return milliseconds for a sample on the kernels and on the loop for every kind, and whether their spikes are equal."""
+    calls = {
+        "compiled": lambda: run_event(network, samples, threads=1),
+        "every kind": lambda: run_messages(network, samples, steps=samples.n_steps + network.depth),
+    }
+    spent: dict = {what: [] for what in calls}
+    for _ in range(rounds + 1):
+        found = {}
+        for what, call in calls.items():
+            begin = time.process_time()
+            found[what] = call()
+            spent[what].append(time.process_time() - begin)
+    ours, theirs = (1e3 * median(seconds[1:]) / samples.n_samples for seconds in spent.values())
+    return ours, theirs, _same_spikes(*found.values())
+
+
+def _payload_network(shape: tuple[int, ...], synapses: Dense | Conv, rng: np.random.Generator) -> Network:
+    hidden = Cuba(current_decay=4096, voltage_decay=128, threshold=30000)
+    last = Cuba(current_decay=1024, voltage_decay=128, threshold=300)
+    size = synapse_shape(synapses)[0]
+    reader = Dense(weights=2 * rng.integers(-30, 40, (10, size)))
+    return Network(
+        inputs=(Input(name="in", shape=shape, payload_bits=8),),
+        populations=(
+            Population(name="a", shape=(size,) if isinstance(synapses, Dense) else synapses.output_shape, model=hidden),
+            Population(name="b", shape=(10,), model=last, first_step=2),
+        ),
+        projections=(
+            Projection(name="in-a", source="in", target="a", synapses=synapses),
+            Projection(name="a-b", source="a", target="b", synapses=reader),
+        ),
+        outputs=(Output(name="out", population="b"),),
+    )
+
+
+def _same_spikes(ours: Activity, theirs: Activity) -> bool:
+    return all(np.array_equal(e.places(), theirs.spikes[name].places()) for name, e in ours.spikes.items())
+
+
 def bench_mnist(root: Path | None, threads: int = 2) -> list[dict]:
     """Read, encode, simulate and count the first 5,000 MNIST test images on 784-512-10 at 10 % density, in batches."""
     rows = []
@@ -322,6 +391,7 @@ def document(results: dict, rounds: int) -> str:
         "peers": "Beside other simulators: milliseconds for one sample of 100 steps, medians of turns",
         "limits": "Beside the same loops in C: additions a nanosecond",
         "counts": "Cost of counting, over a run without",
+        "payloads": "Input with payloads: milliseconds for one image, beside the loop for every neuron kind",
         "chip": "A whole chip: milliseconds a step",
         "mnist": "5,000 MNIST test images, from the files to the counts",
     }
@@ -331,7 +401,7 @@ def document(results: dict, rounds: int) -> str:
 
 
 def main() -> None:
-    names = ["peers", "limits", "counts", "chip", "mnist"]
+    names = ["peers", "limits", "counts", "payloads", "chip", "mnist"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
     parser.add_argument("--only", nargs="*", default=names, choices=names)
@@ -357,6 +427,7 @@ def main() -> None:
         "peers": lambda: bench_peers(options, results.get("peers", []), lambda rows: keep("peers", rows)),
         "limits": bench_limits,
         "counts": bench_counts,
+        "payloads": bench_payloads,
         "chip": bench_chip,
         "mnist": lambda: bench_mnist(options.data),
     }

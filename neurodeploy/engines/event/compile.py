@@ -3,7 +3,8 @@
 A neuron has an *outer* number, its number in the network, and an *inner* number in the tables. The two differ for
 populations that are the target of a convolution: inside, their channels run fastest, so that the taps of a spike are runs of
 neighbours; ``Plan.orders`` maps back to outer numbers. Each projection becomes one *wire*. If its sum is shifted right or
-wraps at 24 bits, which is done separately for each sending step and delay, it becomes one wire for each delay.
+wraps at 24 bits, which is done separately for each sending step and delay, it becomes one wire for each delay. So does a
+projection whose events carry payloads.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.event import kernels as k
 from neurodeploy.engines.event.by_source import Ends, largest_sum
 from neurodeploy.engines.event.storage import Store, Tables, padded
-from neurodeploy.engines.event.weights import wires_of
+from neurodeploy.engines.event.weights import graded_wires_of, wires_of
 from neurodeploy.network import (
     DECAY_ONE,
     STATE_LIMIT,
@@ -55,6 +56,7 @@ class Plan:
     n_states: int
     n_sums: int
     n_flags: int
+    n_drives: int
     max_channels: int
 
 
@@ -64,8 +66,16 @@ def compile_network(network: Network) -> Plan:
     orders = {p.name: order for p in network.populations if (order := _inner_order(network, p)) is not None}
     tables = Tables()
     wires: list[list[int]] = []
+    n_drives = 0
     for projection in network.projections:
-        wires += wires_of(tables, projection, _ends(network, names, orders, projection))
+        ends = _ends(network, names, orders, projection)
+        most = largest_payload(network, projection.source)
+        if most is None:
+            wires += wires_of(tables, projection, ends)
+            continue
+        for wire in graded_wires_of(tables, projection, ends, most):
+            wire[k.Q_DRIVE], n_drives = n_drives, n_drives + padded(network.sizes[projection.target])
+            wires.append(wire)
     rows = _ring_rows(network)
     wraps = {names[len(network.inputs) + w[k.Q_TARGET]] for w in wires if w[k.Q_WRAP]}
     populations, scalars, each, order = _population_tables(network, orders, rows, wraps)
@@ -83,6 +93,7 @@ def compile_network(network: Network) -> Plan:
         n_states=int(last[k.P_STATE] + last[k.P_PADDED]),
         n_sums=n_acc,
         n_flags=n_acc if wraps else 0,
+        n_drives=n_drives,
         max_channels=int(populations[:, k.P_CHANNELS].max()),
     )
 
@@ -163,15 +174,24 @@ def _parameters(population: Population) -> list[NDArray[np.int32]]:
 def current_fits(network: Network, population: Population) -> bool:
     """Return whether no input can drive a current of the population to ``+-2**23``.
 
-    With input of at most ``A`` in each step and decay ``d``, the size of a current stays at or below ``64 * A * 4096 / d``.
+    With input of at most ``A`` in each step, weights times payloads, and decay ``d``, the size of a current stays at or
+    below ``64 * A * 4096 / d``.
     """
     most = np.zeros(population.size, np.int64)
     for projection in network.into(population.name):
         # A sum that is shifted right may be rounded down by one for each delay in it.
         rounding = 1 + projection.max_delay if projection.weight_exponent < 0 else 0
-        most += (_sizes(projection.synapses) << max(projection.weight_exponent, 0)) + rounding
+        sizes = _sizes(projection.synapses) * (largest_payload(network, projection.source) or 1)
+        # beyond 2**40 a current does not fit in any case, and the sum of all projections stays within 64 bits
+        most += np.minimum(sizes, 2**40) * (1 << max(projection.weight_exponent, 0)) + rounding
     decay = int(np.min(spiking_model(population, "simulate").current_decay))
     return int(most.max()) * 64 * DECAY_ONE < STATE_LIMIT * decay
+
+
+def largest_payload(network: Network, source: str) -> int | None:
+    """Return the largest absolute value that an event of an input can carry, None if it carries none."""
+    given = next((i for i in network.inputs if i.name == source and i.graded), None)
+    return None if given is None else max(abs(end) for end in given.payload_range)
 
 
 def _sizes(synapses: Synapses) -> NDArray[np.int64]:

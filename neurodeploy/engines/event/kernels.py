@@ -16,6 +16,7 @@ from numba import njit
 
 from neurodeploy.engines.event.vector import (
     add_16,
+    add_16_times,
     add_tile_64,
     add_tile_128,
     bit_count,
@@ -36,9 +37,11 @@ P_SUBTRACTS, P_COLUMNS = 12, 13
 (Q_KIND, Q_SOURCE, Q_TARGET, Q_DELAY, Q_SCALE, Q_WEIGHT, Q_START, Q_INDEX, Q_STRIDE, Q_PRIVATE, Q_SHIFT, Q_WRAP) = (
     range(12)
 )
-Q_GROUP, Q_FAN, Q_COLUMNS = 12, 13, 14
-# Kinds of wires.
+Q_GROUP, Q_FAN, Q_DRIVE, Q_COLUMNS = 12, 13, 14, 15
+# Kinds of wires; those from GRADED on carry payloads.
 DENSE8, SEGMENTS, SPARSE_16_8, SPARSE_32_8, SPARSE_16_16, SPARSE_32_16, DELAYED = range(7)
+GRADED = GRADED_SEGMENTS = 7
+GRADED_SPARSE = 8
 
 PAD = 64
 """Rows of states, inputs and dense weights are padded to a multiple of this, so that loops need no remainder."""
@@ -194,6 +197,69 @@ def _merge(acc: Any, base: Any, size: Any, sums: Any, shift: Any, wraps: Any, fl
         acc[base + i] += part
 
 
+@_jit
+def _sum_payloads(wires: Any, w: Any, sums: Any, base: Any, events: Any, net: Any) -> None:
+    """Add weight times payload to ``sums`` from ``base`` on, for each synapse of each event; sums wrap at 32 bits."""
+    weights, target, start, segments = net[1], net[3], net[4], net[5]
+    (sources, payloads, begin, end) = events
+    lists, index, weight = wires[w, Q_START], wires[w, Q_INDEX], wires[w, Q_WEIGHT]
+    if wires[w, Q_KIND] == GRADED_SEGMENTS:
+        for i in range(begin, end):
+            source, payload = lists + np.int64(sources[i]), payloads[i]
+            for k in range(start[source], start[source + 1]):
+                s = 3 * (index + k)
+                to, first, length = np.int64(segments[s]), np.int64(segments[s + 1]), np.int64(segments[s + 2])
+                _add_segment_times(sums, base + to, weights, weight + first, length, payload)
+        return
+    row, shift = np.uintp(base), np.uintp(weight - index)  # unsigned and modulo 2**64, as in ``_add_sparse``
+    for i in range(begin, end):
+        source, payload = lists + np.int64(sources[i]), payloads[i]
+        for k in range(np.uintp(index + start[source]), np.uintp(index + start[source + 1])):
+            sums[row + np.uintp(target[k])] += np.int32(weights[k + shift] * payload)
+
+
+@_jit
+def _add_segment_times(acc: Any, at: Any, weights: Any, first: Any, length: Any, factor: Any) -> None:
+    """``acc[at:at + length] += factor * weights[first:first + length]``."""
+    done = 0
+    while done + 16 <= length:
+        add_16_times(acc, at + done, weights, first + done, factor)
+        done += 16
+    for k in range(done, length):
+        acc[at + k] = np.int32(acc[at + k] + np.int32(weights[first + k] * factor))
+
+
+@_jit
+def _transmit_payloads(wires: Any, w: Any, t: Any, events: Any, again: Any, net: Any, work: Any, drives: Any) -> None:
+    """Add the events that a graded input sends in step ``t`` over one wire to the inputs of its target.
+
+    The sums of a wire are kept in ``drives``. If the input sends what it sent in the step before (``again``), they are used
+    once more.
+    """
+    (acc_all, flags, populations) = work
+    (sums, wrapped) = drives
+    target, kept, wraps = wires[w, Q_TARGET], wires[w, Q_DRIVE], wires[w, Q_WRAP] != 0
+    size, rows, begin = populations[target, P_PADDED], populations[target, P_ROWS], populations[target, P_ACC]
+    if not again:
+        sums[kept : kept + size] = 0
+        wrapped[kept : kept + size] = 0
+        _sum_payloads(wires, w, sums, kept, events, net)
+        shift = wires[w, Q_SHIFT]
+        for i in range(kept, kept + size):
+            part = np.int32(sums[i] << shift) if shift >= 0 else np.int32(sums[i] >> -shift)
+            if wraps:
+                short = np.int32(np.int32(np.int32(part + np.int32(8388608)) & np.int32(16777215)) - np.int32(8388608))
+                wrapped[i] = short != part
+                part = short
+            sums[i] = part
+    base = begin + _row(t + 1 + wires[w, Q_DELAY], rows) * size
+    for i in range(size):
+        acc_all[base + i] = np.int32(acc_all[base + i] + sums[kept + i])
+    if wraps:
+        for i in range(size):
+            flags[base + i] |= wrapped[kept + i]
+
+
 @_inlined
 def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> None:
     """Add the spikes sent in step ``t`` over one wire to the inputs of its target.
@@ -336,6 +402,7 @@ def run_samples(
     counting: Any,
     work: Any,
     probes: Any,
+    drives: Any,
     results: Any,
 ) -> Any:
     """Run samples ``first`` to ``stop``; return the number of samples whose spikes fitted into the buffer.
@@ -345,6 +412,8 @@ def run_samples(
     """
     populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
     input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
+    input_payload, repeated = borrowed(inputs[2]), borrowed(inputs[3])
+    drives_here = (borrowed(drives[0]), borrowed(drives[1]))
     acc_all, u_all, v_all = borrowed(state[0]), borrowed(state[1]), borrowed(state[2])
     active, flags = borrowed(state[3]), borrowed(state[4])
     sums = borrowed(work[0])
@@ -403,6 +472,16 @@ def run_samples(
                 _keep_state(probe_table, probe, place, u_all, v_all, populations, perm, probed)
             for w in range(wires.shape[0]):
                 source = wires[w, Q_SOURCE]
+                if wires[w, Q_KIND] >= GRADED:
+                    place = sample * n_steps + t
+                    begin, end = input_start[source, place], input_start[source, place + 1]
+                    if begin < end:
+                        events = (input_neuron, input_payload, begin, end)
+                        again = repeated[source, place] != 0
+                        _transmit_payloads(
+                            wires, w, t, events, again, tables, (acc_all, flags, populations), drives_here
+                        )
+                    continue
                 if source < n_inputs:
                     place = sample * n_steps + t
                     fired = (input_neuron, input_start[source, place], input_start[source, place + 1])
@@ -429,6 +508,26 @@ def index_steps(sample: Any, step: Any, n_samples: Any, n_steps: Any, first: Any
         start[np.int64(sample[i]) * n_steps + step[i] + 1] += 1
     for i in range(n_samples * n_steps):
         start[i + 1] += start[i]
+
+
+@_jit
+def mark_repeated(start: Any, neuron: Any, payload: Any, n_samples: Any, n_steps: Any, repeated: Any) -> None:
+    """Write to ``repeated`` for each sample and step whether an input sends the same events as in the step before.
+
+    ``start`` is that of ``index_steps``; ``neuron`` and ``payload`` are the columns that it points into.
+    """
+    for sample in range(n_samples):
+        for t in range(n_steps):
+            place = sample * n_steps + t
+            begin, end = start[place], start[place + 1]
+            same = t > 0 and end - begin == begin - start[place - 1]
+            if same:
+                before = start[place - 1] - begin
+                for i in range(begin, end):
+                    if neuron[i] != neuron[i + before] or payload[i] != payload[i + before]:
+                        same = False
+                        break
+            repeated[place] = same
 
 
 @_jit

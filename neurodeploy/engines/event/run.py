@@ -24,7 +24,7 @@ from neurodeploy.engines.event.compile import Plan, compile_network
 from neurodeploy.engines.event.every_kind import run_messages
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.errors import SimulationError
-from neurodeploy.network import Network, is_spiking
+from neurodeploy.network import Network, sends_spikes_only
 from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 
 _PART = 256
@@ -52,7 +52,7 @@ def run_event(
     Args:
         n_steps, probe, labels, on_overflow, progress: as in ``run_reference``.
         threads: number of threads that share the samples; by default one for each processor. Networks with other neurons
-            than CUBA or with graded inputs, and the choices ``"wrap"`` and ``"clip"``, run on one (``every_kind.py``).
+            than CUBA, and the choices ``"wrap"`` and ``"clip"``, run on one (``every_kind.py``).
 
     Raises:
         SimulationError: as in ``run_reference``.
@@ -60,7 +60,7 @@ def run_event(
     steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
     if threads is not None and threads < 1:
         raise SimulationError(f"simulate: threads is {threads}, must be at least 1")
-    if on_overflow in ("wrap", "clip") or not is_spiking(network):
+    if on_overflow in ("wrap", "clip") or not sends_spikes_only(network):
         return run_messages(
             network, samples, steps=steps, probe=probe, labels=labels, on_overflow=on_overflow, progress=progress
         )
@@ -99,6 +99,7 @@ _Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int
 def kernel_names(network: Network) -> tuple[str, ...]:
     """Return the names of the kernels that the network's projections run on, each once."""
     names = {k.DENSE8: "dense", k.SEGMENTS: "runs", k.DELAYED: "delayed"}
+    names |= {k.GRADED_SEGMENTS: "graded runs", k.GRADED_SPARSE: "graded sparse"}
     return tuple(
         dict.fromkeys(names.get(kind, "sparse") for kind in _compiled(network).plan.wires[:, k.Q_KIND].tolist())
     )
@@ -125,6 +126,8 @@ class _Run:
     inputs: dict[str, Events]
     input_start: NDArray[np.int64]
     input_neuron: NDArray[np.int32]
+    input_payload: NDArray[np.int32]
+    repeated: NDArray[np.uint8]
     label: NDArray[np.int32] | None
     updated: NDArray[np.int64]
     probe_table: NDArray[np.int64]
@@ -143,7 +146,8 @@ class _Run:
         for row, events in zip(start, inputs.values()):
             k.index_steps(events.sample, events.step, n, steps, at, row)
             at += len(events)
-        neuron = [events.neuron for events in inputs.values()]
+        neuron = _joined([events.neuron for events in inputs.values()])
+        payload, repeated = _payloads(network, inputs, start, neuron, (n, steps))
         probe_table, n_probed = _probe_table(plan, probe, n * steps)
         return _Run(
             network=network,
@@ -153,7 +157,9 @@ class _Run:
             n_samples=n,
             inputs=inputs,
             input_start=start,
-            input_neuron=np.concatenate(neuron) if len(neuron) > 1 else neuron[0].copy(),
+            input_neuron=neuron,
+            input_payload=payload,
+            repeated=repeated,
             label=None if labels is None else _inner_labels(plan, labels),
             updated=np.zeros((n, steps, 0 if labels is None else n_labels(labels)), np.int64),
             probe_table=probe_table,
@@ -213,6 +219,7 @@ class _Work:
             aligned(int(plan.populations[:, k.P_PADDED].max()), np.int32),
             *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
         )
+        self.drives = (aligned(plan.n_drives, np.int32), np.zeros(plan.n_drives, np.uint8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,11 +248,38 @@ def _inputs(network: Network, samples: Samples, steps: int) -> dict[str, Events]
     """Return the input events of the run; they are not copied if all of them lie within its steps."""
     if steps < samples.n_steps:
         return input_events(network, samples, steps)
-    given = ((i.name, samples.inputs[i.name]) for i in network.inputs)
-    return {
-        name: sorted_events((events.size, steps, events.n_samples), events.sample, events.step, events.neuron)
-        for name, events in given
-    }
+    found = {}
+    for i in network.inputs:
+        e = samples.inputs[i.name]
+        payload = e.payload if i.graded else None
+        found[i.name] = sorted_events((e.size, steps, e.n_samples), e.sample, e.step, e.neuron, payload)
+    return found
+
+
+def _joined(columns: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    return np.concatenate(columns) if len(columns) > 1 else columns[0].copy()
+
+
+def _payloads(
+    network: Network,
+    inputs: dict[str, Events],
+    start: NDArray[np.int64],
+    neuron: NDArray[np.int32],
+    span: tuple[int, int],
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+    """Return the payload of each input event, and by input, sample and step whether the step repeats the one before.
+
+    Both are empty if no input of the network is graded.
+    """
+    if not network.graded:
+        return np.zeros(0, np.int32), np.zeros((0, 0), np.uint8)
+    ones = (np.ones(len(events), np.int32) if events.payload is None else events.payload for events in inputs.values())
+    payload = _joined(list(ones))
+    repeated = np.zeros((len(inputs), span[0] * span[1]), np.uint8)
+    for row, begins, i in zip(repeated, start, network.inputs):
+        if i.graded:
+            k.mark_repeated(begins, neuron, payload, *span, row)
+    return payload, repeated
 
 
 def _probe_table(plan: Plan, probe: Sequence[tuple[str, str]], n: int) -> tuple[NDArray[np.int64], int]:
@@ -300,11 +334,12 @@ def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:
             plan.each,
             plan.wires,
             plan.tables,
-            (run.input_start, run.input_neuron),
+            (run.input_start, run.input_neuron, run.input_payload, run.repeated),
             work.state,
             counting,
             work.work,
             (run.probed, _places(run, first), plan.order),
+            work.drives,
             (work.spikes, counts, overflow, n_spikes, run.updated[first:stop]),
         )
         if done == 0:

@@ -112,7 +112,14 @@ def _tile_of(vectors: int) -> Any:
 
 
 def _step_64(
-    context: Any, builder: Any, signature: Any, args: Any, parameters: Any, *, fits: bool = False, subtracts: bool = False
+    context: Any,
+    builder: Any,
+    signature: Any,
+    args: Any,
+    parameters: Any,
+    *,
+    fits: bool = False,
+    subtracts: bool = False,
 ) -> Any:
     """Update 64 neurons in place; return four words: masks of the neurons that fired, that overflowed, and that were not at
     rest before, and whether any neuron is not at rest now.
@@ -311,6 +318,20 @@ def _add_16(_context: Any, acc: Any, _at: Any, weights: Any, _first: Any) -> Any
     return types.void(acc, types.int64, weights, types.int64), build
 
 
+def _add_16_times(_context: Any, acc: Any, _at: Any, weights: Any, _first: Any, _factor: Any) -> Any:
+    """``acc[at:at + 16] += factor * weights[first:first + 16]``; int32, int16 and an int32 factor; sums wrap at 32 bits."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        sums = _data(context, builder, signature.args[0], args[0])
+        data = _data(context, builder, signature.args[2], args[2])
+        values = _load(builder, _vector_at(builder, data, args[3], _I16, 16), 2)
+        wide = builder.sext(values, ir.VectorType(_I32, 16))
+        _add_to(builder, sums, args[1], builder.mul(wide, _splat(builder, args[4], 16)), 16)
+        return context.get_dummy_value()
+
+    return types.void(acc, types.int64, weights, types.int64, types.int32), build
+
+
 def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
     """Prefetch the cache line of ``array[index]``; an index past the end has no effect."""
 
@@ -333,4 +354,5 @@ lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)
 borrowed: Any = intrinsic(_borrowed)
 add_16: Any = intrinsic(_add_16)
+add_16_times: Any = intrinsic(_add_16_times)
 prefetch: Any = intrinsic(_prefetch)

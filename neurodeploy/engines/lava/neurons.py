@@ -46,8 +46,8 @@ def _lif_process(population: Population) -> Record:
     assert isinstance(model, Cuba | LeakyIntegrator)
     if isinstance(model, Cuba) and model.reset == "subtract":
         raise LavaError(
-            f"lava: population '{population.name}' subtracts its threshold when it fires, and Lava has no process that does: "
-            "its LIF resets to 0. Use engine reference or event"
+            f"lava: population '{population.name}' subtracts its threshold when it fires, and Lava has no process that "
+            "does: its LIF resets to 0. Use engine reference or event"
         )
     return {"process": "LIF", "arguments": _lif(population, model), "variables": {}}
 
