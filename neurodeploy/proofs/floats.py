@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.nir.interpreter import Interpretation, interpret
-from neurodeploy.network import Network
+from neurodeploy.network import DECAY_ONE, Cuba, Network
 from neurodeploy.network.activity import Activity, Samples
 
 _CHUNK = 64
@@ -23,6 +23,8 @@ def beside_floats(
 ) -> dict[str, Any] | None:
     """Compare the integer network with the float NIR file it came from. None if their population names differ.
 
+    The floats get payloads times the scale of their input, and reset as the network does.
+
     Returns:
         ``samples``; ``same_class``, the share of samples for which both give the same class (None with several outputs);
         ``accuracy_floats`` and ``accuracy`` if there are labels; ``differing``: by population the share of
@@ -31,11 +33,12 @@ def beside_floats(
     if samples.inputs.keys() != {i.name for i in network.inputs}:
         samples = _renamed(samples, network)
     ours, theirs = [], []
+    scales = {i.name: i.scale for i in network.inputs}
     differing = dict.fromkeys((p.name for p in network.populations), 0)
     for first in range(0, samples.n_samples, _CHUNK):
         part = samples.take(first, min(first + _CHUNK, samples.n_samples))
-        rasters = {name: events.to_dense() for name, events in part.inputs.items()}
-        run = interpret(path, rasters, dt=network.dt)
+        values = {name: events.to_dense() * scales[name] for name, events in part.inputs.items()}
+        run = interpret(path, values, dt=network.dt, reset=_reset(network))
         if not differing.keys() <= run.spikes.keys():
             return None
         activity = simulate(network, part, engine="event", probe=decoding_probes(network))
@@ -53,6 +56,16 @@ def _renamed(samples: Samples, network: Network) -> Samples:
     """Return the samples with the input's name; a single input takes samples under any name, as in ``from_nir``."""
     (events,), (given,) = samples.inputs.values(), network.inputs
     return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name)
+
+
+def _reset(network: Network) -> Literal["subtract"] | None:
+    """Return the reset that the caller chose on import if it was by subtraction, None where the file says it.
+
+    A voltage that is forgotten in one step is left out: no reset has an effect on it.
+    """
+    models = [p.model for p in network.populations if isinstance(p.model, Cuba)]
+    resets = {m.reset for m in models if np.any(np.not_equal(m.voltage_decay, DECAY_ONE))}
+    return "subtract" if resets == {"subtract"} else None
 
 
 def _differing(network: Network, activity: Activity, run: Interpretation, name: str) -> int:

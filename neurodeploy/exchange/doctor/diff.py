@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.exchange.nir.graph import Graph, Node, load_graph
+from neurodeploy.exchange.nir.node_metadata import KEY, RESETTING_KINDS
 
 if TYPE_CHECKING:
     import nir
@@ -28,10 +29,11 @@ def diff_nir(
 ) -> tuple[NirDifference, ...]:
     """Return every difference from graph ``a`` to graph ``b``; empty if both hold the same nodes, numbers and edges.
 
-    The order of nodes and edges and the float type of equal numbers do not count as differences.
+    The order of nodes and edges and the float type of equal numbers do not count as differences. The reset of a neuron and
+    the payloads of an Input, which ``to_nir`` records in the metadata of the node, are compared as if they were fields.
 
     Args:
-        metadata: compare metadata too.
+        metadata: compare the other metadata too.
 
     Raises:
         FileError: if a file is missing or damaged.
@@ -63,9 +65,22 @@ def _nodes(a: Node, b: Node, where: str, metadata: bool) -> Iterator[NirDifferen
     if a.graph is not None and b.graph is not None:
         yield from _graphs(a.graph, b.graph, f"{where}.", metadata)
         return
-    yield from _values(a.fields, b.fields, where)
+    yield from _values({**_recorded(a), **a.fields}, {**_recorded(b), **b.fields}, where)
     if metadata:
-        yield from _values(a.metadata, b.metadata, f"{where}.metadata")
+        yield from _values(_other_metadata(a), _other_metadata(b), f"{where}.metadata")
+
+
+def _recorded(node: Node) -> Mapping[str, Any]:
+    """Return the values of a node that NIR has no field for, with those that hold where nothing is recorded."""
+    plain: dict[str, Any] = {"reset": "zero"} if node.kind in RESETTING_KINDS else {}
+    if node.kind == "Input":
+        plain = {"payload_bits": 0, "signed": False, "scale": 1.0}
+    own = node.metadata.get(KEY)
+    return plain | dict(own) if isinstance(own, Mapping) else plain
+
+
+def _other_metadata(node: Node) -> Mapping[str, Any]:
+    return {name: value for name, value in node.metadata.items() if name != KEY or not isinstance(value, Mapping)}
 
 
 def _values(a: Mapping[str, Any], b: Mapping[str, Any], where: str) -> Iterator[NirDifference]:

@@ -104,8 +104,12 @@ def neuron_model(layer: Layer, spike_exponent: int) -> NeuronModel:
 
 def cuba_model(layer: Layer, bias: int | NDArray[np.int32]) -> Cuba:
     """Return the CUBA neurons of a layer, with the given bias in state units."""
-    decays = {"current_decay": _parameter(layer, "iDecay"), "voltage_decay": _parameter(layer, "vDecay")}
-    return Cuba(**decays, threshold=_parameter(layer, "vThMant"), bias=bias)
+    return Cuba(
+        current_decay=_parameter(layer, "iDecay"),
+        voltage_decay=_parameter(layer, "vDecay"),
+        threshold=_parameter(layer, "vThMant"),
+        bias=bias,
+    )
 
 
 def delta_model(layer: Layer, spike_exponent: int) -> Delta:

@@ -1,7 +1,8 @@
 """Writing of a ``Network`` that is a chain of layers as a lava-dl ``.net`` file, which Lava's loader (netx) reads.
 
 Layout and meaning as in ``read.py``. A ``.net`` file has no names, no dt and no masks. Refused are networks that do not
-form a chain, weight exponents that do not fit into the weights, and delays of single synapses.
+form a chain, weight exponents that do not fit into the weights, delays of single synapses, resets by subtraction and
+payloads, which the CUBA neurons of lava-dl do not know.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from neurodeploy.network import (
     Pool,
     Population,
     Projection,
-    require_spiking,
     spiking_model,
 )
 from neurodeploy.network.unrolled import full_matrix
@@ -56,7 +56,7 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
     path = Path(path)
     if path.exists() and not force:
         raise FileError(f"netx: {path} exists; choose another name or pass force (--force)")
-    require_spiking(network, "netx")
+    _refuse_unknown(network)
     layers = [_input(network), *(layer for step in _chain(network) for layer in _layers(step, network))]
     try:
         with replacing(path) as partial:
@@ -66,6 +66,27 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
             _check_same(network, from_netx(partial, dt=network.dt))
     except OSError as error:
         raise FileError(f"netx: {path} cannot be written ({error}); check the folder and the free space") from error
+
+
+def _refuse_unknown(network: Network) -> None:
+    """Refuse neurons that are not written, and what a CUBA layer of lava-dl does not compute.
+
+    Raises:
+        NetworkError: names the population or the input.
+    """
+    for population in network.populations:
+        model = spiking_model(population, "netx")
+        if isinstance(model, Cuba) and model.reset != "zero":
+            raise NetworkError(
+                f"netx: population '{population.name}' resets by subtraction, but lava-dl's CUBA neurons set the voltage to "
+                "0; write a .nd5 or .nir file"
+            )
+    for i in network.inputs:
+        if i.graded:
+            raise NetworkError(
+                f"netx: input '{i.name}' is graded; netx knows binary spikes only, the CUBA layers of a .net file read no "
+                "payload. Write a .nd5 or .nir file"
+            )
 
 
 def _chain(network: Network) -> list[_Step]:

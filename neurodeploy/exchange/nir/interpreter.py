@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,10 +18,20 @@ from numpy.typing import ArrayLike, NDArray
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.exchange.nir.lowering import depth_of, find_paths, recurrent_pairs
-from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Discretization, FloatNeuron, Floats, float_neuron, node_shape
+from neurodeploy.exchange.nir.neurons import (
+    NEURON_KINDS,
+    Discretization,
+    FloatNeuron,
+    Floats,
+    after_reset,
+    float_neuron,
+    node_shape,
+)
+from neurodeploy.exchange.nir.node_metadata import Reset, input_of
 from neurodeploy.exchange.nir.ops import apply, delay_steps, output_shape
-from neurodeploy.exchange.nir.prepare import opened, prepared, step_of
+from neurodeploy.exchange.nir.prepare import opened, prepared, step_of, with_reset
 from neurodeploy.network import Shape
+from neurodeploy.network.activity import Events
 
 if TYPE_CHECKING:
     import nir
@@ -46,23 +56,25 @@ class Interpretation:
 
 def interpret(
     source: Path | str | nir.NIRGraph | Graph,
-    inputs: Mapping[str, ArrayLike],
+    inputs: Mapping[str, ArrayLike | Events],
     *,
     dt: float | None = None,
     discretization: Discretization = "euler",
-    reset: Literal["zero", "subtract"] = "zero",
+    reset: Reset | None = None,
 ) -> Interpretation:
     """Run a graph on real-valued inputs and return the spikes and voltages of its neurons.
 
     Args:
-        inputs: by Input node, float ``(n_samples, n_steps, *shape)``, or ``(n_samples, n_steps, size)`` flattened.
+        inputs: by Input node, float ``(n_samples, n_steps, *shape)``, or ``(n_samples, n_steps, size)`` flattened; or
+            events, whose payloads are multiplied by the scale that the node's metadata says, else by 1.
         dt, discretization: as in ``from_nir``.
-        reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it.
+        reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it; by default what the metadata
+            of each neuron says, else "zero".
 
     Raises:
         NirError: as in ``from_nir``, and if the inputs do not fit the graph.
     """
-    graph = prepared(opened(source).flat)
+    graph = prepared(with_reset(opened(source).flat, reset))
     step = step_of(graph, dt, discretization)
     signals = _signals(graph, inputs)
     n_samples, n_steps = next(iter(signals.values())).shape[:2]
@@ -75,7 +87,7 @@ def interpret(
     for t in range(n_steps):
         for name in order:
             sent = {source: _sent(source, name, t, signals, cells, late) for source in cells[name].arrival.sources}
-            cells[name].step(t, cells[name].arrival.of(sent), reset)
+            cells[name].step(t, cells[name].arrival.of(sent))
     return Interpretation(
         dt=step,
         spikes={name: cell.spikes for name, cell in cells.items()},
@@ -142,7 +154,7 @@ class _Cell:
         self.spikes = np.zeros((self.n_samples, self.n_steps, *shape), np.bool_)
         self.voltages = np.zeros((self.n_samples, self.n_steps, *shape))
 
-    def step(self, t: int, arriving: Floats, reset: str) -> None:
+    def step(self, t: int, arriving: Floats) -> None:
         """Update the neurons by step ``t``."""
         neuron = self.neuron
         drive = neuron.current_gain * arriving.reshape(self.current.shape)
@@ -152,18 +164,19 @@ class _Cell:
         if neuron.threshold is not None:
             fired = self.voltage > neuron.threshold
             self.spikes[:, t] = fired
-            after = np.zeros(()) if reset == "zero" else self.voltage - neuron.threshold
-            self.voltage = np.where(fired, after, self.voltage)
+            self.voltage = after_reset(neuron, self.voltage, fired, neuron.threshold)
 
 
-def _signals(graph: Graph, inputs: Mapping[str, ArrayLike]) -> dict[str, Floats]:
+def _signals(graph: Graph, inputs: Mapping[str, ArrayLike | Events]) -> dict[str, Floats]:
     """Return the inputs with the shapes of their nodes, float64 ``(n_samples, n_steps, *shape)``."""
     wanted = {n.name: node_shape(n) for n in graph.nodes.values() if n.kind == "Input"}
     if set(inputs) != set(wanted):
         raise NirError(f"nir: inputs are given for {sorted(inputs)}, the graph has {sorted(wanted)}")
     signals = {}
     for name, shape in wanted.items():
-        given = np.asarray(inputs[name], np.float64)
+        own = inputs[name]
+        scale = input_of(graph.nodes[name], shape[-3:]).scale if isinstance(own, Events) else 1.0
+        given = np.asarray(own.to_dense() if isinstance(own, Events) else own, np.float64) * scale
         if given.ndim < 3 or int(np.prod(given.shape[2:])) != int(np.prod(shape)):
             raise NirError(f"nir: input '{name}' has shape {given.shape}, expected (n_samples, n_steps, *{shape})")
         signals[name] = given.reshape(*given.shape[:2], *shape)

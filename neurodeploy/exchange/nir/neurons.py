@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.node_metadata import Reset, reset_of
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Shape, SpikingModel
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -43,8 +44,9 @@ _FLOAT32, _FLOAT64 = 1e-6, 1e-12
 class FloatNeuron:
     """The update of a neuron node in one step of ``dt``: factors and levels, one per neuron (float64, shape of the node).
 
-    ``u' = (1 - current_factor) u + current_gain S``; ``v' = (1 - voltage_factor) v + voltage_gain u' + bias``; a spike and
-    ``v = 0`` where ``v > threshold``. ``v`` is relative to ``v_reset``. ``threshold`` is None for a read-out.
+    ``u' = (1 - current_factor) u + current_gain S``; ``v' = (1 - voltage_factor) v + voltage_gain u' + bias``; a spike where
+    ``v > threshold``, and then ``v = 0`` or, if ``reset`` is "subtract", ``v = v - threshold``. ``v`` is relative to
+    ``v_reset``. ``threshold`` is None for a read-out.
     """
 
     current_factor: Floats
@@ -54,6 +56,7 @@ class FloatNeuron:
     bias: Floats
     threshold: Floats | None
     v_reset: Floats
+    reset: Reset = "zero"
 
     @property
     def gain(self) -> Floats:
@@ -135,6 +138,7 @@ def float_neuron(node: Node, dt: float, discretization: Discretization) -> Float
         bias=voltage[0] * (v_leak - v_reset),
         threshold=_threshold(node, v_reset),
         v_reset=v_reset,
+        reset=reset_of(node),
     )
 
 
@@ -142,6 +146,11 @@ def _filter(node: Node, tau: str, gain: str, dt: float, discretization: Discreti
     """Return the factor ``a`` of a leaky state and its gain ``a * r``."""
     factor = _factor(node, tau, dt, discretization)
     return factor, factor * parameter(node, gain, 1.0 if gain == "w_in" else None)
+
+
+def after_reset(neuron: FloatNeuron, voltage: Floats, fired: NDArray[np.bool_], threshold: Floats) -> Floats:
+    """Return the voltages after the reset of the neurons that fired; ``threshold`` has a shape that fits the voltages."""
+    return np.where(fired, voltage - threshold if neuron.reset == "subtract" else 0.0, voltage)
 
 
 def _threshold(node: Node, v_reset: Floats) -> Floats | None:
@@ -271,7 +280,7 @@ def _step(tau: Floats, gain: Floats, discretization: Discretization) -> Floats:
 def model_of(neuron: FloatNeuron, integers: dict[str, NDArray[np.int64]]) -> SpikingModel:
     """Return the integer neuron model; a parameter that is the same for all neurons becomes one number."""
     values: dict[str, Any] = {name: _collapsed(value) for name, value in integers.items()}
-    return LeakyIntegrator(**values) if neuron.threshold is None else Cuba(**values)
+    return LeakyIntegrator(**values) if neuron.threshold is None else Cuba(**values, reset=neuron.reset)
 
 
 def _collapsed(values: NDArray[np.int64]) -> int | NDArray[np.int64]:

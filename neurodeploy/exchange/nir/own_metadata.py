@@ -1,7 +1,9 @@
-"""Metadata for everything that plain NIR cannot hold: names, order, masks, decoding, and the form of parameters.
+"""Metadata of the graph for what plain NIR cannot hold: names, order, masks, decoding, and the form of parameters.
 
-None of it influences a spike. ``restore`` changes a network that was read from the plain graph only in ways that leave all
-spikes the same. If the graph was edited and the metadata no longer fits, it gives up with an entry in the ledger.
+None of it influences a spike. ``restore`` changes a network that was read from the nodes only in ways that leave all
+spikes the same. If the graph was edited and the metadata no longer fits, it gives up with an entry in the ledger. What
+spikes depend on stands at the nodes (``node_metadata.py``); here is only noted at which, so that ``check_kept`` sees where
+it was lost.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.errors import NetworkError
+from neurodeploy.errors import NetworkError, NirError
 from neurodeploy.exchange.nir.graph import Graph
+from neurodeploy.exchange.nir.node_metadata import KEY, entry_of, input_entry, neuron_entry
 from neurodeploy.network import (
     Approximation,
     Conv,
+    Cuba,
     Dense,
     Input,
     Network,
@@ -34,9 +38,10 @@ from neurodeploy.network import (
 )
 from neurodeploy.network.unrolled import full_matrix, stored_matrix
 
-KEY = "neurodeploy"
-"""Key of neurodeploy's entry in the metadata of a graph."""
-FORMAT = 1
+PLAIN_FORMAT, FORMAT = 1, 2
+"""Format of the metadata without and with resets by subtraction or payloads, which readers of format 1 do not know."""
+_UNFIT = (NetworkError, ArithmeticError, LookupError, ValueError, TypeError, StopIteration, AttributeError)
+"""Errors of a description that does not fit its graph."""
 NO_CHANGE = "no spike differs"
 """Size of a ledger entry for a difference that changes no spike."""
 
@@ -54,18 +59,20 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         nodes: ``("input" | "population" | "projection" | "output", name)`` -> name of the node in the graph.
     """
     text = {
-        "inputs": [{"name": i.name, "node": nodes["input", i.name], "shape": list(i.shape)} for i in network.inputs],
+        "inputs": [_input_text(i, nodes["input", i.name]) for i in network.inputs],
         "populations": [_population_text(p, nodes["population", p.name]) for p in network.populations],
         "projections": [_projection_text(p, nodes["projection", p.name]) for p in network.projections],
         "outputs": [{"name": o.name, "node": nodes["output", o.name], "decoding": o.decoding} for o in network.outputs],
     }
+    reset = _reset_text(network)
+    graded = any(i.graded for i in network.inputs)
     own: dict[str, Any] = {
-        "format": FORMAT,
+        "format": FORMAT if graded or reset != "zero" else PLAIN_FORMAT,
         "dt": network.dt,
         "time_unit": "s",
         "discretization": discretization,
         "weight_units": 64,
-        "reset": "zero",
+        "reset": reset,
         "latency": "edges cost no step; on the chip each population costs one",
         "network": json.dumps(text),
     }
@@ -87,16 +94,49 @@ def restore(plain: Network, described: Mapping[str, Any]) -> Network:
     If the metadata does not fit, the result is the plain network with an entry in its ledger.
     """
     try:
-        if int(described["format"]) != FORMAT:
-            raise ValueError(f"format {described['format']}, this version reads {FORMAT}")
+        if int(described["format"]) not in (PLAIN_FORMAT, FORMAT):
+            raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
         return _restored(plain, described, json.loads(_text(described["network"])))
-    except (NetworkError, ArithmeticError, LookupError, ValueError, TypeError, StopIteration, AttributeError) as error:
+    except _UNFIT as error:
         note = Approximation(
             where="metadata",
             what=f"names, masks and decoding recorded by neurodeploy do not fit the graph and were left out ({error})",
             size=NO_CHANGE,
         )
         return replace(plain, ledger=(*plain.ledger, note))
+
+
+def check_kept(graph: Graph) -> None:
+    """Refuse a graph, or one nested in it, that had a reset by subtraction or payloads at a node that lacks them now.
+
+    So it is when a node was replaced by a new one and the metadata of the graph stayed.
+
+    Raises:
+        NirError: names the node.
+    """
+    for node in graph.nodes.values():
+        if node.graph is not None:
+            check_kept(node.graph)
+    for name, key, words in _noted(graph):
+        if name in graph.nodes and key not in entry_of(graph.nodes[name]):
+            raise NirError(
+                f"nir: {graph.origin}: the metadata of the graph says that '{name}' {words}, but the metadata of this node "
+                f"does not (any more); put its entry '{KEY}' back ({key}=...), or remove '{KEY}' from the metadata of the "
+                "graph, if that is no longer meant"
+            )
+
+
+def _noted(graph: Graph) -> list[tuple[str, str, str]]:
+    """Return node, key and meaning of each entry that nodes of the graph had when it was written."""
+    try:
+        text = json.loads(_text(description_of(graph)["network"]))
+        inputs = [e["node"] for e in text["inputs"] if e.get("graded")]
+        neurons = [e["node"] for e in text["populations"] if e.get("reset", "zero") != "zero"]
+    except _UNFIT:
+        return []
+    return [(str(name), "payload_bits", "takes payloads") for name in inputs] + [
+        (str(name), "reset", "subtracts its threshold when it fires") for name in neurons
+    ]
 
 
 def _restored(plain: Network, described: Mapping[str, Any], text: dict[str, Any]) -> Network:
@@ -121,7 +161,7 @@ def _input(plain: Input, entry: dict[str, Any]) -> Input:
     shape = tuple(entry["shape"])
     if int(np.prod(shape)) != plain.size:
         raise ValueError(f"{entry['node']} has {plain.size} channels")
-    return Input(name=entry["name"], shape=shape)
+    return replace(plain, name=entry["name"], shape=shape)
 
 
 def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Projection]:
@@ -134,20 +174,32 @@ def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Pr
     return [projections.pop(name) for name in own]
 
 
+def _input_text(given: Input, node: str) -> dict[str, Any]:
+    text: dict[str, Any] = {"name": given.name, "node": node, "shape": list(given.shape)}
+    return text | ({"graded": True} if input_entry(given) else {})
+
+
+def _reset_text(network: Network) -> str:
+    """Return the reset of all neurons that fire, ``by node`` if they differ."""
+    resets = {p.model.reset for p in network.populations if isinstance(p.model, Cuba)}
+    return "by node" if len(resets) > 1 else next(iter(resets), "zero")
+
+
 def _population_text(population: Population, node: str) -> dict[str, Any]:
     model = spiking_model(population, "export")
-    return {
+    text = {
         "name": population.name,
         "node": node,
         "shape": list(population.shape),
         "first_step": population.first_step,
         "arrays": [name for name in _parameter_names(model) if not isinstance(getattr(model, name), int)],
     }
+    return text | neuron_entry(population)
 
 
 def _population(plain: Population, entry: dict[str, Any]) -> Population:
     shape = tuple(entry["shape"])
-    values = {}
+    values: dict[str, Any] = {}
     own = spiking_model(plain, "import")
     for name in _parameter_names(own):
         value = getattr(own, name)
@@ -155,8 +207,9 @@ def _population(plain: Population, entry: dict[str, Any]) -> Population:
         if not wanted and not isinstance(value, int):
             raise ValueError(f"{name} of {entry['node']} is no longer one number")
         values[name] = np.broadcast_to(value, plain.shape).reshape(shape) if wanted else value
-    model = type(own)(**values)
-    return Population(name=entry["name"], shape=shape, model=model, first_step=int(entry["first_step"]))
+    return Population(
+        name=entry["name"], shape=shape, model=replace(own, **values), first_step=int(entry["first_step"])
+    )
 
 
 def _parameter_names(model: SpikingModel) -> list[str]:

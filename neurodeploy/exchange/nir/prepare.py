@@ -19,8 +19,9 @@ from neurodeploy.exchange.nir.neurons import (
     needs_dt,
     node_shape,
 )
+from neurodeploy.exchange.nir.node_metadata import KEY, RESETS, RESETTING_KINDS, Reset, entry_of
 from neurodeploy.exchange.nir.ops import STATELESS_KINDS
-from neurodeploy.exchange.nir.own_metadata import description_of
+from neurodeploy.exchange.nir.own_metadata import check_kept, description_of
 from neurodeploy.exchange.nir.repair import Repair, repaired
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def flattened(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
     """Return the graph without nested graphs and with the known faults of exporters repaired, and the list of repairs.
 
     Raises:
-        NirError: for faults that cannot be repaired, and for edges that lead nowhere.
+        NirError: for faults that cannot be repaired, for edges that lead nowhere, and for a node that lost its metadata.
     """
+    check_kept(graph)
     flat, repairs = repaired(graph)
     check_edges(flat)
     return flat, repairs
@@ -133,6 +135,31 @@ def _positive(value: object) -> float | None:
     if not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
         return None
     return float(value) if np.isfinite(value) and value > 0 else None
+
+
+def with_reset(graph: Graph, reset: Reset | None) -> Graph:
+    """Return the flat graph whose neurons have the reset that the caller chose, where the file says nothing of it.
+
+    Raises:
+        NirError: for an unknown reset, and where neurodeploy recorded another one.
+    """
+    if reset is None:
+        return graph
+    if reset not in RESETS:
+        raise NirError(f"nir: reset='{reset}' is not possible; choose {' or '.join(RESETS)}")
+    written = "zero" if isinstance(description_of(graph).get("reset"), str) else None
+    nodes = dict(graph.nodes)
+    for node in graph.nodes.values():
+        if node.kind not in RESETTING_KINDS:
+            continue
+        recorded = entry_of(node).get("reset", written)
+        if recorded not in (None, reset):
+            raise NirError(
+                f"nir: {graph.origin}: node '{node.name}' was written with reset '{recorded}', but is read with "
+                f"reset='{reset}'; leave reset out, and change the populations afterwards if another one is meant"
+            )
+        nodes[node.name] = replace(node, metadata={**node.metadata, KEY: {**entry_of(node), "reset": reset}})
+    return replace(graph, nodes=nodes)
 
 
 def prepared(graph: Graph) -> Graph:

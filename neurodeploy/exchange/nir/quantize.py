@@ -69,6 +69,7 @@ def integers(
     weights: Sequence[Weights],
     weight_bits: int,
     *,
+    lowest: Sequence[int] | None = None,
     choose: Callable[[Floats, Grid], Grid] | None = None,
     measure: Measure | None = None,
 ) -> Integers:
@@ -79,6 +80,7 @@ def integers(
         neuron: one step of the neurons.
         weights: all incoming weights, in NIR units, any shapes; a neuron's gain is folded into its threshold.
         weight_bits: 2 to 8 bits besides the sign for weights that do not lie on the grid.
+        lowest: the lowest exponent of each weight array that does not lie on the grid; 0 by default.
         choose: function ``(gains, default grid) -> grid`` that chooses the grid for weights that do not lie on one.
         measure: function that returns the effect of each rounding on data.
 
@@ -90,7 +92,8 @@ def integers(
     grids = [on_grid(w, UNIT) for w in weights]
     scale, rounded = 1.0, []
     if any(g is None for g in grids):
-        grid = Grid(scale=_scale(where, neuron, gain, weights, weight_bits), exponents=(0,) * len(weights))
+        lowest = lowest or [0] * len(weights)
+        grid = Grid(scale=_scale(where, neuron, gain, weights, weight_bits, lowest), exponents=tuple(lowest))
         grid = grid if choose is None else choose(gain, grid)
         scale, grids = grid.scale, list(on_chosen(weights, grid, weight_bits))
         _check_not_silent(where, weights, grids)
@@ -201,11 +204,18 @@ def _whole_levels(neuron: FloatNeuron, gain: Floats) -> bool:
     return all(bool(np.all(np.abs(x - np.rint(x)) <= _WHOLE * np.maximum(1, np.abs(x)))) for x in levels)
 
 
-def _scale(where: str, neuron: FloatNeuron, gain: Floats, weights: Sequence[Weights], weight_bits: int) -> float:
+def _scale(
+    where: str,
+    neuron: FloatNeuron,
+    gain: Floats,
+    weights: Sequence[Weights],
+    weight_bits: int,
+    lowest: Sequence[int],
+) -> float:
     """Return the largest factor on the unit that keeps all weights within ``weight_bits`` and the threshold in range."""
     if not 2 <= weight_bits <= 8:
         raise NirError(f"nir: weight_bits is {weight_bits}, must be 2 to 8")
-    largest = largest_of(weights)
+    largest = max((largest_of([w]) / 2.0**exponent for w, exponent in zip(weights, lowest)), default=0.0)
     limits = [] if largest == 0 else [TOP / (largest * UNIT)]
     limits.append(level_limit(neuron, gain))
     scale = min(limits)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,22 @@ from neurodeploy.exchange.nir.neurons import (
     float_neuron,
     node_shape,
 )
+from neurodeploy.exchange.nir.node_metadata import Reset, exact_inverse, input_of
 from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of, restore
-from neurodeploy.exchange.nir.prepare import opened, prepared, read_neuron, step_of
+from neurodeploy.exchange.nir.prepare import opened, prepared, read_neuron, step_of, with_reset
 from neurodeploy.exchange.nir.quantize import Grid, Integers, integers
 from neurodeploy.exchange.nir.repair import Repair
-from neurodeploy.network import DELAY_MAX, Approximation, Input, Network, Output, Population, Projection, Shape
+from neurodeploy.network import (
+    DELAY_MAX,
+    WEIGHT_EXPONENT_MIN,
+    Approximation,
+    Input,
+    Network,
+    Output,
+    Population,
+    Projection,
+    Shape,
+)
 
 if TYPE_CHECKING:
     import nir
@@ -52,7 +63,7 @@ class _Parts:
 
     graph: Graph
     shapes: Mapping[str, Shape]
-    inputs: tuple[str, ...]
+    inputs: Mapping[str, Input]
     connections: tuple[Connection, ...]
     clock: Clock
     witness: Witness | None = None
@@ -64,10 +75,11 @@ def from_nir(
     *,
     dt: float | None = None,
     discretization: Discretization = "euler",
-    reset: Literal["zero", "subtract"] = "zero",
+    reset: Reset | None = None,
     weight_bits: int = 8,
     strict: bool = True,
     data: Samples | None = None,
+    payload_scale: float = 1.0,
 ) -> Network:
     """Return the integer network of a NIR file or graph.
 
@@ -78,31 +90,40 @@ def from_nir(
         source: path of a ``.nir`` file, or a graph.
         dt: length of a step in seconds; by default inferred from the file (``tau_mem/r``, ``tau_syn/w_in``).
         discretization: meaning of the file's time constants: ``euler`` (``a = dt/tau``) or ``exponential``.
-        reset: effect of a spike on the voltage; NIR says "set to v_reset", and so do Loihi-style cores.
+        reset: what a spike does to the voltage: "zero" sets it to ``v_reset``, as NIR says, and "subtract" takes the
+            threshold off; by default what ``to_nir`` recorded, else "zero".
         weight_bits: bits for weights that have to be rounded, 2 to 8.
         strict: refuse features whose import changes more than rounding does; if False, approximate them and list them in
             the ledger.
         data: samples on which the scale of each population with rounded weights is chosen (``calibrate.py``) and the size
             of each approximation is measured. At most 4 million neuron states are evaluated, from evenly chosen samples if
-            there are more. Weights that lie on the grid are not changed.
+            there are more. Weights that lie on the grid are not changed. If the events of an input have payloads, the
+            input becomes a graded one with the fewest bits that hold them.
+        payload_scale: the value that a payload of 1 in ``data`` stands for, for example 1/255 for pixels of 0..255 and a
+            graph that was trained on 0..1.
 
     Raises:
-        DataError: if the data do not fit the inputs of the graph.
+        DataError: if the data do not fit the inputs of the graph, or their payloads what ``to_nir`` recorded of an input.
         FileError: if the file is missing or damaged.
         NirError: for features that cannot be imported; gives node, field, value and remedy.
     """
-    if reset != "zero":
-        raise NirError(
-            f"nir: reset='{reset}' is not possible: Loihi-style cores set the voltage to zero; use reset='zero'"
-        )
     graph = opened(source)
+    flat = with_reset(graph.flat, reset)
     choices = Choices(
-        dt=step_of(graph.flat, dt, discretization),
+        dt=step_of(flat, dt, discretization),
         discretization=discretization,
         weight_bits=weight_bits,
         strict=strict,
     )
-    plain = network_of(graph.flat, choices, graph.repairs, data)
+    if data is None and payload_scale != 1:
+        raise NirError(
+            f"nir: payload_scale is {payload_scale:g}, but there is no data whose payloads it is for; pass data="
+        )
+    if data is not None:
+        from neurodeploy.exchange.nir.calibrate import with_payloads
+
+        flat = with_payloads(flat, data, payload_scale)
+    plain = network_of(flat, choices, graph.repairs, data)
     described = description_of(graph.given)
     return restore(plain, described) if described else plain
 
@@ -110,7 +131,7 @@ def from_nir(
 def network_of(
     graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = (), data: Samples | None = None
 ) -> Network:
-    """Return the network that a flat graph describes, without using neurodeploy's metadata.
+    """Return the network that a flat graph describes, without using the metadata of the graph.
 
     Raises:
         NirError: for features that cannot be imported.
@@ -121,6 +142,7 @@ def network_of(
 
         parts = replace(parts, witness=observe(graph, data, choices.dt, choices.discretization))
     parts.ledger.extend(Approximation(where=r.node or "graph", what=r.what, size=NO_CHANGE) for r in repairs)
+    parts.ledger.extend(_payloads(given) for given in parts.inputs.values() if given.graded)
     depth = parts.clock.depth
     neurons = sorted((n for n in parts.shapes if n not in parts.inputs and n in depth), key=lambda n: (depth[n], n))
     populations, projections = [], []
@@ -129,7 +151,7 @@ def network_of(
         populations.append(population)
         projections += own
     return Network(
-        inputs=tuple(Input(name=name, shape=parts.shapes[name][-3:]) for name in parts.inputs),
+        inputs=tuple(parts.inputs.values()),
         populations=tuple(populations),
         projections=tuple(_unique_names(projections)),
         outputs=tuple(_outputs(parts.graph)),
@@ -140,7 +162,7 @@ def network_of(
 
 def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
     nodes = graph.nodes.values()
-    inputs = tuple(n.name for n in nodes if n.kind == "Input")
+    inputs = [n.name for n in nodes if n.kind == "Input"]
     neurons = [n.name for n in nodes if n.kind in NEURON_KINDS]
     _check_ends(graph, inputs, neurons)
     shapes = {name: node_shape(graph.nodes[name]) for name in (*inputs, *neurons)}
@@ -152,7 +174,8 @@ def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
                 f"nir: {graph.origin}: no path leads from an Input to node '{name}', and it has no bias; connect or "
                 "remove it"
             )
-    return _Parts(graph, shapes, inputs, connections, found)
+    given = {name: input_of(graph.nodes[name], shapes[name][-3:]) for name in inputs}
+    return _Parts(graph, shapes, given, connections, found)
 
 
 def _driven(node: Node, connections: tuple[Connection, ...], choices: Choices) -> bool:
@@ -163,7 +186,7 @@ def _driven(node: Node, connections: tuple[Connection, ...], choices: Choices) -
 
 
 def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Connection]:
-    """Yield the connections into a neuron node.
+    """Yield the connections into a neuron node; from an Input with payloads, the weights are those of a payload of 1.
 
     Raises:
         NirError: if something other than spikes arrives, or a node on the way cannot be imported.
@@ -177,10 +200,28 @@ def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Co
                 f"nir: node '{source.name}' ({source.kind}) gives a voltage to '{target}', but neurons on the chip exchange "
                 "spikes; an LI, CubaLI or I can only be read by an Output, or be followed by a Threshold (LI)"
             )
-        yield connection(path, node_shape(source), size, choices.dt, identity=not choices.strict, seen=seen)
+        found = connection(path, node_shape(source), size, choices.dt, identity=not choices.strict, seen=seen)
+        yield _of_payloads(found, source) if source.kind == "Input" else found
 
 
-def _check_ends(graph: Graph, inputs: tuple[str, ...], neurons: list[str]) -> None:
+def _of_payloads(connection: Connection, source: Node) -> Connection:
+    """Return the connection with the weights of a payload of 1 instead of a value of 1."""
+    scale = input_of(source, node_shape(source)[-3:]).scale
+    if scale == 1:
+        return connection
+    weights = connection.weights.astype(np.float64)
+    inverse = exact_inverse(scale)
+    return replace(connection, weights=weights * scale if inverse is None else weights / inverse)
+
+
+def _payloads(given: Input) -> Approximation:
+    low, high = given.payload_range
+    value = "" if given.scale == 1 else f"; a payload of 1 is the value {given.scale:g}"
+    what = f"graded input: payloads of {given.payload_bits} bits, {low}..{high}{value}"
+    return Approximation(where=given.name, what=what, size=NO_CHANGE)
+
+
+def _check_ends(graph: Graph, inputs: list[str], neurons: list[str]) -> None:
     if not inputs:
         raise NirError(f"nir: {graph.origin} has no Input node; add one")
     if not any(n.kind == "Output" for n in graph.nodes.values()):
@@ -232,29 +273,39 @@ def _in_integers(
 ) -> Integers:
     """Return a population in integers, with its scale chosen on the data if there are any; add entries to the ledger."""
     weights = [c.weights for _, c in own]
+    lowest = [_lowest_exponent(parts.inputs.get(c.source)) for _, c in own]
     if parts.witness is None:
-        whole = integers(name, neuron, weights, choices.weight_bits)
+        whole = integers(name, neuron, weights, choices.weight_bits, lowest=lowest)
         parts.ledger.extend((*currents, *whole.rounded))
         return whole
     from neurodeploy.exchange.nir.calibrate import choose, effect, trial_of
 
     start = parts.clock.start
     lags = [np.asarray(d, np.int64) + 1 + start[c.source] - start[name] for d, (_, c) in zip(delays, own)]
-    trial = trial_of(parts.witness, name, [c for _, c in own], lags, plain, neuron)
+    trial = trial_of(parts.witness, name, [c for _, c in own], lags, plain, neuron, lowest)
 
     def chosen(gain: Floats, default: Grid) -> Grid:
         grid, entry = choose(trial, gain, default, choices.weight_bits)
         parts.ledger.append(entry)
         return grid
 
-    whole = integers(name, neuron, weights, choices.weight_bits, choose=chosen, measure=partial(effect, trial))
+    measure = partial(effect, trial)
+    whole = integers(name, neuron, weights, choices.weight_bits, lowest=lowest, choose=chosen, measure=measure)
     parts.ledger.extend(replace(e, size=e.size + effect(trial, "constant", None)) for e in currents)
     parts.ledger.extend(whole.rounded)
     return whole
 
 
+def _lowest_exponent(source: Input | None) -> int:
+    """Return the lowest exponent for weights to be rounded: with it the largest payload counts as about one spike."""
+    return 0 if source is None or not source.graded else max(1 - source.payload_bits, WEIGHT_EXPONENT_MIN)
+
+
 def _readings(node: Node, neuron: FloatNeuron) -> Iterator[Approximation]:
     """Yield ledger entries for the choices that were made where NIR leaves the meaning open."""
+    if neuron.reset == "subtract":
+        what = "reset by subtraction: a spike takes the threshold off the voltage"
+        yield Approximation(where=node.name, what=what, size=NO_CHANGE)
     if np.any(neuron.v_reset != 0):
         yield Approximation(
             where=node.name,

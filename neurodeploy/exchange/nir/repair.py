@@ -15,6 +15,7 @@ import numpy as np
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape, node_shape
+from neurodeploy.exchange.nir.node_metadata import KEY, entry_of
 from neurodeploy.exchange.nir.ops import STATELESS_KINDS, field_shape, output_shape
 from neurodeploy.network import Shape
 
@@ -90,6 +91,12 @@ def _spliced(graph: Graph, name: str, inner: Graph) -> Graph:
                 f"nir: the nested graph '{name}' has {len(names)} {kind} nodes; exactly one is read, so put its nodes into "
                 "the outer graph before writing"
             )
+    taken = inner.nodes[ends["Input"][0]]
+    if entry_of(taken):
+        raise NirError(
+            f"nir: the Input of the nested graph '{name}' takes payloads ({dict(entry_of(taken))}), which are lost when its "
+            f"nodes are put into the outer graph; move the entry '{KEY}' of its metadata to the outer Input"
+        )
     nodes = {key: node for key, node in graph.nodes.items() if key != name}
     for node in inner.nodes.values():
         kind = "Identity" if node.kind in ends else node.kind

@@ -1,7 +1,8 @@
 """Export of a ``Network`` as a NIR graph that loses nothing and that any NIR reader can load.
 
-Everything that decides a spike is written in plain NIR (``docs/notes/nir.md`` 4.2); ``own_metadata.py`` adds the rest as
-metadata.
+Everything that decides a spike is written in plain NIR (``docs/notes/nir.md`` 4.2), but for resets by subtraction and the
+payloads of graded inputs, which stand in the metadata of their nodes (``node_metadata.py``; notes 4.6). ``own_metadata.py``
+adds the rest as metadata of the graph.
 A population is a CubaLIF or CubaLI node. A projection is a Linear, Conv2d or SumPool2d node, with a Delay and a Flatten
 before it and a Scale after it where needed; synapses with several delays are one Linear for each delay.
 """
@@ -9,10 +10,11 @@ before it and a Scale after it where needed; synapses with several delays are on
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +22,20 @@ from numpy.typing import NDArray
 from neurodeploy.errors import MismatchError, NirError
 from neurodeploy.exchange.nir.lowering import depth_of, recurrent_pairs
 from neurodeploy.exchange.nir.neurons import UNIT, Discretization, neuron_fields
+from neurodeploy.exchange.nir.node_metadata import KEY, LARGEST_INVERSE, exact_inverse, input_entry, neuron_entry
 from neurodeploy.exchange.nir.objects import nir_graph, write_nir
-from neurodeploy.exchange.nir.own_metadata import KEY, NO_CHANGE, describe
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, describe
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.network import (
     Conv,
     Cuba,
+    Input,
     Network,
     Pool,
     Population,
     Projection,
     Shape,
     difference,
-    require_spiking,
     spiking_model,
 )
 from neurodeploy.network.unrolled import full_matrix
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
 NodeNames = Mapping[tuple[str, str], str]
 WeightType = Literal["float32", "float16"]
+InFloats: TypeAlias = Callable[[NDArray[np.int16]], NDArray[Any]]
+"""Function that turns the weights of a projection into those of the file."""
 _PARTS = ("_delay", "_flatten", "_scale")
 
 
@@ -63,21 +68,25 @@ def to_nir(
         weights: float type of the weights; both hold them exactly, float16 files are smaller.
         delays: ``node`` writes delays as Delay nodes, which few other readers support; ``error`` refuses delays.
         discretization: form of the time constants; most readers expect ``euler``.
-        metadata: also record names, masks and decoding; if False, only the values that decide the spikes are written.
+        metadata: also record names, masks and decoding; if False, only what plain NIR can say is written, and a reset by
+            subtraction or the scale of a graded input is refused.
         force: replace a file that exists.
 
     Raises:
-        NirError: for features that plain NIR cannot hold.
-        NetworkError: for resonate-and-fire and sigma-delta neurons and graded inputs, for which NIR has no node.
+        NirError: for features that NIR cannot hold.
+        NetworkError: for resonate-and-fire and sigma-delta neurons, for which NIR has no node.
         FileError: if the file exists or cannot be written.
         MismatchError: if reading the file back gives another network.
     """
     if weights not in ("float32", "float16"):
         raise NirError(f"export: weights='{weights}' is not possible; choose float32 or float16")
-    require_spiking(network, "export")
+    for population in network.populations:
+        spiking_model(population, "export")
+    if not metadata:
+        _refuse_unsaid(network)
     shapes = _nir_shapes(network)
     names = _node_names(network)
-    nodes, edges = _nodes(network, shapes, names, weights, discretization)
+    nodes, edges = _nodes(network, shapes, names, weights, discretization, metadata)
     if delays == "error":
         _refuse_delays(nodes)
     own = {KEY: describe(network, names, discretization)} if metadata else {}
@@ -99,50 +108,98 @@ def to_nir(
     return graph
 
 
+def _refuse_unsaid(network: Network) -> None:
+    """Refuse to write without metadata what readers would take for something else."""
+    for p in network.populations:
+        if neuron_entry(p):
+            raise NirError(
+                f"export: population '{p.name}' resets by subtraction, which plain NIR cannot say: a reader would set its "
+                "voltage to 0; keep the metadata (metadata=True), or write a .nd5 file"
+            )
+    for i in network.inputs:
+        if i.scale != 1:
+            raise NirError(
+                f"export: input '{i.name}' has the scale {i.scale:g}, without which the weights of the file do not give the "
+                "integers back; keep the metadata (metadata=True), set the scale to 1, or write a .nd5 file"
+            )
+
+
 def _nodes(
-    network: Network, shapes: Mapping[str, Shape], names: NodeNames, dtype: WeightType, discretization: Discretization
+    network: Network,
+    shapes: Mapping[str, Shape],
+    names: NodeNames,
+    dtype: WeightType,
+    discretization: Discretization,
+    metadata: bool,
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     import nir
 
-    nodes: dict[str, Any] = {names["input", i.name]: nir.Input(np.array(shapes[i.name])) for i in network.inputs}
+    nodes: dict[str, Any] = {}
+    per_value = dict.fromkeys(network.sizes, 1.0)
+    for i in network.inputs:
+        per_value[i.name] = _payloads_of_one(i)
+        nodes[names["input", i.name]] = nir.Input(
+            np.array(shapes[i.name]), metadata=_under_key(input_entry(i), metadata)
+        )
     edges: list[tuple[str, str]] = []
     recurrent = _recurrent(network)
     for population in network.populations:
         own = names["population", population.name]
         for projection in network.into(population.name):
             closing = (projection.source, projection.target) in recurrent
-            for chain in _chains(network, shapes, projection, closing, names["projection", projection.name], dtype):
+            kind = "float64" if isinstance(projection.synapses, Pool) else dtype
+            floats = partial(_floats, projection=projection, dtype=kind, per_value=per_value[projection.source])
+            for chain in _chains(network, shapes, projection, closing, names["projection", projection.name], floats):
                 nodes.update(chain)
                 edges += pairwise([_source_node(network, names, projection.source), *chain, own])
-        nodes[own] = _neuron(population, shapes[population.name], network.dt, discretization)
+        entry = _under_key(neuron_entry(population), metadata)
+        nodes[own] = _neuron(population, shapes[population.name], network.dt, discretization, entry)
     for o in network.outputs:
         nodes[names["output", o.name]] = nir.Output(np.array(shapes[o.population]))
         edges.append((names["population", o.population], names["output", o.name]))
     return nodes, edges
 
 
-def _neuron(population: Population, shape: Shape, dt: float, discretization: Discretization) -> Any:
+def _under_key(entry: dict[str, Any], metadata: bool) -> dict[str, Any]:
+    """Return the metadata of a node."""
+    return {KEY: entry} if entry and metadata else {}
+
+
+def _payloads_of_one(given: Input) -> float:
+    """Return the payload that the value 1 of an input is coded as: ``1/scale``, exactly."""
+    inverse = exact_inverse(given.scale)
+    if inverse is None:
+        raise NirError(
+            f"export: input '{given.name}' has the scale {given.scale:g}; weights divided by it are no exact floats: choose "
+            f"a power of two, or one over a whole number up to {LARGEST_INVERSE}, or write a .nd5 file"
+        )
+    return inverse
+
+
+def _neuron(
+    population: Population, shape: Shape, dt: float, discretization: Discretization, metadata: dict[str, Any]
+) -> Any:
     import nir
 
     model = spiking_model(population, "export")
     own = neuron_fields(model, population.shape, dt, discretization)
     own = {name: value.reshape(shape) for name, value in own.items()}
-    return nir.CubaLIF(**own) if isinstance(model, Cuba) else nir.CubaLI(**own)
+    return nir.CubaLIF(**own, metadata=metadata) if isinstance(model, Cuba) else nir.CubaLI(**own)
 
 
 def _chains(
-    network: Network, shapes: Mapping[str, Shape], projection: Projection, recurrent: bool, name: str, dtype: WeightType
+    network: Network, shapes: Mapping[str, Shape], projection: Projection, recurrent: bool, name: str, floats: InFloats
 ) -> Iterator[dict[str, Any]]:
     """Yield the nodes from the source of a projection to its target, by name: one chain for each synaptic delay."""
     steps = _nir_delay(network, projection, recurrent)
     if steps.ndim < 2:
-        yield _chain(network, shapes, projection, name, steps, _synapse_nodes(projection, name, dtype))
+        yield _chain(network, shapes, projection, name, steps, _synapse_nodes(projection, name, floats))
         return
     weights = full_matrix(projection.synapses)
     used = np.unique(steps[weights != 0])
     for n in used if used.size else steps.flat[:1]:
         part, own = np.where(steps == n, weights, 0), f"{name}_d{n}"
-        nodes = _linear(part, projection.weight_exponent, own, dtype)
+        nodes = _linear(part, own, floats)
         yield _chain(network, shapes, projection, own, np.asarray(n), nodes)
 
 
@@ -166,22 +223,22 @@ def _chain(
     return nodes | synapse_nodes
 
 
-def _synapse_nodes(projection: Projection, name: str, dtype: WeightType) -> dict[str, Any]:
-    synapses, exponent = projection.synapses, projection.weight_exponent
+def _synapse_nodes(projection: Projection, name: str, floats: InFloats) -> dict[str, Any]:
+    synapses = projection.synapses
     if isinstance(synapses, Conv):
-        return {name: _conv(synapses, exponent, dtype)}
+        return {name: _conv(synapses, floats)}
     if isinstance(synapses, Pool):
-        return _pool(synapses, exponent, name)
-    return _linear(full_matrix(synapses), exponent, name, dtype)
+        return _pool(synapses, name, floats)
+    return _linear(full_matrix(synapses), name, floats)
 
 
-def _linear(weights: NDArray[np.int16], exponent: int, name: str, dtype: WeightType) -> dict[str, Any]:
+def _linear(weights: NDArray[np.int16], name: str, floats: InFloats) -> dict[str, Any]:
     import nir
 
-    return {name: nir.Linear(_floats(weights, exponent, dtype))}
+    return {name: nir.Linear(floats(weights))}
 
 
-def _conv(conv: Conv, exponent: int, dtype: WeightType) -> Any:
+def _conv(conv: Conv, floats: InFloats) -> Any:
     """Return the Conv2d node; grouped kernels become full kernels with zeros, because nir 1.0.8 ignores ``groups``."""
     import nir
 
@@ -192,7 +249,7 @@ def _conv(conv: Conv, exponent: int, dtype: WeightType) -> Any:
         full[out, first : first + per_group] = kernel
     return nir.Conv2d(
         input_shape=conv.input_shape[1:],
-        weight=_floats(full, exponent, dtype),
+        weight=floats(full),
         stride=conv.stride,
         padding=conv.padding,
         dilation=conv.dilation,
@@ -201,18 +258,35 @@ def _conv(conv: Conv, exponent: int, dtype: WeightType) -> Any:
     )
 
 
-def _pool(pool: Pool, exponent: int, name: str) -> dict[str, Any]:
+def _pool(pool: Pool, name: str, floats: InFloats) -> dict[str, Any]:
     import nir
 
     node = nir.SumPool2d(np.array(pool.kernel), np.array(pool.stride), np.array(pool.padding))
-    weight = float(np.ldexp(float(pool.weight), exponent)) / UNIT
+    weight = float(floats(np.array([pool.weight], np.int16))[0])
     scale = {f"{name}_scale": nir.Scale(np.full(pool.output_shape, weight))} if weight != 1 else {}
     return {name: node, **scale}
 
 
-def _floats(weights: NDArray[np.int16], exponent: int, dtype: WeightType) -> NDArray[Any]:
-    """Return ``weights * 2**exponent / 64``, which both float types hold exactly."""
-    given: NDArray[Any] = np.ldexp(weights.astype(dtype), exponent) / np.dtype(dtype).type(UNIT)
+def _floats(weights: NDArray[np.int16], *, projection: Projection, dtype: str, per_value: float) -> NDArray[Any]:
+    """Return ``weights * 2**weight_exponent / 64 * per_value``, exactly; both float types hold it where ``per_value`` is 1.
+
+    Raises:
+        NirError: if the float type does not hold them.
+    """
+    exponent = projection.weight_exponent
+    if per_value == 1:
+        plain: NDArray[Any] = np.ldexp(weights.astype(dtype), exponent) / np.dtype(dtype).type(UNIT)
+        return plain
+    exact = np.ldexp(weights * per_value, exponent) / UNIT
+    with np.errstate(over="ignore"):
+        given: NDArray[Any] = exact.astype(dtype)
+    if not np.array_equal(given, exact):
+        other = "pass weights='float32', " if dtype == "float16" else ""
+        raise NirError(
+            f"export: the weights of '{projection.name}', divided by the scale {1 / per_value:g} of its input "
+            f"'{projection.source}', are no exact numbers of {dtype}; {other}choose a scale that is a power of two or one "
+            f"over a whole number up to {LARGEST_INVERSE}, or write a .nd5 file"
+        )
     return given
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -43,15 +44,17 @@ BAD_VALUES = [
 
 
 def example() -> Network:
-    """A convolution, a pooling, a dense recurrent layer with delays: most kinds of nodes in one file."""
+    """A convolution of payloads, a pooling, a dense recurrent layer with delays: most kinds of nodes and of metadata."""
     rng = np.random.default_rng(0)
     conv = Conv(weights=rng.integers(-9, 9, (2, 1, 3, 3)), input_shape=(1, 6, 6))
     pool = Pool(input_shape=(2, 4, 4), kernel=(2, 2), stride=(2, 2), weight=32)
-    cuba = Cuba(current_decay=1024, voltage_decay=128, threshold=80, bias=3)
+    cuba = Cuba(current_decay=1024, voltage_decay=128, threshold=80, bias=3, reset="subtract")
     weights = rng.integers(-9, 9, (3, 8))
     loop = connect("dense", "dense", np.eye(3, dtype=int), "r", delay=2)
     layers = {"conv": conv, "pool": pool, "dense": weights}
-    return chain(layers, cuba, wire="{target[0]}", more={"dense": {"mask": weights != 0}}, extra=[loop])
+    network = chain(layers, cuba, wire="{target[0]}", more={"dense": {"mask": weights != 0}}, extra=[loop])
+    pixels = replace(network.inputs[0], payload_bits=8, scale=1 / 255)
+    return replace(network, inputs=[pixels])
 
 
 @pytest.fixture(scope="module")

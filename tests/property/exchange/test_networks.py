@@ -1,4 +1,9 @@
-"""Random networks of all kinds go to NIR and back: equal integers with our metadata, equal spikes without it."""
+"""Random networks of all kinds go to NIR and back: equal integers with our metadata, equal spikes without it.
+
+Networks with resets by subtraction or a scale of payloads go there and back with our metadata alone.
+"""
+
+import dataclasses
 
 import numpy as np
 from building import chain, connect, samples, wired
@@ -122,6 +127,54 @@ def skipping(rng):
     return chain(layers, models, extra=[skip], first_step={} if compensated else {"layer3": 1})
 
 
+def with_resets_and_payloads(rng, network):
+    """The network with a random reset of each population, and payloads of any range and exact scale at some inputs.
+
+    The largest inverse of a scale is the one that float32 weights hold, 65793, times any power of two.
+    """
+    populations = [
+        dataclasses.replace(p, model=dataclasses.replace(p.model, reset=str(rng.choice(["zero", "subtract"]))))
+        if isinstance(p.model, Cuba)
+        else p
+        for p in network.populations
+    ]
+    inputs = []
+    for i in network.inputs:
+        if rng.random() < 0.7:
+            signed = bool(rng.random() < 0.5)
+            scale = 2.0 ** int(rng.integers(-12, 5)) / int(rng.choice([1, 3, 255, 1000, rng.integers(1, 65794)]))
+            bits = int(rng.integers(2, 33 if signed else 32))
+            i = dataclasses.replace(i, payload_bits=bits, signed=signed, scale=scale)
+        inputs.append(i)
+    return dataclasses.replace(network, populations=populations, inputs=inputs)
+
+
+def read_out(rng, network):
+    """The network with a read-out of its last population."""
+    last = network.populations[-1]
+    model = LeakyIntegrator(
+        current_decay=rng.integers(0, 4097, 3), voltage_decay=int(rng.integers(0, 4097)), bias=int(rng.integers(-9, 9))
+    )
+    read = Population(name="read", shape=(3,), model=model, first_step=last.first_step + 1)
+    into = dense_projection(rng, "into the read-out", last.name, "read", (3, last.size))
+    output = Output(name="read", population="read", decoding="last_voltage")
+    return dataclasses.replace(
+        network,
+        populations=[*network.populations, read],
+        projections=[*network.projections, into],
+        outputs=[*network.outputs, output],
+    )
+
+
+def drawn(make, rng):
+    """A network, or no example where a window is larger than its input."""
+    try:
+        return make(rng)
+    except Exception as error:
+        assume("no output" not in str(error) and "needs one to three sizes" not in str(error))
+        raise
+
+
 def states(network, seed, names):
     """Spikes and voltages of the populations in the order of ``names``."""
     rng = np.random.default_rng(seed)
@@ -160,12 +213,7 @@ class TestEveryKindOfNetwork:
     @settings(deadline=None, max_examples=40)
     @given(seed=SEEDS)
     def test_convolution_and_pooling_come_back(self, seed):
-        rng = np.random.default_rng(seed)
-        try:
-            network = convolutional(rng)
-        except Exception as error:  # a window larger than its input
-            assume("no output" not in str(error) and "needs one to three sizes" not in str(error))
-            raise
+        network = drawn(convolutional, np.random.default_rng(seed))
         assert difference(from_nir(to_nir(network)), network) is None
         same_without_metadata(network, seed)
 
@@ -175,3 +223,15 @@ class TestEveryKindOfNetwork:
         network = skipping(np.random.default_rng(seed))
         assert difference(from_nir(to_nir(network)), network) is None
         same_without_metadata(network, seed)
+
+    @settings(deadline=None, max_examples=120)
+    @given(seed=SEEDS, make=st.sampled_from([layered, convolutional, skipping]))
+    def test_resets_and_payloads_come_back(self, seed, make):
+        rng = np.random.default_rng(seed)
+        network = drawn(make, rng)
+        network = with_resets_and_payloads(rng, network if make is convolutional else read_out(rng, network))
+        once = from_nir(to_nir(network))
+        assert difference(once, network) is None
+        assert once.fingerprint == network.fingerprint
+        assert once.ledger == ()
+        assert difference(from_nir(to_nir(once)), network) is None

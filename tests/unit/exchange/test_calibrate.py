@@ -1,5 +1,7 @@
 """from_nir(data=...): the scale of a population is chosen on data, and every approximation is measured on it."""
 
+import dataclasses
+
 import nir
 import numpy as np
 import pytest
@@ -9,17 +11,19 @@ from hypothesis import strategies as st
 
 from neurodeploy.commands import export
 from neurodeploy.engines.reference import run_reference
-from neurodeploy.errors import DataError, UsageError
+from neurodeploy.errors import DataError, NirError, UsageError
 from neurodeploy.exchange.nir import calibrate
-from neurodeploy.exchange.nir.calibrate import float_run, integer_run, observe, trial_of
+from neurodeploy.exchange.nir.calibrate import float_run, integer_run, observe, trial_of, with_payloads
 from neurodeploy.exchange.nir.graph import load_graph
 from neurodeploy.exchange.nir.interpreter import interpret
 from neurodeploy.exchange.nir.neurons import float_neuron
-from neurodeploy.exchange.nir.prepare import prepared
+from neurodeploy.exchange.nir.prepare import prepared, with_reset
 from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir
 from neurodeploy.exchange.nir.repair import repaired
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba, difference
 from neurodeploy.network.activity import Events, Samples, save_samples
+from neurodeploy.proofs.floats import beside_floats
 
 N_IN, N_HIDDEN, N_OUT = 10, 14, 5
 
@@ -55,10 +59,18 @@ def samples(seed=1, n=6, name="noise", size=N_IN, n_steps=40):
     return Samples(inputs={"x": Events.from_dense(raster)}, name=name)
 
 
-def differing(graph, network, data):
+def pixels(seed=1, *, most=255, low=0, n=6, size=N_IN, n_steps=40):
+    """Samples whose events carry payloads from ``low`` to ``most``, both of which occur."""
+    rng = np.random.default_rng(seed)
+    payloads = rng.integers(low, most + 1, (n, n_steps, size)) * (rng.random((n, n_steps, size)) < 0.4)
+    payloads[0, 0, :2] = low, most
+    return Samples(inputs={"x": Events.from_dense(payloads, graded=True)}, name="pixels")
+
+
+def differing(graph, network, data, *, reset=None):
     """Neuron steps in which the spikes of the whole network differ from those of the floats."""
-    raster = data.inputs["x"].to_dense()
-    theirs = interpret(graph, {"input": raster}).spikes
+    raster = data.inputs["x"].to_dense() * network.inputs[0].scale
+    theirs = interpret(graph, {"input": raster}, reset=reset).spikes
     ours = run_reference(network, Samples(inputs={"input": data.inputs["x"]})).spikes
     total = 0
     for p in network.populations:
@@ -121,8 +133,9 @@ def test_data_that_do_not_fit_are_refused(data, message):
         from_nir(floats(), data=data)
 
 
-def trials(graph, data, dt=1e-3):
+def trials(graph, data, dt=1e-3, reset="zero"):
     flat, _ = repaired(load_graph(graph))
+    flat = with_payloads(with_reset(flat, reset), data)
     ready, choices = prepared(flat), Choices(dt=dt)
     witness = observe(flat, data, dt, "euler")
     for name in witness.voltages:
@@ -155,9 +168,11 @@ def windows():
     return nir.NIRGraph(nodes, list(zip(names, names[1:])), type_check=False)
 
 
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("given", [samples, lambda size: pixels(size=size, most=3, low=-2)])
 @pytest.mark.parametrize(("graph", "size"), [(floats(), N_IN), (windows(), 30)])
-def test_population_fed_with_the_floats_spikes_does_what_the_interpreter_did(graph, size):
-    for trial in trials(graph, samples(size=size)):
+def test_population_fed_with_the_floats_spikes_does_what_the_interpreter_did(graph, size, given, reset):
+    for trial in trials(graph, given(size=size), reset=reset):
         spikes, voltages = float_run(trial.neuron, trial.arriving + trial.constant)
         assert np.array_equal(spikes, trial.scored)
         assert voltages == pytest.approx(trial.witness.voltages[trial.where], abs=1e-9)
@@ -184,10 +199,12 @@ def test_integer_run_is_the_reference_simulator(data):
         "bias": rng.integers(-9999, 9999, n),
     }
     weights = rng.integers(-256, 256, (n, 3))
-    network = one_layer(weights, Cuba(**levels), target="p")
+    reset = data.draw(st.sampled_from(["zero", "subtract"]))
+    network = one_layer(weights, Cuba(**levels, reset=reset), target="p")
     raster = rng.random((2, 30, 3)) < 0.4
     expected = run_reference(network, Samples(inputs={"in": Events.from_dense(raster)})).spikes["p"].to_dense()[:, 1:]
-    spikes, _, near = integer_run({k: v.astype(float) for k, v in levels.items()}, raster @ weights.T.astype(float))
+    arriving = raster @ weights.T.astype(float)
+    spikes, _, near = integer_run({k: v.astype(float) for k, v in levels.items()}, arriving, reset)
     assert not near
     assert np.array_equal(spikes, expected)
 
@@ -222,3 +239,140 @@ def test_export_writes_integers_chosen_on_data_and_holds_them_against_the_floats
 def test_data_for_a_net_file_are_refused(tmp_path):
     with pytest.raises(UsageError, match=r"a.net holds integers and its own step; --data and --dt are for NIR files"):
         export(tmp_path / "a.net", data=tmp_path / "data.npz", out=tmp_path / "b.nir")
+
+
+def one_float_layer(most=1.0, seed=0):
+    """One layer without a loop for values of 0 to ``most``."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(0.1, 0.5, (N_HIDDEN, N_IN)) / most
+    nodes = {
+        "input": nir.Input(np.array([N_IN])),
+        "w": nir.Linear(weights),
+        "lif": lif(N_HIDDEN),
+        "output": nir.Output(np.array([N_HIDDEN])),
+    }
+    return nir.NIRGraph(nodes, [("input", "w"), ("w", "lif"), ("lif", "output")])
+
+
+def measured(network):
+    """The number of differing neuron steps that the ledger gives for the population of the one layer."""
+    size = next(e.size for e in network.ledger if "scale chosen" in e.what)
+    return int(size.split("differs in ")[1].split()[0])
+
+
+class TestPayloads:
+    @pytest.mark.parametrize(
+        ("low", "most", "bits", "signed"),
+        [
+            (0, 2, 2, False),
+            (0, 255, 8, False),
+            (0, 256, 9, False),
+            (-1, 1, 2, True),
+            (-128, 100, 8, True),
+            (-129, 3, 9, True),
+        ],
+    )
+    def test_make_the_input_a_graded_one_with_the_fewest_bits_that_hold_them(self, low, most, bits, signed):
+        network = from_nir(one_float_layer(max(most, -low)), data=pixels(low=low, most=most))
+        given = network.inputs[0]
+        assert (given.payload_bits, given.signed, given.scale) == (bits, signed, 1.0)
+        said = next(e.what for e in network.ledger if e.where == "input")
+        assert said.startswith(f"graded input: payloads of {bits} bits")
+
+    def test_that_are_all_1_are_plain_spikes(self):
+        graded, plain = pixels(most=1), samples()
+        same = Samples(inputs={"x": Events.from_dense(graded.inputs["x"].to_dense())}, name="pixels")
+        assert graded.inputs["x"].payload is not None
+        assert difference(from_nir(one_float_layer(), data=graded), from_nir(one_float_layer(), data=same)) is None
+        assert not from_nir(one_float_layer(), data=plain).inputs[0].graded
+
+    @pytest.mark.parametrize("reset", ["zero", "subtract"])
+    @pytest.mark.parametrize("most", [7, 255, 4095, 65535])
+    def test_count_in_the_choice_of_the_scale_and_in_what_the_ledger_measures(self, most, reset):
+        """One layer without a loop: what the ledger says of it alone is what the whole network does, spike by spike."""
+        graph, data = one_float_layer(most), pixels(most=most)
+        network = from_nir(graph, data=data, reset=reset)
+        assert network.populations[0].model.reset == reset
+        assert network.projections[0].weight_exponent < 0
+        assert measured(network) == differing(graph, network, data, reset=reset)
+        assert differing(graph, network, pixels(most=most, seed=9, n=20), reset=reset) < 0.06 * 20 * 40 * N_HIDDEN
+
+    def test_use_the_whole_grid_beside_spikes_of_a_loop(self):
+        graph = floats(bias=0, outliers=False)
+        graph.nodes["w"].weight /= 255
+        network = from_nir(graph, data=pixels())
+        exponents = {p.name: p.weight_exponent for p in network.into("lif")}
+        assert exponents["w"] < 0 <= exponents["w_rec"]
+        assert all(np.abs(p.synapses.weights).max() > 127 for p in network.into("lif"))
+
+    def test_with_a_scale_are_values_of_a_graph_that_was_trained_on_them(self):
+        graph, data = one_float_layer(), pixels()
+        network = from_nir(graph, data=data, payload_scale=1 / 255)
+        assert network.inputs[0].scale == 1 / 255
+        assert measured(network) == differing(graph, network, data)
+        alike = from_nir(one_float_layer(255.0), data=data)
+        assert np.array_equal(alike.projections[0].synapses.weights, network.projections[0].synapses.weights)
+        assert difference(from_nir(to_nir(network)), network) is None
+
+    def test_on_the_grid_leave_the_weights_as_they_are(self):
+        graph = one_float_layer()
+        graph.nodes["w"].weight = np.rint(graph.nodes["w"].weight * 8) / 8
+        network = from_nir(graph, data=pixels(most=3))
+        assert np.array_equal(network.projections[0].synapses.weights, graph.nodes["w"].weight * 64)
+        assert network.inputs[0].payload_bits == 2
+
+    def test_that_a_recorded_input_does_not_take_are_refused(self, tmp_path):
+        to_nir(from_nir(one_float_layer(), data=pixels(most=15)), tmp_path / "a.nir")
+        back = from_nir(tmp_path / "a.nir", data=pixels(most=9))
+        assert back.inputs[0].payload_bits == 4
+        with pytest.raises(
+            DataError, match=r"payloads from 0 to 16, but the file says that input 'input' takes 1\.\.15"
+        ):
+            from_nir(tmp_path / "a.nir", data=pixels(most=16))
+        with pytest.raises(DataError, match=r"payloads from -1 to 9, but the file says"):
+            from_nir(tmp_path / "a.nir", data=pixels(most=9, low=-1))
+        with pytest.raises(
+            NirError, match=r"payload_scale is 0\.5, but the file says that a payload of 1 at input 'input' stands"
+        ):
+            from_nir(tmp_path / "a.nir", data=pixels(most=9), payload_scale=0.5)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"payload_scale": 0.5}, r"payload_scale is 0\.5, but there is no data whose payloads"),
+            (
+                {"payload_scale": 0.5, "data": samples()},
+                r"payload_scale is 0\.5, but no event of the data has a payload",
+            ),
+            ({"payload_scale": -1.0, "data": pixels()}, r"payload_scale: .*scale is -1\.0, must be a positive number"),
+        ],
+    )
+    def test_scale_without_a_meaning_is_refused(self, options, message):
+        with pytest.raises(NirError, match=message):
+            from_nir(one_float_layer(), **options)
+
+    @pytest.mark.parametrize(
+        ("options", "reset"), [({"payload_scale": 1 / 255}, None), ({"reset": "subtract"}, "subtract"), ({}, None)]
+    )
+    def test_and_resets_hold_where_the_integers_are_held_against_the_floats(self, tmp_path, options, reset):
+        graph, data = one_float_layer(1.0 if "payload_scale" in options else 255.0), pixels()
+        nir.write(tmp_path / "float.nir", graph)
+        network = from_nir(tmp_path / "float.nir", data=data, **options)
+        beside = beside_floats(tmp_path / "float.nir", network, data)
+        assert round(beside["differing"]["lif"] * 6 * 40 * N_HIDDEN) == differing(graph, network, data, reset=reset)
+        assert beside["differing"]["lif"] < 0.03
+
+    def test_of_a_file_of_our_own_hold_there_too(self, tmp_path):
+        """Decays of 4096 and numbers that are powers of two: nothing differs, with a reset that the file records."""
+        weights = np.random.default_rng(2).integers(-60, 99, (5, N_IN))
+        model = Cuba(current_decay=4096, voltage_decay=0, threshold=700, reset="subtract")
+        network = one_layer(weights, model, source="x", graded=8)
+        network = dataclasses.replace(network, inputs=(dataclasses.replace(network.inputs[0], scale=0.25),))
+        to_nir(network, tmp_path / "a.nir")
+        data = pixels(most=200)
+        assert beside_floats(tmp_path / "a.nir", network, data)["differing"] == {"out": 0.0}
+        other = dataclasses.replace(
+            network,
+            populations=[dataclasses.replace(network.populations[0], model=dataclasses.replace(model, reset="zero"))],
+        )
+        assert beside_floats(tmp_path / "a.nir", other, data)["differing"]["out"] > 0.01

@@ -166,9 +166,16 @@ def test_neurons_out_of_range_are_refused_with_node_field_and_value(changed, mes
         from_nir(graph(lif(**changed)), dt=1e-3)
 
 
-def test_reset_by_subtraction_is_refused():
-    with pytest.raises(NirError, match="reset='subtract' is not possible"):
-        from_nir(graph(), reset="subtract")
+def test_reset_by_subtraction_is_taken_from_the_caller():
+    assert from_nir(graph(), reset="subtract").populations[0].model.reset == "subtract"
+    assert from_nir(graph()).populations[0].model.reset == "zero"
+
+
+def test_reset_by_subtraction_of_a_neuron_with_a_reset_value_is_refused():
+    with pytest.raises(
+        NirError, match=r"node 'lif' \(CubaLIF\): v_reset is 0\.25, but the neuron resets by subtraction"
+    ):
+        from_nir(graph(lif(v_reset=np.full(2, 0.25))), reset="subtract")
 
 
 def test_dangling_edge_is_refused_with_its_names():

@@ -1,5 +1,7 @@
 """interpret: a NIR graph taken literally in floats, against closed forms and against the integer simulator."""
 
+import dataclasses
+
 import nir
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from neurodeploy.exchange.nir.interpreter import interpret
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Cuba
+from neurodeploy.network.activity import Events, Samples
 
 
 def chain(*named, edges=None):
@@ -106,3 +109,64 @@ def test_float_spikes_agree_with_integers_where_states_stay_whole(seed):
         ours = whole.spikes[population.name].to_dense()[:, population.first_step :][:, :50]
         assert ours.sum() > 30
         assert np.array_equal(ours, floats.spikes[node][:, : ours.shape[1]])
+
+
+def graded(seed, scale, resets=("subtract", "zero", "subtract")):
+    """Three populations behind signed payloads and spikes; with decays of 0 and 4096 nothing is rounded."""
+    rng = np.random.default_rng(seed)
+    populations = {}
+    for depth, reset in enumerate(resets, start=1):
+        decay, bias = rng.choice([0, 4096], 7), rng.integers(0, 99, 7)
+        model = Cuba(current_decay=4096, voltage_decay=decay, threshold=300, bias=bias, reset=reset)
+        populations[f"p{depth}"] = (7, model, depth)
+    pairs = [("pixels", "p1", 5), ("spikes", "p1", 4), ("p1", "p2", 7), ("p2", "p3", 7), ("p2", "p2", 7)]
+    projections = [connect(a, b, rng.integers(-90, 130, (7, n)), delay=rng.integers(0, 4, n)) for a, b, n in pairs]
+    projections.append(connect("pixels", "p2", rng.integers(-9, 20, (7, 5)), delay=1, weight_exponent=1))
+    network = wired({"pixels": 5, "spikes": 4}, populations, projections)
+    pixels = dataclasses.replace(network.inputs[0], payload_bits=5, signed=True, scale=scale)
+    return dataclasses.replace(network, inputs=(pixels, network.inputs[1]))
+
+
+def given_to(seed):
+    rng = np.random.default_rng(seed)
+    payloads = rng.integers(-16, 16, (3, 50, 5)) * (rng.random((3, 50, 5)) < 0.4)
+    raster = rng.random((3, 50, 4)) < 0.3
+    return {"pixels": Events.from_dense(payloads, graded=True), "spikes": Events.from_dense(raster)}
+
+
+def same_spikes(network, run, given):
+    """The number of spikes of all populations, which are those of the integers on the clock of the floats."""
+    whole, total = run_reference(network, Samples(inputs=given)), 0
+    for population in network.populations:
+        node = population.name if population.name in run.spikes else f"{population.name}.lif"
+        ours = whole.spikes[population.name].to_dense()[:, population.first_step :][:, :50]
+        assert np.array_equal(ours, run.spikes[node][:, : ours.shape[1]])
+        total += ours.sum()
+    return total
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.125, 4.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_float_spikes_agree_with_integers_under_recorded_resets_and_payloads(seed, scale, tmp_path):
+    """All numbers are sums of powers of two, so floats are exact: what is read as events, or as values, gives the spikes."""
+    network, given = graded(seed, scale), given_to(seed)
+    to_nir(network, tmp_path / "a.nir")
+    assert same_spikes(network, interpret(tmp_path / "a.nir", given), given) > 300
+    values = {"pixels": given["pixels"].to_dense() * scale, "spikes": given["spikes"].to_dense()}
+    assert same_spikes(network, interpret(tmp_path / "a.nir", values), given) > 300
+
+
+def test_recorded_reset_and_scale_make_a_difference_to_the_floats(tmp_path):
+    network, given = graded(0, 0.125), given_to(0)
+    to_nir(network, tmp_path / "a.nir")
+    to_nir(graded(0, 0.125, ("zero", "zero", "zero")), tmp_path / "zero.nir")
+    one, other = (interpret(tmp_path / name, given).spikes for name in ("a.nir", "zero.nir"))
+    assert np.any(one["p1"] != other["p1"])
+    payloads_as_values = {name: events.to_dense() for name, events in given.items()}
+    assert np.any(interpret(tmp_path / "a.nir", payloads_as_values).spikes["p1"] != one["p1"])
+
+
+def test_reset_other_than_the_recorded_one_is_refused(tmp_path):
+    to_nir(graded(0, 1.0), tmp_path / "a.nir")
+    with pytest.raises(NirError, match="node 'p1' was written with reset 'subtract', but is read with reset='zero'"):
+        interpret(tmp_path / "a.nir", given_to(0), reset="zero")

@@ -10,6 +10,8 @@ from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, NetworkError
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.exchange.netx.write import to_netx
+from neurodeploy.exchange.nir.read import from_nir
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
     Conv,
     Cuba,
@@ -17,6 +19,7 @@ from neurodeploy.network import (
     LeakyIntegrator,
     Pool,
     Projection,
+    difference,
 )
 
 
@@ -110,6 +113,39 @@ def test_what_the_file_cannot_hold_is_refused_and_nothing_is_written(tmp_path, s
     with pytest.raises(NetworkError, match=message):
         to_netx(spoiled(layered()), tmp_path / "a.net")
     assert list(tmp_path.iterdir()) == []
+
+
+def with_reset(network, name):
+    """The network with a population that subtracts its threshold."""
+    populations = [
+        dataclasses.replace(p, model=dataclasses.replace(p.model, reset="subtract")) if p.name == name else p
+        for p in network.populations
+    ]
+    return dataclasses.replace(network, populations=populations)
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (
+            with_reset(layered(), "d9"),
+            r"population 'd9' resets by subtraction.*voltage to 0; write a \.nd5 or \.nir file",
+        ),
+        (
+            dataclasses.replace(
+                layered(), inputs=[dataclasses.replace(layered().inputs[0], payload_bits=8, scale=1 / 255)]
+            ),
+            r"input 'i' is graded; netx knows binary spikes only.*Write a \.nd5 or \.nir file",
+        ),
+    ],
+)
+def test_resets_by_subtraction_and_payloads_are_refused_with_the_way_out_and_nothing_is_written(
+    tmp_path, network, message
+):
+    with pytest.raises(NetworkError, match=message):
+        to_netx(network, tmp_path / "a.net")
+    assert list(tmp_path.iterdir()) == []
+    assert difference(from_nir(to_nir(network)), network) is None
 
 
 def test_existing_file_is_kept_without_force(tmp_path):
