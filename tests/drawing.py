@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from building import entry
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -17,7 +18,6 @@ from neurodeploy.network import (
     Cuba,
     Delta,
     Dense,
-    Input,
     LeakyIntegrator,
     Network,
     Output,
@@ -48,7 +48,7 @@ def cases(draw, *, lava: bool = False):
     """A network, samples for it and all its states as probes; with ``lava`` only what Lava's processes can express."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shapes = {"spikes": (draw(st.integers(1, 6)),), "graded": (draw(st.integers(1, 2)), 3, 3)}
-    inputs = tuple(Input(name=name, shape=shape, graded=name == "graded") for name, shape in shapes.items())
+    inputs = tuple(entry(name, shape, name == "graded") for name, shape in shapes.items())
     populations, projections = [], []
 
     def connect(source, target, synapses, model):
@@ -66,7 +66,7 @@ def cases(draw, *, lava: bool = False):
     for i in range(draw(st.integers(1, 3))):
         name, source = f"p{i}", draw(st.sampled_from(list(shapes)))
         synapses, shapes[name] = _synapses(draw, shapes[source], rng)
-        model = _model(draw, shapes[name], rng)
+        model = _model(draw, shapes[name], rng, lava)
         # Lava's Sigma cannot be kept from sending before its first step
         first = 0 if lava and isinstance(model, Sigma) else draw(st.integers(0, 3))
         populations.append(Population(name=name, shape=shapes[name], model=model, first_step=first))
@@ -135,7 +135,7 @@ def _values(draw, values, shape, rng):
     return rng.choice(draw(st.lists(values, min_size=1, max_size=3)), shape)
 
 
-def _model(draw, shape, rng):
+def _model(draw, shape, rng, lava):
     def some(values):
         return _values(draw, values, shape, rng)
 
@@ -144,7 +144,9 @@ def _model(draw, shape, rng):
     decay, exponent = st.sampled_from([0, 500, 4096]), st.sampled_from([0, 3, 6])
     kind = draw(st.sampled_from(["cuba", "li", "rf", "rf", "sigma", "delta", "sigma_delta", "sigma_delta"]))
     if kind == "cuba":
-        return Cuba(current_decay=some(decay), voltage_decay=some(decay), threshold=draw(st.integers(0, 300)))
+        reset = draw(st.sampled_from(["zero", "zero" if lava else "subtract"]))
+        threshold = draw(st.integers(0, 300))
+        return Cuba(current_decay=some(decay), voltage_decay=some(decay), threshold=threshold, reset=reset)
     if kind == "li":
         return LeakyIntegrator(
             current_decay=some(decay), voltage_decay=some(decay), bias=draw(st.sampled_from([0, 70]))

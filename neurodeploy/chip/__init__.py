@@ -21,7 +21,7 @@ from neurodeploy.chip.files import (
     load_chip,
     new_chip_text,
 )
-from neurodeploy.chip.numbers import Count, Counts, Grade, Quantity
+from neurodeploy.chip.numbers import MESSAGE_KINDS, PLAIN_KINDS, Count, Counts, Grade, Quantity
 from neurodeploy.chip.record import PER_CORE, Chip, Cores, Energy, Latency, LayerCore, RecurrentCore
 from neurodeploy.chip.rules import RULES
 from neurodeploy.chip.synapse_format import SynapseFormat
@@ -29,7 +29,9 @@ from neurodeploy.chip.synapse_format import SynapseFormat
 __all__ = [
     "ENTRY_POINTS",
     "FOLDERS_VARIABLE",
+    "MESSAGE_KINDS",
     "PER_CORE",
+    "PLAIN_KINDS",
     "RULES",
     "Chip",
     "Cores",

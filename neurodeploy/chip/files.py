@@ -142,10 +142,10 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _of_formats(table: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    """Return a chip's tables without the prices and times (``synop``) of other synapse formats than ``names``."""
+    """Return a chip's tables without the prices and times of synapses in other formats than ``names``."""
     kept = {}
     for key, value in table.items():
-        if key == "synop":
+        if key in ("synop", "synop_graded"):
             kept[key] = {name: price for name, price in value.items() if name in names}
         else:
             kept[key] = _of_formats(value, names) if isinstance(value, dict) else value

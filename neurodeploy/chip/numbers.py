@@ -68,6 +68,49 @@ class Counts(Table):
     grade: Grade
 
 
+class Amount(Table):
+    """A whole number of at least 0 with its unit, source and grade; 0 states that the chip has none."""
+
+    value: Annotated[int, Field(ge=0)]
+    unit: CountUnit
+    source: str
+    grade: Grade
+
+
+def _different(words: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(words)) < len(words):
+        raise ValueError(f"a word stands twice in {list(words)}")
+    return words
+
+
+Reset = Literal["zero", "subtract"]
+"""What a spike does to a voltage; the words of ``network.neurons.RESETS``."""
+
+
+class Resets(Table):
+    """Resets that neurons can do, with source and grade."""
+
+    value: Annotated[tuple[Reset, ...], BeforeValidator(tuple), Field(min_length=1), AfterValidator(_different)]
+    source: str
+    grade: Grade
+
+
+NeuronKind = Literal["cuba", "leaky_integrator", "resonate_and_fire", "sigma", "delta", "sigma_delta"]
+"""The keys of ``network.neurons.NEURON_KINDS``."""
+PLAIN_KINDS: tuple[NeuronKind, ...] = ("cuba", "leaky_integrator")
+"""Kinds that every chip has: plain spikes, one real current."""
+MESSAGE_KINDS: tuple[NeuronKind, ...] = ("sigma", "delta", "sigma_delta")
+"""Kinds that send messages with a payload."""
+
+
+class NeuronKinds(Table):
+    """Kinds of neurons that a core can compute, with source and grade."""
+
+    value: Annotated[tuple[NeuronKind, ...], BeforeValidator(tuple), Field(min_length=1), AfterValidator(_different)]
+    source: str
+    grade: Grade
+
+
 class Quantity(Table):
     """A price, time or power as a band ``low <= nominal <= high``; a file may write one ``value`` for all three."""
 

@@ -7,7 +7,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from neurodeploy.chip.numbers import Count, Counts, Joules, Seconds, Table, Watts
+from neurodeploy.chip.numbers import (
+    MESSAGE_KINDS,
+    PLAIN_KINDS,
+    Amount,
+    Count,
+    Counts,
+    Joules,
+    NeuronKind,
+    NeuronKinds,
+    Resets,
+    Seconds,
+    Table,
+    Watts,
+)
 from neurodeploy.chip.rules import missing_number
 from neurodeploy.chip.synapse_format import SynapseFormat
 
@@ -33,7 +46,10 @@ class System(Table):
 
 
 class Cores(Table):
-    """Structure of one chip and limits of one core. Per-core limits carry the names that ``CoreLoad.used`` uses."""
+    """Structure of one chip, limits of one core, and what its neurons can do.
+
+    Per-core limits carry the names that ``CoreLoad.used`` uses.
+    """
 
     count: Count
     """Cores of one chip."""
@@ -55,6 +71,21 @@ class Cores(Table):
     """Cores that one neuron can send to."""
     weight_values: Count | None = None
     """Different weight values, other than 0, among the synapses into one neuron."""
+    neuron_kinds: NeuronKinds | None = None
+    """Kinds of neurons; absent: ``PLAIN_KINDS``."""
+    resets: Resets | None = None
+    """Resets of a voltage; absent where they are not known, and then not checked."""
+    graded_input_bits: Amount | None = None
+    """Most bits of the payload of an input event, sign included; 0 for plain spikes only, absent where not known."""
+    message_bits: Amount | None = None
+    """Most bits of the payload of a neuron's message, sign included; 0 for plain spikes only."""
+
+    @model_validator(mode="after")
+    def _messages_have_bits(self) -> Cores:
+        senders = [kind for kind in self.kinds if kind in MESSAGE_KINDS]
+        if senders and not (self.message_bits and self.message_bits.value):
+            raise ValueError(f"neuron_kinds has {senders[0]}, whose messages carry a payload: give message_bits")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Cores:
@@ -71,6 +102,11 @@ class Cores(Table):
     def bits_per_word(self) -> int:
         """Bits of a word of synaptic memory; 8 where the chip counts bytes."""
         return self.word_bits.value if self.word_bits else 8
+
+    @property
+    def kinds(self) -> tuple[NeuronKind, ...]:
+        """Kinds of neurons that a core can compute."""
+        return self.neuron_kinds.value if self.neuron_kinds else PLAIN_KINDS
 
     @property
     def limits(self) -> dict[str, int]:
@@ -122,7 +158,10 @@ class Weights(Table):
     shared_sign: bool = False
     """Whether a list whose weights all have the same sign is stored without the sign bit."""
     drops_common_power: bool = False
-    """Whether a power of two that divides all weights is moved to the exponent instead of being stored."""
+    """Whether a power of two that divides all weights of a projection is moved to its exponent instead of being stored.
+
+    Without, a factor that divides all weights of a neuron is taken out of them and its threshold.
+    """
     delay_bits: Count | None = None
     """Bits of the longest delay; absent where the layout with delays is unknown."""
     delay_address_bits: Count | None = None
@@ -134,10 +173,14 @@ class Energy(Table):
 
     synop: dict[str, Joules] = Field(default_factory=dict)
     """One spike reads one stored synapse; by synapse format."""
+    synop_graded: dict[str, Joules] = Field(default_factory=dict)
+    """The same for a message or an input event with a payload, which multiplies the weight."""
     neuron_access: Joules | None = None
     """Each mapped neuron in every step."""
     neuron_update: Joules | None = None
-    """A neuron whose state can change in this step (``Activity.updated``), in addition to the access."""
+    """A neuron whose state can change in this step (``Activity.updated``), in addition to the access: ``PLAIN_KINDS``."""
+    neuron_update_of: dict[NeuronKind, Joules] = Field(default_factory=dict)
+    """The same for neurons of other kinds, by kind."""
     neuron_idle: Joules | None = None
     """A mapped neuron that is not updated in this step."""
     spike_out: Joules | None = None
@@ -173,6 +216,8 @@ class Latency(Table):
     model: Literal["messages", "slowest-unit"]
     synop: dict[str, Seconds] = Field(default_factory=dict)
     """By synapse format."""
+    synop_graded: dict[str, Seconds] = Field(default_factory=dict)
+    """The same for a message or an input event with a payload."""
     neuron_access: Seconds | None = None
     neuron_update: Seconds | None = None
     spike_out: Seconds | None = None
@@ -189,7 +234,8 @@ class Latency(Table):
     step_observed: Seconds | None = None
     """A whole step as measured on hardware, input and output included."""
     updates_per_step: dict[str, Count] = Field(default_factory=dict)
-    """Microcode passes of one neuron update, by neuron model."""
+    """Microcode passes of one neuron update: ``lif`` for ``PLAIN_KINDS``, ``sdn_relu`` and ``sdn_none`` for sigma-delta
+    neurons by activation, other kinds by their name."""
 
     @model_validator(mode="after")
     def _barrier_rises(self) -> Latency:
@@ -228,6 +274,8 @@ class LayerLimits(Table):
     strides: Counts
     destinations: Count
     """Layers that one layer can send to."""
+    pooling: Counts | None = None
+    """Sizes of a sum pool (height and width) that a core can send through; absent where it sends each spike as it is."""
 
 
 class RecurrentCore(Table):
@@ -280,7 +328,9 @@ class Chip(Table):
             raise ValueError(f"synapse_format: the name '{twice[0]}' is given twice")
         prices = {"energy": self.energy, **{f"energy_alternative.{k}": v for k, v in self.energy_alternative.items()}}
         priced = {f"{table}.synop": prices.synop for table, prices in prices.items()}
+        priced |= {f"{table}.synop_graded": prices.synop_graded for table, prices in prices.items()}
         priced["latency.synop"] = self.latency.synop if self.latency else {}
+        priced["latency.synop_graded"] = self.latency.synop_graded if self.latency else {}
         for key, table in priced.items():
             if foreign := sorted(set(table) - set(names)):
                 known = ", ".join(names) or "none"

@@ -1,4 +1,4 @@
-"""``neurodeploy check``: the verdict on a NIR file."""
+"""``neurodeploy check``: the verdict on a network file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, NirFile, app
+from neurodeploy.cli.program import Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import table
 
 
@@ -19,22 +19,41 @@ def check(
     ] = None,
     fix: Annotated[Path | None, typer.Option(help="Write the repaired graph to this file.")] = None,
     draw: Annotated[Path | None, typer.Option(help="Write a drawing of the graph to this .svg file.")] = None,
-    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="DATA", help="Samples that show what hangs on the reset of the neurons.")
+    ] = None,
+    samples: NSamples = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Say of each node of a NIR file whether it can be taken over: faithful, approximate or unsupported.
 
-    The exit code is 6 where anything is unsupported. With --chip the limits and the neurons of that chip count too.
+    The exit code is 6 where anything is unsupported. With --chip the limits and the neurons of that chip count too. A file
+    of integers (.nd5, .net) is faithful in itself: of it, this says what its ledger holds, and what the chip cannot do.
     """
     from neurodeploy import commands
 
-    report = commands.check(file, chip=chip, fix=fix, draw=draw, dt=dt, force=force)
+    report = commands.check(
+        file,
+        chip=chip,
+        fix=fix,
+        draw=draw,
+        reading=reading_of(reading, dt),
+        data=data,
+        n_samples=samples,
+        force=force,
+    )
     if as_json:
         print(report.to_json())
     else:
         table("Node|Type|Verdict|Reason|Size", [(n.name, n.type, n.verdict, n.reason, n.size) for n in report.nodes])
+        if report.reading:
+            print(f"reading: {report.reading}")
         for repair in report.repairs:
             print(f"repair: {repair}")
+        if report.reset is not None:
+            print(report.reset["line"])
     if not report.ok:
         raise typer.Exit(6)

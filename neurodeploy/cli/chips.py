@@ -27,7 +27,7 @@ def chips_list(as_json: Json = False) -> None:
 def chips_show(
     name: Annotated[str, typer.Argument(help="Name of a chip, or a chip file.")], as_json: Json = False
 ) -> None:
-    """Show every number of a chip with its unit, source and grade."""
+    """Show every number of a chip, and what its neurons can do, with unit, source and grade."""
     from neurodeploy import commands
 
     rows = commands.chip_rows(name)
@@ -47,9 +47,11 @@ def chips_validate(
 
     rows = commands.chip_rows(str(file))
     if as_json:
-        print_json({"ok": True, "numbers": len(rows)})
+        print_json({"ok": True, "numbers": sum(bool(row["unit"]) for row in rows)})
     else:
-        print(f"{file}: {len(rows)} numbers, each with unit, source and grade")
+        words = sum(not row["unit"] for row in rows)
+        more = f", and {words} list{'s' * (words > 1)} of words with source and grade" if words else ""
+        print(f"{file}: {len(rows) - words} numbers, each with unit, source and grade{more}")
 
 
 @chips_app.command("new", epilog="Example: neurodeploy chips new mine --base loihi2")

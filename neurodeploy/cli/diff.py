@@ -1,4 +1,4 @@
-"""``neurodeploy diff``: the differences between two NIR files."""
+"""``neurodeploy diff``: the differences between two network files."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Json, app
+from neurodeploy.cli.program import Dt, Json, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, table
 
 
 @app.command(epilog="Example: neurodeploy diff old.nir new.nir")
 def diff(
-    a: Annotated[Path, typer.Argument(metavar="A.nir", help="A NIR file.")],
-    b: Annotated[Path, typer.Argument(metavar="B.nir", help="Another one.")],
-    metadata: Annotated[bool, typer.Option(help="Compare metadata too.")] = True,
+    a: Annotated[Path, typer.Argument(metavar="A", help="A network file: .nir, .nd5 or .net.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+    reading: ReadingText = None,
+    dt: Dt = None,
+    metadata: Annotated[bool, typer.Option(help="Compare metadata or ledgers too.")] = True,
     as_json: Json = False,
 ) -> None:
-    """What differs between two NIR files, node by node; exit code 12 where anything does."""
+    """What differs between two network files; exit code 12 where anything does.
+
+    Two NIR files are compared node by node, other files value by value of their networks.
+    """
     from neurodeploy import commands
     from neurodeploy.errors import MismatchError
 
-    found = commands.diff(a, b, metadata=metadata)
+    found = commands.diff(a, b, reading=reading_of(reading, dt), metadata=metadata)
     if as_json:
         print_json(found)
     else:

@@ -1,4 +1,4 @@
-"""``neurodeploy export``: a network as a NIR file."""
+"""``neurodeploy export``: a network as a file."""
 
 from __future__ import annotations
 
@@ -7,34 +7,39 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, NSamples, app
+from neurodeploy.cli.program import Dt, Force, Json, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, show, table
 
 
 @app.command(
     epilog="Example: neurodeploy export runs/digits-mlp\n\n"
-    "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir"
+    "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir\n\n"
+    "neurodeploy export lava-dl.net --out network.nd5"
 )
 def export(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, a NIR file, or a .net file of lava-dl."),
+        typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a file: .nir, .nd5 or .net."),
     ],
-    out: Annotated[Path | None, typer.Option(help="File to write, .nir or .net; by default RUN/model.nir.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: .nir, .nd5 or .net; by default RUN/model.nir.")
+    ] = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales.")
     ] = None,
     samples: NSamples = None,
-    dt: Annotated[float | None, typer.Option(help="Length of a step in seconds, where the file does not say.")] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
     weight_bits: Annotated[
         int, typer.Option("--weight-bits", min=2, max=8, help="Bits for weights that have to be rounded.")
     ] = 8,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network's integers as a NIR file (or lava-dl's .net), read it back and compare.
+    """Write a network's integers as a file, read it back and compare.
 
-    A NIR file in floats becomes one in integers. With --data the scale of each layer is chosen on samples, each
+    The suffix of --out says how: .nir for NIR, .nd5 for neurodeploy's own format, which holds every network, .net for
+    lava-dl. A NIR file in floats becomes one in integers. With --data the scale of each layer is chosen on samples, each
     approximation is measured on them, and the whole network is held against its floats.
     """
     from neurodeploy import commands
@@ -45,7 +50,7 @@ def export(
             out=out,
             data=data,
             n_samples=samples,
-            dt=dt,
+            reading=reading_of(reading, dt),
             weight_bits=weight_bits,
             force=force,
             progress=lambda n, of: bar("integers beside floats", n, of),
@@ -54,9 +59,12 @@ def export(
         print_json(result)
         return
     ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
+    reset = result.pop("reset", None)
     show(result, as_json=False)
     if ledger:
         table("Where|Approximation|Size", [(e["where"], e["what"], e["size"]) for e in ledger])
+    if reset is not None:
+        print(reset["line"])
     if beside is not None:
         differing = beside.pop("differing")
         show({k: v for k, v in beside.items() if k != "neuron_steps"}, as_json=False)

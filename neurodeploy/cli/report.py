@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, NirFile, app
+from neurodeploy.cli.program import Dt, Force, Json, NirFile, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, say
 
 
@@ -25,14 +25,19 @@ def report(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; by default that of the run.")] = None,
     chip: Annotated[
-        list[str] | None, typer.Option(help="Chips; may be repeated. By default loihi1 and loihi2.")
+        list[str] | None,
+        typer.Option(
+            help="Chips; may be repeated. By default loihi1 and loihi2, where they can do the kinds of neurons."
+        ),
     ] = None,
     engines: Annotated[
         str | None,
         typer.Option(
-            help="Engines to compare. By default slayer,reference,event,lava for a run, reference,event for a file."
+            help="Engines to compare. By default as for verify: for a run its backend, reference, event and lava."
         ),
     ] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="On how many samples to compare them.")] = 64,
     period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
@@ -55,8 +60,9 @@ def report(
             data=data,
             out=out,
             force=force,
-            chips=chip or list(commands.DEMO_CHIPS),
+            chips=chip or None,
             engines=[e.strip() for e in engines.split(",") if e.strip()] if engines else None,
+            reading=reading_of(reading, dt),
             n_samples=samples,
             command=shlex.join(["neurodeploy", *sys.argv[1:]]),
             say=say,

@@ -23,7 +23,7 @@ def new_chip(name: str, *, base: str = "loihi2", out: str | Path | None = None, 
 
 
 def chip_rows(name: str) -> list[dict[str, str]]:
-    """Return every number of a chip with its key, value, unit, grade and source."""
+    """Return every number of a chip, and what its neurons can do, with key, value, unit, grade and source."""
     return list(_rows("", load_chip(name).model_dump(exclude_none=True)))
 
 
@@ -34,7 +34,8 @@ def _rows(key: str, value: Any) -> Iterator[dict[str, str]]:
             f"{band[0]:g} / {band[1]:g} / {band[2]:g}" if len(set(band)) > 1 else band[0] if band else value["value"]
         )
         shown = " ".join(str(v) for v in shown) if isinstance(shown, tuple | list) else str(shown)
-        yield {"key": key, "value": shown, "unit": value["unit"], "grade": value["grade"], "source": value["source"]}
+        unit = value.get("unit", "")  # words have none
+        yield {"key": key, "value": shown, "unit": unit, "grade": value["grade"], "source": value["source"]}
     elif isinstance(value, dict):
         for name, inner in value.items():
             yield from _rows(f"{key}.{name}".lstrip("."), inner)

@@ -1,16 +1,33 @@
-"""Differences between two NIR files."""
+"""Differences between two network files."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
 
+from neurodeploy.commands.inputs import load_network
+from neurodeploy.exchange.formats import FORMATS, format_of
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 
 
-def diff(a: str | Path, b: str | Path, *, metadata: bool = True) -> list[dict[str, str]]:
-    """Return what differs between the graphs of two NIR files: nodes, fields, edges; empty where nothing does."""
+def diff(a: str | Path, b: str | Path, *, reading: AnyReading = None, metadata: bool = True) -> list[dict[str, str]]:
+    """Return what differs between two network files; empty where nothing does.
+
+    Two NIR files are compared as graphs: nodes, fields, edges. With any other file the networks are compared: inputs,
+    populations, projections and outputs by name, every value, and their order.
+
+    Args:
+        reading: what the framework that wrote a NIR file means by it (``from_nir``), where it is compared with another kind.
+        metadata: compare metadata too; of networks, the ledger.
+    """
     a, b = as_path(a), as_path(b)
+    if any(format_of(path) is not FORMATS[".nir"] for path in (a, b)):
+        from neurodeploy.exchange.doctor.networks import diff_networks
+
+        floats = [format_of(path).floats for path in (a, b)]
+        networks = [load_network(p, reading=reading if f else None) for p, f in zip((a, b), floats)]
+        return [asdict(found) for found in diff_networks(*networks, ledger=metadata)]
     from neurodeploy.exchange.doctor.diff import diff_nir
 
     return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]

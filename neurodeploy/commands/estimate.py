@@ -6,25 +6,28 @@ from pathlib import Path
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
+from neurodeploy.commands.samples import AnySamples
 from neurodeploy.costs import pricing
 from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, UsageError
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
-from neurodeploy.targets.sanafe.write import check_free, write_sanafe
+from neurodeploy.targets.sanafe.write import check_free, check_network, write_sanafe
 
 
 def estimate(
     file: str | Path,
     *,
     chip: str | None = None,
+    reading: AnyReading = None,
     mapping: str | Path | None = None,
-    data: str | Path | None = None,
+    data: AnySamples = None,
     activity: str | Path | None = None,
     engine: str = "event",
     n_samples: int | None = None,
@@ -39,6 +42,7 @@ def estimate(
     Args:
         file: a NIR file, or a run's folder.
         chip: name of a chip, or a chip file; a run's pins count (``neurodeploy.recipe.pins``).
+        reading: what the framework that wrote a NIR file means by it (``from_nir``).
         mapping: a mapping of this very network that ``map`` wrote, instead of ``chip``.
         data: samples to run (see ``load_data``).
         activity: the activity of an earlier run instead.
@@ -51,7 +55,9 @@ def estimate(
     Raises:
         UsageError: where not just one of ``chip`` and ``mapping`` is given, where both ``data`` and ``activity`` are, or
             ``sanafe`` without either.
-        EstimateError: for samples on a chip whose file has no prices, or a mapping or an activity of another network.
+        EstimateError: for samples on a chip whose file has no prices, a mapping or an activity of another network, or a
+            network that SANA-FE cannot describe.
+        FitError: where the chip lacks what the network needs, or has no room for it.
     """
     file, mapping, activity, sanafe = as_path(file), as_path(mapping), as_path(activity), as_path(sanafe)
     if (chip is None) == (mapping is None):
@@ -60,18 +66,19 @@ def estimate(
         raise UsageError("estimate: give samples to run (--data) or the activity of a run (--activity), not both")
     if sanafe is not None and data is None and activity is None:
         raise UsageError("estimate: --sanafe writes the spikes of a sample; give --data or --activity as well")
-    network = load_network(file)
+    network = load_network(file, reading=reading)
     given = None if mapping is None else load_mapping(mapping)
     target = load_chip(str(chip)) if given is None else given.chip
     if data is not None or activity is not None:
         _check_priced(target)
     if sanafe is not None:
+        check_network(network)
         check_free(sanafe, force=force)
     placed = given or map_network(network, target, pins=recipe_pins(file, target))
     check_belongs(network, placed, None)
     recorded = None if activity is None else load_activity(activity)
     if data is not None:
-        samples = load_data(data, n_samples=n_samples)
+        samples = load_data(data, n_samples=n_samples, network=network)
         labels = placed.core_labels()  # of inputs too, where they lie on cores; simulators count populations alone
         labels = {p.name: labels[p.name] for p in network.populations}
         recorded = simulate(network, samples, engine=engine, labels=labels)

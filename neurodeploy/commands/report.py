@@ -7,16 +7,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.chip import load_chip
+from neurodeploy.chip import Chip, load_chip
+from neurodeploy.commands.export import export
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
-from neurodeploy.commands.verify import ALL_ENGINES, NETWORK_ENGINES, check_engines, run_engine
+from neurodeploy.commands.samples import AnySamples
+from neurodeploy.commands.verify import check_engines, default_engines, run_engine
 from neurodeploy.costs import pricing
 from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.decoding import accuracy, decoding_probes
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.mapping.abilities import find_lacks
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.mapping.summary import layer_summary
@@ -29,7 +33,7 @@ from neurodeploy.reports.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
 
 DEMO_CHIPS = ("loihi1", "loihi2")
-"""Engines of a report on a file: those that need neither torch nor Lava."""
+"""Chips of a report where none is named."""
 VERIFICATION_KEYS = (
     *("equal", "engines", "n_samples", "n_steps"),
     *("spikes_compared", "spikes_different", "populations", "first_difference"),
@@ -43,11 +47,12 @@ _LABEL_BYTES = 2**29
 def report(
     source: str | Path,
     *,
-    data: str | Path | None = None,
+    data: AnySamples = None,
     out: str | Path | None = None,
     force: bool = False,
-    chips: Sequence[str] = DEMO_CHIPS,
+    chips: Sequence[str] | None = None,
     engines: Sequence[str] | None = None,
+    reading: AnyReading = None,
     n_samples: int = 64,
     step_period_s: float | None = None,
     deadline_s: float | None = None,
@@ -61,12 +66,14 @@ def report(
     Accuracy and energy are measured on all samples, exactness on the first ``n_samples``. Each engine runs once.
 
     Args:
-        source: a run's folder with an exported network, or a NIR file.
+        source: a run's folder, whose network is exported first where it was not yet, or a NIR file.
         data: samples (see ``load_data``); by default the test part of the run.
         out: folder to write to; by default that of the run, whose older report is replaced.
         force: replace an older report in ``out``.
-        chips: names of chips, or chip files.
-        engines: engines to compare; by default ``ALL_ENGINES`` for a run and ``NETWORK_ENGINES`` for a file.
+        chips: names of chips, or chip files; by default those of ``DEMO_CHIPS`` that can do the network's kinds of neurons,
+            resets and payloads.
+        engines: engines to compare; by default ``default_engines`` of ``verify``.
+        reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: compare the engines on so many samples.
         step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
         command: how to repeat it, for the report's provenance.
@@ -78,20 +85,26 @@ def report(
     Raises:
         UsageError: where ``data`` or ``out`` is missing for a file, no chip is named, or an engine cannot take part.
         FileError: where ``out`` holds a report and ``force`` is not set.
+        FitError: where a chip lacks what the network needs, or has no room for it.
         MismatchError: where an engine gives another spike; nothing is written then.
     """
     source, out = as_path(source), as_path(out)
+    from neurodeploy.costs.neurobench import neurobench_metrics
     from neurodeploy.reports.facts import raster_facts
     from neurodeploy.reports.writing import make_report, write_report
 
     tell = say or silent
-    compared = tuple(engines or (ALL_ENGINES if source.is_dir() else NETWORK_ENGINES))
-    folder = _check(source, data, out, force, chips, compared)
-    network, samples = load_network(source), load_data(source if data is None else data)
-    mappings = [map_network(network, c, pins=recipe_pins(source, c)) for c in map(load_chip, chips)]
+    compared = tuple(engines or default_engines(source))
+    folder = _check(source, data, out, force, DEMO_CHIPS if chips is None else chips, compared)
+    if source.is_dir() and not (source / NETWORK_FILE).exists() and (source / CHECKPOINT_FILE).exists():
+        tell(f"export    {export(source)['path']}")
+    network = load_network(source, reading=reading)
+    samples = load_data(source if data is None else data, network=network)
+    targets = _default_chips(network, tell) if chips is None else [load_chip(name) for name in chips]
+    mappings = [map_network(network, chip, pins=recipe_pins(source, chip)) for chip in targets]
     done = _run_each_once(source, network, samples, mappings, compared, n_samples, progress)
     held_out = source.is_dir() and data is None
-    _tell_proof(source, done.proof, held_out, tell)
+    _tell_proof(source, network, done.proof, held_out, tell)
     right = accuracy(network, done.whole, samples) if _has_accuracy(network, samples) else None
     if right is not None:
         words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
@@ -110,14 +123,14 @@ def report(
         accuracy=None if right is None else {"test": right, "n_samples": samples.n_samples, "held_out": held_out},
         verification={key: done.proof[key] for key in VERIFICATION_KEYS},
         raster=raster_facts(network, done.whole),
-        neurobench=_neurobench(network, done.probed),
+        neurobench=neurobench_metrics(network, done.probed).to_json(),
         provenance=_provenance(source, data, command),
     )
     return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
 
 
 def _check(
-    source: Path, data: str | Path | None, out: Path | None, force: bool, chips: Sequence[str], engines: Sequence[str]
+    source: Path, data: AnySamples, out: Path | None, force: bool, chips: Sequence[str], engines: Sequence[str]
 ) -> Path:
     """Refuse what cannot become a report before anything runs; return the folder to write to."""
     from neurodeploy.reports.writing import REPORT_FILES
@@ -159,7 +172,7 @@ def _run_each_once(
     """Run every engine once: ``event`` on all samples, the others on the first, of which it gives a part."""
     first = samples.take(0, min(n_samples, samples.n_samples))
     steps = first.n_steps + network.depth
-    probes = [(p.name, "v") for p in network.populations]
+    probes = [(p.name, "v") for p in network.populations if "v" in p.model.states]
     if 4 * first.n_samples * steps * sum(p.size for p in network.populations) > _PROBE_BYTES:
         probes = readouts(network)
     runs = {}
@@ -210,7 +223,28 @@ def _has_accuracy(network: Network, samples: Samples) -> bool:
     return samples.labels is not None and len(network.outputs) == 1
 
 
-def _tell_proof(source: Path, proof: dict[str, Any], held_out: bool, tell: Callable[[str], None]) -> None:
+def _default_chips(network: Network, tell: Callable[[str], None]) -> list[Chip]:
+    """Return the chips of ``DEMO_CHIPS`` that can do what the network needs, and tell which are left out and why.
+
+    Raises:
+        FitError: if none can.
+    """
+    chips, lack = [], None
+    for chip in map(load_chip, DEMO_CHIPS):
+        found = next(find_lacks(network, chip), None)
+        if found is None:
+            chips.append(chip)
+        else:
+            lack = lack or found
+            tell(f"map       {chip.name} is left out: {found.reason}")
+    if not chips and lack is not None:
+        raise lack.error()
+    return chips
+
+
+def _tell_proof(
+    source: Path, network: Network, proof: dict[str, Any], held_out: bool, tell: Callable[[str], None]
+) -> None:
     """Say that all engines agree.
 
     Raises:
@@ -220,9 +254,9 @@ def _tell_proof(source: Path, proof: dict[str, Any], held_out: bool, tell: Calla
         raise MismatchError(
             f"report: {source} is not bit-exact: {proof['first_difference']}; neurodeploy verify {source} says more"
         )
-    what = "test samples" if held_out else "samples"
+    what, sent = "test samples" if held_out else "samples", "messages" if network.graded else "spikes"
     tell(
-        f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} spikes "
+        f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} {sent} "
         f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} {what}"
     )
 
@@ -233,24 +267,17 @@ def _formats(mapping: Mapping) -> str:
     return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
 
 
-def _neurobench(network: Network, activity: Activity) -> dict[str, Any] | None:
-    """Return the NeuroBench metrics of a run, None where its spikes are graded, which they do not cover."""
-    from neurodeploy.costs.neurobench import neurobench_metrics
-
-    if any(events.payload is not None for events in activity.spikes.values()):
-        return None
-    return neurobench_metrics(network, activity).to_json()
-
-
-def _provenance(source: Path, data: str | Path | None, command: str | None) -> dict[str, Any]:
-    given = [] if data is None or not Path(data).is_file() else [Path(data)]
+def _provenance(source: Path, data: AnySamples, command: str | None) -> dict[str, Any]:
+    given = [Path(data)] if isinstance(data, str | Path) and Path(data).is_file() else []
     if source.is_dir():
         own = [source / name for name in (CHECKPOINT_FILE, NETWORK_FILE, *([] if data else [TEST_FILE]))]
         seed = run_recipe(source).seed
     else:
         own, seed = [source], None
     again = (
-        f"neurodeploy report {source}" if source.is_dir() else f"neurodeploy report {source} --data {data} --out DIR"
+        f"neurodeploy report {source}"
+        if source.is_dir()
+        else f"neurodeploy report {source} --data {data if isinstance(data, str | Path) else 'DATA'} --out DIR"
     )
     return {
         "command": command or again,

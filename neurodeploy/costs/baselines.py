@@ -15,12 +15,12 @@ from statistics import median
 import numpy as np
 
 from neurodeploy.costs.counts import count_events
-from neurodeploy.costs.energy import price_energy
+from neurodeploy.costs.energy import family, price_energy
 from neurodeploy.costs.record import Band, Baseline, Cost
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.mapper import SPLITS, map_network
-from neurodeploy.mapping.memory.synapses import conv_of, matrix_of
+from neurodeploy.mapping.memory.synapses import conv_of, joins_encoder, matrix_of
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import (
     WEIGHT_MAX,
@@ -42,7 +42,6 @@ MLPERF_TINY_UJ = {
     "STM32U575 (Cortex-M33)": {"AD": 121.0, "KWS": 1004.0, "IC": 3384.0, "VWW": 1921.0},
 }
 """Measured microjoules for one inference, by board and network."""
-_NEURONS = ("neuron_update", "neuron_update_low", "neuron_idle")
 
 
 def mac_price(board: str) -> Band:
@@ -68,8 +67,16 @@ def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost
 
 
 def dense_macs(network: Network) -> int:
-    """Return the MACs of one pass through all layers without any sparsity; windows of a pool count as taps."""
-    return sum(_macs(p) for p in network.projections)
+    """Return the MACs of one pass through all layers without any sparsity; windows of a pool count as taps.
+
+    Complex weights are two matrices, and wires to an encoder none.
+    """
+    return sum(_macs(p) for p in _layers(network))
+
+
+def _layers(network: Network) -> list[Projection]:
+    """Return the projections that have weights in a network without spikes, too."""
+    return [p for p in network.projections if not joins_encoder(network, p)]
 
 
 def _macs(projection: Projection) -> int:
@@ -91,7 +98,7 @@ def _macs(projection: Projection) -> int:
 
 def _row(what: str, energy_j: Band, cost: Cost, network: Network, note: str = "") -> Baseline:
     activity, density = _break_even(energy_j.nominal, cost)
-    kept, possible = (sum(of(p) for p in network.projections) for of in (n_nonzero, n_parameters))
+    kept, possible = (sum(of(p) for p in _layers(network)) for of in (n_nonzero, n_parameters))
     return Baseline(
         what=what,
         energy_j=energy_j,
@@ -110,7 +117,7 @@ def _break_even(limit_j: float, cost: Cost) -> tuple[float | None, float | None]
         return None, None
     total = cost.energy.total_j.nominal
     fixed = sum(x.energy_j.nominal for x in cost.energy.lines if x.component.startswith("neuron_"))
-    synapses = sum(x.energy_j.nominal for x in cost.energy.lines if x.component.startswith("synop."))
+    synapses = sum(x.energy_j.nominal for x in cost.energy.lines if family(x.component) == "synop")
     return _factor(limit_j - fixed, total - fixed), _factor(limit_j - total + synapses, synapses)
 
 
@@ -121,12 +128,13 @@ def _factor(room: float, part: float) -> float | None:
 def dense_twin(network: Network) -> Network:
     """Return the network with every connection of its matrices stored: zeros get the smallest weight of the matrix.
 
+    Wires to an encoder stay as they are.
     It shows how much memory and how many events sparsity saves; it is not meant to be run.
     """
     return Network(
         inputs=network.inputs,
         populations=network.populations,
-        projections=tuple(_filled(p) for p in network.projections),
+        projections=tuple(p if joins_encoder(network, p) else _filled(p) for p in network.projections),
         outputs=network.outputs,
         dt=network.dt,
     )
@@ -153,7 +161,9 @@ def _dense_on_chip(network: Network, mapping: Mapping, activity: Activity, cost:
     totals = Counter[str]()
     for counts in count_events(twin, placed, spikes):
         totals.update(totals_of(counts))
-    totals.update({name: cost.counts[name] - totals[name] for name in _NEURONS})
+    for name in [name for name in totals if name.startswith(("neuron_update", "neuron_idle"))]:
+        totals.pop(name)
+    totals.update({name: n for name, n in cost.counts.items() if name.startswith(("neuron_update", "neuron_idle"))})
     dense = price_energy(events_of(totals, activity.n_samples), chip.energy, chip.name, chip.source_file)
     memory = f"{len(placed.cores)} cores, {placed.synaptic_bytes:,} bytes of synapses"
     if dense.total_j is None:

@@ -1,7 +1,8 @@
 """Counts of all events that have a price, per sample, step and core, from the spikes of any simulator and a mapping.
 
 A spike counts in the step in which it is sent: the chip delivers it and reads its synapses within that step, and the sum
-takes effect in the next step (or later, with delays).
+takes effect in the next step (or later, with delays). Messages with a payload count as spikes do; the synapses that they
+read are counted apart, because the weight is multiplied there.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from neurodeploy.chip import PLAIN_KINDS
 from neurodeploy.costs.fanout import FanOut, fan_outs
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.record import Mapping
@@ -24,29 +26,44 @@ _SPARSE_BELOW = 0.2
 """A fan-out table with a smaller share of non-zero entries than this is multiplied as a sparse matrix."""
 
 
+SEVERAL = "several"
+"""Stands for the neurons of a core that holds several kinds, of which not all are CUBA neurons or leaky integrators."""
+
+
+def is_graded(network: Network, name: str, activity: Activity) -> bool:
+    """Return whether the messages of a population or input carry a payload: by the network, or as they were recorded."""
+    payload = activity.spikes[name].payload
+    return name in network.graded or (payload is not None and bool(np.any(payload != 1)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Counts:
     """Counts of a chunk of samples; arrays are int64 ``(n_samples, n_steps, n_cores)`` unless stated.
 
     Args:
         first_sample: number of the first sample in the chunk.
-        synops: synapse format -> synapses read.
-        fired: neurons that fired.
+        synops, synops_graded: synapse format -> synapses read because of spikes, and because of messages with a payload.
+        fired: neurons that fired, or sent a message.
         updated_low, updated: lower and upper bound of the neurons that were updated; equal where a simulator counted them.
+        kinds: what neurons each core holds: "" for CUBA neurons and leaky integrators, the kind if all are of another one,
+            else ``SEVERAL``. Length ``n_cores``.
         messages_in, messages_out: messages received and sent; messages that the host injects count as received only.
         hops_ew, hops_ns: hops of the messages sent; None where the chip file gives no mesh.
         crossings: messages sent to another chip.
         neurons: neurons on each core, each accessed in every step, int64 ``(n_cores,)``.
         effective, graded: number of reads of a synapse with non-zero weight in the chunk, and how many of these reads
-            graded spikes caused.
+            messages with a payload caused.
+        messages_graded: messages sent by neurons that carry a payload.
         host_in, host_out: spikes that the host injects (or passes to relays), and spikes of the outputs that it reads.
     """
 
     first_sample: int
     synops: dict[str, NDArray[np.int64]]
+    synops_graded: dict[str, NDArray[np.int64]]
     fired: NDArray[np.int64]
     updated_low: NDArray[np.int64]
     updated: NDArray[np.int64]
+    kinds: tuple[str, ...]
     messages_in: NDArray[np.int64]
     messages_out: NDArray[np.int64]
     hops_ew: NDArray[np.int64] | None
@@ -55,6 +72,7 @@ class Counts:
     neurons: NDArray[np.int64]
     effective: int
     graded: int
+    messages_graded: int
     host_in: int
     host_out: int
 
@@ -72,7 +90,7 @@ def count_events(network: Network, mapping: Mapping, activity: Activity) -> Iter
     """
     check_belongs(network, mapping, activity)
     fans = fan_outs(network, mapping)
-    arrays = 9 + len(mapping.chip.synapse_format)
+    arrays = 9 + len(mapping.chip.synapse_format) * (2 if network.graded else 1)
     chunk = max(1, _CHUNK_BYTES // (8 * arrays * activity.n_steps * len(mapping.cores)))
     for first in range(0, activity.n_samples, chunk):
         yield _count(network, mapping, activity, fans, first, min(first + chunk, activity.n_samples))
@@ -112,15 +130,17 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
     meshed = all(load.x is not None and load.y is not None for load in mapping.cores)
     total = _Sums(shape, meshed)
     for fan in fans:
-        events = activity.spikes[fan.source]
-        total.add(fan, _part(events, first, stop), graded=events.payload is not None)
+        part = _part(activity.spikes[fan.source], first, stop)
+        total.add(fan, part, graded=is_graded(network, fan.source, activity))
     low, high = _updated(network, mapping, activity, total.fired, first, stop)
     return Counts(
         first_sample=first,
-        synops=total.synops,
+        synops=total.synops[False],
+        synops_graded=total.synops[True],
         fired=total.fired,
         updated_low=low,
         updated=high,
+        kinds=core_kinds(network, mapping),
         messages_in=total.messages_in,
         messages_out=total.messages_out,
         hops_ew=total.hops_ew,
@@ -129,6 +149,7 @@ def _count(network: Network, mapping: Mapping, activity: Activity, fans: list[Fa
         neurons=np.array([sum(i.size for i in load.neurons.values()) for load in mapping.cores], np.int64),
         effective=total.effective,
         graded=total.graded,
+        messages_graded=total.messages_graded,
         host_in=_number(activity, {i.name for i in network.inputs}, first, stop),
         host_out=_number(activity, {output.population for output in network.outputs}, first, stop),
     )
@@ -165,23 +186,24 @@ class _Sums:
 
     def __init__(self, shape: tuple[int, int, int], meshed: bool) -> None:
         self.shape = shape
-        self.synops: dict[str, NDArray[np.int64]] = {}
+        self.synops: dict[bool, dict[str, NDArray[np.int64]]] = {False: {}, True: {}}
         self.fired, self.messages_in, self.messages_out, self.crossings = (np.zeros(shape, np.int64) for _ in range(4))
         self.hops_ew = np.zeros(shape, np.int64) if meshed else None
         self.hops_ns = np.zeros(shape, np.int64) if meshed else None
-        self.effective = self.graded = 0
+        self.effective = self.graded = self.messages_graded = 0
 
     def add(self, fan: FanOut, spikes: _Spikes, *, graded: bool = False) -> None:
         """Add the events that the spikes of one population cause, at their destinations and at their origin."""
         there = _columns(fan.cores)
         self.messages_in[..., there] += self._at_destination(spikes, fan.reached)
         for fmt, reads in fan.reads.items():
-            here = self.synops.setdefault(fmt, np.zeros(self.shape, np.int64))
+            here = self.synops[graded].setdefault(fmt, np.zeros(self.shape, np.int64))
             here[..., there] += self._at_destination(spikes, reads)
         effective = int(fan.effective[spikes.neuron].sum())
         self.effective += effective
         self.graded += effective if graded else 0
         if fan.core is not None:
+            self.messages_graded += int(fan.messages[spikes.neuron].sum()) if graded else 0
             self._add_origin(fan, fan.core, spikes)
 
     def _add_origin(self, fan: FanOut, core: NDArray[np.int32], spikes: _Spikes) -> None:
@@ -220,6 +242,13 @@ def _columns(cores: NDArray[np.int64]) -> slice | NDArray[np.int64]:
     if cores.size and cores[-1] - cores[0] + 1 == cores.size:
         return slice(int(cores[0]), int(cores[-1]) + 1)
     return cores
+
+
+def core_kinds(network: Network, mapping: Mapping) -> tuple[str, ...]:
+    """Return what neurons each core holds, as ``Counts.kinds``; relay neurons of inputs count as CUBA neurons."""
+    of = {p.name: "" if p.model.kind in PLAIN_KINDS else p.model.kind for p in network.populations}
+    found = [{of.get(name, "") for name in load.neurons} for load in mapping.cores]
+    return tuple(SEVERAL if len(kinds) > 1 else min(kinds, default="") for kinds in found)
 
 
 def _updated(

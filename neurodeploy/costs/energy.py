@@ -6,6 +6,9 @@ in the chip file is named and never counted as zero.
 A chip file prices neurons in one of two ways: an access of every neuron in every step plus the updates, or updated neurons
 and idle neurons. So a missing price of idle neurons is not named, and if idle neurons have a price, that of accesses may be
 missing.
+
+Reads because of a message with a payload (``synop_graded.FORMAT``), and updates of neurons other than CUBA and leaky
+integrators (``neuron_update_of.KIND``), are components of their own, with prices of their own.
 """
 
 from __future__ import annotations
@@ -14,22 +17,27 @@ from dataclasses import dataclass
 
 from neurodeploy.chip import Chip, Quantity
 from neurodeploy.chip import Energy as Prices
+from neurodeploy.costs.counts import SEVERAL
 from neurodeploy.costs.record import Band, Energy, EnergyLine, StaticLine, Unpriced
 from neurodeploy.dicts import ReadOnlyDict
 
 ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
 """Energy of an FP32 addition, and of a multiplication with addition, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the
-first by the effective synaptic operations of binary spikes, the second by operations of graded spikes and dense ANNs."""
+first by the effective synaptic operations of binary spikes, the second by operations of payloads and dense ANNs."""
 
 _SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
+_OF_MESSAGES = ("spike_out", "message_out", "hop_ew", "hop_ns")
+_TABLES = {"synop": "synop", "synop_graded": "synop", "neuron_update_of": "neuron_update"}
+"""Components with a price for each format or kind, and the group in ``one_high_at_a_time`` that they belong to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Events:
     """Totals over all samples of the events that can have a price; ``low`` holds lower bounds where counts are not exact.
 
-    ``amounts`` has the keys of ``_SIMPLE`` and ``synop.FORMAT``; ``without_price`` counts events that no chip file can
-    price; ``graded_synops`` is the part of ``effective_synops`` that graded spikes cause.
+    ``amounts`` has the keys of ``_SIMPLE``, and of ``_TABLES`` with what follows the point; ``without_price`` counts events
+    that no chip file can price; ``graded_synops`` is the part of ``effective_synops`` that messages with a payload cause,
+    ``graded_messages`` the number of such messages that neurons send.
     """
 
     amounts: ReadOnlyDict[str, int]
@@ -38,6 +46,7 @@ class Events:
     effective_synops: int
     n_samples: int
     graded_synops: int = 0
+    graded_messages: int = 0
 
 
 def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energy:
@@ -53,16 +62,22 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
         if price is not None:
             lines.append(_line(component, amount, events.low[component], price, events.n_samples))
         elif amount and component != "neuron_idle" and not (component == "neuron_access" and prices.neuron_idle):
-            reason = f"not available: energy.{component} is not in {where}"
-            unpriced.append(Unpriced(component=component, events=amount, reason=reason))
+            reason = _MIXED if component == f"neuron_update_of.{SEVERAL}" else f"energy.{component} is not in {where}"
+            unpriced.append(Unpriced(component=component, events=amount, reason=f"not available: {reason}"))
     unpriced += [Unpriced(component=c, events=n, reason=_WITHOUT[c]) for c, n in events.without_price.items() if n]
     # The price of an event that never happened does not weaken the grade of the total.
     total = Band.total(line.energy_j for line in [x for x in lines if x.events or x.events_low] or lines)
     group = _alternatives(prices, lines)
     notes: tuple[str, ...] = ()
+    if events.graded_messages and any(getattr(prices, name) for name in _OF_MESSAGES):
+        n = events.graded_messages / events.n_samples
+        notes = (
+            f"{n:,.1f} messages a sample carry a payload; firing, messages and hops are priced as for plain spikes.",
+        )
     if total is not None and len(group) > 1:
         total = total.model_copy(update={"high": _high_one_at_a_time(lines, group)})
         notes = (
+            *notes,
             f"The high prices of {' and '.join(group)} explain the same measurement; the high total takes the one that "
             "costs more and the nominal price of the other.",
         )
@@ -70,14 +85,14 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
 
 
 def arithmetic_only(events: Events) -> Energy:
-    """Return the energy that papers quote: 45 nm additions, no memory, no communication. Not an estimate of a chip."""
+    """Return the energy that papers quote: 45 nm additions (MACs for payloads), no memory, no communication; no chip's."""
     binary = events.effective_synops - events.graded_synops
     lines = [_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
     if events.graded_synops:
         n = events.graded_synops
         lines.append(_line("multiply_accumulate", n, n, _arithmetic(MAC_45NM_J), events.n_samples))
     return Energy(
-        prices="45 nm additions (arithmetic only)",
+        prices=f"45 nm additions{' and MACs' if events.graded_synops else ''} (arithmetic only)",
         lines=tuple(lines),
         total_j=Band.total(line.energy_j for line in lines),
         unpriced=(),
@@ -124,11 +139,19 @@ _WITHOUT = {
 }
 
 
+_MIXED = "neurons of several kinds lie on one core, where the simulator counts their updates together"
+
+
 def _price(prices: Prices, component: str) -> Quantity | None:
-    if component.startswith("synop."):
-        return prices.synop.get(component.removeprefix("synop."))
-    price: Quantity | None = getattr(prices, component)
-    return price
+    table, _, name = component.partition(".")
+    found: dict[str, Quantity] | Quantity | None = getattr(prices, table)
+    return found.get(name) if isinstance(found, dict) else found
+
+
+def family(component: str) -> str:
+    """Return the name of a component without format or kind: ``synop``, ``neuron_update`` or its own."""
+    head = component.partition(".")[0]
+    return _TABLES.get(head, head)
 
 
 def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int) -> EnergyLine:
@@ -146,7 +169,7 @@ def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int
 
 def _alternatives(prices: Prices, lines: list[EnergyLine]) -> dict[str, list[EnergyLine]]:
     """Return groups of lines of which only one may have its high value at a time (``one_high_at_a_time``)."""
-    groups = {g: [x for x in lines if x.component.split(".")[0] == g] for g in prices.one_high_at_a_time}
+    groups = {g: [x for x in lines if family(x.component) == g] for g in prices.one_high_at_a_time}
     return {name: own for name, own in groups.items() if own}
 
 

@@ -7,6 +7,8 @@ Two rules, named by the chip file (``latency.model``):
   time for their synapses. This is the ``simple`` mode of SANA-FE 2.2.9.
 - ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
   benchmark script). Every neuron of a core is updated in every step.
+
+The update of a neuron takes as many passes of microcode as ``latency.updates_per_step`` says for its kind.
 """
 
 from __future__ import annotations
@@ -19,19 +21,23 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.chip import Grade, Quantity
+from neurodeploy.chip import PLAIN_KINDS, Grade, Quantity
 from neurodeploy.chip import Latency as Times
 from neurodeploy.costs.counts import Counts
 from neurodeploy.costs.record import Band, Binding, Latency, Resource, Spread, Trace, Unpriced, WorstStep, weakest
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Network
+from neurodeploy.network import Network, NeuronModel, SigmaDelta
 
 Floats: TypeAlias = NDArray[np.float64]
 Level: TypeAlias = Literal[0, 1, 2]
 """Index of a price level: low, nominal or high."""
 
-PASSES = {"cuba": "lif", "leaky_integrator": "lif"}
-"""Neuron kind -> key of ``latency.updates_per_step``."""
+
+def passes_key(model: NeuronModel) -> str:
+    """Return the key of ``latency.updates_per_step`` for a neuron model."""
+    if model.kind in PLAIN_KINDS:
+        return "lif"
+    return f"sdn_{model.activation}" if isinstance(model, SigmaDelta) else model.kind
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,10 +64,10 @@ class _Clock:
         self.grades: set[Grade] = set()
 
     def price(self, name: str, amount: int) -> float:
-        """Return the seconds for one event of kind ``name`` (a field, or ``synop.FORMAT``), of which ``amount`` happened."""
-        fmt = name.removeprefix("synop.")
-        quantity = self.times.synop.get(fmt) if name.startswith("synop.") else getattr(self.times, name)
-        return self.of(quantity, name, amount)
+        """Return the seconds for one event, of which ``amount`` happened; ``name`` is a field, or ``synop.FORMAT``."""
+        table, _, fmt = name.partition(".")
+        found: dict[str, Quantity] | Quantity | None = getattr(self.times, table)
+        return self.of(found.get(fmt) if isinstance(found, dict) else found, name, amount)
 
     def of(self, quantity: Quantity | None, name: str, amount: int) -> float:
         if quantity is None:
@@ -72,17 +78,29 @@ class _Clock:
             self.grades.add(quantity.grade)
         return quantity.si[self.level]
 
+    def passes(self, model: NeuronModel, amount: int) -> int:
+        """Return the passes of one update; one where the file has none, which is recorded for kinds other than CUBA."""
+        key = passes_key(model)
+        if key not in self.times.updates_per_step:
+            if amount and model.kind not in PLAIN_KINDS:
+                name = f"updates_per_step.{key}"
+                self.missing[name] = self.missing.get(name, 0) + amount
+            return 1
+        if amount and model.kind not in PLAIN_KINDS:
+            self.grades.add(self.times.updates_per_step[key].grade)
+        return self.times.updates_per_step[key].value
 
-def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -> Steps:
+
+def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:
     """Return the steps of the ``messages`` rule."""
     updated = counts.updated_low if clock.level == 0 else counts.updated
+    updated = updated * _most_passes(clock, updated, mapping, network)
     fixed = counts.neurons * clock.price("neuron_access", counts.accessed)
     send = np.broadcast_to(fixed, updated.shape).astype(np.float64)
     for name, amount in (("neuron_update", updated), ("spike_out", counts.fired), ("message_out", counts.messages_out)):
         send = send + amount * clock.price(name, int(amount.sum()))
     receive = counts.messages_in * clock.price("message_in", int(counts.messages_in.sum()))
-    for fmt, amount in counts.synops.items():
-        receive = receive + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
+    receive = _with_reads(receive, counts, clock)
     barrier = _barrier(clock, mapping, counts)
     time = np.maximum(send.max(axis=2), receive.max(axis=2)) + barrier
     return Steps(time, (send, receive), (fixed, np.zeros_like(fixed)), barrier)
@@ -90,10 +108,8 @@ def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, _: Network) -
 
 def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:
     """Return the steps of the ``slowest-unit`` rule."""
-    synapses = np.zeros(counts.fired.shape)
-    for fmt, amount in counts.synops.items():
-        synapses = synapses + amount * clock.price(f"synop.{fmt}", int(amount.sum()))
-    fixed = _passes(clock.times, mapping, network) * clock.price("neuron_update", counts.accessed)
+    synapses = _with_reads(np.zeros(counts.fired.shape), counts, clock)
+    fixed = _passes(clock, counts, mapping, network) * clock.price("neuron_update", counts.accessed)
     barrier = _barrier(clock, mapping, counts)
     time = np.maximum(synapses.max(axis=2), max(float(fixed.max()), barrier))
     if clock.level == 2 and clock.times.step_observed is not None:
@@ -128,17 +144,35 @@ def _barrier(clock: _Clock, mapping: Mapping, counts: Counts) -> float:
     return clock.of(row.time if row else None, "barrier", steps)
 
 
-def _passes(times: Times, mapping: Mapping, network: Network) -> Floats:
-    """Return the microcode passes of all neurons of each core in a step; a model not in the chip file takes one pass."""
-    kinds = {p.name: PASSES.get(p.model.kind, p.model.kind) for p in network.populations}
-    per_step = {k: times.updates_per_step[k].value if k in times.updates_per_step else 1 for k in kinds.values()}
+def _with_reads(total: Floats, counts: Counts, clock: _Clock) -> Floats:
+    """Return times plus those of the synapses that each core reads in each step."""
+    for table, amounts in (("synop", counts.synops), ("synop_graded", counts.synops_graded)):
+        for fmt, amount in amounts.items():
+            total = total + amount * clock.price(f"{table}.{fmt}", int(amount.sum()))
+    return total
+
+
+def _passes(clock: _Clock, counts: Counts, mapping: Mapping, network: Network) -> Floats:
+    """Return the microcode passes of all neurons of each core in a step."""
+    steps = counts.fired.shape[0] * counts.fired.shape[1]
+    of = {p.name: clock.passes(p.model, p.size * steps) for p in network.populations}
     return np.array(
-        [
-            sum(n.size * per_step.get(kinds.get(name, ""), 1) for name, n in load.neurons.items())
-            for load in mapping.cores
-        ],
-        np.float64,
+        [sum(n.size * of.get(name, 1) for name, n in load.neurons.items()) for load in mapping.cores], np.float64
     )
+
+
+def _most_passes(clock: _Clock, updated: NDArray[np.int64], mapping: Mapping, network: Network) -> NDArray[np.int64]:
+    """Return the passes of an update on each core, int64 ``(n_cores,)``: where kinds share a core, those of the longest.
+
+    CUBA neurons and leaky integrators take one, as the times of this rule are theirs.
+    """
+    models = {p.name: p.model for p in network.populations if p.model.kind not in PLAIN_KINDS}
+    most = np.ones(len(mapping.cores), np.int64)
+    for i, load in enumerate(mapping.cores):
+        for name in load.neurons:
+            if name in models:
+                most[i] = max(most[i], clock.passes(models[name], int(updated[..., i].sum())))
+    return most
 
 
 @dataclass(slots=True, eq=False)

@@ -4,6 +4,11 @@ NeuroBench counts ``T`` calls of each layer, without the chip's lag of one step 
 population begin at its ``first_step``, and a projection counts the spikes that arrive in these steps; ``T`` is the number of
 input steps.
 
+A read of a weight because of a message with a payload is a multiply-accumulate here, one because of a spike an accumulate.
+NeuroBench decides it for each call of a layer instead: a call whose inputs all happen to be -1, 0 or 1 counts accumulates.
+Wires to an encoder (``mapping.memory.synapses.joins_encoder``) are no layer: like a pool they have neither weights nor
+operations.
+
 Source: Yik et al., NeuroBench, Nature Communications 2025; definitions read in the package ``neurobench`` 2.3.0
 (``metrics/static``, ``metrics/workload``).
 """
@@ -16,9 +21,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.costs.counts import is_graded
 from neurodeploy.errors import EstimateError
-from neurodeploy.mapping.memory.synapses import matrix_of
-from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters, require_spiking
+from neurodeploy.mapping.memory.synapses import joins_encoder, matrix_of
+from neurodeploy.network import Conv, Network, Pool, Projection, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, Events
 
 BYTES_PER_WEIGHT = 4
@@ -33,11 +39,12 @@ class NeuroBench:
         footprint_bytes: weights times their size, zeros included (no buffers of a front end's neuron modules).
         parameters: number of weights, zeros included.
         connection_sparsity: share of weights that are zero, rounded to 4 decimals.
-        activation_sparsity: share of (neuron, step) pairs without a spike.
+        activation_sparsity: share of (neuron, step) pairs without a spike or message.
         effective_acs: accumulates: reads of a non-zero weight because of a spike, per sample.
-        effective_macs: 0, because all spikes are binary.
+        effective_macs: multiply-accumulates: reads of a non-zero weight because of a message with a payload, per sample.
         dense_ops: the operations if no weight and no input were zero, per sample. A pool has neither weights nor operations.
-        membrane_updates: changes of a voltage, per sample; None without the probes ``(population, "v")``.
+        membrane_updates: changes of a voltage, per sample; None without the probes ``(population, "v")``, and for kinds of
+            neurons that have no voltage.
         n_steps: number of steps ``T`` that were counted for each population.
     """
 
@@ -68,22 +75,23 @@ def neurobench_metrics(
         bytes_per_weight: size of a weight for the footprint.
 
     Raises:
-        EstimateError: if the activity is of another network, too short, or holds graded spikes.
+        EstimateError: if the activity is of another network, or too short.
     """
     steps = activity.n_steps - network.depth if n_steps is None else n_steps
     _check(network, activity, steps)
-    weights = [p for p in network.projections if not isinstance(p.synapses, Pool)]
+    weights = [p for p in network.projections if not isinstance(p.synapses, Pool) and not joins_encoder(network, p)]
     parameters = sum(n_parameters(p) for p in weights)
     spikes = sum(_spikes(activity.spikes[p.name], p.first_step, steps) for p in network.populations)
     places = sum(p.size for p in network.populations) * steps * activity.n_samples
     operations = [_operations(network, p, activity, steps) for p in weights]
+    graded = [is_graded(network, p.source, activity) for p in weights]
     return NeuroBench(
         footprint_bytes=parameters * bytes_per_weight,
         parameters=parameters,
         connection_sparsity=round((parameters - sum(n_nonzero(p) for p in weights)) / max(1, parameters), 4),
         activation_sparsity=(places - spikes) / places,
-        effective_acs=sum(effective for effective, _ in operations) / activity.n_samples,
-        effective_macs=0.0,
+        effective_acs=sum(n for (n, _), payload in zip(operations, graded) if not payload) / activity.n_samples,
+        effective_macs=sum(n for (n, _), payload in zip(operations, graded) if payload) / activity.n_samples,
         dense_ops=float(sum(dense for _, dense in operations)),
         membrane_updates=_membrane_updates(network, activity, steps),
         n_steps=steps,
@@ -91,16 +99,12 @@ def neurobench_metrics(
 
 
 def _check(network: Network, activity: Activity, steps: int) -> None:
-    require_spiking(network, "estimate")
     if activity.network != network.fingerprint:
         raise EstimateError("estimate: the activity is of another network; simulate this one again")
     if steps < 1 or steps + network.depth > activity.n_steps:
         raise EstimateError(
             f"estimate: {steps} steps of a sample need a run of {steps + network.depth}, this one has {activity.n_steps}"
         )
-    graded = [name for name, events in activity.spikes.items() if events.payload is not None]
-    if graded:
-        raise EstimateError(f"estimate: '{graded[0]}' has graded spikes, which these metrics do not cover")
 
 
 def _inside(events: Events, first: int, steps: int) -> NDArray[np.bool_]:

@@ -11,11 +11,12 @@ from neurodeploy.costs.counts import check_belongs, count_events
 from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, price_energy, price_static
 from neurodeploy.costs.latency import LatencyBuilder
 from neurodeploy.costs.memory import count_memory
+from neurodeploy.costs.payloads import find_payloads, payload_notes
 from neurodeploy.costs.record import Band, Binding, Cost, Latency, Verdict, WorstStep
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import EstimateError, check_type
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Network, require_spiking
+from neurodeploy.network import Network, sends_spikes_only
 from neurodeploy.network.activity import Activity
 
 
@@ -43,7 +44,6 @@ def estimate(
             which is mapped for this.
 
     Raises:
-        NetworkError: for neurons or inputs that the prices do not cover: resonate-and-fire, sigma-delta, graded.
         EstimateError: if mapping or activity belong to another network, a demand is not a positive number, or there is a
             demand on a chip without times.
     """
@@ -52,7 +52,6 @@ def estimate(
     check_type(
         "estimate", "activity", activity, (Activity, type(None)), "give the Activity of simulate(network, samples)"
     )
-    require_spiking(network, "estimate")
     for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
         _check_demand(name, value, activity, mapping)
     check_belongs(network, mapping, activity)
@@ -97,6 +96,7 @@ def _with_activity(
             builder.add(counts)
     events = events_of(totals, activity.n_samples)
     latency = builder.finish() if builder is not None else None
+    payloads = find_payloads(network, activity, chip)
     opinions = [price_energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
     return cost.model_copy(
         update={
@@ -106,7 +106,12 @@ def _with_activity(
             "static": price_static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
             "latency": latency,
             "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
-            "notes": (*cost.notes, *_notes(activity, chip.source_file, latency)),
+            "payloads": payloads,
+            "notes": (
+                *cost.notes,
+                *payload_notes(payloads, chip),
+                *_notes(network, activity, chip.source_file, latency),
+            ),
         }
     )
 
@@ -179,7 +184,7 @@ def _finite(factor: float | None) -> float | None:
     return factor if factor is not None and np.isfinite(factor) and factor >= 0 else None
 
 
-def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]:
+def _notes(network: Network, activity: Activity, where: str, latency: Latency | None) -> list[str]:
     notes = []
     if not activity.network:
         notes.append("The spikes were recorded elsewhere: that they are of this network was only checked by its sizes.")
@@ -191,7 +196,8 @@ def _notes(activity: Activity, where: str, latency: Latency | None) -> list[str]
     if latency is None:
         notes.append(f"Latency and static energy are not available: {where} has no table [latency].")
     if any(activity.overflow.values()):
-        notes.append(f"The current overflowed 24 bits in {sum(activity.overflow.values())} places of the run.")
+        what = "The current overflowed" if sends_spikes_only(network) else "A state left"
+        notes.append(f"{what} 24 bits in {sum(activity.overflow.values())} places of the run.")
     return notes
 
 

@@ -7,9 +7,11 @@ whole-run totals; divide by ``n_samples``.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
@@ -25,6 +27,26 @@ Resource = Literal["neurons and sending", "receiving and synapses", "synapses", 
 def weakest(grades: Iterable[Grade]) -> Grade:
     """Return the weakest of at least one grade."""
     return max(grades, key=GRADES.index)
+
+
+class ShortRecord(Record):
+    """A record whose plain values leave out the fields ``left_out_if_empty`` where they hold nothing.
+
+    So records of networks without what such a field describes are written as before there was the field.
+    """
+
+    left_out_if_empty: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = plain(self)
+        return {name: value for name, value in values.items() if value or name not in self.left_out_if_empty}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Return the schema of the fields, which the serializer above does not change."""
+        plain: Any = {name: value for name, value in core_schema.items() if name != "serialization"}
+        return handler(plain)
 
 
 class Band(Record):
@@ -256,9 +278,31 @@ class Baseline(Record):
     note: str = ""
 
 
-class Cost(Record):
+class Payload(Record):
+    """The payloads that a population or input really sent, and whether the chip's messages hold them.
+
+    ``bits``: bits that hold all of them, sign included where one is negative; ``chip_bits``: bits of the chip's payloads;
+    ``chip_bits`` and ``fits`` are None where the chip file does not say.
+    """
+
+    name: str
+    messages: int
+    lowest: int
+    highest: int
+    bits: int
+    chip_bits: int | None
+    fits: bool | None
+
+    @property
+    def largest(self) -> int:
+        """The largest size of a payload."""
+        return max(abs(self.lowest), abs(self.highest))
+
+
+class Cost(ShortRecord):
     """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
+    left_out_if_empty = ("payloads",)
     chip: str
     chip_title: str
     chip_source: str
@@ -275,6 +319,8 @@ class Cost(Record):
     static: tuple[StaticLine, ...] = ()
     latency: Latency | None = None
     verdicts: tuple[Verdict, ...] = ()
+    payloads: tuple[Payload, ...] = ()
+    """Of populations and inputs whose messages carry one."""
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import UsageError
+from neurodeploy.errors import UsageError, check_type
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
@@ -21,7 +22,8 @@ class Format:
         title: name of the format, for messages.
         read: ``module:function`` from a path to a ``Network``; None if the format is only written.
         write: ``module:function`` that takes a network, a path and ``force``; None if the format is only read.
-        floats: whether files may hold floats, so that ``read`` takes ``data``, ``dt`` and ``weight_bits``.
+        floats: whether files may hold floats, so that ``read`` takes ``data``, ``dt`` and ``weight_bits``, and ``reading``
+            where somebody gives one.
     """
 
     title: str
@@ -42,32 +44,66 @@ FORMATS: dict[str, Format] = {
         read="neurodeploy.exchange.netx.read:from_netx",
         write="neurodeploy.exchange.netx.write:to_netx",
     ),
+    ".nd5": Format(
+        title="neurodeploy",
+        read="neurodeploy.exchange.nd5.read:from_nd5",
+        write="neurodeploy.exchange.nd5.write:to_nd5",
+    ),
 }
-"""The formats by suffix. A file with any other suffix is read as NIR."""
+"""The formats by suffix. A file with any other suffix is read as NIR, and none is written."""
+
+ANY_NETWORK = ".nd5"
+"""Suffix of the format that holds every network."""
 
 
 def format_of(path: str | Path) -> Format:
-    """Return the format that belongs to the suffix of a path."""
+    """Return the format in which a file is read, by the suffix of its path, in capitals or not."""
     path = as_path(path)
-    return FORMATS.get(path.suffix, FORMATS[".nir"])
+    return FORMATS.get(path.suffix.lower(), FORMATS[".nir"])
+
+
+def format_to_write(path: str | Path) -> Format:
+    """Return the format in which a file is written, by the suffix of its path, in capitals or not.
+
+    Raises:
+        UsageError: for a suffix that is not known, and a format that is only read.
+    """
+    path = as_path(path)
+    known = ", ".join(_suffixes("write"))
+    if path.suffix.lower() not in FORMATS:
+        suffix = f"the suffix '{path.suffix}', which no format has" if path.suffix else "no suffix"
+        raise UsageError(f"export: {path} has {suffix}; known: {known}")
+    kind = FORMATS[path.suffix.lower()]
+    if kind.write is None:
+        raise UsageError(f"export: {kind.title} files are read, not written; known: {known}")
+    return kind
 
 
 def read_network(
-    path: str | Path, *, data: Samples | None = None, dt: float | None = None, weight_bits: int = 8
+    path: str | Path,
+    *,
+    data: Samples | None = None,
+    reading: AnyReading = None,
+    dt: float | None = None,
+    weight_bits: int = 8,
 ) -> Network:
     """Return the network in a file.
 
     Args:
-        data, dt, weight_bits: for formats that may hold floats, as in ``from_nir``.
+        data, reading, dt, weight_bits: for formats that may hold floats, as in ``from_nir``.
 
     Raises:
-        UsageError: for a format that is only written.
+        UsageError: for a format that is only written, and a ``reading`` of one that holds integers.
     """
     path = as_path(path)
     kind = format_of(path)
     if kind.read is None:
         raise UsageError(f"{path}: {kind.title} files are written, not read; known: {', '.join(_suffixes('read'))}")
     choices: dict[str, Any] = {"data": data, "dt": dt, "weight_bits": weight_bits} if kind.floats else {}
+    if reading is not None:
+        if not kind.floats:
+            raise UsageError(f"{path} holds integers and its own step; --reading and --dt are for NIR files")
+        choices["reading"] = reading
     network: Network = named_function(kind.read)(path, **choices)
     return network
 
@@ -77,12 +113,13 @@ def write_network(network: Network, path: str | Path, *, force: bool = False) ->
 
     Raises:
         FileError: if the file exists and ``force`` is not set.
-        UsageError: for a format that is only read.
+        UsageError: for a suffix that is not known, a format that is only read, and anything but a ``Network``.
+        NetworkError, NirError: for what the format cannot hold; a ``.nd5`` file holds every network.
     """
+    check_type("export", "network", network, Network, "give a Network: as_network(path)")
     path = as_path(path)
-    kind = format_of(path)
-    if kind.write is None:
-        raise UsageError(f"export: {kind.title} files are read, not written; known: {', '.join(_suffixes('write'))}")
+    kind = format_to_write(path)
+    assert kind.write is not None
     named_function(kind.write)(network, path, force=force)
 
 

@@ -6,9 +6,11 @@ import numpy as np
 
 from neurodeploy.chip import Chip, LayerCore, RecurrentCore
 from neurodeploy.errors import FitError
-from neurodeploy.mapping.memory.synapses import conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.abilities import ability_notes
+from neurodeploy.mapping.memory.synapses import common_factor, conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.pooling import pooled
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.network import Network, Projection
+from neurodeploy.network import Conv, Dense, Network, Projection
 
 
 def map_recurrent(network: Network, chip: Chip) -> Mapping:
@@ -77,8 +79,8 @@ def map_layers(network: Network, chip: Chip) -> Mapping:
 
     A core holds ``c * 2 ** (ceil(log2(kx * ky)) + ceil(log2 f))`` kernel words and
     ``f * 2 ** (ceil(log2 fy) + ceil(log2 fx))`` neuron words for ``c`` input channels, ``f`` output channels, a kernel of
-    ``kx * ky`` and an output of ``fx * fy``; a matrix counts as a kernel as large as its input. Source: sinabs,
-    ``backend/dynapcnn``.
+    ``kx * ky`` and an output of ``fx * fy``; a matrix counts as a kernel as large as its input. Where a layer
+    begins with a sum pool and the chip can, the core of the layer before does it. Source: sinabs, ``backend/dynapcnn``.
 
     Raises:
         FitError: names layer, limit and value.
@@ -98,7 +100,28 @@ def map_layers(network: Network, chip: Chip) -> Mapping:
     largest = {
         name: max(getattr(core, name).value for core in chip.layer_core) for name in ("kernel_words", "neuron_words")
     }
-    return _mapping(network, chip, loads, largest)
+    return _mapping(network, chip, loads, largest, _pools(network, chip))
+
+
+def _pools(network: Network, chip: Chip) -> tuple[str, ...]:
+    """Return notes on the layers whose spikes the core of the layer before pools."""
+    found = [(p, _pooled(p, network, chip)) for p in network.projections]
+    return tuple(
+        f"the core of layer '{p.source}' pools its spikes for layer '{p.target}' ({pool[0]} x {pool[0]}), whose kernel is "
+        f"{' x '.join(map(str, pool[1].weights.shape[2:]))}"
+        for p, pool in found
+        if pool is not None and pool[0] > 1
+    )
+
+
+def _pooled(projection: Projection, network: Network, chip: Chip) -> tuple[int, Conv] | None:
+    """Return the sum pool that the core of the layer before does, and what is left, or None if it cannot pool at all."""
+    limits, synapses, shape = chip.layer_limits, projection.synapses, network.shapes[projection.source]
+    sizes = None if limits is None or limits.pooling is None else limits.pooling.value
+    sent_by_layer = projection.source in {p.name for p in network.populations}
+    if not sizes or not sent_by_layer or len(shape) != 3 or not isinstance(synapses, Conv | Dense):
+        return None
+    return pooled(synapses, shape, sizes)
 
 
 def layer_need(network: Network, chip: Chip, name: str) -> tuple[int, int]:
@@ -111,7 +134,7 @@ def layer_need(network: Network, chip: Chip, name: str) -> tuple[int, int]:
     assert limits is not None
     if len(into) != 1:
         raise _too_much(chip, f"layer '{name}'", 0, "incoming connections", len(into), 1, "layer_limits")
-    (channels, in_size), (features, out_size), kernel, strides = _shape_of(into[0], network)
+    (channels, in_size), (features, out_size), kernel, strides = _shape_of(into[0], network, chip)
     sends = sum(1 for p in network.projections if p.source == name)
     for what, value, limit, key in (
         ("input channels", channels, limits.channels.value, "channels"),
@@ -135,9 +158,12 @@ def layer_need(network: Network, chip: Chip, name: str) -> tuple[int, int]:
 Plane = tuple[int, tuple[int, int]]
 
 
-def _shape_of(projection: Projection, network: Network) -> tuple[Plane, Plane, tuple[int, int], tuple[int, int]]:
+def _shape_of(
+    projection: Projection, network: Network, chip: Chip
+) -> tuple[Plane, Plane, tuple[int, int], tuple[int, int]]:
     """Return four values of a connection: (channels, size) of its input and of its output, kernel size and stride."""
-    conv = conv_of(projection)
+    pool = _pooled(projection, network, chip)
+    conv = pool[1] if pool is not None else conv_of(projection)
     if conv is not None:
         c, h, w = conv.input_shape
         f, y, x = conv.output_shape
@@ -192,7 +218,7 @@ def _load(
     for p in network.projections:
         if p.name in words:
             delay_bits(p, chip)
-            bits[p.name] = stored_bits(p, matrix_of(p).weight, fmt, chip)
+            bits[p.name] = stored_bits(p, matrix_of(p).weight, fmt, chip, factor=common_factor(network, p.target))
     return CoreLoad(
         chip=0,
         core=core,
@@ -208,7 +234,9 @@ def _load(
     )
 
 
-def _mapping(network: Network, chip: Chip, loads: list[CoreLoad], limits: dict[str, int]) -> Mapping:
+def _mapping(
+    network: Network, chip: Chip, loads: list[CoreLoad], limits: dict[str, int], notes: tuple[str, ...] = ()
+) -> Mapping:
     return Mapping(
         chip=chip,
         network=network.fingerprint,
@@ -218,7 +246,7 @@ def _mapping(network: Network, chip: Chip, loads: list[CoreLoad], limits: dict[s
         cores=tuple(loads),
         limits=limits,
         split="fixed",
-        notes=() if chip.chip.excludes is None else (chip.chip.excludes,),
+        notes=(*(() if chip.chip.excludes is None else (chip.chip.excludes,)), *notes, *ability_notes(network, chip)),
     )
 
 

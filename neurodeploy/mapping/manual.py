@@ -16,13 +16,14 @@ from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import UsageError
+from neurodeploy.mapping.abilities import ability_notes, check_abilities
 from neurodeploy.mapping.memory.cut import Cut, lists_on
 from neurodeploy.mapping.memory.kernels import shared_memory
 from neurodeploy.mapping.memory.parts import list_memory
 from neurodeploy.mapping.memory.synapses import conv_of, delay_bits, matrix_of
 from neurodeploy.mapping.places.spots import spot
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.network import Network, Projection, require_spiking
+from neurodeploy.network import Network, Projection
 
 
 def map_by_hand(
@@ -52,8 +53,9 @@ def map_by_hand(
     Raises:
         UsageError: for an unknown population or format, a missing population, a wrong number of neurons, or a core that
             the target does not have.
+        FitError: for a kind of neuron, a reset or payloads that the chip has not.
     """
-    require_spiking(network, "map")
+    check_abilities(network, chip)
     labels = {name: _checked(network, chip, name, given) for name, given in cores.items()}
     absent = [p.name for p in network.populations if p.name not in labels]
     if absent:
@@ -72,7 +74,7 @@ def map_by_hand(
         limits=chip.cores.limits,
         split="by hand",
         inputs="relay" if any(i.name in labels for i in network.inputs) else "host",
-        notes=tuple(_over(loads, chip)),
+        notes=(*ability_notes(network, chip), *_over(loads, chip)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from neurodeploy.chip import Chip
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import ChipError, FitError, UsageError, check_type
+from neurodeploy.mapping.abilities import check_abilities
 from neurodeploy.mapping.cuts.compiler import compiler_cut
 from neurodeploy.mapping.cuts.equal import equal_cut
 from neurodeploy.mapping.cuts.mtkahypar import mtkahypar_cut
@@ -17,7 +18,7 @@ from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, place_parts
 from neurodeploy.mapping.places.traffic import spike_counts
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Network, n_nonzero, require_spiking
+from neurodeploy.network import Network, n_nonzero
 from neurodeploy.network.activity import Activity
 from neurodeploy.recipe.pins import Pins
 
@@ -66,8 +67,8 @@ def map_network(
         pins: choices that the user fixed by hand, layer by layer (``neurodeploy.recipe.pins``).
 
     Raises:
-        NetworkError: for neurons or inputs that no chip file describes: resonate-and-fire, sigma-delta, graded.
-        FitError: if it does not fit; names layer, core, resource, value, limit, chip file and key, and a next step.
+        FitError: if it does not fit, or needs a kind of neuron, a reset or payloads that the chip has not
+            (``abilities.py``); names layer, core, resource, value, limit, chip file and key, and a next step.
         RecipeError: for pins that the network or the chip cannot keep; names file and key.
         UsageError: for an unknown split, placement or layer, or a number of cores below 1 or above the layer's neurons.
     """
@@ -75,7 +76,7 @@ def map_network(
     check_type("map", "chip", chip, Chip, "give a Chip: load_chip('loihi1')")
     check_type("map", "pins", pins, (Pins, type(None)), "give Pins: load_pins('pins.toml')")
     _check_names(split, placement, chip)
-    require_spiking(network, "map")
+    check_abilities(network, chip)
     _check_sizes(network, cores or {})
     _check_mappable(network, chip)
     given = pins or Pins()

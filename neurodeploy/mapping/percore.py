@@ -14,13 +14,12 @@ from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import (
     Dense,
     Network,
+    NeuronModel,
     Output,
     Population,
     Projection,
     Sparse,
-    SpikingModel,
     Synapses,
-    spiking_model,
 )
 
 
@@ -49,14 +48,14 @@ def per_core(network: Network, mapping: Mapping) -> Network:
 
 
 def _part(population: Population, name: str, held: NDArray[np.int32]) -> Population:
-    model = _model_of(spiking_model(population, "map"), held)
+    model = _model_of(population.model, held)
     return Population(name=name, shape=(held.size,), model=model, first_step=population.first_step)
 
 
-def _model_of(model: SpikingModel, held: NDArray[np.int32]) -> SpikingModel:
+def _model_of(model: NeuronModel, held: NDArray[np.int32]) -> NeuronModel:
     values: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(model)}
-    own = {name: value if isinstance(value, int) else value.ravel()[held] for name, value in values.items()}
-    return type(model)(**own)
+    own: dict[str, Any] = {n: value.ravel()[held] for n, value in values.items() if isinstance(value, np.ndarray)}
+    return replace(model, **own)
 
 
 def _blocks(projection: Projection, members: dict[str, list[tuple[str, NDArray[np.int32]]]]) -> Iterator[Projection]:

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal, TypeAlias
@@ -39,6 +40,8 @@ DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
 """Range of ``Projection.weight_exponent``, which shifts the summed input of a projection."""
+_BLOCK = 2**16
+"""Numbers of an array that go into a fingerprint at once."""
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -372,7 +375,7 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
         yield f"population '{p.name}' model {p.model.kind}", p.first_step
         for name in _fields(p.model):
             value = getattr(p.model, name)
-            if name == "reset" and value == "zero":
+            if (name == "reset_by" and value is None) or (name == "reset" and value == "zero"):
                 continue  # so that fingerprints stay those from before there was a choice
             yield f"population '{p.name}' {name}", value
     for q in network.projections:
@@ -389,10 +392,24 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
 def _content(network: Network) -> Iterator[bytes]:
     for where, value in _described(network):
         array = np.asarray(value)
-        if array.dtype.kind in "iub":
-            array = array.astype(np.int64)
-        yield f"{where}|{array.dtype.kind}|{array.shape}|".encode()
-        yield np.ascontiguousarray(array).tobytes()
+        whole = array.dtype.kind in "iub"
+        yield f"{where}|{'i' if whole else array.dtype.kind}|{array.shape}|".encode()
+        yield from _int64(array) if whole else (np.ascontiguousarray(array).tobytes(),)
+
+
+def _int64(array: NDArray[np.integer[Any]]) -> Iterator[bytes]:
+    """Yield an array as int64 in C order, block by block, so that a large one is never there in 64 bits as a whole."""
+    blocks: Iterable[Any] = np.nditer(
+        array,
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_flags=[["readonly"]],
+        op_dtypes=[np.int64],
+        order="C",
+        casting="same_kind",
+        buffersize=_BLOCK,
+    )
+    for block in blocks:
+        yield block.tobytes()
 
 
 def _checked_shape(shape: Shape, where: str) -> Shape:
@@ -444,6 +461,6 @@ def _check_projection(projection: Projection, sizes: dict[str, int], models: dic
 
 
 def _check_unique(names: list[str], what: str) -> None:
-    repeated = {n for n in names if names.count(n) > 1}
+    repeated = {name for name, count in Counter(names).items() if count > 1}
     if repeated:
         raise NetworkError(f"network: {what} name used twice: {', '.join(sorted(repeated))}")

@@ -53,8 +53,9 @@ class Sparse:
             raise NetworkError(f"network: sparse start must rise from 0 to the number of synapses {n}")
         if target.shape != (n,) or (n and (target.min() < 0 or target.max() >= self.n_target)):
             raise NetworkError(f"network: sparse target must hold {n} indices in 0..{self.n_target - 1}")
-        source = np.repeat(np.arange(start.size - 1), np.diff(start))
-        if n > 1 and np.any((np.diff(target) <= 0) & (np.diff(source) == 0)):
+        first = np.zeros(n + 1, np.bool_)
+        first[start] = True  # the first synapse of a source neuron
+        if n > 1 and np.any((target[1:] <= target[:-1]) & ~first[1:n]):
             raise NetworkError("network: sparse target must rise within each source neuron, without repeats")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.network import Network, Projection, n_masked, n_nonzero, n_parameters
+from neurodeploy.mapping.memory.synapses import joins_encoder
+from neurodeploy.network import Cuba, Network, Population, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, Events
 from neurodeploy.version import __version__
 
@@ -21,7 +22,8 @@ _RASTER_SPIKES = 4000
 
 def network_facts(network: Network) -> dict[str, Any]:
     """Return layers, connections and both densities, counted from the network."""
-    projections = [_projection_facts(p) for p in network.projections]
+    projections = [_projection_facts(p, joins_encoder(network, p)) for p in network.projections]
+    payload_bits = {i.name: i.payload_bits for i in network.inputs if i.graded}
     total = {name: sum(p[name] for p in projections) for name in ("weights", "mask", "nonzero")}
     return {
         "fingerprint": network.fingerprint,
@@ -31,22 +33,30 @@ def network_facts(network: Network) -> dict[str, Any]:
         **total,
         "density": total["mask"] / max(1, total["weights"]),
         "density_nonzero": total["nonzero"] / max(1, total["weights"]),
-        "layers": [
-            {"name": p.name, "model": p.model.kind, "neurons": p.size, "first_step": p.first_step}
-            for p in network.populations
-        ],
+        "layers": [_layer_facts(p) for p in network.populations],
         "projections": projections,
         "ledger": [{"where": a.where, "what": a.what, "size": a.size} for a in network.ledger],
+        **({"payload_bits": payload_bits} if payload_bits else {}),
     }
 
 
-def _projection_facts(projection: Projection) -> dict[str, Any]:
+def _layer_facts(population: Population) -> dict[str, Any]:
+    model = population.model
+    facts = {"name": population.name, "model": model.kind, "neurons": population.size}
+    reset = model.reset if isinstance(model, Cuba) and model.reset != "zero" else None
+    return {**facts, "first_step": population.first_step, **({"reset": reset} if reset else {})}
+
+
+def _projection_facts(projection: Projection, wires: bool) -> dict[str, Any]:
+    """Return the connections of a projection; ``wires``: they only join an encoder with its values, and count as none."""
     weights, mask, nonzero = n_parameters(projection), n_masked(projection), n_nonzero(projection)
+    if wires:
+        weights = mask = nonzero = 0
     return {
         "name": projection.name,
         "source": projection.source,
         "target": projection.target,
-        "kind": projection.synapses.kind,
+        "kind": "wires" if wires else projection.synapses.kind,
         "weights": weights,
         "mask": mask,
         "nonzero": nonzero,
@@ -56,7 +66,7 @@ def _projection_facts(projection: Projection) -> dict[str, Any]:
 
 
 def raster_facts(network: Network, activity: Activity, sample: int = 0) -> dict[str, Any]:
-    """Return the spikes of one sample for a raster plot.
+    """Return the spikes of one sample for a raster plot, and the payloads of messages that carry one.
 
     Of a population with more than 256 neurons, evenly spaced neurons are shown, and even fewer if these fire more than 4000
     times.
@@ -75,12 +85,14 @@ def _raster_layer(name: str, events: Events) -> dict[str, Any]:
             break
         shown = max(1, shown // 2)
     step, row = events.step[here], row[here]
+    payload = {} if events.payload is None else {"payload": events.payload[here].tolist()}
     return {
         "name": name,
         "size": events.size,
         "neurons": neurons.tolist(),
         "step": step.tolist(),
         "row": row.tolist(),
+        **payload,
     }
 
 

@@ -16,7 +16,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.reports.figures import band, kib, percent, si
 from neurodeploy.reports.pictures import charts
 from neurodeploy.reports.record import Report
-from neurodeploy.reports.text import cost_sections, first_difference, headline, sections, verdict_line
+from neurodeploy.reports.text import cost_sections, first_difference, headline, sections, sent_word, verdict_line
 
 
 def render(template: str, **values: Any) -> str:
@@ -39,6 +39,7 @@ def page(report: Report) -> str:
     return render(
         "report.html.j2",
         report=report,
+        sent=sent_word(report.network),
         headline=headline(report),
         first_difference=first_difference(report),
         network=every[0],
@@ -54,8 +55,9 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
     """Return the values for one chip that the template shows."""
     pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))}
     if cost.energy is not None and cost.energy.total_j is not None:
-        pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy))
-        pictures["tornado"] = drawn(f"tornado{index}", charts.tornado(cost.energy))
+        graded = bool(cost.payloads)
+        pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy, graded=graded))
+        pictures["tornado"] = drawn(f"tornado{index}", charts.tornado(cost.energy, graded=graded))
     if cost.latency is not None:
         pictures["steps"] = drawn(f"steps{index}", charts.step_times(cost.latency))
     return {

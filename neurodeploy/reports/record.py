@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from neurodeploy.costs.record import Cost
+from neurodeploy.costs.record import Cost, ShortRecord
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.paths import as_path
@@ -23,7 +23,10 @@ SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
 
 
 class ProjectionFacts(Record):
-    """Connections of a projection: possible ones, those kept by the mask, and those not zero after quantisation."""
+    """Connections of a projection: possible ones, those kept by the mask, and those not zero after quantisation.
+
+    ``kind`` is that of the synapses, or ``wires`` where they only join an encoder with its values: these count as none.
+    """
 
     name: str
     source: str
@@ -36,13 +39,15 @@ class ProjectionFacts(Record):
     density_nonzero: float
 
 
-class LayerFacts(Record):
-    """A population."""
+class LayerFacts(ShortRecord):
+    """A population; ``reset`` where its neurons do not reset to zero."""
 
+    left_out_if_empty = ("reset",)
     name: str
     model: str
     neurons: int
     first_step: int
+    reset: str | None = None
 
 
 class LedgerEntry(Record):
@@ -53,9 +58,13 @@ class LedgerEntry(Record):
     size: str
 
 
-class NetworkFacts(Record):
-    """Facts about the network; both densities are counted from the network itself."""
+class NetworkFacts(ShortRecord):
+    """Facts about the network; both densities are counted from the network itself.
 
+    ``payload_bits``: bits of the payloads of each input that has some, their sign included.
+    """
+
+    left_out_if_empty = ("payload_bits",)
     fingerprint: str
     dt: float
     inputs: dict[str, int]
@@ -68,6 +77,7 @@ class NetworkFacts(Record):
     layers: tuple[LayerFacts, ...]
     projections: tuple[ProjectionFacts, ...]
     ledger: tuple[LedgerEntry, ...] = ()
+    payload_bits: dict[str, int] = Field(default={})
 
 
 class Accuracy(Record):
@@ -111,14 +121,19 @@ class Verification(Record):
     first_difference: FirstDifference | None = None
 
 
-class RasterLayer(Record):
-    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; one entry of ``step`` and ``row`` for each spike."""
+class RasterLayer(ShortRecord):
+    """Spikes of the neurons shown: row ``i`` is neuron ``neurons[i]``; one entry of ``step`` and ``row`` for each spike.
 
+    ``payload`` has one entry for each message where they carry a payload.
+    """
+
+    left_out_if_empty = ("payload",)
     name: str
     size: int
     neurons: tuple[int, ...]
     step: tuple[int, ...]
     row: tuple[int, ...]
+    payload: tuple[int, ...] = ()
 
 
 class Raster(Record):

@@ -10,14 +10,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
 from neurodeploy.costs.record import Cost, Energy, Latency, Verdict
 from neurodeploy.reports.figures import band, kib, percent, si
 from neurodeploy.reports.record import NetworkFacts, NeuroBenchFacts, Report
 
 COMPONENTS = {
     "synop": "synapses read",
+    "synop_graded": "synapses read, payload times weight",
     "neuron_access": "neurons accessed",
     "neuron_update": "neurons updated",
+    "neuron_update_of": "neurons updated",
+    "updates_per_step": "passes of an update",
     "neuron_idle": "neurons idle",
     "spike_out": "neurons fired",
     "message_out": "messages sent",
@@ -32,6 +36,12 @@ COMPONENTS = {
     "multiply_accumulate": "multiplications and additions",
 }
 """Component of the energy -> name for readers."""
+_OF_MESSAGES = {
+    "spike_out": "neurons that sent",
+    "host_input": "messages from the host",
+    "host_output": "messages to the host",
+}
+"""The same where messages carry payloads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,19 @@ class Section:
     notes: Sequence[str] = ()
 
 
-def component_name(component: str) -> str:
-    """Return the name of an energy component for readers."""
-    name, _, fmt = component.partition(".")
+def component_name(component: str, *, graded: bool = False) -> str:
+    """Return the name of an energy component for readers; ``graded``: of a network whose messages carry payloads."""
+    name, _, of = component.partition(".")
     words = COMPONENTS.get(name, name)
-    return f"{words} ({fmt})" if fmt else words
+    if graded:
+        words = _OF_MESSAGES.get(name, words)
+    return f"{words} ({of if name.startswith('synop') else of.replace('_', '-')})" if of else words
+
+
+def sent_word(network: NetworkFacts) -> str:
+    """Return what the neurons of a network send: spikes, or messages where some carry a payload."""
+    graded = bool(network.payload_bits) or any(layer.model in MESSAGE_KINDS for layer in network.layers)
+    return "messages" if graded else "spikes"
 
 
 def verdict_lines(report: Report) -> list[str]:
@@ -60,9 +78,9 @@ def headline(report: Report) -> list[str]:
     lines = []
     v = report.verification
     if v is not None:
-        engines = ", ".join(v.engines)
+        engines, sent = ", ".join(v.engines), sent_word(report.network)
         lines.append(
-            f"{v.spikes_different:,} of {v.spikes_compared:,} spikes differ between {engines} ({v.n_samples} samples)."
+            f"{v.spikes_different:,} of {v.spikes_compared:,} {sent} differ between {engines} ({v.n_samples} samples)."
         )
         different = first_difference(report)
         lines += [f"First difference: {different}"] if different else []
@@ -110,8 +128,10 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def cost_sections(cost: Cost) -> Iterator[Section]:
-    """Yield the tables of one chip: memory, energy, latency."""
+    """Yield the tables of one chip: memory, payloads, energy, latency."""
     yield _memory_section(cost)
+    if cost.payloads:
+        yield _payloads_section(cost)
     if cost.energy is not None:
         yield energy_section(cost, cost.energy)
         yield _opinions_section(cost)
@@ -126,10 +146,26 @@ def cost_sections(cost: Cost) -> Iterator[Section]:
 def _network_section(network: NetworkFacts) -> Section:
     rows = [("projection", "from", "to", "weights", "kept (mask)", "not zero")]
     for p in network.projections:
+        if p.kind == "wires":
+            rows.append((p.name, p.source, p.target, "wires", "-", "-"))
+            continue
         kept, nonzero = f"{p.mask:,} ({percent(p.density)})", f"{p.nonzero:,} ({percent(p.density_nonzero)})"
         rows.append((p.name, p.source, p.target, f"{p.weights:,}", kept, nonzero))
-    notes = [f"Approximation: {a.where}: {a.what} ({a.size})." for a in network.ledger]
+    notes = [f"Input {name}: payloads of {bits} bits." for name, bits in network.payload_bits.items()]
+    notes += [f"Neurons: {', '.join(_neurons(network))}."] if _special(network) else []
+    notes += [f"Approximation: {a.where}: {a.what} ({a.size})." for a in network.ledger]
     return Section(f"Network: {network.neurons:,} neurons", rows, notes)
+
+
+def _special(network: NetworkFacts) -> bool:
+    """Return whether some layer is not of CUBA neurons that reset to zero, or leaky integrators."""
+    return any(layer.model not in PLAIN_KINDS or layer.reset for layer in network.layers)
+
+
+def _neurons(network: NetworkFacts) -> Iterator[str]:
+    for layer in network.layers:
+        reset = " with reset by subtraction" if layer.reset == "subtract" else ""
+        yield f"{layer.name} {layer.model.replace('_', '-')}{reset}"
 
 
 def _neurobench_section(metrics: NeuroBenchFacts) -> Section:
@@ -163,19 +199,39 @@ def _memory_section(cost: Cost) -> Section:
     return Section(f"{cost.chip_title}: memory ({total})", rows, notes)
 
 
+def _payloads_section(cost: Cost) -> Section:
+    rows = [("sent by", "messages per sample", "payloads", "bits", "bits of the chip", "")]
+    for sent in cost.payloads:
+        known = "not known" if sent.chip_bits is None else str(sent.chip_bits)
+        fits = "" if sent.fits is None else "fits" if sent.fits else "DOES NOT FIT"
+        span = f"{sent.lowest:,} to {sent.highest:,}"
+        rows.append((sent.name, f"{sent.messages / cost.n_samples:,.1f}", span, str(sent.bits), known, fits))
+    return Section(f"{cost.chip_title}: payloads of messages, as sent in this run", rows)
+
+
 def energy_section(cost: Cost, energy: Energy) -> Section:
     """Return the components of one set of prices: events, price, energy, grade and source."""
     rows = [("component", "events per sample", "price", "energy per sample", "grade", "source of the price")]
     for line in energy.lines:
         events = f"{line.events / cost.n_samples:,.1f}"
         price, total = band(line.price_j, "J"), band(line.energy_j, "J")
-        rows.append((component_name(line.component), events, price, total, line.price_j.grade, line.source))
+        rows.append(
+            (
+                component_name(line.component, graded=bool(cost.payloads)),
+                events,
+                price,
+                total,
+                line.price_j.grade,
+                line.source,
+            )
+        )
     if energy.total_j is not None:
         rows.append(("total", "", "", band(energy.total_j, "J"), energy.total_j.grade, "weakest grade of all"))
     notes = list(energy.notes)
     for item in energy.unpriced:
         count = f"{item.events / cost.n_samples:,.1f} per sample, " if item.events is not None else ""
-        notes.append(f"Not in the total: {component_name(item.component)} ({count}{item.reason}).")
+        name = component_name(item.component, graded=bool(cost.payloads))
+        notes.append(f"Not in the total: {name} ({count}{item.reason}).")
     return Section(f"{cost.chip_title}: dynamic energy per sample ({cost.n_samples} samples)", rows, notes)
 
 
@@ -191,7 +247,8 @@ def _opinions_section(cost: Cost) -> Section:
     rows = [("prices", "dynamic energy per sample", "grade", "events without a price")]
     for o in (cost.energy, *cost.second_opinions):
         if o is not None and o.total_j is not None:
-            without = ", ".join(component_name(item.component) for item in o.unpriced)
+            graded = bool(cost.payloads)
+            without = ", ".join(component_name(item.component, graded=graded) for item in o.unpriced)
             name = f"{o.prices} (this estimate)" if o is cost.energy else o.prices
             rows.append((name, band(o.total_j, "J"), o.total_j.grade, without or "-"))
     lines = cost.energy.lines if cost.energy else ()

@@ -1,4 +1,4 @@
-"""The command line on networks with graded messages, and on states that leave 24 bits."""
+"""The command line on networks with graded messages, from simulation to report, and on states that leave 24 bits."""
 
 import json
 
@@ -76,7 +76,56 @@ def test_lava_does_not_offer_what_it_does_not_compute(run_cli, folder):
     assert "engine 'lava' computes what Lava computes" in done.stderr
 
 
-def test_mapping_refuses_sigma_delta_neurons(run_cli, folder):
-    done = run_cli("map", "small.net", "--chip", "loihi2", cwd=folder)
-    assert done.returncode == 7
-    assert "map: population 'layer0_input' has delta neurons" in done.stderr
+def test_a_chip_without_sigma_delta_neurons_is_refused_and_one_that_has_them_offered(run_cli, folder):
+    done = run_cli("map", "small.net", "--chip", "loihi1", cwd=folder)
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 8
+    assert "map: layer 'layer0_input' has delta neurons, but chip 'loihi1' has CUBA and leaky-integrator" in said
+    assert "map to Intel Loihi 2 (loihi2): 3 cores" in said
+    assert not [p for p in folder.iterdir() if p.suffix not in (".net", ".npz")]
+
+
+def test_loihi_2_has_them(run_cli, folder):
+    done = run_cli("map", "small.net", "--chip", "loihi2", "--json", cwd=folder)
+    found = json.loads(done.stdout)
+    assert [layer["cores"] for layer in found["layers"]] == [1, 1, 1]
+    assert "not public for delta, sigma-delta, sigma neurons" in found["notes"][0]
+
+
+def test_they_are_priced_row_by_row(run_cli, folder):
+    done = run_cli("estimate", "small.net", "--chip", "loihi2", "--data", "samples.npz", "--json", cwd=folder)
+    cost = json.loads(done.stdout)
+    rows = {line["component"]: line for line in cost["energy"]["lines"]}
+    assert set(rows) == {
+        "synop_graded.fc", "neuron_update_of.delta", "neuron_update_of.sigma", "neuron_update_of.sigma_delta"
+    }  # fmt: skip
+    assert all(row["price_j"]["grade"] == "guess" and row["energy_j"]["low"] > 0 for row in rows.values())
+    assert {p["name"]: p["fits"] for p in cost["payloads"]} == dict.fromkeys(
+        ("input", "layer0_input", "layer1_dense", "layer2_dense"), True
+    )
+
+
+def test_sanafe_is_refused_by_name_before_the_samples_are_read(run_cli, folder):
+    arguments = ("--chip", "loihi2", "--data", "absent.npz", "--sanafe", "out")
+    done = run_cli("estimate", "small.net", *arguments, cwd=folder)
+    assert done.returncode == 16
+    assert "population 'layer0_input' has delta neurons, which SANA-FE does not have" in " ".join(done.stderr.split())
+    assert not (folder / "out").exists()
+
+
+def test_a_report_takes_the_default_chips_that_can_do_it_and_says_which_not(run_cli, folder, tmp_path):
+    pytest.importorskip("plotly", reason="needs plotly (extra report)")
+    arguments = ("--data", "samples.npz", "--out", str(tmp_path / "report"))
+    done = run_cli("report", "small.net", *arguments, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "loihi1 is left out: layer 'layer0_input' has delta neurons" in said
+    assert "0 of 22 messages different" in said
+    report = json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8"))
+    assert [cost["chip"] for cost in report["targets"]] == ["loihi2"]
+    assert report["neurobench"]["effective_macs"] > 0 == report["neurobench"]["effective_acs"]
+    assert report["accuracy"]["test"] == 1.0
+    assert "Messages of sample 0" in (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    named = run_cli("report", "small.net", *arguments, "--force", "--chip", "loihi1", cwd=folder)
+    assert named.returncode == 8
+    assert "layer 'layer0_input' has delta neurons" in named.stderr

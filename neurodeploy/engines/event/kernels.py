@@ -24,7 +24,6 @@ from neurodeploy.engines.event.vector import (
     lowest_bit,
     prefetch,
     subtract_each,
-    subtract_equal,
     update_each,
     update_equal,
     update_fitting,
@@ -327,10 +326,10 @@ def _update(
             continue
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
-            if subtracts and vector >= 0:
-                masks = subtract_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
-            elif subtracts:
-                masks = subtract_equal(acc, base + i, u, v, at + i, keep_u, keep_v, limit, bias)
+            if subtracts:
+                masks = subtract_each(
+                    acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], each[4], vector + i
+                )
             elif vector >= 0:
                 masks = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
             elif fits:
@@ -432,7 +431,7 @@ def run_samples(
         borrowed(counting[2]),
         borrowed(counting[3]),
     )
-    each_here = (borrowed(each[0]), borrowed(each[1]), borrowed(each[2]), borrowed(each[3]))
+    each_here = (borrowed(each[0]), borrowed(each[1]), borrowed(each[2]), borrowed(each[3]), borrowed(each[4]))
     tables = (
         borrowed(net[0]),
         borrowed(net[1]),

@@ -1,7 +1,7 @@
 """Restrictions of a chip for each node of a network, as ``neurodeploy check FILE --chip NAME`` reports them.
 
 The mapper finds what does not fit: each layer is mapped alone, so that every layer with a problem is named and not only the
-first, and then all layers together. The chip's file says where its neurons compute something else.
+first, and then all layers together. The chip's file says where its neurons compute something else, and what they cannot do.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip
 from neurodeploy.errors import FitError
 from neurodeploy.exchange.doctor.check import Restriction
+from neurodeploy.mapping.abilities import LAVA, find_lacks
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import DECAY_ONE, Input, Network, Output, Population
 
-LAVA = "lava-fixed-point"
-"""Value of ``simulated_by`` for chips whose neurons compute as ``network.Cuba`` does."""
 _BIAS_MANTISSA = 2**15
 """A bias is a signed 16-bit mantissa times a power of two."""
 
@@ -27,13 +26,16 @@ _BIAS_MANTISSA = 2**15
 def find_restrictions(network: Network, chip: Chip) -> Iterator[Restriction]:
     """Yield a restriction for each population and projection that a chip does not support, or only approximately.
 
-    ``Restriction.where`` is the name of a population or projection, or ``graph`` for the network as a whole.
+    ``Restriction.where`` is the name of a population, an input or a projection, or ``graph`` for the network as a whole.
     """
     for population in network.populations:
         yield from _neurons(population, chip)
-    broken = list(_layers(network, chip))
+    lacks = list(find_lacks(network, chip))
+    for lack in lacks:
+        yield Restriction(where=lack.where, verdict="unsupported", reason=f"map: {lack.reason}")
+    broken = list(_layers(network, chip, {lack.where for lack in lacks}))
     yield from broken
-    if not broken:
+    if not broken and not lacks:
         yield from _whole(network, chip)
 
 
@@ -66,13 +68,16 @@ def _unit(bias: NDArray[np.int64]) -> NDArray[np.int64]:
     return unit
 
 
-def _layers(network: Network, chip: Chip) -> Iterator[Restriction]:
-    """Map each layer alone and yield what does not fit; nothing on chips with fixed cores, which need the whole network."""
+def _layers(network: Network, chip: Chip, left_out: set[str]) -> Iterator[Restriction]:
+    """Map each layer alone and yield what does not fit; nothing on chips with fixed cores, which need the whole network.
+
+    Sources stand as inputs of plain spikes there: their own restrictions are found elsewhere, as those of ``left_out`` are.
+    """
     if chip.recurrent_core is not None or chip.layer_core:
         return
     for population in network.populations:
         into = network.into(population.name)
-        if not into:
+        if not into or population.name in left_out:
             continue
         sources = dict.fromkeys(p.source for p in into if p.source != population.name)
         alone = replace(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import check_type
+from neurodeploy.mapping.abilities import check_abilities
 from neurodeploy.mapping.fit.verdict import Fit, MapOne, find_verdict, highest_kept, mapped
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
@@ -71,7 +72,11 @@ def find_highest_density(
     """Return the largest share of the weights with which the network fits, and its mapping; small weights are removed first.
 
     1.0 where the network fits as it is; None where it does not fit even with 1/128 of the weights.
+
+    Raises:
+        FitError: where no density helps: the chip lacks a kind of neuron, a reset or payloads of inputs.
     """
+    check_abilities(network, chip)
     map_one = _MapWith(split, store_zeros)
     whole = mapped(network, chip, map_one)
     if whole is not None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.errors import ChipError, FitError
+from neurodeploy.mapping.abilities import ABILITIES, states_abilities
 from neurodeploy.mapping.fit.change import pruned, requantised
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero, n_parameters
@@ -121,7 +122,13 @@ def loads_of(mapping: Mapping) -> Iterator[Load]:
 
 
 def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
-    """Yield changes that make a network fit, each checked by mapping: split, format, density, weight width, chips."""
+    """Yield changes that make a network fit, each checked by mapping: split, format, density, weight width, chips.
+
+    Where the chip lacks an ability, only chips whose file says that they have it are offered.
+    """
+    if error.binding is not None and error.binding["resource"] in ABILITIES:
+        yield from _other_chips(network, chip, map_one, stated=True)
+        return
     layers = remedied_layers(network, error)
     yield from _other_ways(network, chip, map_one)
     if error.binding is None or error.binding["resource"] not in ("weight_bits", "delay_bits"):
@@ -238,12 +245,14 @@ def with_chips(chip: Chip, n: int) -> Chip:
     return chip.model_copy(update={"system": chip.system.model_copy(update={"chips": count, "board": None})})
 
 
-def _other_chips(network: Network, chip: Chip, map_one: MapOne) -> Iterator[Remedy]:
+def _other_chips(network: Network, chip: Chip, map_one: MapOne, *, stated: bool = False) -> Iterator[Remedy]:
+    """Yield other chips that the network fits; ``stated``: only those whose file says that they can compute it."""
     for name in chip_names():
         if name == chip.name:
             continue
         try:
-            mapping = mapped(network, load_chip(name), map_one)
+            other = load_chip(name)
+            mapping = mapped(network, other, map_one) if not stated or states_abilities(network, other) else None
         except ChipError:
             continue
         if mapping is not None:

@@ -13,7 +13,15 @@ from neurodeploy.chip.layouts import Ints, packed_words
 from neurodeploy.chip.rules import RULES, list_rule, words
 from neurodeploy.mapping.memory.cut import Cut, Lists2D, lists_on, sum_by
 from neurodeploy.mapping.memory.kernels import shared_memory
-from neurodeploy.mapping.memory.synapses import ByTarget, Matrix, conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.memory.synapses import (
+    ByTarget,
+    Matrix,
+    common_factor,
+    conv_of,
+    delay_bits,
+    matrix_of,
+    stored_bits,
+)
 from neurodeploy.network import Network, Projection
 
 __all__ = ["Cut", "Layers", "ProjectionUse", "lists_on"]
@@ -137,7 +145,8 @@ class Layers:
         return self._widths[key]
 
     def _stored_bits(self, projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat) -> int:
-        return stored_bits(projection, weights, fmt, self.chip, self.bits.get(projection.target))
+        factor = common_factor(self.network, projection.target)
+        return stored_bits(projection, weights, fmt, self.chip, self.bits.get(projection.target), factor=factor)
 
     def first_axons(self, population: str) -> Ints:
         """Return the input axons of the first 1, 2, .. neurons of a population together, int64 ``(n_neurons,)``.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.rules import RULES
 from neurodeploy.errors import FitError
-from neurodeploy.network import Conv, Pool, Projection, synapse_shape
+from neurodeploy.network import Conv, Delta, Network, Pool, Projection, Sparse, synapse_shape
 from neurodeploy.network.unrolled import entries
 
 
@@ -67,6 +67,18 @@ def conv_of(projection: Projection) -> Conv | None:
     return synapses if isinstance(synapses, Conv) else None
 
 
+def joins_encoder(network: Network, projection: Projection) -> bool:
+    """Return whether a projection only joins each value with the delta neuron of the same number, which encodes it.
+
+    Its synapses take memory, but they are wires: no weights that a network without spikes would have.
+    """
+    synapses = projection.synapses
+    if not isinstance(synapses, Sparse) or not isinstance(network.population(projection.target).model, Delta):
+        return False
+    one_each = np.arange(synapses.start.size)
+    return np.array_equal(synapses.start, one_each) and np.array_equal(synapses.target, one_each[:-1])
+
+
 def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_power: bool) -> int:
     """Return the bits that each weight needs, as Lava's ``optimize_weight_bits`` computes them.
 
@@ -91,13 +103,34 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
+def common_factor(network: Network, population: str) -> int:
+    """Return the largest number that divides all weights into a population, 1 if there are none but 0.
+
+    Divided by it, weights and thresholds give the same spikes: exactly for neurons that integrate without a leak, whose
+    voltages are multiples of it; a leak rounds in other units then. Biases are not looked at.
+    """
+    kinds = (p.synapses for p in network.into(population))
+    weights = [np.asarray(s.weight if isinstance(s, Pool) else s.weights, np.int64).reshape(-1) for s in kinds]
+    return int(np.gcd.reduce(np.concatenate([np.zeros(1, np.int64), *weights]))) or 1
+
+
 def stored_bits(
-    projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat, chip: Chip, wanted: int | None = None
+    projection: Projection,
+    weights: NDArray[np.int16],
+    fmt: SynapseFormat,
+    chip: Chip,
+    wanted: int | None = None,
+    *,
+    factor: int = 1,
 ) -> int:
     """Return the bits of a weight as the chip stores it: the smallest allowed width that holds all weights.
 
+    A chip whose weights have an exponent takes a common power of two out of each projection
+    (``Weights.drops_common_power``). On others the factor that is common to all weights of a neuron goes into its threshold.
+
     Args:
         wanted: use this one of the chip's widths instead.
+        factor: ``common_factor`` of the target.
 
     Raises:
         FitError: if no width of the chip, or not the wanted width, holds the weights.
@@ -106,7 +139,8 @@ def stored_bits(
     if own_bits is not None:
         needed, allowed = own_bits(weights), list(range(1, 17))
     else:
-        given = np.append(weights, np.int16(0)) if fmt.stores_zeros else weights
+        own = weights if chip.weights.drops_common_power else weights // np.int16(factor)
+        given = np.append(own, np.int16(0)) if fmt.stores_zeros else own
         needed = needed_bits(
             given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
         )
@@ -116,10 +150,11 @@ def stored_bits(
         limit = max(chip.weights.bits.value) if wanted is None else wanted
         allows = f"chip '{chip.name}' stores at most {limit} ({chip.source_file}: weights.bits)"
         allows = allows if wanted is None else f"{limit} are pinned"
+        common = "a common power of two" if chip.weights.drops_common_power else "a common factor"
         raise FitError(
             f"map: layer '{projection.target}': projection '{projection.name}' needs {needed} bits a weight, but {allows}; "
             f"its weights are {_range(weights)}; with both signs {limit} bits hold {-(2 ** (limit - 1))}.."
-            f"{2 ** (limit - 1) - 1} times a common power of two: quantise to fewer levels",
+            f"{2 ** (limit - 1) - 1} times {common}: quantise to fewer levels",
             {"layer": projection.target, "core": 0, "resource": "weight_bits", "used": needed, "limit": limit},
         )
     return min(enough)

@@ -7,6 +7,7 @@ import numpy as np
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FitError
+from neurodeploy.mapping.abilities import ability_notes
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.places.spots import Spot, by_traffic, in_order, spot, with_pinned
@@ -132,7 +133,7 @@ def assembled(
 def _notes(layers: Layers) -> tuple[str, ...]:
     """Return notes for the reader of the figures: features that the chip lacks, and layouts that are a guess."""
     about, delay = layers.chip.chip.excludes, layers.chip.weights.delay_bits
-    notes = [] if about is None else [about]
+    notes = [*([] if about is None else [about]), *ability_notes(layers.network, layers.chip)]
     delayed = [p.name for p in layers.network.projections if p.max_delay]
     if delayed and delay is not None and delay.grade == "guess":
         notes.append(f"the layout of delays is a guess (weights.delay_bits): words of {', '.join(delayed)}")

@@ -6,7 +6,9 @@ plotly is used because its charts respond to the pointer and scale with the page
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -14,7 +16,7 @@ from neurodeploy.costs.record import CoreMemory, Cost, Energy, Latency, Memory
 from neurodeploy.reports.figures import band, kib, si
 from neurodeploy.reports.pictures.cores import mesh_places
 from neurodeploy.reports.pictures.svg import EMPTY, FONT, INK, LINE, MUTED, RAMP
-from neurodeploy.reports.record import Raster
+from neurodeploy.reports.record import Raster, RasterLayer
 from neurodeploy.reports.text import component_name
 
 PAPER = "#ffffff"
@@ -82,13 +84,16 @@ def memory_by_layer(costs: Sequence[Cost]) -> go.Figure:
     return styled(figure, 110 + 26 * rows)
 
 
-def energy_by_component(energy: Energy) -> go.Figure:
-    """Return the energy per sample of each component, nominal as a bar with its range."""
+def energy_by_component(energy: Energy, *, graded: bool = False) -> go.Figure:
+    """Return the energy per sample of each component, nominal as a bar with its range.
+
+    ``graded``: of a network whose messages carry payloads.
+    """
     lines = sorted((x for x in energy.lines if x.energy_j.high > 0), key=lambda x: x.energy_j.nominal)
     scale, unit = _scale(max((x.energy_j.high for x in lines), default=0.0), "J")
     figure = go.Figure(
         go.Bar(
-            y=[component_name(x.component) for x in lines],
+            y=[component_name(x.component, graded=graded) for x in lines],
             x=[x.energy_j.nominal / scale for x in lines],
             orientation="h",
             marker_color=ACCENT,
@@ -110,13 +115,13 @@ def energy_by_component(energy: Energy) -> go.Figure:
     return styled(figure, 100 + 30 * len(lines))
 
 
-def tornado(energy: Energy) -> go.Figure:
+def tornado(energy: Energy, *, graded: bool = False) -> go.Figure:
     """Return a tornado chart of the total energy: the range that each price alone causes, widest first."""
     moves = sorted(
         (x for x in energy.lines if x.energy_j.high > x.energy_j.low), key=lambda x: x.energy_j.high - x.energy_j.low
     )
     scale, unit = _scale(max((x.energy_j.high - x.energy_j.low for x in moves), default=0.0), "J")
-    names = [component_name(x.component) for x in moves]
+    names = [component_name(x.component, graded=graded) for x in moves]
     figure = go.Figure()
     for side, colour in (("low", SOFT), ("high", WARM)):
         change = [(getattr(x.energy_j, side) - x.energy_j.nominal) for x in moves]
@@ -157,8 +162,12 @@ def step_times(latency: Latency) -> go.Figure:
 
 
 def spike_raster(raster: Raster) -> go.Figure:
-    """Return the spike raster of one sample, with the layers stacked."""
+    """Return the raster of one sample, with the layers stacked.
+
+    Layers alternate in colour, unless some messages carry payloads: then the colour is their sign, and large ones are dark.
+    """
     figure, base = go.Figure(), 0
+    graded = any(layer.payload for layer in raster.layers)
     ticks: list[tuple[float, str]] = []
     for i, layer in enumerate(raster.layers):
         figure.add_trace(
@@ -169,8 +178,8 @@ def spike_raster(raster: Raster) -> go.Figure:
                     "mode": "markers",
                     "name": layer.name,
                 },
-                marker={"symbol": "square", "size": 3, "color": (ACCENT, WARM)[i % 2]},
-                hovertext=[f"{layer.name} {layer.neurons[r]}, step {t}" for r, t in zip(layer.row, layer.step)],
+                marker={"symbol": "square", "size": 3, **_marks(layer, graded, i)},
+                hovertext=_raster_words(layer),
                 hoverinfo="text",
             )
         )
@@ -183,6 +192,24 @@ def spike_raster(raster: Raster) -> go.Figure:
     figure.update_yaxes(showgrid=False, zeroline=False)
     figure.update_layout(showlegend=False)
     return styled(figure, 420)
+
+
+def _marks(layer: RasterLayer, graded: bool, number: int) -> dict[str, Any]:
+    """Return colour and opacity of the marks of a layer."""
+    if not graded:
+        return {"color": (ACCENT, WARM)[number % 2]}
+    if not layer.payload:
+        return {"color": ACCENT}
+    top = math.log1p(max(map(abs, layer.payload)))
+    return {
+        "color": [ACCENT if payload > 0 else WARM for payload in layer.payload],
+        "opacity": [round(0.25 + 0.75 * math.log1p(abs(payload)) / top, 2) for payload in layer.payload],
+    }
+
+
+def _raster_words(layer: RasterLayer) -> list[str]:
+    words = [f"{layer.name} {layer.neurons[r]}, step {t}" for r, t in zip(layer.row, layer.step)]
+    return [f"{of}: {payload:,}" for of, payload in zip(words, layer.payload)] if layer.payload else words
 
 
 def styled(figure: go.Figure, height: int) -> go.Figure:

@@ -5,9 +5,10 @@ folder that ``write_sanafe`` makes holds ``arch.yaml``, ``net.yaml``, ``expected
 ``run.py``, a script that runs SANA-FE and compares (``python FOLDER/run.py``).
 
 There are two modes for neurons. ``dynamics``: SANA-FE computes the spikes itself; used if its neuron computes the same
-integers (no current state, a voltage that decays not at all or at once, no delays, no stored zeros). ``replay``: every
-neuron sends the recorded spikes, and weights are written as 0; then SANA-FE does not see the updates of neurons that do not
-fire. ``expected.json`` counts updates as SANA-FE does in the given mode, so that all its figures must be equal.
+integers (no current state, a voltage that decays not at all or at once, no delays, no stored zeros; both resets).
+``replay``: every neuron sends the recorded spikes, and weights are written as 0; then SANA-FE does not see the updates of
+neurons that do not fire. ``expected.json`` counts updates as SANA-FE does in the given mode, so that all its figures must be
+equal.
 
 Inputs that the host injects lie on a separate tile behind the last column of the mesh, with prices of 0. SANA-FE charges
 hops for their messages (``host_hops``), unlike our estimate; ``expected.json`` includes these hops.
@@ -32,7 +33,7 @@ from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
-from neurodeploy.network import DECAY_ONE, Cuba, Network, Population
+from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Network, Population
 from neurodeploy.network.activity import Activity
 from neurodeploy.targets.sanafe.yaml import Mode, architecture, host_inputs, network_text
 
@@ -62,13 +63,33 @@ class SanafeFiles:
     expected: dict[str, Any]
 
 
+def check_network(network: Network) -> None:
+    """Refuse a network that SANA-FE cannot describe.
+
+    Raises:
+        EstimateError: for neurons other than CUBA and leaky integrators, or an input with payloads; names the first.
+    """
+    reason = None
+    for population in network.populations:
+        if reason is None and not isinstance(population.model, Cuba | LeakyIntegrator):
+            kind = population.model.kind.replace("_", "-")
+            reason = f"population '{population.name}' has {kind} neurons, which SANA-FE does not have"
+    for given in network.inputs:
+        if reason is None and given.graded:
+            reason = f"input '{given.name}' carries payloads, and spikes of SANA-FE carry none"
+    if reason is not None:
+        raise EstimateError(f"estimate: no export to SANA-FE: {reason}; leave --sanafe out")
+
+
 def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, sample: int = 0) -> SanafeFiles:
     """Return the files for SANA-FE to run one sample of an activity, and the expected results.
 
     Raises:
-        EstimateError: if SANA-FE cannot describe the mapping (several chips, no mesh, a core with projections into one
-            population in different formats, or a missing price), or if the sample does not exist.
+        EstimateError: if SANA-FE cannot describe the network (``check_network``) or the mapping (several chips, no mesh, a
+            core with projections into one population in different formats, or a missing price), or if the sample does not
+            exist.
     """
+    check_network(network)
     check_belongs(network, mapping, activity)
     _check(mapping, activity, sample)
     fans = fan_outs(network, mapping)
@@ -215,7 +236,9 @@ def _changing(network: Network, population: Population, one: Activity, fired: ND
     voltage = np.zeros(fired.shape[1], np.int64)
     for t in range(len(fired)):
         charged[t] = voltage != 0
-        voltage = np.where(fired[t], 0, arriving[t] + (voltage if model.voltage_decay == 0 else 0))
+        voltage = arriving[t] + (voltage if model.voltage_decay == 0 else 0)
+        after = voltage - np.ravel(model.threshold) if model.reset == "subtract" else 0
+        voltage = np.where(fired[t], after, voltage)
     return charged | (reached > 0)
 
 

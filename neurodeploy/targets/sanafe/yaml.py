@@ -167,7 +167,8 @@ def _computed(population: Population, size: int) -> Iterator[str]:
     assert isinstance(model, Cuba)
     assert isinstance(model.voltage_decay, int)
     leak = 1.0 - model.voltage_decay / DECAY_ONE
-    neuron = f"[log_spikes: true, soma: {{threshold: {model.threshold}, leak_decay: {leak}, reset_mode: hard}}]"
+    reset = {"zero": "hard", "subtract": "soft"}[model.reset]
+    neuron = f"[log_spikes: true, soma: {{threshold: {model.threshold}, leak_decay: {leak}, reset_mode: {reset}}}]"
     for i in range(size):
         yield f"        - {i}: {neuron}"
 

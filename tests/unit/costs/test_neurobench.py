@@ -19,8 +19,9 @@ from building import ROOT, chain, connect, samples
 
 from neurodeploy.costs.neurobench import neurobench_metrics
 from neurodeploy.engines.reference import run_reference
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError
-from neurodeploy.network import Conv, Cuba, Dense, Network, Pool
+from neurodeploy.network import Conv, Cuba, Delta, Dense, Network, Pool, Sigma, Sparse
 from neurodeploy.network.activity import Activity
 
 MODEL = Cuba(current_decay=1024, voltage_decay=512, threshold=60)
@@ -31,9 +32,11 @@ def matrix(rng: np.random.Generator, shape: tuple[int, ...], density: float) -> 
     return ((rng.random(shape) < density) * rng.integers(-40, 80, shape)).astype(np.int16)
 
 
-def layered(synapses: list[Dense | Conv], shapes: list[tuple[int, ...]], back: dict[int, np.ndarray]) -> Network:
+def layered(
+    synapses: list[Dense | Conv], shapes: list[tuple[int, ...]], back: dict[int, np.ndarray], graded: bool = False
+) -> Network:
     loops = [connect(f"p{i + 1}", f"p{i + 1}", weights, f"r{i}") for i, weights in back.items()]
-    return chain(synapses, MODEL, shape=shapes[0], extra=loops)
+    return chain(synapses, MODEL, shape=shapes[0], extra=loops, graded=graded)
 
 
 def mlp() -> Network:
@@ -54,12 +57,19 @@ def convolutional() -> Network:
     return layered([conv, Dense(weights=matrix(rng, (5, 144), 0.2))], [(2, 6, 6), (4, 6, 6), (5,)], {})
 
 
+def graded() -> Network:
+    """The same layers behind an input with payloads."""
+    return replace(mlp(), inputs=layered([Dense(weights=np.ones((1, 30), int))], [(30,)], {}, graded=True).inputs)
+
+
 def raster_of(network: Network, seed: int = 5, n_samples: int = 4, n_steps: int = 9) -> np.ndarray:
-    return np.random.default_rng(seed).random((n_samples, n_steps, network.inputs[0].size)) < 0.3
+    rng = np.random.default_rng(seed)
+    raster = rng.random((n_samples, n_steps, network.inputs[0].size)) < 0.3
+    return raster * rng.integers(-4, 5, raster.shape) if network.inputs[0].graded else raster
 
 
 def run(network: Network, raster: np.ndarray) -> Activity:
-    given = samples(raster)
+    given = samples(raster, graded=network.inputs[0].graded)
     return run_reference(network, given, probe=[(p.name, "v") for p in network.populations])
 
 
@@ -73,7 +83,7 @@ def oracle_python() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [mlp, recurrent, convolutional])
+@pytest.mark.parametrize("make", [mlp, recurrent, convolutional, graded])
 def test_metrics_equal_those_of_the_neurobench_package(make, tmp_path: Path) -> None:
     python, network = oracle_python(), make()
     raster = raster_of(network)
@@ -126,6 +136,25 @@ class TestByHand:
     def test_effective_operations_are_spikes_times_weights_that_are_not_zero(self) -> None:
         metrics = neurobench_metrics(*by_hand())
         assert (metrics.effective_acs, metrics.effective_macs, metrics.dense_ops) == (2 + 2 + 1, 0, 3 * 4)
+
+    def test_reads_because_of_a_payload_are_multiply_accumulates(self) -> None:
+        network = layered([Dense(weights=[[61, 0], [1, 1]]), Dense(weights=[[5, 0]])], [(2,), (2,)], {}, graded=True)
+        activity = run(network, np.array([[[3, 0], [-2, 0], [0, 1]]]))
+        assert [len(activity.spikes[name]) for name in ("in", "p1")] == [3, 1]
+        metrics = neurobench_metrics(network, activity)
+        # the payloads read 2, 2 and 1 weights; neuron 0 of p1 fires once, at 3 * 61, and reads one
+        assert (metrics.effective_macs, metrics.effective_acs, metrics.dense_ops) == (5, 1, 3 * (4 + 2))
+
+    def test_wires_to_an_encoder_are_no_layer_and_its_neurons_have_no_voltage(self) -> None:
+        one_each = Sparse(n_target=2, start=[0, 1, 2], target=[0, 1], weights=[1, 1])
+        models = {"encoder": Delta(threshold=1), "out": Sigma()}
+        network = chain({"encoder": one_each, "out": [[2, 0]]}, models, graded=True)
+        activity = simulate(network, samples([[[3, 5], [3, 5]]], graded=True))
+        metrics = neurobench_metrics(network, activity)
+        assert (metrics.parameters, metrics.footprint_bytes, metrics.connection_sparsity) == (2, 8, 0.5)
+        assert (metrics.effective_acs, metrics.effective_macs, metrics.dense_ops) == (0, 1, 2 * 2)
+        assert metrics.membrane_updates is None
+        assert metrics.activation_sparsity == (6 - 4) / 6  # the encoder sends once, the sum is sent twice
 
     def test_activation_sparsity_leaves_out_the_lag_of_the_chip(self) -> None:
         network, activity = by_hand()

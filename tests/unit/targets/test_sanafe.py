@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from building import ROOT, chain, samples
+from building import ROOT, chain, neuron, samples
 
 from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.costs.pricing import estimate
@@ -32,6 +32,7 @@ from neurodeploy.targets.sanafe.write import FILE_NAMES, SanafeFiles, sanafe_fil
 ORACLE = ROOT / "tests" / "oracle_sanafe.py"
 WITHOUT_CURRENT = Cuba(current_decay=4096, voltage_decay=0, threshold=90)
 WITH_CURRENT = Cuba(current_decay=1024, voltage_decay=300, threshold=90)
+SUBTRACTING = Cuba(current_decay=4096, voltage_decay=0, threshold=60, reset="subtract")
 
 
 def spread_out(neurons: int, formats: tuple[str, ...] = ("sparse", "runlength", "shared")) -> Chip:
@@ -42,6 +43,13 @@ def spread_out(neurons: int, formats: tuple[str, ...] = ("sparse", "runlength", 
     for table in (data["energy"], data["latency"], *data["energy_alternative"].values()):
         table["synop"] = {name: price for name, price in table["synop"].items() if name in formats}
     return chip_from_dict(data)
+
+
+def able(chip: Chip) -> Chip:
+    """Return a chip whose neurons can do everything that Loihi 2 can."""
+    data, stated = chip.model_dump(mode="json", exclude_none=True), load_chip("loihi2").cores.model_dump(mode="json")
+    keys = ("neuron_kinds", "resets", "graded_input_bits", "message_bits")
+    return chip_from_dict({**data, "cores": {**data["cores"], **{key: stated[key] for key in keys}}})
 
 
 def matrix(rng: np.random.Generator, shape: tuple[int, ...], density: float) -> np.ndarray:
@@ -166,6 +174,21 @@ def test_currents_delays_and_stored_zeros_are_replayed_and_equal(fmt: str, delay
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("decays", "mode"), [((4096, 0), "dynamics"), ((4096, 4096), "dynamics"), ((1024, 300), "replay")]
+)
+def test_neurons_that_reset_by_subtraction_equal_sanafe(decays: tuple[int, int], mode: str, tmp_path: Path) -> None:
+    """What SANA-FE calls a soft reset; it needs a chip that has it, which Loihi 1 is not."""
+    model = dataclasses.replace(SUBTRACTING, current_decay=decays[0], voltage_decay=decays[1])
+    network = mlp(model)
+    mapping = map_network(network, able(spread_out(5, ("sparse",))))
+    often = run(network, mapping).spikes["a"]
+    zero = mlp(dataclasses.replace(model, reset="zero"))
+    assert len(often) != len(run(zero, map_network(zero, spread_out(5, ("sparse",)))).spikes["a"]) or decays[1] == 4096
+    check_equal(network, mapping, tmp_path, mode)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("fmt", "mode"), [("packed", "dynamics"), ("dense", "replay")])
 def test_a_mapping_by_hand_with_inputs_on_cores_equals_sanafe(fmt: str, mode: str, tmp_path: Path) -> None:
     """Neurons of three layers mixed on 40 cores, inputs among them, so that no tile of the host is needed."""
@@ -186,17 +209,18 @@ def test_time_is_within_ten_per_cent_of_the_event_scheduler(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_sanafe_computes_the_same_spikes_from_the_exported_neurons(tmp_path: Path) -> None:
-    network = mlp(WITHOUT_CURRENT)
-    mapping = map_network(network, spread_out(9, ("sparse",)))
+@pytest.mark.parametrize("model", [WITHOUT_CURRENT, SUBTRACTING], ids=["zero", "subtract"])
+def test_sanafe_computes_the_same_spikes_from_the_exported_neurons(model: Cuba, tmp_path: Path) -> None:
+    network = mlp(model)
+    mapping = map_network(network, able(spread_out(9, ("sparse",))))
     activity = run(network, mapping)
     files = write_sanafe(network, mapping, activity, tmp_path)
     names = {"in put": "g0_in_put", "a": "g1_a", "b": "g2_b"}
     ours = [set() for _ in range(files.n_steps)]
     for name, events in activity.spikes.items():
         first = events.take(0, 1)
-        for step, neuron in zip(first.step.tolist(), first.neuron.tolist()):
-            ours[step].add(f"{names[name]}.{neuron}")
+        for step, index in zip(first.step.tolist(), first.neuron.tolist()):
+            ours[step].add(f"{names[name]}.{index}")
     answer = ask_sanafe(ORACLE, tmp_path, str(files.n_steps))
     assert [set(step) for step in answer["spike_trace"]] == ours
 
@@ -215,6 +239,12 @@ class TestText:
         w = network.projections[0].synapses.weights
         i, j = (int(x[0]) for x in np.nonzero(w))
         assert f"    - g0_in_put.{j} -> g1_a.{i}: [weight: {w[i, j]}]" in edges
+
+    def test_a_reset_by_subtraction_is_a_soft_one(self) -> None:
+        network = mlp(SUBTRACTING)
+        mapping = map_network(network, able(spread_out(9, ("sparse",))))
+        net = sanafe_files(network, mapping, run(network, mapping)).net
+        assert (net.count("reset_mode: soft"), net.count("reset_mode: hard")) == (80, 0)
 
     def test_every_neuron_has_one_core(self, files: tuple) -> None:
         placed = Counter(
@@ -286,6 +316,16 @@ class TestRefusals:
 
     def test_a_chip_without_a_mesh(self) -> None:
         assert "'loihi2' has no mesh" in self.refused(mlp(WITHOUT_CURRENT), load_chip("loihi2"))
+
+    @pytest.mark.parametrize("kind", ["resonate_and_fire", "sigma", "delta", "sigma_delta"])
+    def test_neurons_that_it_does_not_have(self, kind: str) -> None:
+        reason = self.refused(mlp(neuron(kind)), able(spread_out(9, ("sparse",))))
+        assert f"population 'a' has {kind.replace('_', '-')} neurons, which SANA-FE does not have" in reason
+
+    def test_an_input_with_payloads(self) -> None:
+        network = chain({"a": [[2, 4]]}, WITHOUT_CURRENT, source="in put", graded=8)
+        reason = self.refused(network, able(spread_out(9, ("sparse",))))
+        assert "input 'in put' carries payloads, and spikes of SANA-FE carry none; leave --sanafe out" in reason
 
     def test_several_chips(self) -> None:
         data = spread_out(9, ("sparse",)).model_dump(mode="json", exclude_none=True)
