@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Data, Json, NirFile, NSamples, app
-from neurodeploy.cli.show import print_json, table
+from neurodeploy.cli.program import Data, Dt, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.show import print_json, say, table
 
 
 @app.command(epilog="Example: neurodeploy faults runs/digits-mlp runs/digits-mlp --fault drop --rates 0,0.1,0.3")
@@ -22,12 +22,14 @@ def faults(
     ],
     rates: Annotated[str, typer.Option(help="Rates, as in 0,0.1,0.3; steps for jitter.")] = "0,0.01,0.05,0.1,0.2",
     engine: Annotated[str, typer.Option(help="Which simulator runs.")] = "event",
+    reading: ReadingText = None,
+    dt: Dt = None,
     samples: NSamples = None,
     repeats: Annotated[int, typer.Option(min=1, help="Draws a rate.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
     as_json: Json = False,
 ) -> None:
-    """Accuracy against the rate of a fault: lost or extra spikes, jitter, broken synapses and neurons."""
+    """Accuracy against the rate of a fault: lost or extra events, jitter, hot pixels, broken synapses and neurons."""
     from neurodeploy import commands
     from neurodeploy.errors import UsageError
 
@@ -36,7 +38,16 @@ def faults(
     except ValueError as error:
         raise UsageError(f"faults: --rates '{rates}' is no list of numbers, as in 0,0.1,0.3") from error
     rows = commands.faults(
-        file, data, fault=fault, rates=numbers, engine=engine, n_samples=samples, repeats=repeats, seed=seed
+        file,
+        data,
+        fault=fault,
+        rates=numbers,
+        engine=engine,
+        reading=reading_of(reading, dt),
+        n_samples=samples,
+        repeats=repeats,
+        seed=seed,
+        say=say,
     )
     if as_json:
         print_json(rows)

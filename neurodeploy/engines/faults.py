@@ -8,85 +8,125 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.decoding import accuracy
-from neurodeploy.errors import UsageError
-from neurodeploy.network import STATE_LIMIT, Cuba, Network, Pool, Population, require_spiking
+from neurodeploy.errors import NetworkError, SimulationError, UsageError
+from neurodeploy.network import (
+    DECAY_ONE,
+    STATE_LIMIT,
+    THRESHOLD_MAX,
+    WEIGHT_MAX,
+    Conv,
+    Cuba,
+    Delta,
+    LeakyIntegrator,
+    Network,
+    NeuronModel,
+    Pool,
+    Population,
+    Projection,
+    ResonateAndFire,
+    Sigma,
+    SigmaDelta,
+    Sparse,
+    n_nonzero,
+)
 from neurodeploy.network.activity import Events, Samples
 
 Rng = np.random.Generator
 
 
 def drop_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Remove each input spike with probability ``rate``."""
+    """Remove each input event, with its payload, with probability ``rate``."""
     return network, _each_input(samples, lambda e: _kept(e, rng.random(len(e)) >= rate))
 
 
 def extra_spikes(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Add a spike to each channel in each step with probability ``rate``, except where there is a spike already."""
+    """Add an event to each channel in each step with probability ``rate``, except where there is one already.
+
+    Its payload is drawn from the whole numbers between the smallest and the largest payload that the input has in these
+    samples, 0 left out, each equally likely.
+    """
 
     def noisy(events: Events) -> Events:
         n_places = events.n_samples * events.n_steps * events.size
         extra = np.unique(rng.integers(0, n_places, rng.binomial(n_places, rate)))
-        return _at(events, np.union1d(events.places(), extra))
+        return _joined(events, np.setdiff1d(extra, events.places(), assume_unique=True), rng)
 
     return network, _each_input(samples, noisy)
 
 
 def jitter(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Move each input spike by a random whole number of steps from ``-rate`` to ``rate``, but not out of the sample."""
+    """Move each input event by a random whole number of steps from ``-rate`` to ``rate``, but not out of the sample.
+
+    A payload moves with its event. Where several events of a channel meet in one step, the one that was sent first stays.
+    """
 
     def moved(events: Events) -> Events:
         by = rng.integers(-round(rate), round(rate) + 1, len(events))
         step = np.clip(events.step + by, 0, events.n_steps - 1)
         places = (events.sample.astype(np.int64) * events.n_steps + step) * events.size + events.neuron
-        return _at(events, np.unique(places))
+        places, first = np.unique(places, return_index=True)
+        return _at(events, places, None if events.payload is None else events.payload[first])
 
     return network, _each_input(samples, moved)
 
 
 def hot_pixels(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Let a fraction ``rate`` of the input channels fire in every step."""
+    """Let a fraction ``rate`` of the input channels send in every step.
+
+    A channel with payloads sends the same one all the time, in place of its own events; it is drawn as in ``extra_spikes``.
+    """
 
     def hot(events: Events) -> Events:
         channels = rng.choice(events.size, round(rate * events.size), replace=False)
         step = np.arange(events.n_samples * events.n_steps, dtype=np.int64)[:, None]
-        return _at(events, np.union1d(events.places(), (step * events.size + channels).ravel()))
+        others = _kept(events, ~np.isin(events.neuron, channels))
+        payload = None if events.payload is None else np.tile(_drawn(events.payload, channels.size, rng), len(step))
+        return _both(others, (step * events.size + channels).ravel(), payload)
 
     return network, _each_input(samples, hot)
 
 
 def dead_synapses(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Set a fraction ``rate`` of the stored weights of each projection to 0 (a shared weight fails at all positions)."""
+    """Set a fraction ``rate`` of the stored weights of each projection to 0.
+
+    A shared weight fails at all positions. Complex weights are two projections, and so two synapses that fail one by one.
+    Pools have no stored weights and stay whole (``left_whole`` names them).
+    """
     return _with_weights(network, rate, lambda _: 0, rng), samples
 
 
 def stuck_synapses(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Set a fraction ``rate`` of the stored weights to the largest absolute value in their projection, with random signs."""
+    """Set a fraction ``rate`` of the stored weights to the largest absolute value in their projection, with random signs.
+
+    What fails is what fails in ``dead_synapses``. Even weights stay even.
+    """
 
     def stuck(weights: NDArray[Any]) -> NDArray[Any]:
         largest = int(np.abs(weights).max(initial=0))
-        high = min(largest, 255)
+        high = min(largest, WEIGHT_MAX - (largest % 2 == 0))
         return np.where(rng.random(weights.shape) < 0.5, -largest, high)
 
     return _with_weights(network, rate, stuck, rng), samples
 
 
 def dead_neurons(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Silence a fraction ``rate`` of the neurons of each population permanently."""
+    """Silence a fraction ``rate`` of the neurons of each population permanently (``with_states``)."""
     return with_states(network, _chosen(network, rate, rng), "dead"), samples
 
 
 def stuck_neurons(network: Network, samples: Samples, rate: float, rng: Rng) -> tuple[Network, Samples]:
-    """Let a fraction ``rate`` of the neurons of each population fire in every step."""
+    """Let a fraction ``rate`` of the neurons of each population give the most that they can (``with_states``)."""
     return with_states(network, _chosen(network, rate, rng), "stuck"), samples
 
 
-Fault = Callable[[Network, Samples, float, Rng], tuple[Network, Samples]]
+State: TypeAlias = Literal["dead", "stuck"]
+Fault: TypeAlias = Callable[[Network, Samples, float, Rng], tuple[Network, Samples]]
 FAULTS: Mapping[str, Fault] = {
     "drop": drop_spikes,
     "extra": extra_spikes,
@@ -97,6 +137,8 @@ FAULTS: Mapping[str, Fault] = {
     "dead-neurons": dead_neurons,
     "stuck-neurons": stuck_neurons,
 }
+_STATE: Mapping[str, State] = {"dead-neurons": "dead", "stuck-neurons": "stuck"}
+_OF_SYNAPSES = ("dead-synapses", "stuck-synapses")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +174,10 @@ def measure_robustness(
 
     Raises:
         UsageError: for an unknown fault, or a rate out of range (0..1; whole steps for jitter).
+        NetworkError: for a fault that the network cannot have (``with_states``; no stored weights).
+        SimulationError: if the samples carry no labels.
     """
-    require_spiking(network, "faults")
-    if fault not in FAULTS:
-        raise UsageError(f"faults: unknown fault '{fault}'; known: {', '.join(FAULTS)}")
-    for rate in rates:
-        if fault == "jitter" and (rate < 0 or rate != round(rate)):
-            raise UsageError(f"faults: rate {rate:g} of 'jitter' must be a whole number of steps, 0 or more")
-        if fault != "jitter" and not 0 <= rate <= 1:
-            raise UsageError(f"faults: rate {rate:g} of '{fault}' must lie in 0..1")
+    _check(network, samples, fault, rates)
     for rate in rates:
         found = []
         for repeat in range(repeats if rate else 1):
@@ -149,30 +186,140 @@ def measure_robustness(
         yield FaultRow(fault=fault, rate=rate, repeats=len(found), accuracy=float(np.mean(found)), lowest=min(found))
 
 
+def left_whole(network: Network, fault: str) -> tuple[str, ...]:
+    """Return the names of the projections that a fault of synapses leaves whole: pools, which have no stored weights."""
+    pools = (p.name for p in network.projections if isinstance(p.synapses, Pool))
+    return tuple(pools) if fault in _OF_SYNAPSES else ()
+
+
 def dead_core(network: Network, labels: Mapping[str, NDArray[np.int32]], core: int) -> Network:
-    """Return the network with every neuron silenced whose label (for example its core) is ``core``."""
+    """Return the network with every neuron dead (``with_states``) whose label (for example its core) is ``core``."""
     return with_states(network, {name: np.flatnonzero(label == core) for name, label in labels.items()}, "dead")
 
 
-def with_states(network: Network, neurons: Mapping[str, NDArray[Any]], state: Literal["dead", "stuck"]) -> Network:
-    """Return the network with the given neurons never firing (``dead``) or firing in every step (``stuck``).
+def with_states(network: Network, neurons: Mapping[str, NDArray[Any]], state: State) -> Network:
+    """Return the network with the given neurons dead or stuck, by population.
 
-    A bias that no current can outweigh holds the voltage below or above the threshold, which is exact on every engine. The
-    threshold of a dead neuron is raised to at least 1, that of a stuck neuron is lowered to 0.
+    Nothing reaches such a neuron: the weights of matrices and of sparse synapses that end at it are 0. What it does then
+    follows from its parameters, so that it is the same on every engine:
+
+    - a dead neuron has no bias, so that its states stay 0: it never sends, and a dead read-out gives 0;
+    - a stuck ``Cuba`` neuron has the highest bias and the threshold 0, so that it fires in every step; a stuck read-out
+      has the highest voltage; a stuck ``SigmaDelta`` neuron holds the activation ``2**23 - 1``, which it sends once, as a
+      change.
+
+    Weights of convolutions and pools are shared with other neurons and stay. Behind one, parameters hold the neuron down or
+    up as long as its states do not overflow (of a current, as long as it stays ``2**8`` inside its 24 bits): the lowest
+    bias or the highest, such a threshold, and no memory of the step before.
+
+    Raises:
+        NetworkError: for neurons that have no such state; names population, kind and reason.
     """
-    changed = [_held(p, neurons[p.name], state) if len(neurons.get(p.name, ())) else p for p in network.populations]
-    return replace(network, populations=tuple(changed))
+    neurons = {name: chosen for name, chosen in neurons.items() if len(chosen)}
+    held = {p.name: _held(network, p, neurons[p.name], state) for p in network.populations if p.name in neurons}
+    return replace(
+        network,
+        populations=tuple(held.get(p.name, p) for p in network.populations),
+        projections=tuple(_cut_off(p, neurons[p.target]) if p.target in held else p for p in network.projections),
+    )
 
 
-def _held(population: Population, neurons: NDArray[Any], state: str) -> Population:
+_HIGHEST = STATE_LIMIT - 2**8
+"""Highest bias that Lava holds exactly (a mantissa of 16 bits and an exponent), so that all engines run it."""
+_Held: TypeAlias = dict[str, int] | str
+"""The parameters of a dead or stuck neuron, or the reason why there are none."""
+
+
+def _down(_: Cuba) -> _Held:
+    return {"bias": -_HIGHEST, "threshold": THRESHOLD_MAX, "voltage_decay": DECAY_ONE}
+
+
+def _no_message(model: Delta | SigmaDelta) -> _Held:
+    if isinstance(model, SigmaDelta) and model.activation == "relu":
+        return {"bias": 1 - STATE_LIMIT, "threshold": STATE_LIMIT - 1}
+    return "their errors add up past any threshold" if model.cumulative else {"threshold": STATE_LIMIT - 1}
+
+
+DEAD_BEHIND_KERNELS: Mapping[type[NeuronModel], Callable[[Any], _Held]] = {
+    Cuba: _down,
+    LeakyIntegrator: lambda _: "a read-out has no threshold that could hide its voltage",
+    ResonateAndFire: lambda _: {"sin_decay": 0, "cos_decay": 0, "threshold": STATE_LIMIT - 1},
+    Sigma: lambda _: "a Sigma sends whatever it has summed up",
+    Delta: _no_message,
+    SigmaDelta: _no_message,
+}
+"""By kind, how a neuron is dead that convolutions or pools lead to. Elsewhere it has no input and no bias."""
+
+STUCK: Mapping[type[NeuronModel], Callable[[Any], _Held]] = {
+    Cuba: lambda _: {"bias": _HIGHEST, "threshold": 0, "voltage_decay": DECAY_ONE},
+    LeakyIntegrator: lambda _: {"bias": _HIGHEST, "voltage_decay": DECAY_ONE},
+    ResonateAndFire: lambda _: "they have no bias that could drive them",
+    Sigma: lambda _: "they have no bias, so that nothing but their input moves them",
+    Delta: lambda _: "they have no bias, and send changes of their input alone",
+    SigmaDelta: lambda _: {"bias": STATE_LIMIT - 1},
+}
+"""By kind, how a neuron is stuck."""
+
+
+def _held(network: Network, population: Population, neurons: NDArray[Any], state: State) -> Population:
+    changes = _parameters(network, population, state)
+    if isinstance(changes, str):
+        kind = population.model.kind.replace("_", "-")
+        raise NetworkError(
+            f"faults: {kind} neurons, as in population '{population.name}', cannot be {state}: {changes}. Use "
+            f"{'dead-neurons, or ' if state == 'stuck' else ''}a fault of inputs or synapses"
+        )
+    model: Any = population.model
+    own = {name: np.array(np.broadcast_to(getattr(model, name), population.shape), np.int32) for name in changes}
+    for name, values in own.items():
+        values.ravel()[neurons] = changes[name]
+    return replace(population, model=replace(model, **own))
+
+
+def _parameters(network: Network, population: Population, state: State) -> _Held:
+    """Return the parameters of neurons of a population that are dead or stuck, or the reason why there are none."""
     model = population.model
-    if not isinstance(model, Cuba):
-        return population
-    bias = np.array(np.broadcast_to(model.bias, population.shape), np.int32)
-    threshold = np.array(np.broadcast_to(model.threshold, population.shape), np.int32)
-    bias.ravel()[neurons] = STATE_LIMIT - 1 if state == "stuck" else 1 - STATE_LIMIT
-    threshold.ravel()[neurons] = 0 if state == "stuck" else np.maximum(threshold.ravel()[neurons], 1)
-    return replace(population, model=replace(model, bias=bias, threshold=threshold))
+    shared = any(isinstance(p.synapses, Conv | Pool) for p in network.into(population.name))
+    if state == "stuck":
+        if shared and isinstance(model, SigmaDelta):
+            return "a convolution or a pool leads to them, whose weights they share, and moves their sum"
+        return STUCK[type(model)](model)
+    if not shared:
+        return {"bias": 0} if hasattr(model, "bias") else {}
+    held = DEAD_BEHIND_KERNELS[type(model)](model)
+    shares = "a convolution or a pool leads to them, whose weights they share, and"
+    return f"{shares} {held}" if isinstance(held, str) else held
+
+
+def _cut_off(projection: Projection, neurons: NDArray[Any]) -> Projection:
+    """Return the projection with weights of 0 onto the given neurons, unless its weights are shared."""
+    synapses = projection.synapses
+    if isinstance(synapses, Conv | Pool):
+        return projection
+    weights = np.array(synapses.weights)
+    weights[np.isin(synapses.target, neurons) if isinstance(synapses, Sparse) else neurons] = 0
+    return replace(projection, synapses=replace(synapses, weights=weights))
+
+
+def _check(network: Network, samples: Samples, fault: str, rates: Sequence[float]) -> None:
+    """Refuse what would end a measurement half-way."""
+    if fault not in FAULTS:
+        raise UsageError(f"faults: unknown fault '{fault}'; known: {', '.join(FAULTS)}")
+    for rate in rates:
+        if fault == "jitter" and (rate < 0 or rate != round(rate)):
+            raise UsageError(f"faults: rate {rate:g} of 'jitter' must be a whole number of steps, 0 or more")
+        if fault != "jitter" and not 0 <= rate <= 1:
+            raise UsageError(f"faults: rate {rate:g} of '{fault}' must lie in 0..1")
+    if fault in _STATE:
+        for population in network.populations:
+            _held(network, population, np.arange(0), _STATE[fault])
+    if fault in _OF_SYNAPSES and not any(n_nonzero(p) for p in network.projections if not isinstance(p.synapses, Pool)):
+        raise NetworkError(f"faults: '{fault}' finds no stored weights that are not 0 (a pool has none that it stores)")
+    if samples.labels is None:
+        raise SimulationError(
+            f"faults: samples '{samples.name}' carry no labels, so there is no accuracy to measure; save them with labels: "
+            "Samples(..., labels=...)"
+        )
 
 
 def _chosen(network: Network, rate: float, rng: Rng) -> dict[str, NDArray[Any]]:
@@ -195,21 +342,45 @@ def _with_weights(network: Network, rate: float, change: Callable[[NDArray[Any]]
 
 
 def _each_input(samples: Samples, change: Callable[[Events], Events]) -> Samples:
-    return Samples(
-        inputs={name: change(events) for name, events in samples.inputs.items()},
-        labels=samples.labels,
-        name=samples.name,
-    )
+    return replace(samples, inputs={name: change(events) for name, events in samples.inputs.items()})
 
 
 def _kept(events: Events, keep: NDArray[np.bool_]) -> Events:
-    return _at(events, events.places()[keep])
+    return _at(events, events.places()[keep], None if events.payload is None else events.payload[keep])
 
 
-def _at(like: Events, places: NDArray[np.int64]) -> Events:
-    """Return plain spikes at the given places, which are indices as in ``Events.places``."""
+def _joined(events: Events, places: NDArray[np.int64], rng: Rng) -> Events:
+    """Return the events, and further ones at the given places, with payloads drawn as in ``extra_spikes``."""
+    return _both(events, places, None if events.payload is None else _drawn(events.payload, len(places), rng))
+
+
+def _both(events: Events, places: NDArray[np.int64], payload: NDArray[np.int64] | None) -> Events:
+    """Return the events, and further ones at other places."""
+    all_places = np.concatenate([events.places(), places])
+    if payload is None or events.payload is None:
+        return _at(events, all_places)
+    return _at(events, all_places, np.concatenate([events.payload, payload]))
+
+
+def _drawn(payload: NDArray[np.int32], n: int, rng: Rng) -> NDArray[np.int64]:
+    """Return ``n`` numbers between the smallest and the largest payload, never 0; 1 each where there is no payload."""
+    low, high = (int(payload.min()), int(payload.max())) if payload.size else (1, 1)
+    if low > 0 or high < 0:
+        return rng.integers(low, high + 1, n)
+    drawn = rng.integers(low, high, n)  # one number fewer: 0 has no event
+    return drawn + (drawn >= 0)
+
+
+def _at(like: Events, places: NDArray[np.int64], payload: NDArray[Any] | None = None) -> Events:
+    """Return events at the given places, which are indices as in ``Events.places``; plain spikes without ``payload``."""
     at, neuron = np.divmod(places, like.size)
     sample, step = np.divmod(at, like.n_steps)
     return Events(
-        size=like.size, n_steps=like.n_steps, n_samples=like.n_samples, sample=sample, step=step, neuron=neuron
+        size=like.size,
+        n_steps=like.n_steps,
+        n_samples=like.n_samples,
+        sample=sample,
+        step=step,
+        neuron=neuron,
+        payload=payload,
     )

@@ -64,6 +64,10 @@ def _set(name: str, value: Any) -> Callable[[Any], NeuronModel | None]:
     return lambda model: None if np.array_equal(getattr(model, name), value) else replace(model, **{name: value})
 
 
+def _to_zero(model: Cuba) -> Cuba | None:
+    return None if model.reset == "zero" else replace(model, reset="zero", reset_by=None)
+
+
 def _exponent(model: _Shifted) -> int:
     return model.state_exponent + (model.spike_exponent if isinstance(model, Delta) else 0)
 
@@ -107,9 +111,12 @@ CUBA = (
     Departure("reset", "a neuron fires when its voltage equals the threshold", CubaRule(at_threshold="spike")),
     Departure("reset", "a voltage equal to the threshold is reset without a spike", CubaRule(at_threshold="reset")),
     Departure("reset", "the threshold is subtracted instead of resetting to 0", parameters=_set("reset", "subtract")),
-    Departure("reset", "the voltage is reset to 0 instead of subtracting the threshold", parameters=_set("reset", "zero")),
+    Departure("reset", "the voltage is reset to 0 instead of subtracting the threshold", parameters=_to_zero),
     Departure("reset", "the voltage is not reset", CubaRule(reset="none")),
     Departure("reset", "the current is reset with the voltage", CubaRule(reset="both")),
+    Departure("reset", "the voltage is reset one step late, after the next input", CubaRule(reset="late")),
+    Departure("reset", "the threshold is subtracted until the voltage is no longer above it", CubaRule(reset="repeated")),
+    Departure("range", "the voltage is clipped after the threshold is subtracted", CubaRule(bound_after_reset=True)),
     Departure("quantisation", "the threshold is one larger", parameters=_moved("threshold", 1)),
     Departure("quantisation", "the threshold is one smaller", parameters=_moved("threshold", -1)),
 )  # fmt: skip
@@ -186,17 +193,27 @@ DEPARTURES: Mapping[type, tuple[Departure, ...]] = {
 }
 """The departures of each neuron kind."""
 
+
+def _wrapped(messages: Values, bits: int) -> Values:
+    """Return messages wrapped to whole numbers of ``bits`` bits with a sign."""
+    wrapped: Values = (messages.astype(np.int64) + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
+    return wrapped
+
+
 MESSAGES: tuple[tuple[Cause, str, Callable[[Values], Values]], ...] = (
     ("quantisation", "count as 1 each", lambda m: (m != 0).astype(m.dtype)),
     ("range", "lose their sign", np.abs),
     ("range", "are lost where they are negative", lambda m: np.maximum(m, 0)),
     ("range", "are clipped to 8 bits with a sign", lambda m: np.clip(m, -128, 127)),
     ("range", "are clipped to 8 bits without a sign", lambda m: np.clip(m, 0, 255)),
-    ("range", "wrap at 8 bits", lambda m: (m + 2**7) % 2**8 - 2**7),
-    ("range", "are clipped to 16 bits", lambda m: np.clip(m, -(2**15), 2**15 - 1)),
-    ("range", "wrap at 16 bits", lambda m: (m.astype(np.int64) + 2**15) % 2**16 - 2**15),
+    ("range", "wrap at 8 bits with a sign", lambda m: _wrapped(m, 8)),
+    ("range", "wrap at 8 bits without a sign", lambda m: m.astype(np.int64) % 2**8),
+    ("range", "are clipped to 16 bits with a sign", lambda m: np.clip(m, -(2**15), 2**15 - 1)),
+    ("range", "are clipped to 16 bits without a sign", lambda m: np.clip(m, 0, 2**16 - 1)),
+    ("range", "wrap at 16 bits with a sign", lambda m: _wrapped(m, 16)),
+    ("range", "wrap at 16 bits without a sign", lambda m: m.astype(np.int64) % 2**16),
     ("range", "are clipped to 24 bits", lambda m: np.clip(m, -(2**23), 2**23 - 1)),
-    ("range", "wrap at 24 bits", lambda m: (m.astype(np.int64) + 2**23) % 2**24 - 2**23),
+    ("range", "wrap at 24 bits", lambda m: _wrapped(m, 24)),
 )
 """Departures of graded messages, on sending or on arrival."""
 

@@ -86,21 +86,27 @@ def _departing(network: Network, first: Activity, other: Activity, difference: D
 
 
 def _cause(network: Network, run: Activity, difference: Difference) -> tuple[Cause, str]:
-    """Return cause and description of the first departure that gives exactly the recorded messages."""
+    """Return cause and description of the first departure that gives exactly the recorded messages.
+
+    Many departures silence a population, so silence is explained only by one that gives the messages of another sample too.
+    """
     name, sample = difference.population, difference.sample
     model = network.population(name).model
     given = _given(run, difference, sample)
-    if not given.any():
+    others = [s for s in range(run.n_samples) if s != sample][:_MORE_SAMPLES]
+    silent = not given.any()
+    if silent and not any(_given(run, difference, s).any() for s in others):
         return "unknown", "the population gives nothing at all in this sample"
     early = difference.step + 1
     first = [c for c in candidates(network, run, name, sample) if np.array_equal(c.sent(early), given[:early])]
     left = [c for c in first if np.array_equal(c.sent(run.n_steps), given)]
-    for more in [s for s in range(run.n_samples) if s != sample][:_MORE_SAMPLES]:
-        if len(left) < 2:
+    for more in others:
+        if len(left) < 2 and not silent:
             break
         given = _given(run, difference, more)
         again = {c.why: c.sent for c in candidates(network, run, name, more)}
-        left = [c for c in left if np.array_equal(again[c.why](run.n_steps), given)] or left
+        fitting = [c for c in left if np.array_equal(again[c.why](run.n_steps), given)]
+        left = fitting if silent else fitting or left
     if left:
         return left[0].cause, left[0].why
     kind, states = model.kind.replace("_", "-"), ", ".join(model.states)

@@ -41,8 +41,9 @@ class CubaRule:
     rounding: Rounding = "toward zero"
     current: Bound = "fold"
     voltage: Bound = "clip"
+    bound_after_reset: bool = False
     at_threshold: Literal["nothing", "spike", "reset"] = "nothing"
-    reset: Literal["voltage", "both", "subtract", "none"] = "voltage"
+    reset: Literal["voltage", "both", "late", "repeated", "none"] = "voltage"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,22 +129,39 @@ def replay_model(
 
 
 def _cuba(model: SpikingModel, states: tuple[Values, ...], a: Values, _: Values, rule: CubaRule) -> _Stepped:
-    u, v = states
+    u, before = states
     u = _decayed(u, model.current_decay, rule.rounding) + (a << STATE_SHIFT)
     u = u if rule.current == "none" else _bounded(_int32(u), rule.current)
-    v = _decayed(v, model.voltage_decay, rule.rounding) + u + _own(model.bias)
-    v = v if rule.voltage == "none" else _bounded(_int32(v), rule.voltage)
-    seen = {"u": u, "v": v}
+    v = _decayed(before, model.voltage_decay, rule.rounding) + u + _own(model.bias)
     if isinstance(model, LeakyIntegrator):
-        return (u, v), v, seen
+        v = _kept(v, rule)
+        return (u, v), v, {"u": u, "v": v}
     limit = _own(model.threshold) << STATE_SHIFT
+    if rule.reset == "late":
+        v = np.where(before > limit, _after_spike(model, v, limit, rule), v)
+    v = v if rule.bound_after_reset else _kept(v, rule)
+    seen = {"u": u, "v": v}
     sends = v >= limit if rule.at_threshold == "spike" else v > limit
     resets = sends if rule.at_threshold == "nothing" else v >= limit
-    if rule.reset != "none":
-        v = np.where(resets, v - limit if model.reset == "subtract" else 0, v)
+    if rule.reset not in ("none", "late"):
+        v = np.where(resets, _after_spike(model, v, limit, rule), v)
     if rule.reset == "both":
         u = np.where(resets, 0, u)
-    return (u, v), sends, seen
+    return (u, _kept(v, rule) if rule.bound_after_reset else v), sends, seen
+
+
+def _kept(voltage: Values, rule: CubaRule) -> Values:
+    """Return a voltage within 24 bits, as the rule says."""
+    return voltage if rule.voltage == "none" else _bounded(_int32(voltage), rule.voltage)
+
+
+def _after_spike(model: Cuba, voltage: Values, limit: Values, rule: CubaRule) -> Values:
+    """Return the voltage after the reset of neurons that fire; ``limit`` is the threshold in state units."""
+    if model.reset == "zero":
+        return np.zeros_like(voltage)
+    times = (voltage - 1) // np.maximum(limit, 1) if rule.reset == "repeated" else 1
+    after: Values = voltage - times * _own(model.subtracted)
+    return after
 
 
 def _resonate(

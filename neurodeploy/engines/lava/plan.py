@@ -33,7 +33,7 @@ from neurodeploy.network.activity import Events, Samples
 from neurodeploy.network.unrolled import entries
 
 _HELD = {"bias_mant": -(2**15), "bias_exp": 15}
-"""A bias with which no voltage can rise; it keeps a population silent until its first step."""
+"""A bias that keeps a population silent until its first step: no current of less than 30 bits outweighs it."""
 _MESSAGE_BITS = 24
 """Argument ``num_message_bits`` for messages of populations: above 0, Lava multiplies weights by the message."""
 _NEVER = 2**31 - 1

@@ -60,7 +60,11 @@ def run_lava(
         folder = Path(name)
         supervise.run_worker(job, folder, python, limit, progress, interrupted)
         span = (samples.n_samples, steps)
-        spikes = {p.name: _read_spikes(folder / f"spikes{i}.bin", p, span) for i, p in enumerate(network.populations)}
+        held = {record["name"] for record in job["populations"] if "held" in record}
+        spikes = {
+            p.name: _read_spikes(folder / f"spikes{i}.bin", p, span, p.name in held)
+            for i, p in enumerate(network.populations)
+        }
         states = {
             (population, state): _read_states(folder / f"state{i}.bin", network.population(population), span)
             for i, (population, state) in enumerate(probe)
@@ -106,12 +110,23 @@ def _is_here() -> bool:
         return False
 
 
-def _read_spikes(path: Path, population: Population, span: tuple[int, int]) -> Events:
-    """Return the events of a population, without spikes before its first step, which belong to the previous sample."""
+def _read_spikes(path: Path, population: Population, span: tuple[int, int], held: bool) -> Events:
+    """Return the events of a population, without spikes before its first step, which belong to the previous sample.
+
+    Raises:
+        LavaError: for such a spike of a population that was ``held`` silent until then; it may have reached others.
+    """
     n_samples, n_steps = span
     rows = np.fromfile(path, np.int64).reshape(-1, 3)
     sample, step = np.divmod(rows[:, 0], n_steps)
     own = step >= population.first_step
+    if held and not own.all():
+        early = int(np.flatnonzero(~own)[0])
+        raise LavaError(
+            f"lava: population '{population.name}': neuron {int(rows[early, 1])} fired in step {int(step[early])} of sample "
+            f"{int(sample[early])}, before its first step {population.first_step}: what arrives then leaves 30 bits, and "
+            "nothing keeps Lava's LIF from firing. Give it an earlier first step, or lower weights or payloads"
+        )
     return Events(
         size=population.size,
         n_steps=n_steps,

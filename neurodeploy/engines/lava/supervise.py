@@ -141,7 +141,7 @@ def _wait(
         if time.monotonic() > end:
             raise LavaTimeoutError(
                 f"lava: the worker ran past its time limit of {timeout_s:g} s, with {_finished(folder)} of {n_samples} "
-                "samples done, and was ended. Raise timeout_s, or run fewer samples"
+                "samples done, and was ended. Raise --timeout (in Python timeout_s), or run fewer samples"
             )
         finished = _finished(folder)
         if progress is not None and finished > shown:

@@ -17,6 +17,7 @@ from neurodeploy.network import (
     Conv,
     Cuba,
     Delta,
+    Input,
     LeakyIntegrator,
     Network,
     Pool,
@@ -64,21 +65,38 @@ def wrap(x, bits=24):
     return (x + 2 ** (bits - 1)) % 2**bits - 2 ** (bits - 1)
 
 
-def cuba(m, *, div=trunc, current=fold, voltage=clip, fires=None, resets=None, after=lambda u, *_: (u, 0), **other):
+def cuba(
+    m,
+    *,
+    div=trunc,
+    current=fold,
+    voltage=clip,
+    fires=None,
+    resets=None,
+    after=None,
+    next_step=None,
+    finally_=same,
+    **other,
+):
+    """Whatever the reset is: ``after`` gives current and voltage after a spike, ``next_step`` the voltage one step later."""
     m = replace(m, **other)
-    u = v = 0
+    u = v = fired = 0
     limit = 2**31 if isinstance(m, LeakyIntegrator) else m.threshold * 64
     fires = fires or (lambda v: v > limit)
+    subtracts = getattr(m, "reset", "") == "subtract"
+    after = after or ((lambda u, v, d: (u, v - d)) if subtracts else (lambda u, *_: (u, 0)))
 
     def step(a, _):
-        nonlocal u, v
+        nonlocal u, v, fired
         u = div(u * (4096 - m.current_decay)) + a * 64
         u = current(u if isinstance(u, float) else wrap(u, 32))
-        v = voltage(div(v * (4096 - m.voltage_decay)) + u + m.bias)
-        sent = fires(v) if resets is None else v > limit
-        if sent if resets is None else resets(v):
+        v = div(v * (4096 - m.voltage_decay)) + u + m.bias
+        v = voltage(next_step(v, limit) if next_step and fired else v)
+        fired = fires(v) if resets is None else v > limit
+        if fired if resets is None else resets(v):
             u, v = after(u, v, limit)
-        return v if isinstance(m, LeakyIntegrator) else int(sent)
+        v = finally_(v)
+        return v if isinstance(m, LeakyIntegrator) else int(fired)
 
     return step
 
@@ -185,14 +203,16 @@ def another(lawful: Activity, sent: np.ndarray, *, graded: bool = False) -> Acti
 
 
 def engine(net: Network, lawful: Activity, *, message=same, weights=same, late=0, start=0, keeps=False, **departure):
-    """Run the other engine on what the first one was given."""
+    """Run the other engine on what the first one was given; ``message`` changes what comes from the input 'in'."""
     population = net.population("a")
-    given = lawful.spikes["in"].to_dense()
-    given = np.array([message(int(m)) for m in given.ravel()], np.int64).reshape(given.shape)
-    n_samples, n_steps, _ = given.shape
+    given = {i.name: lawful.spikes[i.name].to_dense().astype(np.int64) for i in net.inputs}
+    given["in"] = np.array([message(int(m)) for m in given["in"].ravel()], np.int64).reshape(given["in"].shape)
+    n_samples, n_steps, _ = given["in"].shape
     sent = np.zeros((n_samples, n_steps, population.size), np.int64)
-    matrices = {p.component: weights(p.synapses.weights.astype(np.int64)) for p in net.projections}
-    sums = {c: (given @ w.T << net.projections[0].weight_exponent).tolist() for c, w in matrices.items()}
+    sums = {p.component: 0 for p in net.projections}
+    for p in net.projections:
+        sums[p.component] += given[p.source] @ weights(p.synapses.weights.astype(np.int64)).T << p.weight_exponent
+    sums = {component: values.tolist() for component, values in sums.items()}
     nothing = [0] * population.size
     make = lambda: [NEURONS[type(population.model)](population.model, **departure) for _ in range(population.size)]  # noqa: E731
     neurons = make()
@@ -232,6 +252,25 @@ WANDERING = (
 MEETING = (network(Cuba(current_decay=4096, voltage_decay=0, threshold=64), WEIGHTS // 16 * 16), spikes(8, n_steps=100))
 BIASED = (network(Cuba(current_decay=900, voltage_decay=200, threshold=90, bias=777), SMALL), spikes(8, n_steps=100))
 LONG = (network(Cuba(current_decay=100, voltage_decay=50, threshold=900), BALANCED), spikes(8, n_steps=150))
+
+
+def subtracting(made):
+    """The same network with neurons that subtract their threshold, and the same samples."""
+    net, given = made
+    (population,) = net.populations
+    changed = replace(population, model=replace(population.model, reset="subtract"))
+    return replace(net, populations=(changed,)), given
+
+
+# drive above the threshold, so that several thresholds fit into a voltage
+PILED = subtracting((network(Cuba(current_decay=2000, voltage_decay=100, threshold=50), SMALL), spikes(8)))
+FULL = subtracting(
+    (
+        network(Cuba(current_decay=4096, voltage_decay=10, threshold=90000), WEIGHTS, graded=True),
+        values(8, high=300),
+    )
+)
+LONGER = (network(Cuba(current_decay=50, voltage_decay=20, threshold=900), BALANCED), spikes(8, n_steps=150))
 READ = (network(LeakyIntegrator(current_decay=100, voltage_decay=50, bias=-77), SMALL), spikes(8))
 READ_LOUD = (network(LeakyIntegrator(current_decay=900, voltage_decay=300), WEIGHTS, graded=True), values(8, high=800))
 RF = (
@@ -301,6 +340,12 @@ def _phase(test):
     return lambda x, y, old: x >= 20 and test(y, old)
 
 
+def until_below(u, v, limit):
+    while v > limit:
+        v -= limit
+    return u, v
+
+
 CASES = {
     Cuba: [
         ("range", "states beyond 24 bits are neither wrapped nor clipped", SATURATED, {"current": same, "voltage": same}),
@@ -314,8 +359,13 @@ CASES = {
         ("reset", "a neuron fires when its voltage equals the threshold", MEETING, {"fires": lambda v: v >= 64 * 64}),
         ("reset", "a voltage equal to the threshold is reset without a spike", MEETING, {"resets": lambda v: v >= 64 * 64}),
         ("reset", "the threshold is subtracted instead of resetting to 0", MEETING, {"after": lambda u, v, d: (u, v - d)}),
+        ("reset", "the voltage is reset to 0 instead of subtracting the threshold", PILED, {"after": lambda u, *_: (u, 0)}),
         ("reset", "the voltage is not reset", MEETING, {"after": lambda u, v, _: (u, v)}),
         ("reset", "the current is reset with the voltage", BIASED, {"after": lambda *_: (0, 0)}),
+        ("reset", "the voltage is reset one step late, after the next input", PLAIN,
+         {"after": lambda u, v, _: (u, v), "next_step": lambda *_: 0}),
+        ("reset", "the threshold is subtracted until the voltage is no longer above it", PILED, {"after": until_below}),
+        ("range", "the voltage is clipped after the threshold is subtracted", FULL, {"voltage": same, "finally_": clip}),
         ("quantisation", "the decay of the current is one larger", LONG, {"current_decay": 101}),
         ("quantisation", "the decay of the current is one smaller", LONG, {"current_decay": 99}),
         ("quantisation", "the decay of the voltage is one larger", LONG, {"voltage_decay": 51}),
@@ -408,6 +458,27 @@ CASES = {
     ],
 }  # fmt: skip
 ALL = [pytest.param(*case, id=f"{kind.kind}: {case[1]}") for kind, cases in CASES.items() for case in cases]
+FROM_ZERO = {"the threshold is subtracted instead of resetting to 0"}
+FROM_SUBTRACT = {
+    "the voltage is reset to 0 instead of subtracting the threshold",
+    "the threshold is subtracted until the voltage is no longer above it",
+    "the voltage is clipped after the threshold is subtracted",
+}
+"""Rules of CUBA neurons that apply to one of the two resets alone."""
+OTHERWISE = {
+    "the current is reset with the voltage": {"after": lambda _, v, d: (0, v - d)},
+    "the voltage is reset one step late, after the next input": {
+        "after": lambda u, v, _: (u, v), "next_step": lambda v, d: v - d,
+    },
+}  # fmt: skip
+"""What the other engine does where a rule of the reset meets neurons that subtract."""
+ELSEWHERE = {"decayed states are not rounded": LONGER}
+"""Networks for rules that the network of the other reset does not tell apart."""
+SUBTRACTING = [
+    pytest.param(cause, why, subtracting(ELSEWHERE.get(why, made)), OTHERWISE.get(why, departure), id=why)
+    for cause, why, made, departure in CASES[Cuba]
+    if why not in FROM_ZERO | FROM_SUBTRACT
+]
 
 
 @pytest.mark.parametrize(("cause", "why", "made", "departure"), ALL)
@@ -419,6 +490,14 @@ def test_an_engine_that_departs_by_one_rule_is_recognised(cause, why, made, depa
     assert difference.engines == ("reference", "other")
 
 
+@pytest.mark.parametrize(("cause", "why", "made", "departure"), SUBTRACTING)
+def test_every_rule_that_both_resets_know_is_recognised_on_neurons_that_subtract(cause, why, made, departure):
+    net, samples = made
+    lawful = run_reference(net, samples)
+    _, found = explained(net, lawful, engine(net, lawful, **departure))
+    assert (found.cause, found.why, found.departs) == (cause, why, "other")
+
+
 def test_every_rule_of_every_kind_is_tested():
     assert {kind: {d.why for d in rules} for kind, rules in DEPARTURES.items()} == {
         kind: {why for _, why, _, _ in cases} for kind, cases in CASES.items()
@@ -426,7 +505,8 @@ def test_every_rule_of_every_kind_is_tested():
 
 
 @pytest.mark.parametrize(
-    "made", [PLAIN, SATURATED, WANDERING, READ_LOUD, RF, RF_LOUD, RF_IZ, SUM_LOUD, DELTA, SIGMA_DELTA_LOUD]
+    "made",
+    [PLAIN, SATURATED, WANDERING, PILED, FULL, READ_LOUD, RF, RF_LOUD, RF_IZ, SUM_LOUD, DELTA, SIGMA_DELTA_LOUD],
 )
 def test_the_other_engine_itself_departs_in_nothing(made):
     """Otherwise the tests above would prove little."""
@@ -446,9 +526,12 @@ PAYLOADS = {
     "are lost where they are negative": (9, lambda m: max(m, 0)),
     "are clipped to 8 bits with a sign": (400, lambda m: min(max(m, -128), 127)),
     "are clipped to 8 bits without a sign": (400, lambda m: min(max(m, 0), 255)),
-    "wrap at 8 bits": (400, lambda m: wrap(m, 8)),
-    "are clipped to 16 bits": (99_999, lambda m: min(max(m, -32768), 32767)),
-    "wrap at 16 bits": (99_999, lambda m: wrap(m, 16)),
+    "wrap at 8 bits with a sign": (400, lambda m: wrap(m, 8)),
+    "wrap at 8 bits without a sign": (400, lambda m: m & 255),
+    "are clipped to 16 bits with a sign": (99_999, lambda m: min(max(m, -32768), 32767)),
+    "are clipped to 16 bits without a sign": (99_999, lambda m: min(max(m, 0), 65535)),
+    "wrap at 16 bits with a sign": (99_999, lambda m: wrap(m, 16)),
+    "wrap at 16 bits without a sign": (99_999, lambda m: m & 65535),
     "are clipped to 24 bits": (3 * LIMIT, lambda m: min(max(m, -LIMIT), LIMIT - 1)),
     "wrap at 24 bits": (3 * LIMIT, wrap),
 }
@@ -482,12 +565,72 @@ def test_payloads_that_an_engine_reads_otherwise_are_recognised(model, what):
     assert found.cause == ("quantisation" if what == "count as 1 each" else "range")
 
 
+def whole_range(bits, signed):
+    """A graded input of all its payloads and a plain one into neurons that subtract, with samples for them."""
+    inputs = (Input(name="in", shape=(8,), payload_bits=bits, signed=signed), Input(name="dots", shape=(8,)))
+    model = Cuba(current_decay=3000, voltage_decay=300, threshold=min(40 << bits - 4, 60_000), reset="subtract")
+    projections = [connect("in", "a", SMALL), connect("dots", "a", WEIGHTS, weight_exponent=min(bits - 6, 7))]
+    net = replace(wired({"in": 8, "dots": 8}, {"a": (6, model)}, projections), inputs=inputs)
+    low, high = inputs[0].payload_range
+    rng = np.random.default_rng(6)
+    raster = rng.integers(low, high + 1, (3, 60, 8)) * (rng.random((3, 60, 8)) < 0.3)
+    return net, Samples(inputs={**samples(raster, graded=True).inputs, **samples(raster % 5 == 1, "dots").inputs})
+
+
+@pytest.mark.parametrize(("bits", "signed"), [(8, False), (8, True), (12, False), (16, False), (16, True)])
+@pytest.mark.parametrize("what", PAYLOADS)
+def test_payloads_of_a_graded_input_beside_a_plain_one_that_an_engine_reads_otherwise(bits, signed, what):
+    """Two changes that do the same to all payloads of a range share the name of the first."""
+    net, given = whole_range(bits, signed)
+    payloads = range(*(end + i for i, end in enumerate(net.inputs[0].payload_range)))
+    seen = [PAYLOADS[what][1](m) for m in payloads]
+    lawful = run_reference(net, given)
+    other = engine(net, lawful, message=PAYLOADS[what][1])
+    if seen == list(payloads):
+        assert compare_activities([lawful, other]).equal
+        return
+    known = next(name for name, (_, change) in PAYLOADS.items() if [change(m) for m in payloads] == seen)
+    difference, found = explained(net, lawful, other)
+    assert (found.why, found.departs) == (f"arriving messages {known}", "other")
+    at, exponents = (
+        [(a.projection, a.message, a.weight) for a in found.arriving],
+        {"in-a": 0, "dots-a": min(bits - 6, 7)},
+    )
+    assert sum(m * w << exponents[p] for p, m, w in at) == found.summed_input
+    assert {m for p, m, _ in at if p == "dots-a"} <= {1}
+    assert found.threshold == net.population("a").model.threshold * 64
+    assert difference.of == "message"
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+@pytest.mark.parametrize("named", ["first", "second"])
+def test_the_one_of_two_graded_inputs_whose_payloads_are_read_otherwise_is_named(reset, named):
+    model = Cuba(current_decay=3000, voltage_decay=300, threshold=300, reset=reset)
+    net = wired(
+        {"first": 8, "second": 8},
+        {"a": (6, model)},
+        [connect("first", "a", SMALL), connect("second", "a", SMALL[:, ::-1])],
+        graded=["first", "second"],
+    )
+    rng = np.random.default_rng(7)
+    rasters = {
+        name: rng.integers(-99, 100, (3, 40, 8)) * (rng.random((3, 40, 8)) < 0.3) for name in net.sizes if name != "a"
+    }
+    lawful = run_reference(net, samples(rasters, graded=True))
+    wrong = run_reference(net, samples(rasters | {named: np.abs(rasters[named])}, graded=True))
+    _, found = explained(net, lawful, another(lawful, wrong.spikes["a"].to_dense()))
+    assert (found.cause, found.why) == ("range", f"arriving messages lose their sign (projection '{named}-a')")
+
+
 def test_every_change_of_messages_is_tested():
     assert [what for _, what, _ in MESSAGES] == list(PAYLOADS)
 
 
-KINDS = [PLAIN, RF, RF_IZ, DELTA, SIGMA_DELTA]
-NAMES = ["cuba", "rf", "rf-iz", "delta", "sigma-delta"]
+GRADED = subtracting(
+    (network(Cuba(current_decay=3000, voltage_decay=400, threshold=600), SMALL, graded=True), values(8, high=99))
+)
+KINDS = [PLAIN, PILED, GRADED, RF, RF_IZ, DELTA, SIGMA_DELTA]
+NAMES = ["cuba", "subtracting", "graded", "rf", "rf-iz", "delta", "sigma-delta"]
 
 
 @pytest.mark.parametrize("made", KINDS, ids=NAMES)
@@ -532,7 +675,7 @@ def test_input_that_comes_late_or_early_beside_a_bias_is_a_delay():
         assert (found.cause, found.why) == ("delay", f"what arrives comes one step {when}")
 
 
-@pytest.mark.parametrize("made", [PLAIN, RF, SIGMA_DELTA], ids=["cuba", "rf", "sigma-delta"])
+@pytest.mark.parametrize("made", [PLAIN, GRADED, RF, SIGMA_DELTA], ids=["cuba", "graded", "rf", "sigma-delta"])
 @pytest.mark.parametrize(
     ("why", "delay", "other"),
     [
@@ -570,13 +713,14 @@ CUT = {
 
 
 @pytest.mark.parametrize("what", CUTS)
-@pytest.mark.parametrize("made", [PLAIN, SIGMA_DELTA_LINEAR], ids=["cuba", "sigma-delta"])
+@pytest.mark.parametrize("made", [PLAIN, GRADED, SIGMA_DELTA_LINEAR], ids=["cuba", "graded", "sigma-delta"])
 def test_quantised_weights_are_recognised(made, what):
     net, samples = made
     high = "clipped" in what
     weights = np.where(ODD < -25, -256, np.where(ODD > 20, 200, ODD)) if high else ODD
     model = net.population("a").model
     model = replace(model, threshold=20) if isinstance(model, SigmaDelta) else model
+    model = replace(model, threshold=100, current_decay=4096) if made is GRADED else model
     net, wrong = (
         network(model, w, graded=samples.inputs["in"].payload is not None) for w in (weights, CUT[what](weights))
     )
@@ -653,11 +797,18 @@ def image_network(model, synapses, *, graded=False) -> Network:
 
 
 @pytest.mark.parametrize("what", KERNELS)
-@pytest.mark.parametrize("graded", [False, True])
-def test_kernels_stored_otherwise_are_an_order_of_axes(what, graded):
+@pytest.mark.parametrize(
+    ("model", "graded"),
+    [
+        (Cuba(current_decay=3000, voltage_decay=900, threshold=200), False),
+        (Cuba(current_decay=3000, voltage_decay=900, threshold=900, reset="subtract"), True),
+        (SigmaDelta(threshold=100), True),
+    ],
+    ids=["cuba", "graded", "sigma-delta"],
+)
+def test_kernels_stored_otherwise_are_an_order_of_axes(what, model, graded):
     kernel = np.random.default_rng(5).integers(-60, 100, (2, 1, 3, 3)) * 2
     wrong = np.rot90(kernel, 2, axes=(2, 3)) if "flipped" in what else kernel.transpose(0, 1, 3, 2)
-    model = SigmaDelta(threshold=100) if graded else Cuba(current_decay=3000, voltage_decay=900, threshold=200)
     net, wrong = (
         image_network(model, Conv(weights=k, input_shape=(1, 6, 6), padding=(1, 1)), graded=graded)
         for k in (kernel, wrong)
@@ -673,6 +824,19 @@ def test_sums_of_convolutions_beyond_24_bits_are_a_range():
     sent = np.zeros_like(given)
     sent[:, 1:] = np.cumsum(64 * given[:, :-1], axis=1)
     _, found = explained(net, lawful, another(lawful, sent, graded=True))
+    assert (found.cause, found.why) == ("range", "sums of convolutions do not wrap at 24 bits")
+
+
+@pytest.mark.parametrize("reset", ["zero", "subtract"])
+def test_sums_of_convolutions_beyond_24_bits_into_spiking_neurons_are_a_range(reset):
+    """The sum ``2**24`` is 0 once it wraps; the other engine shifts it to a current of ``2**30``, which is folded once."""
+    model = Cuba(current_decay=4096, voltage_decay=4096, threshold=1, reset=reset)
+    net = image_network(model, Pool(input_shape=(1, 1, 2), kernel=(1, 1), stride=(1, 1), weight=64), graded=True)
+    given = samples(np.array([[[2**18, 2**18 + 1], [3, -2], [-(2**18), 2**18]]]), graded=True)
+    lawful = run_reference(net, given)
+    assert lawful.spikes["a"].to_dense()[0].tolist() == [[0, 0], [0, 1], [1, 0], [0, 0]]
+    sent = np.array([[[0, 0], [1, 1], [1, 0], [0, 1]]])
+    _, found = explained(net, lawful, another(lawful, sent))
     assert (found.cause, found.why) == ("range", "sums of convolutions do not wrap at 24 bits")
 
 
@@ -724,7 +888,7 @@ def test_arriving_spikes_and_states_of_the_first_difference_can_be_recomputed_by
     assert [(a.source, a.neuron, a.sent_in_step, a.message, a.weight) for a in found.arriving] == [("in", 0, 1, 1, 100)]
 
 
-@pytest.mark.parametrize("made", [PLAIN, RF, RF_IZ, SUM, DELTA, SIGMA_DELTA])
+@pytest.mark.parametrize("made", [PLAIN, PILED, GRADED, RF, RF_IZ, SUM, DELTA, SIGMA_DELTA])
 def test_what_no_rule_explains_stays_unknown(made):
     net, samples = made
     lawful = run_reference(net, samples)
@@ -757,9 +921,32 @@ def test_a_departure_that_one_sample_does_not_settle_is_settled_by_others():
         assert (difference.sample, found.why) == (0, f"{why} lose their sign")
 
 
+@pytest.mark.parametrize("quiet", [[True, False], [True, True], [False, True]])
+def test_silence_is_explained_only_by_a_sample_in_which_the_engine_sends(quiet):
+    """Payloads count as 1: a quiet sample of few events stays below the threshold, one of many events passes it."""
+    net = network(Cuba(current_decay=4096, voltage_decay=0, threshold=9), [[4, 4]], graded=True)
+    rasters = {True: [[9, 0], [0, 0], [0, 9], [0, 0]], False: [[9, 9], [9, 9], [0, 9], [9, 9]]}
+    lawful = run_reference(net, samples(np.array([rasters[q] for q in quiet]), graded=True))
+    assert all(lawful.spikes["a"].counts() > 0)
+    difference, found = explained(net, lawful, engine(net, lawful, message=lambda m: int(m != 0)))
+    assert difference.sample == 0
+    nothing = "the population gives nothing at all in this sample"
+    assert found.why == (nothing if all(quiet) else "arriving messages count as 1 each")
+    assert found.cause == ("unknown" if all(quiet) else "quantisation")
+
+
 def test_different_inputs_are_named_as_such():
     net = PLAIN[0]
     a = run_reference(net, spikes(8))
     b = replace(run_reference(net, spikes(8, rate=0.2)), engine="other")
     _, found = explained(net, a, b)
     assert (found.cause, found.why) == ("input", "the engines were not given the same events for 'in'")
+
+
+def test_an_input_recorded_with_another_payload_is_named_with_both_payloads():
+    net = network(Cuba(current_decay=4096, voltage_decay=0, threshold=9), [[4, 4]], graded=True)
+    one, two = (samples(np.array([[[3, -7], [0, p]]]), graded=True) for p in (5, 6))
+    a, b = run_reference(net, one), replace(run_reference(net, two), engine="other")
+    difference, found = explained(net, a, b)
+    assert (difference.population, difference.step, difference.neuron, difference.values) == ("in", 1, 1, (5, 6))
+    assert (found.cause, found.departs) == ("input", "other")
