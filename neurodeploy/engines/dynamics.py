@@ -100,8 +100,9 @@ def _cuba(model: SpikingModel, states: States, given: Arriving) -> Step:
     v = np.clip(v, 1 - STATE_LIMIT, STATE_LIMIT - 1)
     if isinstance(model, LeakyIntegrator):
         return Step((u, v), np.zeros(v.shape, np.bool_), overflow)
-    fired = v > _own(model.threshold, at) << STATE_SHIFT
-    after = v - _own(model.subtracted, at) if model.reset == "subtract" else 0
+    limit = _own(model.threshold, at) << STATE_SHIFT
+    fired = v > limit
+    after = v - limit if model.reset == "subtract" else 0
     return Step((u, np.where(fired, after, v).astype(np.int32)), fired, overflow)
 
 

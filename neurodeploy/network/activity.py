@@ -7,6 +7,7 @@ without pickled objects.
 from __future__ import annotations
 
 import json
+import struct
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,11 +19,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
+from neurodeploy.files.arrays import read_npz
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 
 _SAMPLES_FORMAT = "neurodeploy-samples/1"
 _ACTIVITY_FORMAT = "neurodeploy-activity/1"
+MOST_STEPS = 2**29
+"""Steps of all samples together in a file; one count of 8 bytes a step takes 4 GiB then."""
+
+SAMPLES_IN_THREE_LINES = """\
+    spikes = np.zeros((n_samples, n_steps, n_channels), bool)  # True where a channel spikes in a step
+    labels = np.zeros(n_samples, int)  # the class of each sample, counted from 0
+    np.savez_compressed("samples.npz", spikes=spikes, labels=labels)"""
+"""What makes a right file of samples, for messages about wrong ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -91,7 +101,7 @@ class Events:
         low, high = (-(2**31), 2**31 - 1) if graded else (0, 1)
         if array.dtype.kind != "b" and array.size and (array.min() < low or array.max() > high):
             allowed = "32-bit numbers" if graded else "0 and 1"
-            hint = "" if graded else "; pass graded=True where they are payloads"
+            hint = "" if graded else "; pass graded=True in Python where they are payloads"
             raise SimulationError(f"simulate: a raster holds {allowed}, this one {array.min()}..{array.max()}{hint}")
         sample, step, neuron = (index.astype(np.int32) for index in np.nonzero(array))
         n_samples, n_steps, size = array.shape
@@ -178,8 +188,15 @@ def join_samples(parts: Sequence[Events]) -> Events:
         sample=np.concatenate([p.sample + np.int32(o) for p, o in zip(parts, offsets)]),
         step=np.concatenate([p.step for p in parts]),
         neuron=np.concatenate([p.neuron for p in parts]),
-        payload=None if parts[0].payload is None else np.concatenate([p.payload for p in parts]),
+        payload=_joined_payloads(parts),
     )
+
+
+def _joined_payloads(parts: Sequence[Events]) -> NDArray[np.int32] | None:
+    """Return the payloads of all parts, 1 for plain spikes beside payloads; None if all spikes are plain."""
+    if all(p.payload is None for p in parts):
+        return None
+    return np.concatenate([np.ones(len(p), np.int32) if p.payload is None else p.payload for p in parts])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -205,10 +222,7 @@ class Samples:
         if len(spans) != 1:
             raise SimulationError("simulate: the inputs differ in number of samples or steps, or there is none")
         if self.labels is not None:
-            labels = _read_only(np.asarray(self.labels), np.int32)
-            if labels.shape != (self.n_samples,):
-                raise SimulationError(f"simulate: {labels.size} labels for {self.n_samples} samples")
-            object.__setattr__(self, "labels", labels)
+            object.__setattr__(self, "labels", _labels(np.asarray(self.labels), self.n_samples))
 
     @property
     def n_samples(self) -> int:
@@ -287,17 +301,38 @@ def load_samples(path: str | Path) -> Samples:
     """Read samples from an ``.npz`` file made by ``save_samples``.
 
     Raises:
-        FileError: if the file is missing, damaged, or of another kind.
+        FileError: if the file is missing, damaged, of another kind, or claims more steps than can be counted.
     """
     path = as_path(path)
     header, arrays = _read(path, _SAMPLES_FORMAT)
-    events = _events_from(arrays, len(header["inputs"]), path)
-    return Samples(
-        inputs=dict(zip(header["inputs"], events)),
-        labels=arrays.get("labels"),
-        name=header["name"],
-        shapes={name: tuple(shape) for name, shape in header.get("shapes", {}).items()},
-    )
+    names, shapes = _names(header, "inputs", path), header.get("shapes", {})
+    if not isinstance(shapes, dict) or not all(_is_shape(shape) for shape in shapes.values()):
+        raise _wrong_header(path, "shapes")
+    events = _events_from(arrays, len(names), path)
+    steps = max((e.n_samples * e.n_steps for e in events), default=0)
+    if steps > MOST_STEPS:
+        raise FileError(
+            f"read: {path}: array 'span0' claims {events[0].n_samples:,} samples of {events[0].n_steps:,} steps, together "
+            f"{steps:,}; at most {MOST_STEPS:,} are read (4 GiB for one count a step)"
+        )
+    try:
+        return Samples(
+            inputs=dict(zip(names, events)),
+            labels=arrays.get("labels"),
+            name=_text(header, "name", path),
+            shapes={name: tuple(shape) for name, shape in shapes.items()},
+        )
+    except SimulationError as error:
+        raise FileError(f"read: {path}: {_why(error)}") from error
+
+
+def is_samples_file(path: Path) -> bool:
+    """Return whether a file claims to be one that ``save_samples`` wrote, by its names alone."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "header.npy" in archive.namelist()
+    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, struct.error):
+        return False
 
 
 def save_activity(activity: Activity, path: str | Path) -> None:
@@ -327,16 +362,54 @@ def load_activity(path: str | Path) -> Activity:
     """
     path = as_path(path)
     header, arrays = _read(path, _ACTIVITY_FORMAT)
-    events = _events_from(arrays, len(header["populations"]), path)
+    names = _names(header, "populations", path)
+    n_steps, states, overflow = (header.get(key) for key in ("n_steps", "states", "overflow"))
+    if not isinstance(n_steps, int) or not _is_count(n_steps):
+        raise _wrong_header(path, "n_steps")
+    if not isinstance(states, list) or not all(
+        isinstance(key, list) and len(key) == 2 and all(isinstance(word, str) for word in key) for key in states
+    ):
+        raise _wrong_header(path, "states")
+    if not isinstance(overflow, dict) or not all(_is_count(n) for n in overflow.values()):
+        raise _wrong_header(path, "overflow")
+    lacking = [f"state{i}" for i in range(len(states)) if f"state{i}" not in arrays]
+    if lacking:
+        raise FileError(f"read: {path} lacks the array '{lacking[0]}'; write it again")
+    for name in [*(f"state{i}" for i in range(len(states))), *(["updated"] if "updated" in arrays else [])]:
+        if arrays[name].ndim != 3 or arrays[name].dtype.kind not in "iu":
+            raise FileError(f"read: {path}: array '{name}' must hold whole numbers by sample, step and place")
     return Activity(
-        engine=header["engine"],
-        network=header["network"],
-        n_steps=header["n_steps"],
-        spikes=dict(zip(header["populations"], events)),
-        states={(p, s): arrays[f"state{i}"] for i, (p, s) in enumerate(header["states"])},
+        engine=_text(header, "engine", path),
+        network=_text(header, "network", path),
+        n_steps=n_steps,
+        spikes=dict(zip(names, _events_from(arrays, len(names), path))),
+        states={(p, s): arrays[f"state{i}"] for i, (p, s) in enumerate(states)},
         updated=arrays.get("updated"),
-        overflow=header["overflow"],
+        overflow=overflow,
     )
+
+
+def _labels(labels: NDArray[Any], n_samples: int) -> NDArray[np.int32]:
+    """Return labels as int32; whole numbers that would wrap or be cut are refused, as no class has such a number.
+
+    Raises:
+        SimulationError: naming the first label that is none.
+    """
+    if labels.shape != (n_samples,):
+        shape = f" of shape {labels.shape}" if labels.ndim != 1 else ""
+        raise SimulationError(f"simulate: {labels.size} labels{shape} for {n_samples} samples")
+    if labels.dtype.kind not in "iu":
+        raise SimulationError(
+            f"simulate: labels must be whole numbers, the class of each sample counted from 0; these are {labels.dtype}"
+        )
+    bad = np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))
+    if bad.size:
+        raise SimulationError(
+            f"simulate: sample {bad[0]} has the label {labels[bad[0]]} ({bad.size} such); classes are counted from 0, and "
+            "a file without labels has no array 'labels'"
+        )
+    checked: NDArray[np.int32] = _read_only(labels, np.int32)
+    return checked
 
 
 def _check_column(name: str, column: NDArray[Any], limit: int) -> None:
@@ -382,18 +455,57 @@ def _event_arrays(events: Sequence[Events]) -> dict[str, NDArray[Any]]:
 
 def _events_from(arrays: dict[str, NDArray[Any]], n: int, path: Path) -> list[Events]:
     try:
-        return [
-            Events(
-                **dict(zip(("size", "n_steps", "n_samples"), arrays[f"span{i}"].tolist())),
-                sample=arrays[f"sample{i}"],
-                step=arrays[f"step{i}"],
-                neuron=arrays[f"neuron{i}"],
-                payload=arrays.get(f"payload{i}"),
-            )
-            for i in range(n)
-        ]
+        return [_events_of(arrays, i, path) for i in range(n)]
     except KeyError as missing:
         raise FileError(f"read: {path} lacks the array {missing}; write it again") from missing
+
+
+def _events_of(arrays: dict[str, NDArray[Any]], i: int, path: Path) -> Events:
+    """Return the events of the ``i``-th input or population."""
+    span = arrays[f"span{i}"]
+    if span.shape != (3,) or span.dtype.kind not in "iu" or span.min() < 0:
+        raise FileError(f"read: {path}: array 'span{i}' must hold three whole numbers: channels, steps and samples")
+    size, n_steps, n_samples = (int(n) for n in span)
+    if size * n_steps * n_samples >= 2**63:
+        raise FileError(
+            f"read: {path}: array 'span{i}' claims {size} channels, {n_steps} steps and {n_samples} samples"
+        )
+    columns = {name: arrays[f"{name}{i}"] for name in ("sample", "step", "neuron")}
+    payload = arrays.get(f"payload{i}")
+    try:
+        return Events(size=size, n_steps=n_steps, n_samples=n_samples, payload=payload, **columns)
+    except SimulationError as error:
+        raise FileError(f"read: {path}: arrays {', '.join(f'{name}{i}' for name in columns)}: {_why(error)}") from error
+
+
+def _why(error: SimulationError) -> str:
+    return str(error).removeprefix("simulate: ")
+
+
+def _names(header: dict[str, Any], key: str, path: Path) -> list[str]:
+    names = header.get(key)
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise _wrong_header(path, key)
+    return names
+
+
+def _text(header: dict[str, Any], key: str, path: Path) -> str:
+    value = header.get(key)
+    if not isinstance(value, str):
+        raise _wrong_header(path, key)
+    return value
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < 2**63
+
+
+def _is_shape(value: object) -> bool:
+    return isinstance(value, list) and all(_is_count(size) for size in value)
+
+
+def _wrong_header(path: Path, key: str) -> FileError:
+    return FileError(f"read: {path}: array 'header' lacks '{key}', or holds something else there; write the file again")
 
 
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
@@ -403,15 +515,15 @@ def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) 
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-    if not Path(path).is_file():
+    if not path.is_file():
         raise FileError(f"read: there is no file {path}")
+    how = f". What makes a right one:\n{SAMPLES_IN_THREE_LINES}" if kind == _SAMPLES_FORMAT else ""
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = dict(archive)
-        header = json.loads(str(arrays.pop("header")))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        arrays = read_npz(path)
+        header = json.loads(str(arrays.pop("header"))) if "header" in arrays else None
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"read: {path} is damaged or no neurodeploy .npz file ({error})") from error
     if not isinstance(header, dict) or header.get("format") != kind:
-        found = header.get("format") if isinstance(header, dict) else None
-        raise FileError(f"read: {path} holds {found or 'something else'}, expected {kind}")
+        found = str(header.get("format"))[:50] if isinstance(header, dict) else None
+        raise FileError(f"read: {path} holds {found or 'something else'}, expected {kind}{how}")
     return header, arrays

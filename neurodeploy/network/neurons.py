@@ -82,11 +82,6 @@ class Cuba:
     ``u = tz(u * (4096 - current_decay)) + 64 * a``; ``v = clip(tz(v * (4096 - voltage_decay)) + u + bias)``; a spike where
     ``v > 64 * threshold``, at most one in a step, and then ``v = 0`` or, with ``reset="subtract"``,
     ``v = v - 64 * threshold``. Source: ``proc/lif/models.py``, ``PyLifModelBitAcc``, which resets to 0.
-
-    Args:
-        reset_by: what a reset by subtraction takes off the voltage, in state units, if not ``64 * threshold``. A neuron
-            that takes its threshold off in the next step, after the decay, as snnTorch's by default, is one that takes off
-            the threshold over the share of the voltage that is kept.
     """
 
     kind: ClassVar[str] = "cuba"
@@ -97,25 +92,11 @@ class Cuba:
     threshold: Parameter
     bias: Parameter = 0
     reset: Literal["zero", "subtract"] = "zero"
-    reset_by: Parameter | None = None
 
     def __post_init__(self) -> None:
         _set_parameters(self, current_decay=_DECAY, voltage_decay=_DECAY, threshold=(0, THRESHOLD_MAX), bias=_STATE)
         if self.reset not in RESETS:
             raise NetworkError(f"network: reset is '{self.reset}'; known: {', '.join(RESETS)}")
-        if self.reset_by is None:
-            return
-        if self.reset != "subtract":
-            raise NetworkError('network: reset_by says what is subtracted; it needs reset="subtract"')
-        _set_parameters(self, reset_by=(1, STATE_LIMIT - 1))
-
-    @property
-    def subtracted(self) -> Parameter:
-        """What a reset by subtraction takes off the voltage, in state units."""
-        if self.reset_by is not None:
-            return self.reset_by
-        threshold = self.threshold
-        return threshold << STATE_SHIFT if isinstance(threshold, int) else threshold << np.int32(STATE_SHIFT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -375,7 +375,7 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
         yield f"population '{p.name}' model {p.model.kind}", p.first_step
         for name in _fields(p.model):
             value = getattr(p.model, name)
-            if (name == "reset_by" and value is None) or (name == "reset" and value == "zero"):
+            if name == "reset" and value == "zero":
                 continue  # so that fingerprints stay those from before there was a choice
             yield f"population '{p.name}' {name}", value
     for q in network.projections:

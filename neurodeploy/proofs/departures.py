@@ -64,10 +64,6 @@ def _set(name: str, value: Any) -> Callable[[Any], NeuronModel | None]:
     return lambda model: None if np.array_equal(getattr(model, name), value) else replace(model, **{name: value})
 
 
-def _to_zero(model: Cuba) -> Cuba | None:
-    return None if model.reset == "zero" else replace(model, reset="zero", reset_by=None)
-
-
 def _exponent(model: _Shifted) -> int:
     return model.state_exponent + (model.spike_exponent if isinstance(model, Delta) else 0)
 
@@ -111,7 +107,7 @@ CUBA = (
     Departure("reset", "a neuron fires when its voltage equals the threshold", CubaRule(at_threshold="spike")),
     Departure("reset", "a voltage equal to the threshold is reset without a spike", CubaRule(at_threshold="reset")),
     Departure("reset", "the threshold is subtracted instead of resetting to 0", parameters=_set("reset", "subtract")),
-    Departure("reset", "the voltage is reset to 0 instead of subtracting the threshold", parameters=_to_zero),
+    Departure("reset", "the voltage is reset to 0 instead of subtracting the threshold", parameters=_set("reset", "zero")),
     Departure("reset", "the voltage is not reset", CubaRule(reset="none")),
     Departure("reset", "the current is reset with the voltage", CubaRule(reset="both")),
     Departure("reset", "the voltage is reset one step late, after the next input", CubaRule(reset="late")),

@@ -160,7 +160,7 @@ def _after_spike(model: Cuba, voltage: Values, limit: Values, rule: CubaRule) ->
     if model.reset == "zero":
         return np.zeros_like(voltage)
     times = (voltage - 1) // np.maximum(limit, 1) if rule.reset == "repeated" else 1
-    after: Values = voltage - times * _own(model.subtracted)
+    after: Values = voltage - times * limit
     return after
 
 

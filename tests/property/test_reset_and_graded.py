@@ -189,9 +189,7 @@ def _model(
     if draw(st.integers(0, 5)) == 0:
         return LeakyIntegrator(**decays, bias=bias)
     threshold = some(0, 1, 2**17 - 1, high=draw(st.sampled_from([60, 3000])))
-    reset = draw(st.sampled_from(resets))
-    amount = 1 + some(0, LIMIT - 2, high=6000) if reset == "subtract" and draw(st.booleans()) else None
-    return Cuba(**decays, bias=bias, threshold=threshold, reset=reset, reset_by=amount)
+    return Cuba(**decays, bias=bias, threshold=threshold, reset=draw(st.sampled_from(resets)))
 
 
 def assert_same(ours: Activity, definition: Activity) -> None:

@@ -136,7 +136,7 @@ def _population_tables(
     """Return the table of populations, parameters equal for all neurons, parameters by neuron, and all orders joined."""
     table = np.zeros((len(network.populations), k.P_COLUMNS), np.int64)
     scalars = np.zeros((len(table), 4), np.int32)
-    each, order = tuple(Store(np.int32) for _ in range(5)), Store(np.int32)
+    each, order = tuple(Store(np.int32) for _ in range(4)), Store(np.int32)
     n_states = n_acc = 0
     for row, scalar, population in zip(table, scalars, network.populations):
         name, size, parameters = population.name, padded(population.size), _parameters(population)
@@ -150,10 +150,10 @@ def _population_tables(
         row[k.P_SUBTRACTS] = getattr(population.model, "reset", "zero") == "subtract"
         row[k.P_FITS] = name not in wraps and current_fits(network, population)
         if all(p.size == 1 for p in parameters) and not row[k.P_SUBTRACTS]:
-            scalar[:] = [p[0] for p in parameters[:4]]
+            scalar[:] = [p[0] for p in parameters]
         else:
             inner = orders.get(name, slice(None))
-            for store, values, rest in zip(each, parameters, (0, 0, _NEVER, 0, 0)):
+            for store, values, rest in zip(each, parameters, (0, 0, _NEVER, 0)):
                 whole = np.full(size, rest, np.int32)
                 whole[: population.size] = np.broadcast_to(values, population.size)[inner]
                 row[k.P_VECTOR] = store.add(whole)
@@ -163,13 +163,12 @@ def _population_tables(
 
 
 def _parameters(population: Population) -> list[NDArray[np.int32]]:
-    """Return five parameters, each one number or one for each neuron: the shares of current and voltage that are kept (in
-    4096ths), the limit of the voltage, the bias, and what a reset takes off the voltage (0 if it sets it to 0)."""
+    """Return four parameters, each one number or one for each neuron: the shares of current and voltage that are kept (in
+    4096ths), the limit of the voltage, and the bias."""
     model = spiking_model(population, "simulate")
     limit = np.ravel(model.threshold).astype(np.int32) << STATE_SHIFT if isinstance(model, Cuba) else np.array([_NEVER])
     keep = [DECAY_ONE - np.ravel(decay).astype(np.int32) for decay in (model.current_decay, model.voltage_decay)]
-    amount = model.subtracted if isinstance(model, Cuba) and model.reset == "subtract" else 0
-    return [*keep, limit, np.ravel(model.bias).astype(np.int32), np.ravel(amount).astype(np.int32)]
+    return [*keep, limit, np.ravel(model.bias).astype(np.int32)]
 
 
 def current_fits(network: Network, population: Population) -> bool:

@@ -327,9 +327,7 @@ def _update(
         awake = np.uint64(0)
         for i in range(first, stop, PAD):
             if subtracts:
-                masks = subtract_each(
-                    acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], each[4], vector + i
-                )
+                masks = subtract_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
             elif vector >= 0:
                 masks = update_each(acc, base + i, u, v, at + i, each[0], each[1], each[2], each[3], vector + i)
             elif fits:
@@ -431,7 +429,7 @@ def run_samples(
         borrowed(counting[2]),
         borrowed(counting[3]),
     )
-    each_here = (borrowed(each[0]), borrowed(each[1]), borrowed(each[2]), borrowed(each[3]), borrowed(each[4]))
+    each_here = (borrowed(each[0]), borrowed(each[1]), borrowed(each[2]), borrowed(each[3]))
     tables = (
         borrowed(net[0]),
         borrowed(net[1]),

@@ -125,8 +125,8 @@ def _step_64(
     rest before, and whether any neuron is not at rest now.
 
     ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out the operations that
-    are only needed if a current can leave 24 bits; ``subtracts`` takes a fifth parameter off a voltage that passes the
-    limit, instead of setting it to 0.
+    are only needed if a current can leave 24 bits; ``subtracts`` takes the limit off a voltage that passes it, instead of
+    setting it to 0.
     """
     states = [_data(context, builder, signature.args[i], args[i]) for i in (0, 2, 3)]
     groups, left = [], []
@@ -165,7 +165,7 @@ def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, subtracts
     """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks, and bits that are set for
     neurons not at rest afterwards."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
-    keep_u, keep_v, limit, bias = parameters[:4]
+    keep_u, keep_v, limit, bias = parameters
     before = builder.or_(builder.or_(a, bias), builder.or_(u, v))
     decayed_u = _decayed_by_float if fits and rounds else _decayed
     decayed_v = _decayed_by_float if rounds else _decayed
@@ -180,7 +180,7 @@ def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, subtracts
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
         v = builder.select(builder.icmp_signed(comparison, v, _number(end)), _number(end), v)
     fired = builder.icmp_signed(">", v, limit)
-    v = builder.select(fired, builder.sub(v, parameters[4]) if subtracts else _number(0), v)
+    v = builder.select(fired, builder.sub(v, limit) if subtracts else _number(0), v)
     for pointer, value in zip(pointers, (_number(0), u, v)):
         builder.store(value, pointer).align = 4
     return fired, over, builder.icmp_signed("!=", before, _number(0)), builder.or_(u, v)
@@ -242,60 +242,34 @@ def _update_of(*, fits: bool = False) -> Any:
     return intrinsic(update)
 
 
-def _update_each(
-    _context: Any,
-    acc: Any,
-    _acc_at: Any,
-    u: Any,
-    v: Any,
-    _at: Any,
-    keep_u: Any,
-    keep_v: Any,
-    limit: Any,
-    bias: Any,
-    _first: Any,
-) -> Any:
-    """Update 64 neurons whose four parameters are arrays, read from index ``first`` on."""
+def _update_each_of(*, subtracts: bool = False) -> Any:
+    """Return an intrinsic that updates 64 neurons whose four parameters are arrays, read from index ``first`` on."""
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        parameters = _from_arrays(context, builder, signature, args, 4)
-        return _step_64(context, builder, signature, args, parameters)
+    def update(
+        _context: Any,
+        acc: Any,
+        _acc_at: Any,
+        u: Any,
+        v: Any,
+        _at: Any,
+        keep_u: Any,
+        keep_v: Any,
+        limit: Any,
+        bias: Any,
+        _first: Any,
+    ) -> Any:
+        def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 9)]
 
-    return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
+            def parameters(k: int) -> Any:
+                at = builder.add(args[9], _I64(k))
+                return [_load(builder, _vector_at(builder, data, at, _I32, _NEURONS), 4) for data in arrays]
 
+            return _step_64(context, builder, signature, args, parameters, subtracts=subtracts)
 
-def _subtract_each(
-    _context: Any,
-    acc: Any,
-    _acc_at: Any,
-    u: Any,
-    v: Any,
-    _at: Any,
-    keep_u: Any,
-    keep_v: Any,
-    limit: Any,
-    bias: Any,
-    amount: Any,
-    _first: Any,
-) -> Any:
-    """Update 64 neurons as ``update_each``; those that fire take an ``amount`` off their voltage."""
+        return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, types.int64), build
 
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        parameters = _from_arrays(context, builder, signature, args, 5)
-        return _step_64(context, builder, signature, args, parameters, subtracts=True)
-
-    return _MASKS(acc, types.int64, u, v, types.int64, keep_u, keep_v, limit, bias, amount, types.int64), build
-
-
-def _from_arrays(context: Any, builder: Any, signature: Any, args: Any, n: int) -> Any:
-    """Return the function that loads ``n`` parameters of the neurons from ``k`` on; their arrays follow five arguments."""
-    arrays = [_data(context, builder, signature.args[i], args[i]) for i in range(5, 5 + n)]
-
-    def parameters(k: int) -> Any:
-        at = builder.add(args[5 + n], _I64(k))
-        return [_load(builder, _vector_at(builder, data, at, _I32, _NEURONS), 4) for data in arrays]
-
-    return parameters
+    return intrinsic(update)
 
 
 def _lowest_bit(_context: Any, _word: Any) -> Any:
@@ -375,8 +349,7 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 
 add_tile_128, add_tile_64 = _tile_of(4), _tile_of(2)
 update_equal, update_fitting = _update_of(), _update_of(fits=True)
-update_each: Any = intrinsic(_update_each)
-subtract_each: Any = intrinsic(_subtract_each)
+update_each, subtract_each = _update_each_of(), _update_each_of(subtracts=True)
 lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)
 borrowed: Any = intrinsic(_borrowed)

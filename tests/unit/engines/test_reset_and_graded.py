@@ -74,20 +74,6 @@ class TestSubtraction:
         assert run(engine, subtracting(2**17 - 1, bias=LIMIT - 1), [1]) == ([1], [63])
         assert run(engine, subtracting(100, bias=1 - LIMIT), [-1]) == ([0], [1 - LIMIT])
 
-    def test_another_amount_than_the_threshold_is_subtracted(self, engine):
-        """640 less 200 three times is 40; a larger amount than the voltage leaves it below 0."""
-        assert run(engine, subtracting(2, reset_by=200), [10, 0, 0, 0]) == ([1, 1, 1, 0], [440, 240, 40, 40])
-        assert run(engine, subtracting(2, reset_by=1000), [10, 0]) == ([1, 0], [-360, -360])
-
-    def test_each_neuron_subtracts_its_own_amount(self, engine):
-        network = one_layer([[5], [5], [5]], subtracting(2, reset_by=np.array([1, 128, 320])), graded=True)
-        activity = simulate(network, samples([[[1]]], graded=True), engine=engine, probe=[("out", "v")])
-        assert activity.states["out", "v"][0, 1].tolist() == [319, 192, 0]
-
-    def test_a_threshold_taken_off_after_the_decay_is_more_taken_off_at_once(self, engine):
-        """Of 640, half is kept: taking 128 off after the decay leaves 192, and so does taking 256 off before it."""
-        assert run(engine, subtracting(2, voltage_decay=2048, reset_by=256), [10, 0])[1] == [384, 192 - 256]
-
     def test_each_neuron_subtracts_its_own_threshold(self, engine):
         network = one_layer([[5], [5], [5]], subtracting(np.array([1, 4, 5])), graded=True)
         activity = simulate(network, samples([[[1]]], graded=True), engine=engine, probe=[("out", "v")])
