@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib import import_module
+from typing import Any
 
 from neurodeploy.cli.program import app
 from neurodeploy.cli.reading import reading_bar
@@ -17,8 +19,14 @@ for _command in _COMMANDS.split():
     import_module(f"neurodeploy.cli.{_command}")
 
 
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    """Print a warning as one line; where in the code it was made does not help on the command line."""
+    print(f"neurodeploy: warning: {message}" if category.__name__ == "DataWarning" else str(message), file=sys.stderr)
+
+
 def main() -> None:
     """Run the command line; the entry point of the program ``neurodeploy``."""
+    warnings.showwarning = _warn
     try:
         load_plugins()
         with reading_bar():

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from neurodeploy.version import __version__
+
+if TYPE_CHECKING:
+    from neurodeploy.exchange.nir.readings import Reading
 
 app = typer.Typer(
     name="neurodeploy",
@@ -40,9 +43,33 @@ app.add_typer(data_app, name="data")
 bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
 app.add_typer(bench_app, name="bench")
 
+
+def reading_of(text: str | None, dt: float | None) -> Reading | None:
+    """Return what --reading and --dt say, None where they are left out."""
+    from neurodeploy.exchange.nir.readings import as_reading
+
+    return None if text is None and dt is None else as_reading(text, dt=dt)
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace results of an earlier run.")]
-NirFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .nir file, or a run's folder.")]
-Data = Annotated[str, typer.Argument(metavar="DATA", help="An .npz file of samples, a run's folder, or a recipe.")]
+NirFile = Annotated[Path, typer.Argument(metavar="FILE", help="A .nir, .nd5 or .net file, or a run's folder.")]
+Data = Annotated[
+    str,
+    typer.Argument(metavar="DATA", help="A file of samples or events, a folder of them, a run's folder, or a recipe."),
+]
 ChipName = Annotated[str, typer.Option("--chip", help="Name of a chip, or a chip file.")]
+ReadingText = Annotated[
+    str | None,
+    typer.Option(
+        "--reading",
+        metavar="NAME[,dt=S][,reset=R]",
+        help="Which framework's numbers a NIR file holds: snntorch, norse, sinabs, rockpool, spyx, spikingjelly, lava-dl, "
+        "euler or exponential; length of a step in seconds; reset zero or subtract. Found out where that is safe.",
+    ),
+]
+Dt = Annotated[
+    float | None,
+    typer.Option("--dt", help="Length of a step in seconds, where the file does not say: --reading dt=SECONDS."),
+]
 NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import re
+import struct
 import wave
 import zipfile
+import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +24,10 @@ N_BANDS = DATA_SETS["fsdd"].shape[0]
 FLOOR_DB = 50.0
 _NAME = re.compile(r"(\d)_([A-Za-z]+)_(\d+)\.wav")
 _N_TEST = 5
+_MOST_BYTES = 2**28
+_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, NotImplementedError, KeyError,
+               wave.Error, zipfile.BadZipFile, zlib.error, struct.error)  # fmt: skip
+"""What ``wave`` and ``zipfile`` raise on damaged files."""
 
 
 def load_fsdd(root: Path, n_steps: int, duration_us: int) -> tuple[Frames, Frames]:
@@ -59,8 +65,10 @@ def _wavs(folder: Path) -> Iterator[tuple[str, bytes]]:
         with zipfile.ZipFile(archive) as content:
             for name in content.namelist():
                 if _NAME.fullmatch(Path(name).name):
+                    if content.getinfo(name).file_size > _MOST_BYTES:
+                        raise damaged(archive, f"{name} claims more than {_MOST_BYTES:,} bytes")
                     yield Path(name).name, content.read(name)
-    except (zipfile.BadZipFile, OSError) as error:
+    except _UNREADABLE as error:
         raise damaged(archive, error) from error
 
 
@@ -82,15 +90,18 @@ def read_wav(data: bytes, path: Path) -> NDArray[np.float64]:
     try:
         with wave.open(io.BytesIO(data)) as file:
             kind = (file.getnchannels(), file.getsampwidth(), file.getframerate())
-            content = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        raise damaged(path, error) from error
+            n_frames = file.getnframes()
+            content = file.readframes(n_frames)
+    except _UNREADABLE as error:
+        raise damaged(path, str(error) or "a chunk of another length") from error
     if kind != (1, 2, SAMPLE_RATE_HZ):
         raise damaged(
             path, f"{kind[0]} channels of {8 * kind[1]} bits at {kind[2]} Hz, expected 1 of 16 bits at 8000 Hz"
         )
     if not content:
         raise damaged(path, "no samples")
+    if len(content) != 2 * n_frames:
+        raise damaged(path, f"its header tells {n_frames:,} samples of 2 bytes, {len(content):,} bytes are there")
     return np.frombuffer(content, "<i2") / 2.0**15
 
 

@@ -6,6 +6,7 @@ The table of data sets is in ``recipe/data_sets.py``.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from neurodeploy.errors import DataError, MissingPackageError, UsageError, insta
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.writing import replacing
 from neurodeploy.recipe.data import DataRecipe
-from neurodeploy.recipe.data_sets import DATA_SETS, DataSet
+from neurodeploy.recipe.data_sets import DATA_SETS, DataSet, known_name, likely_names
 
 Loaded = Dataset | Frames | tuple[Dataset, Dataset] | tuple[Frames, Frames]
 
@@ -71,18 +72,25 @@ def verify_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]
     Returns:
         ``train`` and ``test``: number of samples found (``test`` is None if the set has no test part); ``expected_train``,
         ``expected_test``: numbers of the complete set; ``complete``: whether both agree; ``per_class``: samples of each
-        class over all parts; ``hashes``: by file, "as published" or "differs", for files whose MD5 is known.
+        class over all parts; ``hashes``: by file, "as published" or "differs", for files whose MD5 is known; ``events``: of
+        recordings, what was read (``_events``), None for others; ``verdict``: ``complete``, ``subset`` (fewer samples,
+        nothing wrong with those), or ``differs`` (all samples, but other files than published).
 
     Raises:
-        DataError: if files are missing or damaged, or a label is out of range.
+        DataError: if files are missing or damaged, a label is out of range, or many samples have no event.
         UsageError: for an unknown name.
     """
-    entry, base = _entry(name), data_root(root)
+    name, base = known_name(name), data_root(root)
+    entry = _entry(name)
     loaded = load_set(DataRecipe.model_validate({"name": name, "n_steps": 20}), base)
     parts = loaded if isinstance(loaded, tuple) else (loaded,)
     n_train, n_test = len(parts[0].labels), len(parts[1].labels) if len(parts) == 2 else None
     expected = entry.n_train + (entry.n_test or 0)
     labels = np.concatenate([part.labels for part in parts])
+    hashes = _hashes(entry, base)
+    complete = len(labels) == expected
+    plain = {file for file in entry.md5 if not file.endswith(".gz")}  # the same content may be packed in another way
+    altered = complete and any(hashes.get(file, hashes.get(f"{file}.gz")) == "differs" for file in plain)
     return {
         "name": name,
         "root": str(base),
@@ -90,10 +98,39 @@ def verify_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]
         "test": n_test,
         "expected_train": entry.n_train,
         "expected_test": entry.n_test,
-        "complete": len(labels) == expected,
+        "complete": complete,
         "shape": list(entry.shape),
         "per_class": np.bincount(labels, minlength=entry.n_classes).tolist(),
-        "hashes": _hashes(entry, base),
+        "hashes": hashes,
+        "events": _events(parts),
+        "verdict": "differs" if altered else "complete" if complete else "subset",
+    }
+
+
+def _events(parts: Sequence[Dataset | Frames]) -> dict[str, Any] | None:
+    """Return what was seen in the recordings of all parts, None for other data.
+
+    ``all``, ``most`` and ``fewest``: events altogether and of a sample; ``outside``: those after the time that is read;
+    ``empty``: samples without an event in it; ``last_s``: the latest event; ``dropped``: what is no event of a pixel, by
+    kind.
+    """
+    seen = [part.seen for part in parts if isinstance(part, Frames) and part.seen is not None]
+    if len(seen) != len(parts):
+        return None
+    events, inside, last_us = (
+        np.concatenate([getattr(s, name) for s in seen]) for name in ("events", "inside", "last_us")
+    )
+    dropped: dict[str, int] = {}
+    for kind, n in (item for s in seen for item in s.dropped.items()):
+        dropped[kind] = dropped.get(kind, 0) + n
+    return {
+        "all": int(events.sum()),
+        "fewest": int(events.min()),
+        "most": int(events.max()),
+        "outside": int((events - inside).sum()),
+        "empty": int(np.count_nonzero(inside == 0)),
+        "last_s": float(last_us.max()) / 1e6,
+        "dropped": dropped,
     }
 
 
@@ -123,7 +160,8 @@ def fetch_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]:
         DataError: if no library fetches the set, or fetching failed.
         UsageError: for an unknown name.
     """
-    entry, base = _entry(name), data_root(root)
+    name, base = known_name(name), data_root(root)
+    entry = _entry(name)
     if entry.library is None or entry.fetch is None:
         if not entry.folder:
             return verify_data_set(name, base)
@@ -168,4 +206,5 @@ def _entry(name: str) -> DataSet:
     try:
         return DATA_SETS[name]
     except KeyError:
-        raise UsageError(f"data: there is no data set '{name}'; known: {', '.join(DATA_SETS)}") from None
+        near = "".join(f" Did you mean '{likely}'?" for likely in likely_names(name)[:1])
+        raise UsageError(f"data: there is no data set '{name}'; known: {', '.join(DATA_SETS)}.{near}") from None

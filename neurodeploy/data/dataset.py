@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.data.window import Seen
 from neurodeploy.errors import DataError
 
 
@@ -43,6 +44,7 @@ class Frames:
 
     ``bits`` is uint8 ``(n_samples, ceil(n_steps * n_channels / 8))`` as ``numpy.packbits`` packs a raster
     ``(n_steps, n_channels)``, channels in C order of ``shape``. Memory depends on the size of the frames, not on the events.
+    ``seen`` tells what was in the recordings of a part as loaded.
     """
 
     name: str
@@ -51,10 +53,11 @@ class Frames:
     bits: NDArray[np.uint8]
     labels: NDArray[np.int32]
     n_classes: int
+    seen: Seen | None = None
 
     def take(self, index: NDArray[np.int64]) -> Frames:
-        """Return the samples at ``index``, in that order."""
-        return replace(self, bits=self.bits[index], labels=self.labels[index])
+        """Return the samples at ``index``, in that order, without ``seen``."""
+        return replace(self, bits=self.bits[index], labels=self.labels[index], seen=None)
 
     def raster(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
         """Return the frames of the samples at ``index``, uint8 ``(n, n_steps, n_channels)`` of 0 and 1."""

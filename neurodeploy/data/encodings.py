@@ -85,6 +85,10 @@ ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.ui
 }
 
 
+Place = NDArray[np.signedinteger[Any]]
+"""Where events lie along one axis of a sensor."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Settings for binning the events of a recording to ``n_steps`` binary frames.
@@ -109,8 +113,17 @@ class Frame:
         height, width = self.crop or self.shape[1:]
         return self.shape[0], -(-height // self.pool), -(-width // self.pool)
 
-    def bits(self, time_us: NDArray[np.int64], *place: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def bits(self, time_us: NDArray[np.int64], *place: Place) -> NDArray[np.uint8]:
         """Return the frames of one recording, packed: an event sets the bit ``step * n_channels + channel``.
+
+        Arguments and errors as ``cells``.
+        """
+        raster = np.zeros(self.n_steps * int(np.prod(self.out_shape)), np.uint8)
+        raster[self.cells(time_us, *place)] = 1
+        return np.packbits(raster)
+
+    def cells(self, time_us: NDArray[np.int64], *place: Place) -> NDArray[np.int64]:
+        """Return ``step * n_channels + channel`` of each event that lies in the frames, in the order of the events.
 
         Args:
             time_us: microseconds from the start of the recording.
@@ -123,14 +136,14 @@ class Frame:
         if len(self.shape) == 3:
             place, within = self._cropped(place)
             inside &= within
-        step = time_us[inside] * self.n_steps // self.duration_us
-        channel = np.ravel_multi_index(tuple(axis[inside] for axis in place), self.out_shape)
-        n_channels = int(np.prod(self.out_shape))
-        raster = np.zeros(self.n_steps * n_channels, np.uint8)
-        raster[step * n_channels + channel] = 1
-        return np.packbits(raster)
+        if not inside.all():
+            time_us, place = time_us[inside], tuple(axis[inside] for axis in place)
+        cells: NDArray[np.int64] = time_us * self.n_steps // self.duration_us
+        for axis, size in zip(place, self.out_shape):
+            cells = cells * size + axis
+        return cells
 
-    def _cropped(self, place: tuple[NDArray[np.int64], ...]) -> tuple[tuple[NDArray[np.int64], ...], NDArray[np.bool_]]:
+    def _cropped(self, place: tuple[Place, ...]) -> tuple[tuple[Place, ...], NDArray[np.bool_]]:
         polarity, y, x = place
         height, width = self.crop or self.shape[1:]
         if height > self.shape[1] or width > self.shape[2]:

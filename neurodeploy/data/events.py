@@ -6,7 +6,6 @@ Each loader reads recordings as times in microseconds and places on the sensor, 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,22 +13,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.data.aedat import read_aedat
 from neurodeploy.data.dataset import Frames, checked_labels
 from neurodeploy.data.encodings import Frame
-from neurodeploy.data.files import damaged, find_file, find_folder, missing, read_bytes, unpickle_plain
+from neurodeploy.data.files import damaged, find_file, find_folder, missing, unpickle_plain
+from neurodeploy.data.hdf5 import read_hdf5
+from neurodeploy.data.readers import read_bin
+from neurodeploy.data.recording import EventFile, check_clock
+from neurodeploy.data.window import Seen, check_window
 from neurodeploy.errors import DataError
+from neurodeploy.files.arrays import read_npy
 
 Recording = tuple[NDArray[np.int64], ...]
 """Times in microseconds, then one array of places for each axis of the sensor's shape."""
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_MOST_US = 2**52
 LETTERS = ("Space", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
 def load_nmnist(root: Path, frame: Frame) -> tuple[Frames, Frames]:
     """Return the train and test parts in ``root/NMNIST/{Train,Test}/{0..9}/*.bin``: sensor ``(2, 34, 34)``.
-
-    An event is 5 bytes: x, y, polarity (1 is ON) and 23 bits of time in microseconds (Orchard et al., 2015).
 
     Raises:
         DataError: for a missing folder, an empty one, or a damaged file.
@@ -38,17 +42,14 @@ def load_nmnist(root: Path, frame: Frame) -> tuple[Frames, Frames]:
     parts = []
     for part in ("Train", "Test"):
         files = [(path, label) for label in range(10) for path in sorted((folder / part / str(label)).glob("*.bin"))]
-        parts.append(_binned("nmnist", folder / part, files, read_nmnist, frame, 10))
+        parts.append(_binned("nmnist", folder / part, files, read_bin, frame, 10))
     return parts[0], parts[1]
 
 
 def read_nmnist(path: Path) -> Recording:
-    """Return the events of an N-MNIST file: time, polarity, y, x."""
-    data = read_bytes(path)
-    if len(data) % 5:
-        raise damaged(path, f"{len(data)} bytes are no multiple of 5")
-    x, y, high, middle, low = np.frombuffer(data, np.uint8).reshape(-1, 5).T.astype(np.int64)
-    return (high & 127) << 16 | middle << 8 | low, high >> 7, y, x
+    """Return the events of an N-MNIST file (``readers.read_bin``): time, polarity, y, x."""
+    found = read_bin(path)
+    return found.time_us, *found.place
 
 
 def load_dvs_gesture(root: Path, frame: Frame) -> tuple[Frames, Frames]:
@@ -74,11 +75,13 @@ def _gesture(path: Path) -> int:
 def read_gesture(path: Path) -> Recording:
     """Return the events of a DVS128 Gesture file, an array ``(n, 4)`` of x, y, polarity and time in milliseconds."""
     columns = _columns(path)
-    return np.rint(columns[3] * 1000).astype(np.int64), *(columns[i].astype(np.int64) for i in (2, 1, 0))
+    time_us = np.rint(columns[3] * 1000).astype(np.int64)
+    check_clock(time_us, path)
+    return time_us, *(columns[i].astype(np.int64) for i in (2, 1, 0))
 
 
 def load_cifar10_dvs(root: Path, frame: Frame) -> Frames:
-    """Return the set in ``root/CIFAR10DVS/CLASS/*``, ``.aedat`` (AEDAT 2.0) or ``.npy``: sensor ``(2, 128, 128)``.
+    """Return the set in ``root/CIFAR10DVS/CLASS/*``, ``.aedat`` (AEDAT) or ``.npy``: sensor ``(2, 128, 128)``.
 
     The set has no test part.
 
@@ -96,26 +99,22 @@ def load_cifar10_dvs(root: Path, frame: Frame) -> Frames:
         raise DataError(
             f"data: {folder} holds .aedat4 files, which are read once they are converted: neurodeploy data get cifar10-dvs"
         )
-    return _binned("cifar10-dvs", folder, files, read_cifar10_dvs, frame, 10)
+    return _binned("cifar10-dvs", folder, files, _cifar10_dvs, frame, 10)
 
 
 def read_cifar10_dvs(path: Path) -> Recording:
-    """Return the events of a CIFAR10-DVS file, AEDAT 2.0 or an array ``(n, 4)`` of x, y, polarity, microseconds.
+    """Return the events of a CIFAR10-DVS file (time, polarity, y, x): AEDAT, or an array of x, y, polarity, microseconds."""
+    found = _cifar10_dvs(path)
+    return (found.time_us, *found.place) if isinstance(found, EventFile) else found
 
-    AEDAT 2.0 (jAER, DVS128): header lines begin with ``#``; an event is a big-endian address and a time, 32 bits each;
-    bits 8 to 14 of the address are y, 1 to 7 x, bit 0 is 1 for OFF. jAER counts both axes from the far corner.
-    """
-    if path.suffix == ".npy":
-        columns = _columns(path)
-        time_us, polarity, y, x = (columns[i].astype(np.int64) for i in (3, 2, 1, 0))
-        return time_us - time_us[:1], polarity, y, x
-    data = read_bytes(path)
-    while data.startswith(b"#"):
-        data = data.partition(b"\n")[2]
-    if len(data) % 8:
-        raise damaged(path, f"{len(data)} bytes after its header are no multiple of 8")
-    address, time_us = np.frombuffer(data, ">u4").reshape(-1, 2).T.astype(np.int64)
-    return time_us - time_us[:1], 1 - (address & 1), 127 - (address >> 8 & 127), 127 - (address >> 1 & 127)
+
+def _cifar10_dvs(path: Path) -> Recording | EventFile:
+    if path.suffix != ".npy":
+        return read_aedat(path, "DVS128")
+    columns = _columns(path)
+    time_us, polarity, y, x = (columns[i].astype(np.int64) for i in (3, 2, 1, 0))
+    check_clock(time_us, path)
+    return time_us - time_us[:1], polarity, y, x
 
 
 def load_shd(root: Path, frame: Frame) -> tuple[Frames, Frames]:
@@ -130,18 +129,25 @@ def load_shd(root: Path, frame: Frame) -> tuple[Frames, Frames]:
 
 
 def _shd_part(path: Path, frame: Frame) -> Frames:
-    import h5py
-
-    try:
-        with h5py.File(io.BytesIO(read_bytes(path)) if path.suffix == ".gz" else path, "r") as file:
-            labels = np.asarray(file["labels"])
-            times, units = file["spikes/times"], file["spikes/units"]
-            if not len(labels) == len(times) == len(units):
-                raise damaged(path, f"{len(labels)} labels for {len(times)} samples")
-            recordings = ((_to_us(times[i]), np.asarray(units[i], np.int64)) for i in range(len(labels)))
-            return _frames("shd", [path] * len(labels), recordings, checked_labels(labels, 20, path), frame, 20)
-    except (OSError, KeyError) as error:
-        raise damaged(path, error) from error
+    wanted = ("labels", "spikes/times", "spikes/units")
+    found = read_hdf5(path, wanted=lambda name: name in wanted)
+    for name in wanted:
+        if name not in found:
+            raise damaged(path, f"there is no '{name}'")
+    labels, times, units = (found[name] for name in wanted)
+    if isinstance(labels, list) or labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise damaged(path, "'labels' is no list of whole numbers")
+    if not (isinstance(times, list) and isinstance(units, list)):
+        raise damaged(path, "'spikes/times' and 'spikes/units' are no lists of one list a sample")
+    if not len(labels) == len(times) == len(units):
+        raise damaged(path, f"{len(labels)} labels for {len(times)} samples")
+    for time, unit in zip(times, units):
+        if time.size != unit.size or time.dtype.kind not in "iuf" or unit.dtype.kind not in "iu":
+            raise damaged(
+                path, f"a sample with {time.size} times of {time.dtype} and {unit.size} units of {unit.dtype}"
+            )
+    recordings = ((_to_us(time, path), unit.astype(np.int64)) for time, unit in zip(times, units))
+    return _frames("shd", [path] * len(labels), recordings, checked_labels(labels, 20, path), frame, 20)
 
 
 def load_braille(root: Path, frame: Frame) -> tuple[Frames, Frames] | Frames:
@@ -171,7 +177,7 @@ def _braille_part(path: Path, frame: Frame) -> Frames:
     try:
         fields = [{_text(key): value for key, value in sample.items()} for sample in samples]
         labels = [LETTERS.index(_text(sample["letter"])) for sample in fields]
-        recordings = [_taxels(sample["events"]) for sample in fields]
+        recordings = [_taxels(sample["events"], path) for sample in fields]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"no list of letters and events: {error}") from error
     return _frames("braille", [path] * len(labels), recordings, checked_labels(labels, 27, path), frame, 27)
@@ -181,28 +187,33 @@ def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-def _taxels(events: Sequence[Sequence[Sequence[float]]]) -> Recording:
+def _taxels(events: Sequence[Sequence[Sequence[float]]], path: Path) -> Recording:
     """Return times and channels of one letter, from 12 taxels that each have a list of ON and of OFF times in seconds."""
     trains = [np.asarray(train, np.float64) for taxel in events for train in taxel]
     if len(trains) != 24:
         raise ValueError(f"{len(trains)} spike trains, expected 24")
     channel = np.repeat(np.arange(24), [len(train) for train in trains])
-    return _to_us(np.concatenate(trains)), channel
+    return _to_us(np.concatenate(trains), path), channel
 
 
-def _to_us(seconds: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
-    time_us: NDArray[np.int64] = np.rint(np.asarray(seconds, np.float64) * 1e6).astype(np.int64)
+def _to_us(seconds: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    scaled = np.asarray(seconds, np.float64) * 1e6
+    if scaled.size and not (np.abs(scaled) < _MOST_US).all():
+        raise damaged(path, f"a time is {seconds[np.flatnonzero(~(np.abs(scaled) < _MOST_US))[0]]} s")
+    time_us: NDArray[np.int64] = np.rint(scaled).astype(np.int64)
     return time_us
 
 
 def _columns(path: Path) -> NDArray[np.float64]:
     try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        array = read_npy(path)
+    except (OSError, ValueError) as error:
         raise damaged(path, error) from error
     if array.ndim != 2 or array.shape[1] != 4 or array.dtype.kind not in "fiu":
         raise damaged(path, f"shape {array.shape} of {array.dtype}, expected (n, 4) numbers: x, y, polarity, time")
     columns: NDArray[np.float64] = array.T.astype(np.float64)
+    if columns.size and not (np.abs(columns) < _MOST_US).all():
+        raise damaged(path, "it holds numbers that are neither places nor times")
     return columns
 
 
@@ -210,7 +221,7 @@ def _binned(
     name: str,
     folder: Path,
     files: Sequence[tuple[Path, int]],
-    read: Callable[[Path], Recording],
+    read: Callable[[Path], Recording | EventFile],
     frame: Frame,
     n_classes: int,
 ) -> Frames:
@@ -225,18 +236,48 @@ def _binned(
 def _frames(
     name: str,
     paths: Sequence[Path],
-    recordings: Iterable[Recording],
+    recordings: Iterable[Recording | EventFile],
     labels: NDArray[np.int32],
     frame: Frame,
     n_classes: int,
 ) -> Frames:
     n_bits = frame.n_steps * int(np.prod(frame.out_shape))
     bits = np.zeros((len(labels), -(-n_bits // 8)), np.uint8)
-    for i, (path, (time_us, *place)) in enumerate(zip(paths, recordings)):
+    counts = np.zeros((3, len(labels)), np.int64)
+    dropped: dict[str, int] = {}
+    for i, (path, recording) in enumerate(zip(paths, recordings)):
+        time_us, *place = _of_set(recording, name, frame, path, dropped)
         for axis, size in zip(place, frame.shape):
             if axis.size and not 0 <= axis.min() <= axis.max() < size:
                 raise damaged(path, f"an event at {axis.min()} or {axis.max()}, the sensor has 0..{size - 1}")
         bits[i] = frame.bits(time_us, *place)
+        inside = np.count_nonzero((time_us >= 0) & (time_us < frame.duration_us))
+        counts[:, i] = time_us.size, inside, time_us.max() if time_us.size else -1
+    seen = Seen(events=counts[0], inside=counts[1], last_us=counts[2], dropped=dropped)
+    check_window(paths[0] if len(set(paths)) == 1 else f"'{name}'", seen, frame.duration_us)
     return Frames(
-        name=name, shape=frame.out_shape, n_steps=frame.n_steps, bits=bits, labels=labels, n_classes=n_classes
+        name=name,
+        shape=frame.out_shape,
+        n_steps=frame.n_steps,
+        bits=bits,
+        labels=labels,
+        n_classes=n_classes,
+        seen=seen,
     )
+
+
+def _of_set(
+    recording: Recording | EventFile, name: str, frame: Frame, path: Path, dropped: dict[str, int]
+) -> Recording:
+    """Return times and places; those of a file that names another sensor than the set's are refused."""
+    if not isinstance(recording, EventFile):
+        return recording
+    if recording.shape not in (None, frame.shape):
+        pixels = "x".join(map(str, frame.shape[:0:-1]))
+        raise DataError(
+            f"data: {path} is {recording.camera}; '{name}' was recorded with {pixels} pixels, so this file is not of that "
+            "set. neurodeploy data convert reads it by itself"
+        )
+    for kind, n in recording.dropped.items():
+        dropped[kind] = dropped.get(kind, 0) + n
+    return recording.time_us, *recording.place

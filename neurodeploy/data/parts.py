@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from neurodeploy.data.catalog import load_set
+from neurodeploy.data.catalog import Loaded, load_set
 from neurodeploy.data.dataset import Dataset, Frames, split, split_official
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.data.files import data_root
+from neurodeploy.data.own_parts import load_own
 from neurodeploy.network.activity import Samples
-from neurodeploy.recipe.data import DataRecipe
+from neurodeploy.recipe.data import OWN, DataRecipe
 
 AnyPart = Dataset | Frames
 
@@ -29,7 +30,11 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
         DataError: if files are missing or damaged, or a part would lack a class.
         MissingPackageError: if the set comes with a package that is not installed.
     """
-    loaded = load_set(recipe, data_root(root or recipe.root))
+    if recipe.name == OWN:
+        given = root or recipe.root
+        loaded: Loaded = load_own(recipe, Path(given).expanduser() if given else None)
+    else:
+        loaded = load_set(recipe, data_root(root or recipe.root))
     seed, validation_fraction = recipe.split_seed, recipe.validation_fraction
     parts: tuple[AnyPart, AnyPart, AnyPart]
     if isinstance(loaded, tuple):
@@ -44,8 +49,8 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
 
 def encode_lazily(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
     """Return a part under a recipe's encoding, with spikes computed on request; ``part`` becomes part of the name."""
-    name = f"{data.name}/{part}/{recipe.encoding}"
-    return Encoded(data=data, encoding=recipe.encoding, n_steps=recipe.n_steps, name=name)
+    encoding = "frames" if isinstance(data, Frames) else recipe.encoding
+    return Encoded(data=data, encoding=encoding, n_steps=recipe.n_steps, name=f"{data.name}/{part}/{encoding}")
 
 
 def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:

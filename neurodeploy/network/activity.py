@@ -204,13 +204,15 @@ class Samples:
     """Input events by input name, for all samples, with one label for each sample where labels are known.
 
     ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from; ``shapes`` holds the shape of
-    an input's channels, for example ``(channels, height, width)``, where it is known.
+    an input's channels, for example ``(channels, height, width)``, where it is known. ``outside``, int64 ``(n_samples,)``,
+    says how many events of each recording came after the time that was read; None where that is not known.
     """
 
     inputs: Mapping[str, Events]
     labels: NDArray[np.int32] | None = None
     name: str = ""
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    outside: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", MappingProxyType(dict(self.inputs)))
@@ -223,6 +225,13 @@ class Samples:
             raise SimulationError("simulate: the inputs differ in number of samples or steps, or there is none")
         if self.labels is not None:
             object.__setattr__(self, "labels", _labels(np.asarray(self.labels), self.n_samples))
+        if self.outside is not None:
+            outside = np.asarray(self.outside)
+            if outside.shape != (self.n_samples,) or outside.dtype.kind not in "iu" or np.any(outside < 0):
+                raise SimulationError(
+                    f"simulate: 'outside' must hold one count of events for each of {self.n_samples} samples"
+                )
+            object.__setattr__(self, "outside", _read_only(outside, np.int64))
 
     @property
     def n_samples(self) -> int:
@@ -241,6 +250,7 @@ class Samples:
             labels=None if self.labels is None else self.labels[start:stop],
             name=self.name,
             shapes=self.shapes,
+            outside=None if self.outside is None else self.outside[start:stop],
         )
 
 
@@ -294,6 +304,8 @@ def save_samples(samples: Samples, path: str | Path) -> None:
     arrays = _event_arrays(list(samples.inputs.values()))
     if samples.labels is not None:
         arrays["labels"] = samples.labels
+    if samples.outside is not None:
+        arrays["outside"] = samples.outside
     _write(path, header, arrays)
 
 
@@ -321,6 +333,7 @@ def load_samples(path: str | Path) -> Samples:
             labels=arrays.get("labels"),
             name=_text(header, "name", path),
             shapes={name: tuple(shape) for name, shape in shapes.items()},
+            outside=arrays.get("outside"),
         )
     except SimulationError as error:
         raise FileError(f"read: {path}: {_why(error)}") from error

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from neurodeploy.files.checked import Record, one_of
-from neurodeploy.recipe.data_sets import DATA_SETS
+from neurodeploy.recipe.data_sets import DATA_SETS, known_name
+
+OWN = "own"
+"""Name of the data in a file or folder of the user's, which ``path`` names."""
+
+
+class _Names(Collection[str]):
+    """The names of data sets that there are at the time, and that of own data."""
+
+    def __contains__(self, name: object) -> bool:
+        return name == OWN or name in DATA_SETS
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((OWN, *DATA_SETS))
+
+    def __len__(self) -> int:
+        return len(DATA_SETS) + 1
 
 
 class DataRecipe(Record):
@@ -20,9 +37,15 @@ class DataRecipe(Record):
 
     ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is the largest
     number of samples of the test part that are used.
+
+    ``path`` names a file or folder of samples of one's own instead of a set, ``test_path`` that of its test part, both below
+    ``root`` where it is given (``docs/data.md``); of times in arrays ``time_unit`` says the unit.
     """
 
-    name: Annotated[str, one_of(DATA_SETS)]
+    name: Annotated[str, one_of(_Names())]
+    path: Annotated[str, Field(min_length=1)] | None = None
+    test_path: Annotated[str, Field(min_length=1)] | None = None
+    time_unit: Literal["s", "ms", "us", "ns"] | None = None
     encoding: Literal["rate", "latency", "current", "frames"] = "rate"
     n_steps: Annotated[int, Field(ge=1, le=1000)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
@@ -37,12 +60,24 @@ class DataRecipe(Record):
     @model_validator(mode="before")
     @classmethod
     def _events_are_frames(cls, values: Any) -> Any:
-        if isinstance(values, dict) and _has_events(values.get("name")):
-            return {"encoding": "frames", **values}
-        return values
+        if not isinstance(values, dict):
+            return values
+        if isinstance(values.get("name"), str):
+            values = {**values, "name": known_name(values["name"])}
+        elif "path" in values and "name" not in values:
+            values = {**values, "name": OWN}
+        return {"encoding": "frames", **values} if _has_events(values.get("name")) else values
 
     @model_validator(mode="after")
     def _fits_kind_of_set(self) -> DataRecipe:
+        if self.name != OWN and (self.path or self.test_path or self.time_unit):
+            raise ValueError(
+                f"'path', 'test_path' and 'time_unit' are for data of your own; leave them or '{self.name}' out"
+            )
+        if self.name == OWN:
+            if self.path is None:
+                raise ValueError("data of your own need 'path': a file or folder of samples (docs/data.md)")
+            return self
         events = _has_events(self.name)
         if events != (self.encoding == "frames"):
             takes = "'frames'" if events else "'rate', 'latency' or 'current'"

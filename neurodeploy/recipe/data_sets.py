@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -87,9 +88,9 @@ DATA_SETS: dict[str, DataSet] = {
         load="neurodeploy.data.images:load_fashion_mnist",
         library="torchvision",
         fetch=("FashionMNIST", _TRAIN_AND_TEST),
-        md5={  # torchvision 0.18, datasets/mnist.py
-            "FashionMNIST/raw/train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-            "FashionMNIST/raw/train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        md5={  # of the unpacked training files, and of the packed test files (torchvision 0.18, datasets/mnist.py)
+            "FashionMNIST/raw/train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+            "FashionMNIST/raw/train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
             "FashionMNIST/raw/t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
             "FashionMNIST/raw/t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
         },
@@ -214,3 +215,40 @@ DATA_SETS: dict[str, DataSet] = {
     ),
 }
 """The data sets by name; the key ``name`` of a recipe's ``[data]`` names one of them."""
+
+_ALSO = {
+    "sklearndigits": "digits",
+    "fmnist": "fashion-mnist",
+    "neuromorphicmnist": "nmnist",
+    "dvsgesture128": "dvs-gesture",
+    "ibmgesture": "dvs-gesture",
+    "dvs128gestures": "dvs-gesture",
+    "heidelbergdigits": "shd",
+    "brailleletters": "braille",
+    "freespokendigits": "fsdd",
+    "spokendigits": "fsdd",
+}
+"""What else sets are called, without marks and in lower case."""
+
+
+def known_name(name: str) -> str:
+    """Return the key in ``DATA_SETS`` of a set named as people write it; the name itself where there is none.
+
+    >>> [known_name(name) for name in ("MNIST", "N-MNIST", "fashion_mnist", "DVS128 Gesture", "mnits")]
+    ['mnist', 'nmnist', 'fashion-mnist', 'dvs-gesture', 'mnits']
+    """
+    if name in DATA_SETS:
+        return name
+    plain = _plain(name)
+    written = {_plain(text): key for key, entry in DATA_SETS.items() for text in (entry.title, entry.folder, key)}
+    return {**written, **_ALSO}.get(plain, name)
+
+
+def likely_names(name: str) -> list[str]:
+    """Return the keys in ``DATA_SETS`` that a mistyped name may stand for."""
+    plain = {_plain(key): key for key in DATA_SETS}
+    return [plain[close] for close in difflib.get_close_matches(_plain(name), plain, n=2, cutoff=0.7)]
+
+
+def _plain(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum())

@@ -55,23 +55,31 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def starting_from(
-    text: str, file: Path | None, *, weight_bits: int | None = None, dt: float | None = None, where: str
+    text: str,
+    file: Path | None,
+    *,
+    weight_bits: int | None = None,
+    reading: str | None = None,
+    dt: float | None = None,
+    where: str,
 ) -> str:
     """Return a recipe's text with a ``start`` table for ``file`` added as its first line; unchanged if ``file`` is None.
 
     Raises:
-        UsageError: if ``weight_bits`` or ``dt`` is given without a file.
+        UsageError: if ``weight_bits``, ``reading`` or ``dt`` is given without a file.
         RecipeError: if the recipe has a ``start`` table already, or is not TOML.
     """
     if file is None:
-        if weight_bits is not None or dt is not None:
-            raise UsageError("train: --weight-bits and --dt say how the network of --from is read; name that, too")
+        if weight_bits is not None or reading is not None or dt is not None:
+            raise UsageError(
+                "train: --weight-bits and --dt say how the network of --from is read, as does --reading; name that, too"
+            )
         return text
     if "start" in _toml(text, where):
         raise RecipeError(
             f"recipe: {where} names a network to start from itself; leave --from out, or take out 'start'"
         )
-    table = {"file": str(file), "weight_bits": weight_bits, "dt": dt}
+    table = {"file": str(file), "weight_bits": weight_bits, "reading": reading, "dt": dt}
     # JSON strings and numbers are valid TOML
     line = ", ".join(f"{key} = {json.dumps(value)}" for key, value in table.items() if value is not None)
     return f"start = {{ {line} }}\n{text}"

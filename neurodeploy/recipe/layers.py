@@ -32,14 +32,19 @@ Dropout = Annotated[float, Field(ge=0, lt=1)]
 Delay = Annotated[int, Field(ge=0, le=DELAY_MAX)]
 WeightStep = Literal[1, 2, 4, 8, 16, 32, 64]
 WeightExponent = Annotated[int, Field(ge=WEIGHT_EXPONENT_MIN, le=WEIGHT_EXPONENT_MAX)]
+Reset = Literal["zero", "subtract"]
 
 
 class NeuronRecipe(Record):
-    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64)."""
+    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64).
+
+    A spike sets the voltage to 0, or with ``reset = "subtract"`` takes the threshold away from it (backend ``native`` only).
+    """
 
     threshold: Threshold
     current_decay: Decay
     voltage_decay: Decay
+    reset: Reset = "zero"
     tau_grad: Positive = 1.0
     scale_grad: Positive = 1.0
 
@@ -50,6 +55,7 @@ class LayerNeuron(Record):
     threshold: Threshold | None = None
     current_decay: Decay | None = None
     voltage_decay: Decay | None = None
+    reset: Reset | None = None
     tau_grad: Positive | None = None
     scale_grad: Positive | None = None
 

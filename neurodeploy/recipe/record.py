@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from neurodeploy.errors import UsageError
 from neurodeploy.files.checked import Record
 from neurodeploy.network import DECAY_ONE
 from neurodeploy.recipe.architectures import Layers
@@ -20,6 +21,10 @@ _REPLACED = {
     "neuron": {"threshold": 64, "current_decay": DECAY_ONE, "voltage_decay": DECAY_ONE, "tau_grad": 0.01},
 }
 """Placeholder ``[network]`` of a recipe whose layers come from its ``start`` file."""
+
+Backend = Literal["native", "slayer"]
+BACKENDS: tuple[str, ...] = get_args(Backend)
+"""What can compute a training: torch alone on any Python, or lava-dl's slayer on Python 3.10 (``training/model``)."""
 
 
 class NetworkRecipe(Record):
@@ -37,11 +42,13 @@ class StartRecipe(Record):
     """A network to start from: any feed-forward chain of CUBA neurons in a NIR file.
 
     Its layers, decays, thresholds, biases, weights and connections replace those in ``[network]``, of which only
-    ``tau_grad`` and ``scale_grad`` are then used. ``dt`` is the length of a step in seconds, for files that do not give it;
-    ``weight_bits`` is the width of the weights from the first step on (8: the chip's grid for mixed signs).
+    ``tau_grad`` and ``scale_grad`` are then used. ``reading`` says what the framework that wrote the file means by it (as
+    ``--reading`` does), ``dt`` is the length of a step in seconds, for files that do not give it; ``weight_bits`` is the
+    width of the weights from the first step on (8: the chip's grid for mixed signs).
     """
 
     file: Annotated[str, Field(min_length=1)]
+    reading: Annotated[str, Field(min_length=1)] | None = None
     dt: Annotated[float, Field(gt=0)] | None = None
     weight_bits: Annotated[int, Field(ge=3, le=8)] = 8
 
@@ -70,6 +77,7 @@ class DistillationRecipe(Record):
 class TrainingRecipe(Record):
     """Optimiser (AdamW, cosine learning rate) and loss (cross-entropy of output spike counts times ``logit_scale``).
 
+    ``backend`` computes the passes, ``native`` with torch alone, ``slayer`` with lava-dl; both give the same spikes.
     ``loss = "tet"`` averages the cross-entropy of the counts so far over all steps; in addition, ``tet_weight`` pulls these
     counts towards ``tet_target``. ``operations_penalty`` is added to the loss for each synaptic operation per connection and
     sample, ``spikes_penalty`` for each spike per hidden neuron and sample. ``restarts`` is the number of cosine cycles of
@@ -79,6 +87,7 @@ class TrainingRecipe(Record):
     ``torchrun``.
     """
 
+    backend: Backend = "native"
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -159,3 +168,16 @@ class Recipe(Record):
         if self.sparse.method == "rkd" and self.distillation is None:
             raise ValueError("method 'rkd' needs a [distillation] table with a teacher")
         return self
+
+
+def on_backend(recipe: Recipe, backend: str | None) -> Recipe:
+    """Return the recipe with another backend, or as it is where ``backend`` is None.
+
+    Raises:
+        UsageError: for an unknown backend.
+    """
+    if backend is None or backend == recipe.training.backend:
+        return recipe
+    if backend not in BACKENDS:
+        raise UsageError(f"train: unknown backend '{backend}'; known: {', '.join(BACKENDS)}")
+    return recipe.model_copy(update={"training": recipe.training.model_copy(update={"backend": backend})})

@@ -1,0 +1,133 @@
+"""Arrays in ``.npy`` and ``.npz`` files, read without running code from them or asking for memory that they cannot fill.
+
+``numpy.load`` believes what a header claims; a damaged one asks for terabytes, or ends in one of a dozen kinds of errors.
+Here every size is compared with the bytes that are there first, and every fault is a ``ValueError`` of one line.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tokenize
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_BYTES = 2**33
+"""Largest size of all arrays of a file together, unpacked: 8 GiB."""
+MOST_TIMES = 1032
+"""Deflate packs a run of equal bytes to no less than 1/1032 (zlib, ``zlib_tech.html``)."""
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError),
+    *(SyntaxError, RecursionError, NotImplementedError, RuntimeError, AssertionError),
+    *(tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
+)
+"""What ``zipfile``, ``zlib`` and numpy's reader of headers raise on damaged files."""
+
+
+def read_npy(path: Path) -> NDArray[Any]:
+    """Return the array in an ``.npy`` file.
+
+    Raises:
+        ValueError: if the file is damaged, holds Python objects, or claims more than it holds; says what is wrong.
+        OSError: if it cannot be opened.
+    """
+    with path.open("rb") as file:
+        return _array(file, path.stat().st_size, "it")
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
+    with path.open("rb") as file:
+        return parse_npz(file)
+
+
+def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the open ``.npz`` file by name; errors as ``read_npy``."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except _UNREADABLE as error:
+        raise ValueError(f"it is no zip file of arrays: {error}") from error
+    with archive:
+        members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        needed = sum(info.file_size for info in members)
+        if needed > MOST_BYTES:
+            raise ValueError(f"its arrays take {needed:,} bytes unpacked, at most {MOST_BYTES:,} are read")
+        return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    name = f"array '{info.filename.removesuffix('.npy')}'"
+    if info.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted; write the file without a password")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed in another way than numpy.savez_compressed does")
+    if info.file_size > MOST_TIMES * info.compress_size + 1024:
+        raise ValueError(
+            f"{name} claims {info.file_size:,} bytes, which {info.compress_size:,} packed bytes cannot hold"
+        )
+    try:
+        with archive.open(info) as stream:
+            return _array(stream, info.file_size, name)
+    except ValueError as error:
+        if str(error).startswith(name):
+            raise
+        raise ValueError(f"{name} is damaged: {error}") from error
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} is damaged: {error or type(error).__name__}") from error
+
+
+def _array(stream: IO[bytes], n_bytes: int, name: str) -> NDArray[Any]:
+    """Return the array that begins here and takes ``n_bytes``, its header included."""
+    shape, fortran, dtype, n_header = _header(stream, name)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which are not read; save numbers")
+    count = 1
+    for size in shape:
+        count *= size
+    if min(shape, default=0) < 0 or dtype.itemsize == 0:
+        raise ValueError(f"{name} has the impossible shape {shape} of {dtype}")
+    if count * dtype.itemsize != n_bytes - n_header:
+        raise ValueError(
+            f"{name} claims {count * dtype.itemsize:,} bytes (shape {_short(shape)} of {dtype}), "
+            f"{n_bytes - n_header:,} are there"
+        )
+    try:
+        content = stream.read(count * dtype.itemsize)
+        flat: NDArray[Any] = np.frombuffer(content, dtype, count)
+        return flat.reshape(shape, order="F" if fortran else "C")
+    except _UNREADABLE as error:
+        raise ValueError(f"{name} is damaged: {error or type(error).__name__}") from error
+
+
+def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, order (whether Fortran's), type and the length of the header."""
+    of_numpy: Any = np.lib.format  # without types in numpy 1
+    readers = {(1, 0): of_numpy.read_array_header_1_0, (2, 0): of_numpy.read_array_header_2_0}
+    begin = stream.read(12)
+    try:
+        version = of_numpy.read_magic(io.BytesIO(begin))
+        if version not in readers:
+            raise ValueError(f"version {version} of the format")
+        n_length = 2 if version == (1, 0) else 4
+        length = int.from_bytes(begin[8 : 8 + n_length], "little")
+        if length > 2**16:
+            raise ValueError(f"a header of {length:,} bytes")
+        rest = stream.read(max(length + 8 + n_length - len(begin), 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged header may hold what Python warns of
+            shape, fortran, dtype = readers[version](io.BytesIO((begin + rest)[8:]))
+        return tuple(map(int, shape)), bool(fortran), dtype, 8 + n_length + length
+    except _UNREADABLE as error:
+        raise ValueError(
+            f"{name} has a damaged header: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
+        ) from error
+
+
+def _short(shape: tuple[int, ...]) -> str:
+    return f"({', '.join(map(str, shape[:5]))}{', ...' if len(shape) > 5 else ''})"
