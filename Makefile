@@ -2,7 +2,8 @@
 .POSIX:
 .PHONY: help demo test test-all test-core lint lock clean setup
 
-EXTRAS = train,lava,report,map,dev
+EXTRAS = train,slayer,lava,report,map,dev
+# of test-core; with train (CORE_EXTRAS=train,report,map,dev) the tests of training on the native backend run too
 CORE_EXTRAS = report,map,dev
 # the Python of test-core: python3.10 to python3.13
 PYTHON = python3.12
@@ -13,7 +14,8 @@ help:
 	@echo "make demo                        train, export, map, simulate on Lava, estimate: the whole path on real data"
 	@echo "make test                        tests (Python 3.10 with torch and Lava)"
 	@echo "make test-all                    the same with the slow ones"
-	@echo "make test-core PYTHON=python3.12 tests of the half that needs neither torch nor Lava"
+	@echo "make test-core PYTHON=python3.12 tests of the half that needs neither torch nor Lava; with training on any Python:"
+	@echo "                                 make test-core PYTHON=python3.12 CORE_EXTRAS=train,report,map,dev"
 	@echo "make lint                        ruff and mypy"
 	@echo "make lock                        write constraints.txt anew (needs uv)"
 	@echo "make clean                       remove environments, runs and caches"
@@ -40,7 +42,7 @@ lint: setup
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.10 --fork-strategy requires-python \
-		--extra train --extra lava --extra report --extra map --extra sweep --extra data --extra oracle --extra dev \
+		--extra train --extra slayer --extra lava --extra report --extra map --extra sweep --extra data --extra oracle --extra dev \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
 
 clean:

@@ -26,13 +26,26 @@ command line prints the message and ends with ``exit_code``; a caller from Pytho
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 DISTRIBUTION = "neurodeploy-snn"
 """Name under which pip knows this package (``pyproject.toml``); ``neurodeploy`` on the public index is someone else's."""
 
 
+_OLD_PYTHON_ONLY = {"slayer": (3, 10), "lava": (3, 10)}
+"""Extras whose packages exist for one Python alone."""
+
+
 def install_hint(extra: str = "") -> str:
-    """Return the line that installs this package, with the packages of an extra."""
-    return f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
+    """Return the line that installs this package, with the packages of an extra and the Python that they need."""
+    line = f"pip install '{DISTRIBUTION}[{extra}]'" if extra else f"pip install {DISTRIBUTION}"
+    needed = _OLD_PYTHON_ONLY.get(extra)
+    if needed is None or sys.version_info[:2] == needed:
+        return line
+    here, there = (".".join(map(str, version)) for version in (sys.version_info[:2], needed))
+    return f"{line} in a Python {there} (this is {here}, for which there is none)"
 
 
 class NeurodeployError(Exception):
@@ -118,6 +131,21 @@ class MissingPackageError(NeurodeployError):
     """An optional package is missing; the message names the extra that installs it."""
 
     exit_code = 13
+
+
+@contextmanager
+def needing(stage: str, extra: str) -> Iterator[None]:
+    """Turn the absence of a package that is imported inside the block into the message that names its extra.
+
+    Raises:
+        MissingPackageError: as ``train: torch is not installed; pip install ...``.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == __package__:
+            raise
+        raise MissingPackageError(f"{stage}: {error.name} is not installed; {install_hint(extra)}") from error
 
 
 class DataError(NeurodeployError):

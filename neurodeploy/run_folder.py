@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from neurodeploy.chip import Chip
@@ -32,6 +33,9 @@ NETWORK_FILE = "model.nir"
 
 BOARD_FOLDER = "tensorboard"
 
+OLDEST_BACKEND = "slayer"
+"""Backend of the checkpoints and states whose header names none: there was no other when they were written."""
+
 
 def run_recipe(run: str | Path) -> Recipe:
     """Return the recipe that a run's folder was trained with."""
@@ -48,3 +52,17 @@ def recipe_pins(run: str | Path, chip: Chip) -> Pins | None:
     if pins is None or pins.chip not in (None, chip.name):
         return None
     return pins.model_copy(update={"source_file": str(run / RECIPE_FILE)})
+
+
+def written_backend(path: Path) -> str | None:
+    """Return the backend that wrote a checkpoint or a saved state, None where the file is absent or damaged.
+
+    Reads the header alone, and needs neither torch nor safetensors.
+    """
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    except (OSError, ValueError, OverflowError, MemoryError):
+        return None
+    named = header.get("__metadata__", {}) if isinstance(header, dict) else {}
+    return str(named.get("backend", OLDEST_BACKEND))

@@ -48,6 +48,8 @@ case ",$extras," in
 *,lava,*) echo "setup: making $folder with Python $version; the Lava environment downloads about 3.2 GB (torch 2.3.1 with its
 setup: CUDA libraries) and takes about 6 GB on disk. A pip index with a CPU build of torch makes both far smaller:
 setup: set PIP_EXTRA_INDEX_URL." ;;
+*,train,*) echo "setup: making $folder with Python $version and torch, which takes 4.6 GB on disk with its CUDA libraries, 0.8 GB
+setup: as a CPU build: set PIP_EXTRA_INDEX_URL to a pip index that has one." ;;
 *) echo "setup: making $folder with Python $version; downloads about 200 MB (no torch, no Lava)." ;;
 esac
 rm -rf "$folder"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, say
+from neurodeploy.cli.show import print_json, progress, say, warn
 
 
 @app.command(
@@ -66,6 +66,7 @@ def report(
             n_samples=samples,
             command=shlex.join(["neurodeploy", *sys.argv[1:]]),
             say=say,
+            warn=warn,
             progress=lambda n, of: bar("simulate", n, of),
             **demands,
         )

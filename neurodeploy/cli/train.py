@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, app
-from neurodeploy.cli.show import progress, say, show
+from neurodeploy.cli.program import Dt, Force, Json, ReadingText, app, reading_of
+from neurodeploy.cli.show import progress, say, show, warn
 from neurodeploy.errors import NeurodeployError
 
 
@@ -25,16 +25,20 @@ def train(
     out: Annotated[Path | None, typer.Option(help="Folder to write; by default runs/NAME.")] = None,
     start: Annotated[
         Path | None,
-        typer.Option(
-            "--from", metavar="FILE.nir", help="Go on from this network: its layers, weights and connections."
-        ),
+        typer.Option("--from", metavar="FILE", help="Go on from this network: its layers, weights and connections."),
     ] = None,
     weight_bits: Annotated[
         int | None, typer.Option("--weight-bits", min=3, max=8, help="Bits that its weights have from now on.")
     ] = None,
-    dt: Annotated[float | None, typer.Option("--dt", help="Its step in seconds, where the file does not tell.")] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
     force: Force = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
+    backend: Annotated[
+        str | None,
+        typer.Option(help="native or slayer, instead of the recipe's; with --resume instead of the run's own."),
+    ] = None,
+    data_root: Annotated[Path | None, typer.Option("--data-root", help="Folder with the data sets.")] = None,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write curves for TensorBoard as well.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,20 +51,27 @@ def train(
     from neurodeploy.commands.train import training_recipe
 
     with _leader_speaks(), progress() as bar:
-        epochs = training_recipe(recipe, start=start, weight_bits=weight_bits, dt=dt)[1].training.epochs
+        said = reading_of(reading, None)
+        checked = training_recipe(recipe, start=start, weight_bits=weight_bits, reading=said, dt=dt)[1]
+        epochs = checked.training.epochs
         result = commands.train(
             recipe,
             start=start,
             weight_bits=weight_bits,
+            reading=said,
             dt=dt,
             out=out,
             force=force,
             resume=resume,
             tensorboard=tensorboard,
+            backend=backend,
+            data_root=data_root,
             on_epoch=lambda m: bar(_epoch_line(m), m.epoch, epochs),
         )
     if _leads():
         show(result if as_json else {key: value for key, value in result.items() if value is not None}, as_json)
+        if result["validation_silent"] == 1:
+            warn("the output is silent on all validation samples: what is decoded from it is no class")
 
 
 def _leads() -> bool:

@@ -7,19 +7,26 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, app
-from neurodeploy.cli.show import print_json, progress, table
+from neurodeploy.cli.program import Dt, Force, Json, ReadingText, app, reading_of
+from neurodeploy.cli.show import print_json, progress, table, tell_silence
 
 
-@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines slayer,reference,event,lava")
+@app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines native,reference,event,lava")
 def verify(
-    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, or a .nir file.")],
+    source: Annotated[Path, typer.Argument(metavar="RUN|FILE", help="A run's folder, or a .nir, .nd5 or .net file.")],
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="Samples; by default the run's test part.")
     ] = None,
     engines: Annotated[
-        str, typer.Option(help="Two or more of slayer, reference, event, lava, lava-in-process.")
-    ] = "slayer,reference,event,lava",
+        str | None,
+        typer.Option(
+            help="Two or more of native, slayer, reference, event, lava, lava-in-process. By default for a run the backend "
+            "that trained it, reference, event and lava (a native run where there is no Lava: without); for a file "
+            "reference,event."
+        ),
+    ] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
@@ -34,7 +41,8 @@ def verify(
         proof = commands.verify(
             source,
             data,
-            engines=[e.strip() for e in engines.split(",") if e.strip()],
+            engines=None if engines is None else [e.strip() for e in engines.split(",") if e.strip()],
+            reading=reading_of(reading, dt),
             n_samples=samples,
             out=out,
             against=against,
@@ -50,7 +58,12 @@ def verify(
             for p in proof["populations"]
         ]
         table("Population|Places|Spikes|Different", rows)
-        print(f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}")
+        own = proof["spikes_compared"] - proof["input_spikes_compared"]
+        print(
+            f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}; {proof['spikes_different']:,} of "
+            f"{proof['spikes_compared']:,} spikes differ; of the {proof['spikes_compared']:,}, the network sent {own:,}"
+        )
+    tell_silence(proof["silence"])
     if not proof["equal"]:
         if not as_json:
             _explain(proof["first_difference"], proof["diagnosis"])

@@ -16,6 +16,8 @@ from neurodeploy.recipe.files import load_recipe
 from neurodeploy.reports.writing import chips_summary
 
 DEMO_RECIPE = "digits-mlp"
+DEMO_BACKEND = "slayer"
+"""lava-dl's own blocks, so that the demo shows the way from slayer to Lava; it needs Lava, and so Python 3.10, anyway."""
 
 
 def demo(
@@ -41,7 +43,11 @@ def demo(
     started = time.perf_counter()
     epochs = load_recipe(DEMO_RECIPE).training.epochs
     trained = train(
-        DEMO_RECIPE, out=out, force=force, on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs)
+        DEMO_RECIPE,
+        out=out,
+        force=force,
+        backend=DEMO_BACKEND,
+        on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs),
     )
     tell(
         f"train     {DEMO_RECIPE}: {epochs} epochs in {trained['seconds']:.0f} s, best validation accuracy "

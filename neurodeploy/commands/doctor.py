@@ -43,7 +43,7 @@ _PACKAGES = {
     "numba": "",
     "nir": "",
     "torch": "train",
-    "lava-dl": "train",
+    "lava-dl": "slayer",
     "lava-nc": "lava",
     "scikit-learn": "train",
     "plotly": "report",
@@ -51,14 +51,11 @@ _PACKAGES = {
 }
 
 
-_PYTHON_310_ONLY = ("torch", "lava-dl", "lava-nc")
-
-
 def _python_check() -> dict[str, Any]:
     supported = (3, 10) <= sys.version_info[:2] <= (3, 13)
     note = "" if supported else "neurodeploy runs on Python 3.10 to 3.13"
     if supported and sys.version_info[:2] != (3, 10):
-        note = "training needs Python 3.10; everything from the NIR file onwards works here"
+        note = "lava-dl and Lava need Python 3.10; everything else works here, training on the native backend too"
     found = f"{platform.python_version()} ({sys.executable})"
     return {"what": "Python", "found": found, "state": "ok" if supported else "broken", "note": note}
 
@@ -68,10 +65,8 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
     try:
         version = metadata.version(package)
     except metadata.PackageNotFoundError:
-        note = install_hint(extra)
-        if package in _PYTHON_310_ONLY and sys.version_info[:2] != (3, 10):
-            note = f"needs Python 3.10: {note} there"
-        return {"what": package, "found": None, "state": "missing" if extra else "broken", "note": note}
+        state = "missing" if extra else "broken"
+        return {"what": package, "found": None, "state": state, "note": install_hint(extra)}
     module = {"lava-dl": "lava.lib.dl", "lava-nc": "lava.magma", "scikit-learn": "sklearn"}.get(package, package)
     try:
         import_module(module)

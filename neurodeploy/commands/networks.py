@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from neurodeploy.commands.inputs import load_network
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import FileError, UsageError, needing
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.network import Network
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
 
@@ -20,24 +21,27 @@ else:
     AnyNetwork: TypeAlias = Any
 
 
-def as_network(thing: AnyNetwork, *, dt: float | None = None) -> Network:
+def as_network(thing: AnyNetwork, *, reading: AnyReading = None, dt: float | None = None) -> Network:
     """Return the network that ``thing`` is, holds or names.
 
     Args:
-        thing: a ``Network``; a NIR file, a ``.net`` file of lava-dl, or a checkpoint; the folder of a run (its exported
+        thing: a ``Network``; a ``.nir``, ``.nd5`` or ``.net`` file, or a checkpoint; the folder of a run (its exported
             network, else that of its checkpoint); or a torch model of slayer blocks: one that a recipe built, or a module
             whose blocks can each ``export_hdf5``, as lava-dl's tutorials have it, after a first forward pass.
+        reading: what the framework that wrote a NIR file means by it, as in ``from_nir``.
         dt: length of a step in seconds, where the thing does not say.
 
     Raises:
-        UsageError: for anything else.
+        UsageError: for anything else, and a ``reading`` of what is no NIR file.
         FileError: where there is no such file, or the folder holds no network.
         NetworkError: for blocks that a chip cannot hold, and blocks that did not see an input yet.
     """
+    if isinstance(thing, str | Path):
+        return _stored(Path(thing), reading, dt)
+    if reading is not None:
+        raise UsageError(f"a reading says what a NIR file means; a {type(thing).__name__} needs none")
     if isinstance(thing, Network):
         return thing
-    if isinstance(thing, str | Path):
-        return _stored(Path(thing), dt)
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(thing, torch.nn.Module):
         from neurodeploy.training.model.live import network_of_model
@@ -50,17 +54,20 @@ def as_network(thing: AnyNetwork, *, dt: float | None = None) -> Network:
     )
 
 
-def _stored(path: Path, dt: float | None) -> Network:
+def _stored(path: Path, reading: AnyReading, dt: float | None) -> Network:
     if path.suffix == ".safetensors" or (path.is_dir() and not (path / NETWORK_FILE).is_file()):
         if path.is_dir() and not (path / CHECKPOINT_FILE).is_file():
             raise FileError(f"{path} holds no network: neither {NETWORK_FILE} nor {CHECKPOINT_FILE}")
+        if reading is not None:
+            raise UsageError(f"{path} holds a checkpoint, which says all that it means; --reading is for NIR files")
         return trained_network(path)
-    return load_network(path, dt=dt)
+    return load_network(path, reading=reading, dt=dt)
 
 
 def trained_network(path: Path) -> Network:
     """Return the network of a checkpoint, or of the one in a run's folder."""
-    from neurodeploy.training.checkpoint import checkpoint_network
+    with needing("export", "train"):
+        from neurodeploy.training.checkpoint import checkpoint_network
 
     return checkpoint_network(path)[1]
 

@@ -16,6 +16,7 @@ from neurodeploy.costs import pricing
 from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.decoding import accuracy, decoding_probes
+from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
@@ -36,7 +37,7 @@ DEMO_CHIPS = ("loihi1", "loihi2")
 """Chips of a report where none is named."""
 VERIFICATION_KEYS = (
     *("equal", "engines", "n_samples", "n_steps"),
-    *("spikes_compared", "spikes_different", "populations", "first_difference"),
+    *("spikes_compared", "input_spikes_compared", "spikes_different", "populations", "first_difference"),
 )
 _PROBE_BYTES = 2**28
 """Voltages are only recorded, for NeuroBench's membrane updates, where they take less."""
@@ -59,6 +60,7 @@ def report(
     rate_hz: float | None = None,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Prove, place and price a network, and write its report as JSON, text, Markdown and HTML.
@@ -78,6 +80,7 @@ def report(
         step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
+        warn: called with what makes the answers of the network worthless (``engines.silence.Silence``); else ``say`` is.
 
     Returns:
         The report's object (``report``) and the paths of what was written (``files``).
@@ -106,9 +109,16 @@ def report(
     held_out = source.is_dir() and data is None
     _tell_proof(source, network, done.proof, held_out, tell)
     right = accuracy(network, done.whole, samples) if _has_accuracy(network, samples) else None
+    silence = find_silence(network, done.whole, samples)
+    undecided = next(iter(silence.outputs.values())) if right is not None else {}
     if right is not None:
         words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
-        tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}")
+        beside = "".join(f", {share:.2%} {word}" for word, share in undecided.items() if share)
+        tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}{beside}")
+    for line in silence.notes:
+        tell(f"simulate  {line}")
+    for line in silence.warnings:
+        (warn or tell)(line if warn else f"simulate  warning: {line}")
     costs: list[Cost] = []
     for mapping, activity in zip(mappings, done.by_mapping):
         tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
@@ -120,10 +130,13 @@ def report(
         title=run_recipe(source).name if source.is_dir() else source.stem,
         network=network_facts(network),
         costs=costs,
-        accuracy=None if right is None else {"test": right, "n_samples": samples.n_samples, "held_out": held_out},
+        accuracy=None
+        if right is None
+        else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, **undecided},
         verification={key: done.proof[key] for key in VERIFICATION_KEYS},
         raster=raster_facts(network, done.whole),
         neurobench=neurobench_metrics(network, done.probed).to_json(),
+        silence=silence.to_json(),
         provenance=_provenance(source, data, command),
     )
     return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
@@ -255,9 +268,11 @@ def _tell_proof(
             f"report: {source} is not bit-exact: {proof['first_difference']}; neurodeploy verify {source} says more"
         )
     what, sent = "test samples" if held_out else "samples", "messages" if network.graded else "spikes"
+    own = proof["spikes_compared"] - proof["input_spikes_compared"]
     tell(
         f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} {sent} "
-        f"different, all {len(proof['populations']) - 1} layers and the input, {proof['n_samples']} {what}"
+        f"different ({own:,} the network's own), all {len(proof['populations']) - 1} layers and the input, "
+        f"{proof['n_samples']} {what}"
     )
 
 

@@ -9,8 +9,11 @@ from typing import Any
 
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.commands.networks import AnyNetwork, as_network
+from neurodeploy.commands.samples import AnySamples
+from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import ENGINES, simulate
-from neurodeploy.errors import FileError, MismatchError, UsageError, check_type
+from neurodeploy.errors import FileError, LavaError, MismatchError, UsageError, needing
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
@@ -18,13 +21,35 @@ from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import broken, load_proof, make_proof
-from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE
+from neurodeploy.recipe.record import BACKENDS
+from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, OLDEST_BACKEND, written_backend
 from neurodeploy.targets.table import TARGETS
 
-ALL_ENGINES = ("slayer", "reference", "event", "lava")
-"""Engines that ``verify`` compares on a run's folder."""
 NETWORK_ENGINES = ("reference", "event")
-"""Engines that it compares where there is no run."""
+"""Engines that ``verify`` compares where there is no run."""
+
+
+def default_engines(source: Path | None) -> tuple[str, ...]:
+    """Return the engines that ``verify`` compares where none is named.
+
+    Of a run's folder: the forward pass of the backend that trained it, both engines, and Lava. A native run also stands on
+    machines that cannot have Lava; there it is compared without. Of everything else: ``NETWORK_ENGINES``.
+    """
+    if source is None or not source.is_dir():
+        return NETWORK_ENGINES
+    trainer = written_backend(source / CHECKPOINT_FILE) or OLDEST_BACKEND
+    lava = ("lava",) if trainer == "slayer" or _has_lava() else ()
+    return (trainer, *NETWORK_ENGINES, *lava)
+
+
+def _has_lava() -> bool:
+    from neurodeploy.engines.lava import find_lava_python
+
+    try:
+        find_lava_python()
+    except LavaError:
+        return False
+    return True
 
 
 def _write_json(value: Any, path: Path) -> None:
@@ -33,9 +58,10 @@ def _write_json(value: Any, path: Path) -> None:
 
 def verify(
     network: AnyNetwork,
-    samples: Samples | str | Path | None = None,
+    samples: AnySamples = None,
     *,
     engines: Sequence[str] | None = None,
+    reading: AnyReading = None,
     n_samples: int | None = 64,
     out: str | Path | None = None,
     against: str | Path | None = None,
@@ -44,23 +70,25 @@ def verify(
 ) -> dict[str, Any]:
     """Run the same samples on several engines and compare every spike, message and voltage of a read-out.
 
-    ``slayer`` runs the checkpoint of a run's folder, the others the NIR file, so that the file itself is under test.
+    ``native`` and ``slayer`` run the checkpoint of a run's folder with the forward pass of that backend, whichever trained
+    it; the others run the NIR file, so that the file itself is under test.
 
     Args:
-        network: a run's folder, or a network in any other form (``as_network``), where ``slayer`` takes no part.
+        network: a run's folder, or a network in any other form (``as_network``), where no backend takes part.
         samples: samples, or what ``load_data`` reads them from; by default the test part of the run.
-        engines: at least two of ``slayer``, the simulators and the targets that can run; by default ``ALL_ENGINES`` for a
-            run's folder and else ``NETWORK_ENGINES``.
+        engines: at least two of the backends, the simulators and the targets that can run; by default ``default_engines``.
+        reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: number of samples from a file or run, at most so many of samples in memory; None: all of them.
         out: JSON file to write the proof to: the outcome with hashes of network, samples and rasters.
         against: an earlier proof; it is checked that all its hashes still hold.
         force: replace ``out`` if it exists.
 
     Returns:
-        The proof (``neurodeploy.proofs.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference.
+        The proof (``neurodeploy.proofs.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference, and
+        ``silence`` says what the first engine's run left unsaid (``engines.silence.Silence``).
 
     Raises:
-        UsageError: for an unknown engine, fewer than two, ``slayer`` without a run's folder, or a network without data.
+        UsageError: for an unknown engine, fewer than two, a backend without a run's folder, or a network without data.
         MismatchError: where the run's checkpoint and file do not hold the same network, or ``against`` no longer holds.
     """
     out, against = as_path(out), as_path(against)
@@ -69,8 +97,8 @@ def verify(
     earlier = None if against is None else load_proof(against)
     if isinstance(engines, str):
         raise UsageError(f"verify: engines is the text '{engines}'; give a list of names")
-    in_run = isinstance(network, str | Path) and Path(network).is_dir()
-    proof = prove(network, samples, engines or (ALL_ENGINES if in_run else NETWORK_ENGINES), n_samples, progress)
+    path = Path(network) if isinstance(network, str | Path) else None
+    proof = prove(network, samples, engines or default_engines(path), n_samples, progress, reading)
     if out is not None:
         _write_json(proof, out)
     failed = [] if earlier is None else broken(earlier, proof)
@@ -81,45 +109,50 @@ def verify(
 
 def prove(
     source: AnyNetwork,
-    data: Samples | str | Path | None,
+    data: AnySamples,
     engines: Sequence[str],
     n_samples: int | None,
     progress: Progress | None,
+    reading: AnyReading = None,
 ) -> dict[str, Any]:
     """Return the proof of ``verify``, whose arguments these are."""
     path = Path(source) if isinstance(source, str | Path) else None
     check_engines(path, data, engines)
     # of a run the exported file is under test, and nothing in its place
-    network = load_network(path) if path is not None and path.is_dir() else as_network(source)
-    samples = _samples(path if data is None else data, n_samples)
+    if path is not None and path.is_dir():
+        network = load_network(path, reading=reading)
+    else:
+        network = as_network(source, reading=reading)
+    samples = _samples(path if data is None else data, n_samples, network)
     runs = [run_engine(engine, path, network, samples, progress) for engine in engines]
-    return make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
+    proof = make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
+    return proof | {"silence": find_silence(network, runs[0], samples).to_json()}
 
 
-def _samples(data: Samples | str | Path | None, n_samples: int | None) -> Samples:
-    if isinstance(data, Samples):
-        return data if n_samples is None else data.take(0, min(n_samples, data.n_samples))
-    check_type("verify", "samples", data, (str, Path), "give Samples, or a path: load_samples(path)")
-    assert isinstance(data, str | Path)
-    return load_data(data, n_samples=n_samples)
+def _samples(data: AnySamples, n_samples: int | None, network: Network) -> Samples:
+    if isinstance(data, str | Path):
+        return load_data(data, n_samples=n_samples, network=network)
+    samples = load_data(data, network=network)
+    return samples if n_samples is None else samples.take(0, min(n_samples, samples.n_samples))
 
 
-def check_engines(source: Path | None, data: Samples | str | Path | None, engines: Sequence[str]) -> None:
+def check_engines(source: Path | None, data: AnySamples, engines: Sequence[str]) -> None:
     """Refuse what cannot be compared before anything runs; ``source`` is None for a network in memory.
 
     Raises:
-        UsageError: for an unknown engine, ``slayer`` without a run's folder, or a network without data.
+        UsageError: for an unknown engine, a backend without a run's folder, or a network without data.
     """
     runnable = [name for name, target in TARGETS.items() if target.run is not None]
-    unknown = [e for e in engines if e != "slayer" and e not in ENGINES and e not in runnable]
+    unknown = [e for e in engines if e not in BACKENDS and e not in ENGINES and e not in runnable]
     if unknown:
-        known = ", ".join(["slayer", *ENGINES, *runnable])
+        known = ", ".join([*BACKENDS, *ENGINES, *runnable])
         raise UsageError(f"verify: unknown engine '{unknown[0]}'; known: {known}")
     what = source or "a network in memory"
-    if "slayer" in engines and not (source and source.is_dir()):
+    trainer = next((engine for engine in engines if engine in BACKENDS), None)
+    if trainer and not (source and source.is_dir()):
         raise UsageError(
-            f"verify: engine 'slayer' runs a checkpoint, but {what} is not a run's folder; name the folder, or leave "
-            "slayer out of --engines"
+            f"verify: engine '{trainer}' runs a checkpoint, but {what} is not a run's folder; name the folder, or leave "
+            f"{trainer} out of --engines"
         )
     if data is None and source is None:
         raise UsageError("verify: say which samples to run: verify(network, samples)")
@@ -132,22 +165,23 @@ def run_engine(
 ) -> Activity:
     """Return what one engine does with the samples, with the voltages of read-outs.
 
-    ``slayer`` runs the checkpoint of the run's folder, which has none.
+    A backend runs the checkpoint of the run's folder, which has none.
     """
     if engine in ENGINES:
         return simulate(network, samples, engine=engine, probe=readouts(network), progress=progress)
-    if engine != "slayer":
+    if engine not in BACKENDS:
         run_target = named_function(str(TARGETS[engine].run))
         ran: Activity = run_target(network, samples, probe=readouts(network), progress=progress)
         return ran
-    assert run is not None, "check_engines refuses slayer without a run's folder"
-    from neurodeploy.training.checkpoint import checkpoint_network
-    from neurodeploy.training.model.slayer import run_slayer
+    assert run is not None, "check_engines refuses a backend without a run's folder"
+    with needing("verify", "train"):
+        from neurodeploy.training.checkpoint import checkpoint_network
+        from neurodeploy.training.model.backends import run_trainer
 
-    model, trained = checkpoint_network(run)
+    model, trained = checkpoint_network(run, engine)
     if trained.fingerprint != network.fingerprint:
         raise MismatchError(
             f"verify: {run / NETWORK_FILE} does not hold the network of {run / CHECKPOINT_FILE}; export again: "
             f"neurodeploy export {run} --force"
         )
-    return run_slayer(model, network, samples)
+    return run_trainer(model, network, samples)

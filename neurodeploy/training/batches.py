@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import INPUT_NAME, Encoded
+from neurodeploy.errors import TrainingError
+from neurodeploy.network import Input
 from neurodeploy.network.activity import Samples
 
 
@@ -37,7 +39,7 @@ class Inputs:
 
 
 def to_tensors(samples: Samples | Encoded) -> tuple[torch.Tensor | Inputs, torch.Tensor]:
-    """Return the input spikes as float32 ``(n_samples, n_channels, n_steps)`` and the labels as int64."""
+    """Return the input spikes, or payloads, as float32 ``(n_samples, n_channels, n_steps)``, and the labels as int64."""
     labels = torch.from_numpy(np.array(samples.labels, np.int64))
     if isinstance(samples, Encoded):
         return Inputs(samples), labels
@@ -50,3 +52,22 @@ def input_shape(samples: Samples | Encoded) -> tuple[int, ...]:
     if isinstance(samples, Encoded):
         return samples.data.shape
     return samples.shapes.get(INPUT_NAME, (samples.inputs[INPUT_NAME].size,))
+
+
+def check_payloads(samples: Samples | Encoded, entry: Input | None) -> None:
+    """Refuse samples with payloads that the input does not take, or without those that it does; raises ``TrainingError``."""
+    payload = None if isinstance(samples, Encoded) else samples.inputs[INPUT_NAME].payload
+    graded = entry is not None and entry.graded
+    if graded != (payload is not None):
+        what = ("plain spikes", "payloads") if graded else ("payloads", "plain spikes")
+        raise TrainingError(
+            f"train: the samples carry {what[0]}, but the input takes {what[1]}; give the input that fits"
+        )
+    if payload is None or entry is None or not payload.size:
+        return
+    low, high = entry.payload_range
+    if payload.min() < low or payload.max() > high:
+        raise TrainingError(
+            f"train: the samples carry payloads from {payload.min()} to {payload.max()}, outside {low}..{high} of input "
+            f"'{entry.name}' ({entry.payload_bits} bits, {'signed' if entry.signed else 'unsigned'}); give it more bits"
+        )

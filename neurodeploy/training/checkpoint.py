@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +12,28 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from neurodeploy.data.encoded_part import INPUT_NAME
 from neurodeploy.errors import FileError
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
-from neurodeploy.network import Cuba, Network
+from neurodeploy.network import Cuba, Input, Network
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.recipe.record import NetworkRecipe, Recipe
-from neurodeploy.run_folder import CHECKPOINT_FILE
-from neurodeploy.training.model.slayer import SlayerNetwork, build, to_network
+from neurodeploy.recipe.record import NetworkRecipe, Recipe, on_backend
+from neurodeploy.run_folder import CHECKPOINT_FILE, OLDEST_BACKEND
+from neurodeploy.training.model.backends import build
+from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.integers import to_network
 
 _FORMAT = "neurodeploy-checkpoint/1"
 _PARAMETERS = ("current_decay", "voltage_decay", "threshold", "bias")
+_PAYLOAD = ("payload_bits", "signed", "scale")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Checkpoint:
     """A trained model with its masks and its recipe, the epoch it was saved after, and its accuracy then."""
 
-    model: SlayerNetwork
+    model: ChainModel
     masks: Mapping[str, torch.Tensor]
     recipe: Recipe
     epoch: int
@@ -38,7 +42,7 @@ class Checkpoint:
 
 def save_checkpoint(
     path: Path,
-    model: SlayerNetwork,
+    model: ChainModel,
     masks: Mapping[str, torch.Tensor],
     *,
     recipe_text: str,
@@ -57,10 +61,13 @@ def save_checkpoint(
     tensors.update({f"delay/{name}": fraction for name, fraction in model.delay_fractions().items()})
     header = {
         "recipe": recipe_text,
-        "inputs": "x".join(map(str, model.input_shape)),
+        "backend": model.backend.name,
+        "inputs": "x".join(map(str, model.entry.shape)),
         "epoch": str(epoch),
         "validation_accuracy": repr(validation_accuracy),
     }
+    if model.entry.graded:
+        header["payload"] = json.dumps({key: getattr(model.entry, key) for key in _PAYLOAD})
     if network is not None:
         header["network"] = network.model_dump_json()
         tensors.update(_neuron_tensors(model))
@@ -99,11 +106,16 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
     return tensors, header
 
 
-def load_checkpoint(path: str | Path) -> Checkpoint:
+def load_checkpoint(path: str | Path, backend: str | None = None) -> Checkpoint:
     """Return the checkpoint in a file.
+
+    Args:
+        path: the file.
+        backend: backend of the model, whose integers are the same on each; by default the one that trained it.
 
     Raises:
         FileError: if the file is missing, damaged, of another kind, or lacks the weight or mask of a layer.
+        MissingPackageError: if the backend is not installed.
     """
     path = as_path(path)
     if not path.is_file():
@@ -113,11 +125,13 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     if "network" in header:
         network = NetworkRecipe.model_validate_json(header["network"])
         recipe = recipe.model_copy(update={"network": network})
+    recipe = on_backend(recipe, backend or header.get("backend", OLDEST_BACKEND))
+    shape = tuple(int(size) for size in header["inputs"].split("x"))
     with torch.random.fork_rng():
-        model = build(recipe, tuple(int(size) for size in header["inputs"].split("x")))
+        model = build(recipe, Input(name=INPUT_NAME, shape=shape, **json.loads(header.get("payload", "{}"))))
     if "network" in header:
-        for name in model.blocks:
-            model.set_neuron(name, _neuron(tensors, name, path))
+        for name, built in dict(model.neurons).items():
+            model.set_neuron(name, replace(_neuron(tensors, name, path), reset=built.reset))
     masks = {}
     for name, weight in model.weights().items():
         masks[name] = _tensor(tensors, f"mask/{name}", weight, path).to(torch.bool)
@@ -135,7 +149,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
     )
 
 
-def _neuron_tensors(model: SlayerNetwork) -> dict[str, torch.Tensor]:
+def _neuron_tensors(model: ChainModel) -> dict[str, torch.Tensor]:
     return {
         f"neuron/{name}/{parameter}": torch.from_numpy(np.array(getattr(neuron, parameter), np.int32))
         for name, neuron in model.neurons.items()
@@ -156,8 +170,11 @@ def _tensor(tensors: Mapping[str, torch.Tensor], name: str, like: torch.Tensor, 
     return tensors[name]
 
 
-def checkpoint_network(run: str | Path) -> tuple[SlayerNetwork, Network]:
-    """Return the model in a run's folder or checkpoint file, and the integer network exported from it."""
+def checkpoint_network(run: str | Path, backend: str | None = None) -> tuple[ChainModel, Network]:
+    """Return the model in a run's folder or checkpoint file, and the integer network exported from it.
+
+    ``backend``: as for ``load_checkpoint``.
+    """
     run = as_path(run)
-    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run)
+    checkpoint = load_checkpoint(run / CHECKPOINT_FILE if run.is_dir() else run, backend)
     return checkpoint.model, to_network(checkpoint.model, checkpoint.masks, checkpoint.recipe.network.dt)

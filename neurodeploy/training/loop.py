@@ -18,7 +18,7 @@ from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.network.activity import save_samples
-from neurodeploy.recipe.record import Recipe
+from neurodeploy.recipe.record import Recipe, on_backend
 from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.run_folder import (
     BOARD_FOLDER,
@@ -30,6 +30,7 @@ from neurodeploy.run_folder import (
     STATE_FILE,
     TEACHER_FILE,
     TEST_FILE,
+    written_backend,
 )
 from neurodeploy.sparse.methods import above_floor
 from neurodeploy.training.checkpoint import save_checkpoint
@@ -48,7 +49,9 @@ class TrainingResult:
 
     If training started from a network, ``imported_accuracy`` is the accuracy of that network's integers on the validation
     part, and ``start_accuracy`` the accuracy after its connections were reduced to the recipe's density, before the first
-    step. ``note`` is a line for the user if the method did not reach its target (``methods.above_floor``), else None.
+    step. ``validation_tied`` and ``validation_silent`` are the shares of validation samples whose class is a tie, and that
+    give no output spike, in the best epoch (None for runs of older versions). ``note`` is a line for the user if the method
+    did not reach its target (``methods.above_floor``), else None.
     """
 
     folder: Path
@@ -58,6 +61,8 @@ class TrainingResult:
     epochs: int
     validation_accuracy: float
     seconds: float
+    validation_tied: float | None = None
+    validation_silent: float | None = None
     imported_accuracy: float | None = None
     start_accuracy: float | None = None
     note: str | None = None
@@ -72,6 +77,7 @@ def train(
     force: bool = False,
     resume: bool = False,
     tensorboard: bool = False,
+    backend: str | None = None,
     on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> TrainingResult:
     """Train a recipe and keep the epoch with the best validation accuracy (ties: the lower loss).
@@ -89,6 +95,8 @@ def train(
         force: replace the results of an earlier run in ``folder``.
         resume: continue the run in ``folder``.
         tensorboard: write curves below ``folder/tensorboard`` as well.
+        backend: what computes the passes; by default that of the run to resume, else the recipe's. A run that goes on with
+            another backend than it began with ends with other last bits.
         on_epoch: called after each epoch.
 
     Raises:
@@ -98,6 +106,7 @@ def train(
         TrainingInterruptedError: after Ctrl-C, when the state is saved.
     """
     folder = as_path(folder)
+    recipe = on_backend(recipe, backend or (written_backend(folder / STATE_FILE) if resume else None))
     chain = None
     if start is not None:
         chain = as_chain(start, recipe.start.weight_bits if recipe.start else 8)
@@ -196,6 +205,7 @@ class _Training:
             epochs=self.run.recipe.training.epochs,
             validation_accuracy=best.validation_accuracy,
             seconds=self.seconds,
+            **_undecided(self.folder, best.epoch),
             note=above_floor(self.run.recipe.sparse.method, self.run.settings, self.run.rewirer.masks),
             **_start_facts(self.folder),
         )
@@ -235,6 +245,15 @@ class _Training:
                 validation_accuracy=metrics.validation_accuracy,
                 network=self.run.recipe.network if self.run.recipe.start else None,
             )
+
+
+def _undecided(folder: Path, epoch: int) -> dict[str, float]:
+    """Return the shares of validation samples that the output of an epoch did not decide, where its metrics tell."""
+    for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines():
+        metrics = json.loads(line)
+        if metrics["epoch"] == epoch and "tied" in metrics:
+            return {"validation_tied": metrics["tied"], "validation_silent": metrics["silent_samples"]}
+    return {}
 
 
 def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:

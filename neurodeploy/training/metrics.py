@@ -14,7 +14,7 @@ from neurodeploy.network.activity import Samples
 from neurodeploy.sparse.methods import AnyRewirer
 from neurodeploy.sparse.sparsity_index import pq_index
 from neurodeploy.training.batches import to_tensors
-from neurodeploy.training.model.slayer import SlayerNetwork
+from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.run import Run
 
 
@@ -30,6 +30,7 @@ class EpochMetrics:
         overlap: fraction of the connections grown at the last rewiring that it had just dropped.
         pq_index: PQ index of the existing connections.
         silent: fraction of neurons that no validation sample makes fire.
+        tied, silent_samples: fractions of the validation samples whose class is a tie, and that give no output spike.
         peak_state: largest current or voltage on the validation part, in state units; it must stay below 2**23.
     """
 
@@ -48,6 +49,8 @@ class EpochMetrics:
     overlap: dict[str, float]
     pq_index: dict[str, float]
     silent: dict[str, float]
+    tied: float
+    silent_samples: float
     spikes_per_sample: dict[str, float]
     peak_state: dict[str, float]
     seconds: float
@@ -60,10 +63,15 @@ class EpochMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """Results of a model on samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer."""
+    """Results of a model on samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer.
+
+    ``tied`` and ``silent`` are the fractions of samples whose class is a tie, and that give no output spike.
+    """
 
     loss: float
     accuracy: float
+    tied: float
+    silent: float
     spikes: Mapping[str, torch.Tensor]
     peak_state: Mapping[str, float]
     n_samples: int
@@ -72,20 +80,25 @@ class Evaluation:
 def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Evaluation:
     """Return the results of a run's model on samples, without training it."""
     spikes, labels = to_tensors(samples)
-    loss, n_right = 0.0, 0
+    loss, n_right, n_tied, n_silent = 0.0, 0, 0, 0
     counts: dict[str, torch.Tensor] = {}
     run.model.eval()
     with torch.no_grad(), peak_states(run.model) as peaks:
         for part, truth in zip(spikes.split(batch_size), torch.split(labels, batch_size)):
             layers = run.model.layers(part)
-            logits = run.logits(list(layers.values())[-1])
+            output = list(layers.values())[-1]
+            logits = run.logits(output)
             loss += torch.nn.functional.cross_entropy(logits, truth, reduction="sum").item()
             n_right += int((logits.argmax(1) == truth).sum())
+            n_tied += int(((logits == logits.amax(1, keepdim=True)).sum(1) > 1).sum())
+            n_silent += int((~output.flatten(1).any(1)).sum())
             for name, layer in layers.items():
                 counts[name] = counts.get(name, 0) + layer.flatten(1, -2).sum((0, -1))
     return Evaluation(
         loss=loss / len(labels),
         accuracy=n_right / len(labels),
+        tied=n_tied / len(labels),
+        silent=n_silent / len(labels),
         spikes=counts,
         peak_state=dict(peaks),
         n_samples=len(labels),
@@ -93,7 +106,7 @@ def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Eva
 
 
 @contextmanager
-def peak_states(model: SlayerNetwork) -> Iterator[dict[str, float]]:
+def peak_states(model: ChainModel) -> Iterator[dict[str, float]]:
     """Record the largest current and voltage of every layer, in state units, in all forward passes inside the block."""
     before, model.peak_state = model.peak_state, {}
     try:
@@ -121,6 +134,8 @@ def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: floa
         rewired={name: event.ratio for name, event in rewirer.events.items()},
         overlap={name: event.overlap for name, event in rewirer.events.items()},
         pq_index={name: pq_index(weight[rewirer.masks[name]]) for name, weight in rewirer.weights.items()},
+        tied=seen.tied,
+        silent_samples=seen.silent,
         silent={name: (count == 0).float().mean().item() for name, count in seen.spikes.items()},
         spikes_per_sample={name: count.sum().item() / seen.n_samples for name, count in seen.spikes.items()},
         peak_state=dict(seen.peak_state),
@@ -128,7 +143,7 @@ def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: floa
     )
 
 
-def nonzero_density(model: SlayerNetwork, rewirer: AnyRewirer) -> dict[str, float]:
+def nonzero_density(model: ChainModel, rewirer: AnyRewirer) -> dict[str, float]:
     """Return, by layer, the fraction of weights that are exported and not zero after 8-bit quantisation."""
     masks = rewirer.export_masks()
     with torch.no_grad():

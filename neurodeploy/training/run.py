@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ import torch
 
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.errors import TrainingError
-from neurodeploy.network import Network
+from neurodeploy.network import Input, Network
 from neurodeploy.network.activity import Samples
 from neurodeploy.recipe.layers import DenseLayer
 from neurodeploy.recipe.record import Recipe, TrainingRecipe
 from neurodeploy.recipe.sparse import METHODS
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
 from neurodeploy.training.augment import Shifts
-from neurodeploy.training.batches import input_shape, to_tensors
+from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
 from neurodeploy.training.losses import (
     check_labels,
@@ -29,9 +29,10 @@ from neurodeploy.training.losses import (
     tet_loss,
     weighed,
 )
+from neurodeploy.training.model.backends import build
+from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.model.fused import WEIGHT_SCALE
 from neurodeploy.training.model.imported import check_fits, install
-from neurodeploy.training.model.slayer import SlayerNetwork, build
 from neurodeploy.training.parallel import ALONE, World
 
 
@@ -43,11 +44,12 @@ class Run:
         samples: the training part.
         teacher_logits: a teacher's logits for all of ``samples``, ``(n_samples, n_classes)``, if the recipe distils.
         chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
+        entry: the input, where samples carry payloads; by default one for plain spikes in the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
 
     Raises:
         TrainingError: if there are no samples, a label has no output neuron, the samples do not fit the chain, or a
-            setting of the method is out of range.
+            setting of the method is out of range. Also where samples carry payloads outside the range of ``entry``.
     """
 
     def __init__(
@@ -57,11 +59,13 @@ class Run:
         teacher_logits: torch.Tensor | None = None,
         *,
         chain: Network | None = None,
+        entry: Input | None = None,
         world: World = ALONE,
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
-        self.input_shape = input_shape(samples)
+        self.input_shape = input_shape(samples) if entry is None else entry.shape
+        check_payloads(samples, entry)
         check_labels(self.labels, n_classes(recipe))
         self.teacher_logits = teacher_logits
         self.n_parts = n_parts(recipe, world)
@@ -71,7 +75,7 @@ class Run:
         self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.input_shape)
+            self.model = build(recipe, self.input_shape if entry is None else entry)
         kept = None if chain is None else install(self.model, chain)
         self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training
@@ -177,19 +181,31 @@ class Run:
             "n_right": self._n_right,
         }
 
-    def load_state_dict(self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any]) -> None:
+    def load_state_dict(
+        self, tensors: Mapping[str, torch.Tensor], values: Mapping[str, Any], backend: str | None = None
+    ) -> None:
         """Restore the state that ``state_dict`` returned; the run must have the same recipe and data.
+
+        Args:
+            tensors, values: the state.
+            backend: the backend of the run that it is from; by default that of this run. From another one comes all that is
+                learned, and this run goes on from it with its own rounding of gradients.
 
         Raises:
             TrainingError: if something is missing or has another shape.
         """
         try:
-            self.model.load_state_dict(_under(tensors, "model/"))
+            saved = _under(tensors, "model/")
+            foreign = backend not in (None, self.model.backend.name)
+            self.model.load_state_dict(self._own_with(saved) if foreign else saved)
             optimizer: dict[int, dict[str, torch.Tensor]] = {}
             for name, value in _under(tensors, "optimizer/").items():
                 index, key = name.split("/", 1)
                 optimizer.setdefault(int(index), {})[key] = value.clone()
-            self.optimizer.load_state_dict({"state": optimizer, "param_groups": values["parameter_groups"]})
+            groups = values["parameter_groups"]
+            if foreign:
+                optimizer, groups = self._renumbered(optimizer), self._own_groups_with(groups)
+            self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
             self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
             self.schedule.load_state_dict(dict(values["schedule"]))
             self._order.set_state(tensors["order"])
@@ -201,6 +217,37 @@ class Run:
         except (KeyError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
+
+    def _own_with(self, saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return the state of this model with all that is learned or drawn from a model of another backend.
+
+        The rest are constants of slayer's blocks (decays, weights of pools), which recipe and imported network decide.
+        """
+        own = self.model.state_dict()
+        constant = {name for name, p in self.model.named_parameters() if not p.requires_grad}
+        return {name: value if name in constant else saved[name] for name, value in own.items()}
+
+    def _renumbered(self, saved: Mapping[int, dict[str, torch.Tensor]]) -> dict[int, dict[str, torch.Tensor]]:
+        """Return an optimiser's state with the numbers of this one, which counts other constants in between.
+
+        Only what is learned has a state, and its order is the same.
+        """
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        learned = [(number, p.shape) for number, p in enumerate(parameters) if p.requires_grad]
+        found = [saved[number] for number in sorted(saved)]
+        if found and [state["exp_avg"].shape for state in found] != [shape for _, shape in learned]:
+            raise ValueError("the optimizer's moments have other shapes")
+        return {number: state for (number, _), state in zip(learned, found)}
+
+    def _own_groups_with(self, saved: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the optimiser's groups with the settings of saved ones, as far as this version of torch has them."""
+        own = self.optimizer.state_dict()["param_groups"]
+        if len(own) != len(saved):
+            raise ValueError(f"the optimizer has {len(own)} groups of parameters, not {len(saved)}")
+        return [
+            {key: value if key == "params" else theirs.get(key, value) for key, value in mine.items()}
+            for mine, theirs in zip(own, saved)
+        ]
 
     def _step(self, index: torch.Tensor) -> None:
         """Take an optimiser step with the gradient of a batch, summed over its parts."""
@@ -240,7 +287,7 @@ class Run:
         return total
 
 
-def imported_groups(model: SlayerNetwork, training: TrainingRecipe) -> list[dict[str, Any]]:
+def imported_groups(model: ChainModel, training: TrainingRecipe) -> list[dict[str, Any]]:
     """Return the optimiser's parameter groups for imported layers, with learning rates relative to their thresholds.
 
     Multiplying weights and threshold of a layer by the same number does not change its spikes. If the learning rate is

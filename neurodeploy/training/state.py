@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.run_folder import OLDEST_BACKEND
 from neurodeploy.training.checkpoint import read_tensors, write_tensors
 from neurodeploy.training.parallel import ALONE, World
 from neurodeploy.training.run import Run
@@ -37,12 +38,17 @@ def save_state(path: Path, run: Run, *, recipe_text: str, best: Best | None, sec
     """Write the whole state of a run; the file is complete or as it was before."""
     tensors, values = run.state_dict()
     values.update({"best": _fields(best), "seconds": seconds})
-    header = {"recipe": recipe_text, "start": run.start_fingerprint, "values": json.dumps(values)}
+    header = {
+        "recipe": recipe_text,
+        "start": run.start_fingerprint,
+        "backend": run.model.backend.name,
+        "values": json.dumps(values),
+    }
     write_tensors(path, _FORMAT, tensors, header)
 
 
 def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, float]:
-    """Restore a run from its saved state; return its best epoch and the seconds spent.
+    """Restore a run from its saved state, of whichever backend; return its best epoch and the seconds spent.
 
     Raises:
         FileError: if there is no state, or it is damaged.
@@ -61,7 +67,7 @@ def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, 
             "--force"
         )
     values = json.loads(header["values"])
-    run.load_state_dict(tensors, values)
+    run.load_state_dict(tensors, values, header.get("backend", OLDEST_BACKEND))
     return Best(**values["best"]) if values["best"] else None, float(values["seconds"])
 
 

@@ -13,7 +13,8 @@ from neurodeploy.network.activity import Samples
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.training.metrics import evaluate
-from neurodeploy.training.model.slayer import SlayerNetwork, build
+from neurodeploy.training.model.backends import build
+from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.parallel import ALONE, World
 from neurodeploy.training.run import Run, n_classes
 
@@ -94,5 +95,5 @@ def train_teacher(
     )
 
 
-def _n_weights(model: SlayerNetwork) -> int:
+def _n_weights(model: ChainModel) -> int:
     return sum(weight.numel() for weight in model.weights().values())

@@ -11,7 +11,7 @@ import numpy as np
 
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
-from neurodeploy.engines.decoding import decode
+from neurodeploy.engines.decoding import answers, decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.writing import locked, write_text
@@ -24,7 +24,7 @@ from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
 from neurodeploy.training.checkpoint import load_checkpoint
 from neurodeploy.training.loop import TrainingResult, train
-from neurodeploy.training.model.slayer import to_network
+from neurodeploy.training.model.integers import to_network
 
 Row = dict[str, Any]
 
@@ -50,7 +50,8 @@ def run_task(task: Task) -> Row:
 
     ``accuracy`` is the accuracy of the integer network on the test part, computed by the event engine; the best epoch is
     chosen on the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class
-    was found: ``numpy.packbits`` of the answers as hexadecimal digits.
+    was found: ``numpy.packbits`` of the answers as hexadecimal digits. ``tied_samples`` and ``silent_samples`` are the
+    shares of test samples that the output does not decide (``engines.decoding.Answers``).
 
     Raises:
         FileError: if the row's file is not JSON, or another process is making the row.
@@ -82,6 +83,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
     assert samples.labels is not None, "the test part has labels"
     activity = simulate(network, samples)
     correct = decode(network, activity) == samples.labels
+    undecided = answers(network, activity).shares
     metrics = [json.loads(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
     best = metrics[result.best_epoch - 1]
     return {
@@ -91,6 +93,8 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "density": task.density,
         "seed": task.seed,
         "accuracy": float(np.mean(correct)),
+        "tied_samples": undecided["tied"],
+        "silent_samples": undecided["silent"],
         "validation_accuracy": result.validation_accuracy,
         **densities(network),
         "synaptic_operations_per_sample": operations(network, activity) / samples.n_samples,

@@ -1,1 +1,1 @@
-"""The trainable model: slayer's layers, a compiled neuron loop with exactly slayer's results, weights on the chip's grid."""
+"""The trainable model: synapses of a backend (torch alone, or slayer), compiled neurons, weights on the chip's grid."""

@@ -1,4 +1,4 @@
-"""Blocks of slayer for the layers of a recipe, and the integers that they compute with. Only this module imports lava-dl.
+"""Blocks of slayer for the layers of a recipe. Only this module imports lava-dl.
 
 Blocks are built with ``delay_shift=False``, ``shared_param=True`` and without weight-norm, with slayer's own 8-bit
 quantisation in the forward pass.
@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from neurodeploy.errors import MissingPackageError, install_hint
-from neurodeploy.network import DECAY_ONE, Conv, Cuba, Dense, Pool, Shape, Synapses
-from neurodeploy.recipe.layers import AnyLayer, NeuronRecipe
-from neurodeploy.training.model.fused import STATE_SCALE, WEIGHT_SCALE, CubaSettings, raised_threshold, window_sums
+from neurodeploy.errors import MissingPackageError, TrainingError, install_hint
+from neurodeploy.network import DECAY_ONE, Cuba, Shape
+from neurodeploy.recipe.layers import NeuronRecipe
+from neurodeploy.training.model.chain import LayerPlan
+from neurodeploy.training.model.fused import STATE_SCALE, WEIGHT_SCALE, raised_threshold
+from neurodeploy.training.model.weight_grid import Grid
 
 try:
     # lava-dl prints advice about optional packages when it is imported
@@ -30,30 +31,31 @@ try:
     ):
         warnings.simplefilter("ignore")
         from lava.lib.dl.slayer.block import cuba
-        from lava.lib.dl.slayer.neuron import cuba as cuba_neuron
-        from lava.lib.dl.slayer.synapse import layer as synapse_layer
 except ImportError as error:
     raise MissingPackageError(
-        f"train: lava-dl is not installed; it needs Python 3.10: {install_hint('train')}"
+        f"train: the backend 'slayer' needs lava-dl, which is not installed: {install_hint('slayer')}; or train on the "
+        "native backend, which gives the same spikes: --backend native"
     ) from error
 
-RecurrentBlock, PoolBlock = cuba.Recurrent, cuba.Pool
+RecurrentBlock = cuba.Recurrent
 
 
-def new_block(layer: AnyLayer, neuron: NeuronRecipe, taken: Shape, weight_scale: float) -> torch.nn.Module:
+def new_block(plan: LayerPlan) -> torch.nn.Module:
     """Return a block with weights drawn from torch's global generator.
 
-    Args:
-        layer: the layer that the block computes.
-        neuron: parameters of its neurons.
-        taken: the shape of its input: ``(n,)`` for a dense layer, else ``(channels, height, width)``.
-        weight_scale: factor on slayer's initial weights; pooling layers have a fixed weight instead.
+    Raises:
+        TrainingError: for neurons that do not reset to 0.
     """
-    return _BLOCKS[layer.kind](_neuron(neuron), taken, layer, weight_scale)
+    _check_reset(plan.neuron.reset)
+    block = _BLOCKS[plan.layer.kind](_neuron(plan.neuron), plan.taken, plan.layer, plan.weight_scale)
+    if plan.grid != Grid():
+        block.synapse.pre_hook_fx = plan.grid
+    return block
 
 
 def give_neuron(block: torch.nn.Module, neuron: Cuba, tau_grad: float) -> None:
     """Replace the neuron parameters of a block; ``tau_grad`` is the width of the surrogate gradient in thresholds."""
+    _check_reset(neuron.reset)
     own = block.neuron
     own._threshold = float(np.mean(neuron.threshold)) / WEIGHT_SCALE
     own.threshold_eps = float(np.max(raised_threshold(neuron) - np.asarray(neuron.threshold) / WEIGHT_SCALE))
@@ -66,50 +68,12 @@ def give_neuron(block: torch.nn.Module, neuron: Cuba, tau_grad: float) -> None:
     own.norm = _Constant(bias[..., None] if bias.ndim else bias) if np.any(neuron.bias) else None
 
 
-def cuba_settings(block: torch.nn.Module, neuron: Cuba) -> CubaSettings:
-    """Return the settings of the fused loop for a block: the integers of its neurons and slayer's surrogate gradient."""
-    own = block.neuron
-    tau, scale = own.tau_rho * cuba_neuron.TAU_RHO_MULT, own.scale_rho * cuba_neuron.SCALE_RHO_MULT
-    return CubaSettings(neuron=neuron, tau=tau, scale=scale)
-
-
-def pooled_sums(block: torch.nn.Module, spikes: torch.Tensor) -> torch.Tensor:
-    """Return the weighted sums over the windows of a pooling block (``fused.window_sums``)."""
-    synapse = block.synapse
-    weight = synapse.pre_hook_fx(synapse.weight).flatten()[0].item()
-    return window_sums(spikes, synapse.kernel_size[:2], weight)
-
-
-def synapses_of(synapse: torch.nn.Module, taken: Shape) -> Synapses:
-    """Return the integer synapses of a slayer synapse; ``taken`` is the shape of its input."""
-    weights = integers(synapse)
-    if isinstance(synapse, synapse_layer.Pool):
-        kernel, weight = synapse.kernel_size[:2], int(weights.flat[0])
-        return Pool(input_shape=_image(taken), kernel=kernel, stride=synapse.stride[:2], weight=weight)
-    if isinstance(synapse, synapse_layer.Conv):
-        return Conv(
-            weights=weights,
-            input_shape=_image(taken),
-            stride=synapse.stride[:2],
-            padding=synapse.padding[:2],
-            dilation=synapse.dilation[:2],
-            groups=synapse.groups,
+def _check_reset(reset: str) -> None:
+    if reset != "zero":
+        raise TrainingError(
+            f"train: neuron.reset is '{reset}', but slayer's neurons can only reset to zero; set training.backend = "
+            '"native", or give --backend native'
         )
-    return Dense(weights=weights)
-
-
-def integers(synapse: torch.nn.Module) -> NDArray[np.int16]:
-    """Return a synapse's weights in chip units, int16: ``(out, in)``, or ``(out, in / groups, height, width)``."""
-    with torch.no_grad():
-        quantised = synapse.pre_hook_fx(synapse.weight, descale=True).cpu().numpy()
-    weights: NDArray[np.int16] = np.rint(quantised).astype(np.int16)[..., 0]
-    return weights[..., 0, 0] if isinstance(synapse, synapse_layer.Dense) else weights
-
-
-def _image(shape: Shape) -> tuple[int, int, int]:
-    """Return a shape as its three axes: channels, height and width."""
-    channels, height, width = shape
-    return channels, height, width
 
 
 def _neuron(neuron: NeuronRecipe) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -62,7 +63,7 @@ class NeuronDropout(torch.nn.Module):
     """Dropout that silences neurons for whole samples in training; its draws depend on ``seed`` and ``turn`` alone.
 
     As in slayer's ``neuron.Dropout``, all steps of a neuron are dropped together, and the spikes that stay are divided by
-    ``1 - chance``. ``turn`` has to be set to a new whole number for every pass (``SlayerNetwork.set_turn``): the draws then
+    ``1 - chance``. ``turn`` has to be set to a new whole number for every pass (``ChainModel.set_turn``): the draws then
     follow from the number of steps done, in whichever process they are made.
     """
 
@@ -70,12 +71,23 @@ class NeuronDropout(torch.nn.Module):
         super().__init__()
         self.chance = chance
         self.turn = 0
-        self.register_buffer("seed", torch.randint(2**31, ()))
+        self.register_buffer("seed", torch.randint(2**31, ()) + _OLD_SEEDS)
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the spikes ``(batch, ..., steps)`` with dropped neurons silent; in evaluation, all spikes unchanged."""
         if not self.training:
             return spikes
-        random = torch.Generator().manual_seed((int(self.seed) << 31) + self.turn)
+        random = torch.Generator().manual_seed(_seed_of(int(self.seed), self.turn))
         stays = torch.rand(spikes.shape[:-1], generator=random) >= self.chance
         return spikes * (stays / (1 - self.chance)).to(spikes)[..., None]
+
+
+_OLD_SEEDS = 2**31
+"""Seeds below this are those of states that were saved before seeds were mixed; they draw as they did then."""
+
+
+def _seed_of(seed: int, turn: int) -> int:
+    """Return the seed of one pass, in 32 bits: torch's generator on the CPU reads no more of a larger one."""
+    if seed < _OLD_SEEDS:
+        return (seed << 31) + turn
+    return int(np.random.SeedSequence((seed, turn)).generate_state(1)[0])

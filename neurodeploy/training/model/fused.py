@@ -1,9 +1,12 @@
-"""slayer's CUBA neurons in one compiled loop over time, and its pooling as plain sums, for training.
+"""CUBA neurons in one compiled loop over time, and pooling as plain sums, for training with either backend.
 
 slayer (lava-dl 0.6.0) runs about 30 small tensor operations in each step. Here one loop computes current, voltage and spikes
 of a few neurons side by side. Spikes and gradients equal those of slayer bit by bit while states fit 24 bits:
 the float32 round trip of the current is kept, gradients are summed in slayer's order, and torch computes the surrogate.
 slayer itself remains the reference: ``run_slayer`` runs slayer's neurons, not these.
+
+Neurons that subtract their threshold when they fire (``Cuba.reset``), which slayer does not have, run in the same loop. As
+with a reset to 0, the gradient of a voltage goes back in time through its decay alone, as if there had been no reset.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ STATE_SCALE = 4096
 """State units per float unit in slayer (its ``s_scale``)."""
 WEIGHT_SCALE = 64
 """Weight units per float unit in slayer (its ``w_scale``)."""
+TAU_UNIT, SCALE_UNIT = 100, 0.1
+"""Factors of slayer on ``tau_grad`` and ``scale_grad`` (``TAU_RHO_MULT``, ``SCALE_RHO_MULT`` of its ``neuron/cuba.py``)."""
 _LANES = 16
 Floats: TypeAlias = NDArray[np.float32]
 Line: TypeAlias = NDArray[np.float64]
@@ -39,6 +44,17 @@ class CubaSettings:
     neuron: Cuba
     tau: float
     scale: float
+
+
+def cuba_settings(neuron: Cuba, tau_grad: float, scale_grad: float) -> CubaSettings:
+    """Return the settings of a layer with slayer's surrogate gradient, as wide as the neurons' mean threshold says.
+
+    Args:
+        neuron: the integers of the layer's neurons.
+        tau_grad, scale_grad: width and height of the surrogate gradient, as in a recipe.
+    """
+    tau = tau_grad * (float(np.mean(neuron.threshold)) / WEIGHT_SCALE) * TAU_UNIT
+    return CubaSettings(neuron=neuron, tau=tau, scale=scale_grad * SCALE_UNIT)
 
 
 def cuba_spikes(drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tensor, float]:
@@ -110,7 +126,8 @@ class _Cuba(torch.autograd.Function):
     def forward(ctx: Any, drive: torch.Tensor, settings: CubaSettings) -> tuple[torch.Tensor, torch.Tensor]:
         given = drive.detach().contiguous()
         voltage, spikes = torch.empty_like(given), torch.empty_like(given)
-        peak = _respond(_rows(given), _rows(voltage), _rows(spikes), *_by_neuron(settings.neuron))
+        own = settings.neuron
+        peak = _respond(_rows(given), _rows(voltage), _rows(spikes), *_by_neuron(own), own.reset == "subtract")
         ctx.settings = settings
         ctx.save_for_backward(voltage)
         top = torch.tensor(peak, dtype=torch.float64)
@@ -138,7 +155,8 @@ class _RecurrentCuba(torch.autograd.Function):
         keep_u, keep_v, threshold, bias = _by_neuron(settings.neuron)
         assert max(map(len, (keep_u, keep_v, threshold))) == 1, "recurrent neurons of a layer are alike"
         assert not bias.any(), "recurrent neurons have no bias"
-        peak = _respond_recurrently(*arrays, from_to, keep_u[0], keep_v[0], threshold[0])
+        subtract = settings.neuron.reset == "subtract"
+        peak = _respond_recurrently(*arrays, from_to, keep_u[0], keep_v[0], threshold[0], subtract)
         ctx.settings = settings
         ctx.save_for_backward(voltage, spikes, recurrent)
         top = torch.tensor(peak, dtype=torch.float64)
@@ -202,9 +220,16 @@ def _float_keep(decay: int | NDArray[np.int32]) -> Floats:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _respond(
-    drive: Floats, voltage: Floats, spikes: Floats, keep_u: Line, keep_v: Line, threshold: Line, bias: Line
+    drive: Floats,
+    voltage: Floats,
+    spikes: Floats,
+    keep_u: Line,
+    keep_v: Line,
+    threshold: Line,
+    bias: Line,
+    subtract: bool,
 ) -> float:
-    """Fill voltages and spikes ``(batch * neurons, steps)``; return the largest state.
+    """Fill voltages (before the reset) and spikes ``(batch * neurons, steps)``; return the largest state.
 
     States are whole numbers in float64, which holds their products with 12-bit factors exactly below 2**41. A few neurons
     at a time are transposed so that they lie side by side in memory; the loop then runs in vector registers, three times as
@@ -237,7 +262,7 @@ def _respond(
                 fired[t, k] = np.float32(1) if fires else np.float32(0)
                 top[k] = max(top[k], max(abs(current), abs(state)))
                 u[k] = current
-                v[k] = 0.0 if fires else state
+                v[k] = (state - level[k] if subtract else 0.0) if fires else state
         for k in range(lanes):
             for t in range(n_steps):
                 voltage[first + k, t] = held[t, k]
@@ -247,7 +272,14 @@ def _respond(
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _respond_recurrently(
-    drive: Floats, voltage: Floats, spikes: Floats, from_to: Floats, keep_u: float, keep_v: float, threshold: float
+    drive: Floats,
+    voltage: Floats,
+    spikes: Floats,
+    from_to: Floats,
+    keep_u: float,
+    keep_v: float,
+    threshold: float,
+    subtract: bool,
 ) -> float:
     """Do as ``_respond`` for ``(batch, neurons, steps)``, with a row of ``from_to`` added for each spike a step before."""
     n_batch, n, n_steps = drive.shape
@@ -270,7 +302,7 @@ def _respond_recurrently(
                 spikes[sample, k, t] = np.float32(1.0) if fired else np.float32(0.0)
                 peak = max(peak, abs(now), abs(held))
                 u[k] = now
-                v[k] = 0.0 if fired else held
+                v[k] = (held - threshold if subtract else 0.0) if fired else held
     return peak
 
 

@@ -5,7 +5,7 @@ Only the weights and axonal delays are learned; decays, thresholds and biases ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,12 +29,13 @@ from neurodeploy.network import (
     Sparse,
     Synapses,
     difference,
-    require_spiking,
+    spiking_model,
 )
 from neurodeploy.network.unrolled import full_matrix, stored_matrix
-from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, PoolLayer, layer_names
+from neurodeploy.recipe.layers import AnyLayer, ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_names
 from neurodeploy.recipe.record import NetworkRecipe, Recipe
-from neurodeploy.training.model.slayer import SlayerNetwork, to_network
+from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.integers import to_network
 
 
 def as_chain(network: Network, weight_bits: int = 8) -> Network:
@@ -44,11 +45,18 @@ def as_chain(network: Network, weight_bits: int = 8) -> Network:
     more than ``weight_bits`` (3 to 8, besides the sign) are rounded to that grid; with 8, odd weights stay as they are.
 
     Raises:
-        NetworkError: for neurons or inputs that slayer's CUBA layers cannot compute: resonate-and-fire, sigma-delta, graded.
-        TrainingError: if it is not a chain of spiking CUBA populations from one input to a spike count, or has a delay that
-            is not axonal.
+        NetworkError: for neurons that slayer's CUBA layers cannot compute: resonate-and-fire, sigma-delta.
+        TrainingError: if it is not a chain of spiking CUBA populations from one input of spikes to a spike count, or has a
+            delay that is not axonal.
     """
-    require_spiking(network, "train")
+    for population in network.populations:
+        spiking_model(population, "train")
+    for i in network.inputs:
+        if i.graded:
+            raise _no_chain(
+                f"the events of its input '{i.name}' carry payloads, but training feeds spikes; train where the network was "
+                "made and import the result"
+            )
     links = list(_links(network))
     names = layer_names(len(links))
     shapes = [_shape(projection, network) for projection in links]
@@ -90,7 +98,7 @@ def check_fits(chain: Network, shape: Shape, data: str) -> None:
         )
 
 
-def install(model: SlayerNetwork, chain: Network) -> dict[str, torch.Tensor]:
+def install(model: ChainModel, chain: Network) -> dict[str, torch.Tensor]:
     """Copy the integers of the chain into a model built from ``with_layers_of``; return its masks by layer name."""
     masks, weights = {}, model.weights()
     with torch.no_grad():
@@ -130,7 +138,9 @@ def _links(network: Network) -> Iterator[Projection]:
         target = onward[0].target
         into = network.into(target)
         if any(p.source == target for p in into):
-            raise _no_chain(f"population '{target}' is recurrent; only feed-forward networks are trained on")
+            raise _no_chain(
+                f"population '{target}' is recurrent; only feed-forward networks are trained on{_late(into)}"
+            )
         if len(into) != 1:
             others = ", ".join(f"'{p.source}'" for p in into)
             raise _no_chain(
@@ -144,6 +154,17 @@ def _links(network: Network) -> Iterator[Projection]:
         raise _no_chain("some populations do not lie between its input and its output; remove them first")
     if output.decoding != "count":
         raise _no_chain(f"its class is read by '{output.decoding}'; training counts the spikes of the last layer")
+
+
+def _late(into: Sequence[Projection]) -> str:
+    """Return how else to read a network whose neurons are only connected to themselves for the rest of a reset."""
+    loops = [p for p in into if p.source == p.target]
+    if not all(p.name.startswith(f"{p.target}.reset") for p in loops):
+        return ""
+    return (
+        ". It is so because its framework takes the threshold off after the leak; read it with --reading "
+        "euler,reset=subtract, which does it before, or with reset=zero, and let training make up for the change"
+    )
 
 
 def _no_chain(reason: str) -> TrainingError:
@@ -165,7 +186,8 @@ def _neuron(population: Population, depth: int, shape: Shape) -> Cuba:
             f"population '{population.name}' starts in step {population.first_step}, must be its depth {depth}"
         )
     values = {f: getattr(model, f) for f in ("current_decay", "voltage_decay", "threshold", "bias")}
-    return Cuba(**{k: v if isinstance(v, int) else v.reshape(shape) for k, v in values.items()})
+    shaped: dict[str, Any] = {k: v if isinstance(v, int) else v.reshape(shape) for k, v in values.items()}
+    return Cuba(**shaped, reset=model.reset)
 
 
 def _projection(link: Projection, source: str, name: str, weight_bits: int) -> Projection:
@@ -218,14 +240,17 @@ def _check_delays(chain: Network) -> None:
 
 
 def _layer(link: Projection, following: Projection | None, chain: Network, weight_bits: int) -> AnyLayer:
-    synapses = link.synapses
+    synapses, model = link.synapses, chain.population(link.target).model
+    assert isinstance(model, Cuba), "as_chain lets no other pass"
+    neuron = None if model.reset == "zero" else LayerNeuron(reset=model.reset)
     if isinstance(synapses, Pool):
-        return PoolLayer(kernel=synapses.kernel, weight=synapses.weight)
+        return PoolLayer(kernel=synapses.kernel, weight=synapses.weight, neuron=neuron)
     assert isinstance(synapses, Dense | Conv)
     common: dict[str, Any] = {
         "delay": 0 if following is None else following.max_delay,
         "weight_step": _step(synapses.weights, weight_bits),
         "weight_exponent": link.weight_exponent,
+        "neuron": neuron,
     }
     if isinstance(synapses, Dense):
         return DenseLayer(neurons=chain.sizes[link.target], **common)

@@ -1,4 +1,4 @@
-"""Torch models of slayer blocks, ours or a user's, as the integer ``Network`` that they compute with."""
+"""Torch models that a recipe built, or of a user's slayer blocks, as the integer ``Network`` that they compute with."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ import torch
 from neurodeploy.errors import NetworkError
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.network import Network
-from neurodeploy.training.model.slayer import SlayerNetwork, to_network
+from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.integers import to_network
 
 
 def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
-    """Return the integers that a model of slayer blocks computes with; the model stays as it is.
+    """Return the integers that a model computes with; the model stays as it is.
 
     Args:
-        model: a ``SlayerNetwork`` (every connection whose weight is not zero counts as kept), or a module whose blocks have
+        model: a ``ChainModel`` (every connection whose weight is not zero counts as kept), or a module whose blocks have
             ``export_hdf5``, in the order in which it registers them; each must have seen an input, which tells its shape.
         dt: length of a step in seconds.
 
     Raises:
         NetworkError: for a model without slayer blocks, a block that did not see an input, and what a chip cannot hold.
     """
-    if isinstance(model, SlayerNetwork):
+    if isinstance(model, ChainModel):
         masks = {name: weight.detach() != 0 for name, weight in model.weights().items()}
         return to_network(model, masks, dt)
     blocks = _blocks(_copy(model))

@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from building import ROOT, chain, one_layer
 from typer.testing import CliRunner
@@ -37,7 +36,7 @@ from neurodeploy.network.activity import Activity, Events, load_samples
 from neurodeploy.plugins import load_plugins
 from neurodeploy.recipe.files import find_recipe, parse_recipe, recipe_values
 from neurodeploy.training.checkpoint import load_checkpoint
-from neurodeploy.training.model.slayer import to_network
+from neurodeploy.training.model.integers import to_network
 
 SMALL = {
     "data": {"n_steps": 4},

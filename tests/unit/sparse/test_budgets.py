@@ -67,7 +67,7 @@ def test_density_that_empties_a_layer_is_refused():
 
 
 def test_cosine_ratio_falls_from_its_start_to_zero_and_stays_there():
-    pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+    pytest.importorskip("torch", reason="needs torch (extra train)")
     from neurodeploy.sparse.schedules import cosine_ratio
 
     ratios = [cosine_ratio(s, 0.3, 50) for s in range(60)]

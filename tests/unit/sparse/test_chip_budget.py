@@ -7,7 +7,7 @@ import copy
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from building import chain, neuron
 from hypothesis import given, settings

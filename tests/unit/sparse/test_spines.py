@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.spines import (

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from neurodeploy.data.encodings import rate
 from neurodeploy.data.parts import encode_lazily, load_splits

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from building import ROOT
+from building import ROOT, on
 
 from neurodeploy.errors import RecipeError
 from neurodeploy.recipe.files import load_recipe, parse_recipe
@@ -67,21 +67,20 @@ class TestRecipe:
 class TestTraining:
     @pytest.fixture(scope="class")
     def samples(self):
-        pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
         from neurodeploy.data.parts import encode, load_splits
 
         recipe = parse_recipe(TEXT, "test")
         return encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 600)
 
     @pytest.fixture(scope="class")
-    def trained(self, samples):
-        return _run(TEXT, samples)
+    def trained(self, backend, samples):
+        return _run(backend, TEXT, samples)
 
     def test_the_exported_network_keeps_every_limit_on_the_cores_of_the_budget(self, trained):
         from neurodeploy.chip import load_chip
         from neurodeploy.mapping.mapper import map_network
         from neurodeploy.network import n_masked
-        from neurodeploy.training.model.slayer import to_network
+        from neurodeploy.training.model.integers import to_network
 
         masks = trained.rewirer.export_masks()
         network = to_network(trained.model, masks, 1e-3)
@@ -93,30 +92,30 @@ class TestTraining:
         assert sum(n_masked(p) for p in network.projections) == round(0.2 * (64 * 24 + 24 * 10))
         assert trained.rewirer.n_rewirings > 3
 
-    def test_plain_training_would_break_these_limits(self, samples):
+    def test_plain_training_would_break_these_limits(self, backend, samples):
         """Otherwise the test above says nothing."""
         from neurodeploy.chip import load_chip
         from neurodeploy.mapping.budget.limits import chip_budget
 
-        masks = {n: m.numpy() for n, m in _run(PLAIN, samples).rewirer.masks.items()}
+        masks = {n: m.numpy() for n, m in _run(backend, PLAIN, samples).rewirer.masks.items()}
         used = chip_budget(load_chip("loihi2"), masks, cores={"hidden1": 3})
         assert (used.usage(masks)["hidden1"]["input_axons"] > 20).all()
         assert (used.usage(masks)["hidden1"]["synapse_words"] > 44).any()
 
-    def test_a_budget_that_does_not_bind_gives_the_weights_of_plain_training(self, samples):
+    def test_a_budget_that_does_not_bind_gives_the_weights_of_plain_training(self, backend, samples):
         import torch
 
-        plain, loose = _run(PLAIN, samples), _run(LOOSE, samples)
+        plain, loose = _run(backend, PLAIN, samples), _run(backend, LOOSE, samples)
         for name, weight in plain.model.weights().items():
             assert torch.equal(weight, loose.model.weights()[name])
 
-    def test_a_run_stopped_and_resumed_ends_with_the_same_weights(self, trained, samples, tmp_path):
+    def test_a_run_stopped_and_resumed_ends_with_the_same_weights(self, backend, trained, samples, tmp_path):
         import torch
 
         from neurodeploy.training.run import Run
         from neurodeploy.training.state import load_state, save_state
 
-        recipe = parse_recipe(TEXT, "test")
+        recipe = parse_recipe(on(backend, TEXT), "test")
         broken = Run(recipe, samples)
         while broken.epochs_done < 3:
             left = iter([False] * 5)
@@ -143,18 +142,18 @@ class TestTraining:
             ("hidden1 = 3,", "hidden1 = 30,", "UsageError", "30 cores for layer 'hidden1' of 24 neurons"),
         ],
     )
-    def test_what_the_chip_cannot_hold_is_refused_before_training(self, samples, old, new, error, message):
+    def test_what_the_chip_cannot_hold_is_refused_before_training(self, backend, samples, old, new, error, message):
         import neurodeploy.errors
 
         assert old in TEXT
         with pytest.raises(getattr(neurodeploy.errors, error), match=message):
-            _run(TEXT.replace(old, new), samples)
+            _run(backend, TEXT.replace(old, new), samples)
 
 
-def _run(text: str, samples):
+def _run(backend: str, text: str, samples):
     from neurodeploy.training.run import Run
 
-    run = Run(parse_recipe(text, "test"), samples)
+    run = Run(parse_recipe(on(backend, text), "test"), samples)
     for _ in range(run.recipe.training.epochs):
         run.epoch()
     return run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
 
@@ -37,7 +37,7 @@ def test_fractions_pushed_out_of_range_are_clamped():
 
 @pytest.mark.parametrize("shape", [(3, 7, 90), (3, 7, 2, 5, 90)])
 def test_delays_and_their_gradients_are_those_of_slayer(shape):
-    axons = pytest.importorskip("lava.lib.dl.slayer.axon", reason="needs lava-dl (extra train, Python 3.10)")
+    axons = pytest.importorskip("lava.lib.dl.slayer.axon", reason="needs lava-dl (extra slayer, Python 3.10)")
     torch.manual_seed(0)
     ours, theirs = AxonalDelay(7, 62), axons.Delay(max_delay=62)
     theirs.delay.data, theirs.init = (ours.fraction * 62).detach().clone(), True
@@ -76,3 +76,16 @@ def test_dropout_draws_follow_from_the_saved_seed_and_the_turn_alone():
     assert torch.equal(first(ones), second(ones))
     second.turn = 8
     assert not torch.equal(first(ones), second(ones))
+
+
+def test_every_seed_draws_its_own_way_and_one_of_an_older_state_as_before():
+    ones = torch.ones(9, 9, 1)
+    dropouts = [NeuronDropout(0.5) for _ in range(40)]
+    assert all(2**31 <= int(dropout.seed) < 2**32 for dropout in dropouts)
+    draws = {tuple(dropout(ones).flatten().tolist()) for dropout in dropouts}
+    assert len(draws) == len(dropouts)
+    old = NeuronDropout(0.5)
+    old.seed.fill_(12345)
+    old.turn = 7
+    generator = torch.Generator().manual_seed((12345 << 31) + 7)
+    assert torch.equal(old(ones), (torch.rand(9, 9, generator=generator) >= 0.5).float()[..., None] * 2)

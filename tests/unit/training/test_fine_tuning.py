@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
-from building import chain
+from building import chain, on
 
 from neurodeploy import commands
 from neurodeploy.data.parts import encode, load_splits
@@ -36,8 +35,9 @@ from neurodeploy.network.activity import Events, Samples
 from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import parse_recipe, starting_from
 from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
+from neurodeploy.training.model.backends import build, run_trainer
 from neurodeploy.training.model.imported import as_chain, install, with_layers_of
-from neurodeploy.training.model.slayer import build, run_slayer, to_network
+from neurodeploy.training.model.integers import to_network
 
 TEXT = """
 name = "tuned"
@@ -49,8 +49,8 @@ start = { file = "model.nir" }
 STATIC = 'method = "static"'
 
 
-def recipe_of(sparse=STATIC):
-    return parse_recipe(TEXT.replace("SPARSE", sparse), "test")
+def recipe_of(backend, sparse=STATIC):
+    return parse_recipe(on(backend, TEXT.replace("SPARSE", sparse)), "test")
 
 
 def rng(seed=0):
@@ -126,9 +126,9 @@ CHAINS = {
 }
 
 
-def model_of(network, sparse=STATIC, weight_bits=8):
+def model_of(backend, network, sparse=STATIC, weight_bits=8):
     chain = as_chain(network, weight_bits)
-    recipe = recipe_of(sparse)
+    recipe = recipe_of(backend, sparse)
     recipe = recipe.model_copy(update={"start": recipe.start.model_copy(update={"weight_bits": weight_bits})})
     recipe = with_layers_of(recipe, chain)
     model = build(recipe, chain.inputs[0].shape)
@@ -145,10 +145,10 @@ def renamed(activity, names):
 
 
 @pytest.mark.parametrize("name", CHAINS)
-def test_the_model_of_a_network_gives_its_very_spikes_before_the_first_step(name, tmp_path):
-    """slayer's own neurons, the reference and the event engine, on the network and on what is exported again."""
+def test_the_model_of_a_network_gives_its_very_spikes_before_the_first_step(backend, name, tmp_path):
+    """In backend (slayer with its own neurons), reference and event engine, for the network and what is exported again."""
     network = CHAINS[name]
-    model, masks, recipe = model_of(network)
+    model, masks, recipe = model_of(backend, network)
     exported = to_network(model, masks, network.dt)
     names = dict(zip([p.name for p in network.populations], [p.name for p in exported.populations])) | {
         "pixels": "input"
@@ -156,7 +156,7 @@ def test_the_model_of_a_network_gives_its_very_spikes_before_the_first_step(name
     given = noise(network)
     expected = renamed(run_reference(network, Samples(inputs={"pixels": given})), names)
     samples = Samples(inputs={"input": given})
-    for activity in (run_slayer(model, exported, samples, batch_size=4), run_event(exported, samples)):
+    for activity in (run_trainer(model, exported, samples), run_event(exported, samples)):
         result = compare_activities([replace(expected, network=activity.network), activity])
         assert result.equal, str(result.first_difference)
     counts = {n: len(events) for n, events in expected.spikes.items() if n != "input"}
@@ -164,16 +164,46 @@ def test_the_model_of_a_network_gives_its_very_spikes_before_the_first_step(name
     assert all(n_masked(a) == n_masked(b) for a, b in zip(network.projections, exported.projections))
 
     path = tmp_path / "model.safetensors"
-    text = TEXT.replace("SPARSE", STATIC)
+    text = on(backend, TEXT.replace("SPARSE", STATIC))
     save_checkpoint(path, model, masks, recipe_text=text, epoch=1, validation_accuracy=0.5, network=recipe.network)
     again = load_checkpoint(path)
     assert to_network(again.model, again.masks, network.dt).fingerprint == exported.fingerprint
     assert from_nir(to_nir(exported)).fingerprint == exported.fingerprint
 
 
+def test_a_network_that_subtracts_trains_on_the_native_backend_from_its_very_spikes(tmp_path):
+    network = subtracting()
+    model, masks, recipe = model_of("native", network)
+    exported = to_network(model, masks, network.dt)
+    assert [p.model.reset for p in exported.populations] == ["subtract", "subtract"]
+    given = noise(network)
+    names = {"pixels": "input", "part.1": "hidden1", "part.2": "output"}
+    expected = renamed(run_reference(network, Samples(inputs={"pixels": given})), names)
+    samples = Samples(inputs={"input": given})
+    for activity in (run_trainer(model, exported, samples), run_event(exported, samples)):
+        result = compare_activities([replace(expected, network=activity.network), activity])
+        assert result.equal, str(result.first_difference)
+    other = run_reference(CHAINS["odd weights"], Samples(inputs={"pixels": given}))
+    assert len(other.spikes["part.2"]) != len(expected.spikes["output"])
+
+    path = tmp_path / "model.safetensors"
+    text = on("native", TEXT.replace("SPARSE", STATIC))
+    save_checkpoint(path, model, masks, recipe_text=text, epoch=1, validation_accuracy=0.5, network=recipe.network)
+    again = load_checkpoint(path)
+    assert to_network(again.model, again.masks, network.dt).fingerprint == exported.fingerprint
+
+
+@pytest.mark.slayer
+def test_a_network_that_subtracts_is_refused_by_slayer():
+    with pytest.raises(TrainingError, match="slayer's neurons can only reset to zero; .* --backend native"):
+        model_of("slayer", subtracting())
+
+
+@pytest.mark.slayer
 def test_thresholds_of_each_neuron_train_but_slayer_itself_cannot_run_them():
+    backend = "slayer"
     network = made((dense(20, 30), cuba(threshold=rng().integers(50, 300, 20)), {}), LAST)
-    model, masks, _ = model_of(network)
+    model, masks, _ = model_of(backend, network)
     exported = to_network(model, masks, network.dt)
     given = noise(network)
     expected = run_reference(network, Samples(inputs={"pixels": given}))
@@ -184,18 +214,21 @@ def test_thresholds_of_each_neuron_train_but_slayer_itself_cannot_run_them():
     with pytest.raises(
         TrainingError, match="neurons of layer 'hidden1' have different thresholds, which slayer cannot"
     ):
-        run_slayer(model, exported, Samples(inputs={"input": given}))
+        run_trainer(model, exported, Samples(inputs={"input": given}))
 
 
+@pytest.mark.slayer
 @pytest.mark.parametrize("parameter", ["current_decay", "voltage_decay", "bias"])
 def test_gradients_with_parameters_of_each_neuron_are_those_of_slayer(parameter):
-    values = rng(3).integers(0, 4097, 20)
-    model, _, _ = model_of(made((dense(20, 30), cuba(**{parameter: values}), {}), LAST))
+    from neurodeploy.training.model.slayer import own_neurons
+
+    backend, values = "slayer", rng(3).integers(0, 4097, 20)
+    model, _, _ = model_of(backend, made((dense(20, 30), cuba(**{parameter: values}), {}), LAST))
     spikes = torch.from_numpy((rng().random((5, 30, 25)) < 0.3).astype(np.float32))
     gradients = []
     for fused in (True, False):
         model.zero_grad()
-        last = list(model.layers(spikes, fused=fused).values())[-1]
+        last = list(model.layers(spikes, respond=None if fused else own_neurons(model)).values())[-1]
         (last * torch.randn(last.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
         gradients.append({n: w.grad.clone() for n, w in model.weights().items()})
     for name, gradient in gradients[0].items():
@@ -204,9 +237,9 @@ def test_gradients_with_parameters_of_each_neuron_are_those_of_slayer(parameter)
 
 
 @pytest.mark.parametrize("bits", [3, 4, 6])
-def test_fewer_bits_put_every_weight_on_a_coarser_grid(bits):
+def test_fewer_bits_put_every_weight_on_a_coarser_grid(backend, bits):
     network = CHAINS["odd weights"]
-    model, masks, _ = model_of(network, weight_bits=bits)
+    model, masks, _ = model_of(backend, network, weight_bits=bits)
     step = 2 ** (9 - bits)
     for before, after in zip(network.projections, to_network(model, masks, 1e-3).projections):
         weights = after.synapses.weights
@@ -238,6 +271,25 @@ def leaky():
     return replace(network, populations=(network.populations[0], last))
 
 
+def subtracting():
+    network = CHAINS["odd weights"]
+    models = [replace(p.model, reset="subtract") for p in network.populations]
+    return replace(network, populations=[replace(p, model=m) for p, m in zip(network.populations, models)])
+
+
+def with_the_rest_of_a_reset():
+    network = subtracting()
+    loop = Projection(
+        name="part.1.reset", source="part.1", target="part.1", synapses=Dense(weights=-np.eye(20, dtype=int))
+    )
+    return replace(network, projections=(*network.projections, loop))
+
+
+def graded():
+    network = CHAINS["odd weights"]
+    return replace(network, inputs=(replace(network.inputs[0], payload_bits=8, scale=1 / 255),))
+
+
 def delayed(**more):
     return made((dense(20, 30), cuba(), more), LAST)
 
@@ -250,6 +302,14 @@ def delayed(**more):
         (leaky(), "population 'part.2' is a leaky_integrator, which sends no spikes; training needs them"),
         (reading(population="part.1"), "some populations do not lie between its input and its output"),
         (reading(decoding="first_spike"), "its class is read by 'first_spike'; training counts the spikes of the last"),
+        (
+            with_the_rest_of_a_reset(),
+            r"'part.1' is recurrent; .* takes the threshold off after the leak; read it with --reading euler,reset=subtract",
+        ),
+        (
+            graded(),
+            "the events of its input 'pixels' carry payloads, but training feeds spikes; train where",
+        ),
         (delayed(delay=2), "it has delays of its input; only those of a layer's neurons are trained"),
         (
             made((dense(20, 30), cuba(), {}), (dense(10, 20), cuba(), {"delay": rng().integers(0, 3, (10, 20))})),
@@ -297,10 +357,10 @@ def digit_network(seed=0, density=1.0):
     )
 
 
-def started(tmp_path, network, sparse=STATIC, *, epochs=2, **more):
+def started(backend, tmp_path, network, sparse=STATIC, *, epochs=2, **more):
     path = tmp_path / "model.nir"
     to_nir(network, path, force=True)
-    text = TEXT.replace("SPARSE", sparse).replace("epochs = 2", f"epochs = {epochs}")
+    text = on(backend, TEXT.replace("SPARSE", sparse)).replace("epochs = 2", f"epochs = {epochs}")
     text = text.replace('start = { file = "model.nir" }', "")
     (tmp_path / "tuned.toml").write_text(text, encoding="utf-8")
     result = commands.train(tmp_path / "tuned.toml", start=path, out=tmp_path / "run", **more)
@@ -321,10 +381,10 @@ METHODS = {
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_trains_an_imported_network_on(method, tmp_path):
+def test_every_method_trains_an_imported_network_on(backend, method, tmp_path):
     """Without a density all connections of the file are kept, moved or thinned out as the method says."""
     network = digit_network(density=0.5)
-    result = started(tmp_path, network, METHODS[method], epochs=5 if method == "sdsnn" else 3)
+    result = started(backend, tmp_path, network, METHODS[method], epochs=5 if method == "sdsnn" else 3)
     checkpoint = load_checkpoint(result["checkpoint"])
     before = {
         f: p.mask if p.mask is not None else p.synapses.weights != 0
@@ -350,53 +410,53 @@ def test_every_method_trains_an_imported_network_on(method, tmp_path):
     assert [p.model.voltage_decay for p in exported.populations] == [400, 400]
     if method == "rigl":
         commands.export(tmp_path / "run")
-        assert commands.verify(tmp_path / "run", engines=("slayer", "reference", "event"), n_samples=40)["equal"]
+        assert commands.verify(tmp_path / "run", engines=(backend, "reference", "event"), n_samples=40)["equal"]
     facts = json.loads((tmp_path / "run/start.json").read_text(encoding="utf-8"))
     assert result["imported_accuracy"] == facts["imported_accuracy"]
     if method in ("static", "dense", "rigl"):
         assert result["start_accuracy"] == result["imported_accuracy"]
 
 
-def test_a_lower_density_keeps_the_largest_weights_first_and_a_higher_one_changes_no_spike(tmp_path):
+def test_a_lower_density_keeps_the_largest_weights_first_and_a_higher_one_changes_no_spike(backend, tmp_path):
     network = digit_network(density=0.5)
-    low = started(tmp_path, network, 'method = "static", density = 0.1, distribution = "uniform"')
+    low = started(backend, tmp_path, network, 'method = "static", density = 0.1, distribution = "uniform"')
     kept = load_checkpoint(low["checkpoint"]).masks["hidden1"].numpy().reshape(24, 64)
     size = np.abs(network.projections[0].synapses.weights)
     assert kept.sum() == round(0.1 * 24 * 64)
     assert size[kept].min() >= size[~kept].max()
-    high = started(tmp_path, network, 'method = "static", density = 0.8, distribution = "uniform"', force=True)
+    high = started(backend, tmp_path, network, 'method = "static", density = 0.8, distribution = "uniform"', force=True)
     more = load_checkpoint(high["checkpoint"]).masks["hidden1"].numpy().reshape(24, 64)
     assert more.sum() == round(0.8 * 24 * 64)
     assert np.all(more[size > 0])
     assert high["start_accuracy"] == high["imported_accuracy"]
 
 
-def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(tmp_path):
+def test_an_interrupted_fine_tuning_resumes_to_the_same_weights(backend, tmp_path):
     network = digit_network(density=0.5)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     sparse = METHODS["esl"]
-    whole_run = started(tmp_path / "a", network, sparse, epochs=3)
+    whole_run = started(backend, tmp_path / "a", network, sparse, epochs=3)
 
     def die(metrics):
         if metrics.epoch == 2:
             raise MemoryError
 
     with pytest.raises(MemoryError):
-        started(tmp_path / "b", network, sparse, epochs=3, on_epoch=die)
-    resumed = started(tmp_path / "b", network, sparse, epochs=3, resume=True)
+        started(backend, tmp_path / "b", network, sparse, epochs=3, on_epoch=die)
+    resumed = started(backend, tmp_path / "b", network, sparse, epochs=3, resume=True)
     one, two = (load_checkpoint(r["checkpoint"]) for r in (whole_run, resumed))
     assert one.epoch == two.epoch
     assert all(torch.equal(w, two.model.weights()[n]) for n, w in one.model.weights().items())
     with pytest.raises(TrainingError, match="went on from another network than the file now holds"):
-        started(tmp_path / "b", digit_network(seed=5, density=0.5), sparse, epochs=3, resume=True)
+        started(backend, tmp_path / "b", digit_network(seed=5, density=0.5), sparse, epochs=3, resume=True)
 
 
-def test_shape_mismatch_with_the_data_is_refused(tmp_path):
+def test_shape_mismatch_with_the_data_is_refused(backend, tmp_path):
     with pytest.raises(
         TrainingError, match=r"takes inputs of shape \(30,\), but 'digits' gives \(1, 8, 8\); name the data"
     ):
-        started(tmp_path, CHAINS["odd weights"])
+        started(backend, tmp_path, CHAINS["odd weights"])
 
 
 def test_a_file_without_the_length_of_a_step_says_how_to_give_it(tmp_path):
@@ -433,15 +493,37 @@ def test_settings_of_the_network_to_start_from_are_checked():
         where="x",
     )
     start = parse_recipe(text.replace("SPARSE", STATIC), "x").start
-    assert (start.file, start.weight_bits, start.dt) == ('a "b".nir', 4, None)
-    with pytest.raises(RecipeError, match=r"unknown key 'start.bits'; known keys there: dt, file, weight_bits"):
+    assert (start.file, start.weight_bits, start.dt, start.reading) == ('a "b".nir', 4, None, None)
+
+    with pytest.raises(
+        RecipeError, match=r"unknown key 'start.bits'; known keys there: dt, file, reading, weight_bits"
+    ):
         parse_recipe(text.replace("SPARSE", STATIC).replace("weight_bits", "bits"), "x")
     taught = "distillation = { teacher = { layers = [{ neurons = 10 }], epochs = 1 } }\n"
     with pytest.raises(RecipeError, match="a teacher needs 'network.neuron' besides the file in 'start'"):
         parse_recipe(text.replace("SPARSE", STATIC) + taught, "x")
 
 
-def test_the_unit_of_weights_makes_no_difference_in_training():
+def test_a_recipe_names_how_the_network_to_start_from_is_read(tmp_path):
+    import nir
+
+    n = np.ones(10)
+    steps = nir.LIF(tau=10 * n, r=n, v_leak=0 * n, v_threshold=n)
+    nodes = {"input": nir.Input(np.array([64])), "w": nir.Linear(rng().normal(size=(10, 64)))}
+    nodes |= {"lif": steps, "output": nir.Output(np.array([10]))}
+    nir.write(tmp_path / "f.nir", nir.NIRGraph(nodes, [("input", "w"), ("w", "lif"), ("lif", "output")]))
+    text = starting_from(
+        TEXT.split("start =")[0].replace("SPARSE", STATIC), tmp_path / "f.nir", reading="sinabs", where="x"
+    )
+    start = parse_recipe(text, "x").start
+    assert start.reading == "sinabs"
+    decay = commands.inputs.load_start(start).populations[0].model.voltage_decay
+    assert decay == round(4096 * (1 - np.exp(-0.1)))
+    with pytest.raises(UsageError, match="--weight-bits and --dt say .* as does --reading; name that, too"):
+        starting_from("", None, reading="sinabs", where="x")
+
+
+def test_the_unit_of_weights_makes_no_difference_in_training(backend):
     """Weights, threshold and bias twice as large are the same neurons; steps are then twice as large, too."""
     from neurodeploy.training.run import Run
 
@@ -455,7 +537,7 @@ def test_the_unit_of_weights_makes_no_difference_in_training():
             )
             for n, m in ((24, 64), (10, 24))
         ]
-        model_recipe = recipe_of('method = "dense"')
+        model_recipe = recipe_of(backend, 'method = "dense"')
         chain = as_chain(made(*layers, shape=(64,)))
         recipe = with_layers_of(model_recipe, chain)
         samples = encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 64)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+
+from building import on
 
 from neurodeploy.network import STATE_LIMIT, Cuba
 from neurodeploy.recipe.files import find_recipe, parse_recipe
+from neurodeploy.training.model.backends import build
 from neurodeploy.training.model.fused import CubaSettings, cuba_spikes
-from neurodeploy.training.model.slayer import build
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8").replace("weight_scale = 0.7", "weight_scale = 2.0")
 LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"
@@ -35,8 +36,10 @@ NETWORKS = {
 
 def passed(model, spikes, *, fused):
     """Spikes of all layers, and the gradient of every parameter of a random sum of the last one's."""
+    from neurodeploy.training.model.slayer import own_neurons
+
     model.zero_grad()
-    layers = model.layers(spikes, fused=fused)
+    layers = model.layers(spikes, respond=None if fused else own_neurons(model))
     last = list(layers.values())[-1]
     (last * torch.randn(last.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
     return layers, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
@@ -44,7 +47,7 @@ def passed(model, spikes, *, fused):
 
 def made(name, neuron=NEURON, n_samples=5, n_steps=25):
     shape, layers = NETWORKS[name]
-    text = TEXT.replace(LAYERS, f"layers = {layers}").replace(NEURON, neuron)
+    text = on("slayer", TEXT.replace(LAYERS, f"layers = {layers}").replace(NEURON, neuron))
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model = build(parse_recipe(text, "test"), shape)
@@ -61,11 +64,13 @@ def assert_the_same(model, spikes):
     assert all(gradient.any() for gradient in our_gradients.values())
 
 
+@pytest.mark.slayer
 @pytest.mark.parametrize("name", NETWORKS)
 def test_spikes_and_gradients_are_those_of_slayer(name):
     assert_the_same(*made(name))
 
 
+@pytest.mark.slayer
 @pytest.mark.parametrize(
     ("threshold", "current_decay", "voltage_decay"),
     [(64, 0, 4096), (100, 4096, 0), (2, 1, 4095), (300, 1234, 567), (40, 4095, 1)],
@@ -78,6 +83,7 @@ def test_spikes_and_gradients_are_those_of_slayer_for_any_decay(name, threshold,
     assert_the_same(*made(name, values))
 
 
+@pytest.mark.slayer
 @pytest.mark.parametrize(("n_samples", "n_steps"), [(1, 1), (1, 40), (7, 2)])
 def test_any_number_of_samples_and_steps_is_possible(n_samples, n_steps):
     for name in NETWORKS:

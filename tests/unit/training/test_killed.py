@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.sparse.layers import MaskedWeights

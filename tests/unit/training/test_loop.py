@@ -1,4 +1,4 @@
-"""Training in slayer: from a recipe to a checkpoint, and from a checkpoint to integers."""
+"""Training on both backends: from a recipe to a checkpoint, and from a checkpoint to integers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
-from building import samples
+from building import on, samples
 
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FileError, TrainingError
@@ -21,7 +20,8 @@ from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.training.checkpoint import load_checkpoint
 from neurodeploy.training.loop import train
-from neurodeploy.training.model.slayer import build, run_slayer, to_network
+from neurodeploy.training.model.backends import build, run_trainer
+from neurodeploy.training.model.integers import to_network
 
 TEXT = (
     find_recipe("digits-mlp")
@@ -34,9 +34,9 @@ TEXT = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(backend, tmp_path_factory):
     folder = tmp_path_factory.mktemp("run")
-    return train(parse_recipe(TEXT, "test"), folder, recipe_text=TEXT)
+    return train(parse_recipe(on(backend, TEXT), "test"), folder, recipe_text=on(backend, TEXT))
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +56,8 @@ def test_metrics_hold_one_line_an_epoch_with_exact_mask_densities(run):
     assert lines[-1]["explored"]["hidden1"] > lines[-1]["density"]["hidden1"]
 
 
-def test_the_folder_holds_all_that_later_stages_read(run):
-    assert (run.folder / "recipe.toml").read_text(encoding="utf-8") == TEXT
+def test_the_folder_holds_all_that_later_stages_read(backend, run):
+    assert (run.folder / "recipe.toml").read_text(encoding="utf-8") == on(backend, TEXT)
     assert load_samples(run.test_samples).n_samples == 450
 
 
@@ -71,11 +71,11 @@ def test_best_epoch_is_the_one_with_the_best_validation_accuracy(run):
     assert load_checkpoint(run.checkpoint).epoch == run.best_epoch == best["epoch"]
 
 
-def test_t53_test_samples_are_neither_trained_nor_validated_on(run):
+def test_t53_test_samples_are_neither_trained_nor_validated_on(backend, run):
     """The samples written for testing share no scan with the parts that training reads."""
     from neurodeploy.data.parts import encode, load_splits
 
-    recipe = parse_recipe(TEXT, "test").data
+    recipe = parse_recipe(on(backend, TEXT), "test").data
     parts = [encode(part, recipe, "x").inputs["input"].to_dense() for part in load_splits(recipe)]
     test = load_samples(run.test_samples).inputs["input"].to_dense()
     assert np.array_equal(test, parts[2])
@@ -90,11 +90,13 @@ def test_exported_mask_density_is_exact_and_weights_lie_inside_it(network):
     assert 0 < sum(n_nonzero(p) for p in network.projections) <= round(0.1 * weights)
 
 
+@pytest.mark.slayer
 def test_exported_weights_are_those_of_slayers_own_hdf5_export(run, network, tmp_path):
+    """Whichever backend trained: slayer reads its checkpoint."""
     import h5py
 
-    model = load_checkpoint(run.checkpoint).model
-    run_slayer(model, network, load_samples(run.test_samples).take(0, 1))  # shapes are known after a first pass
+    model = load_checkpoint(run.checkpoint, "slayer").model
+    run_trainer(model, network, load_samples(run.test_samples).take(0, 1))  # shapes are known after a first pass
     with h5py.File(tmp_path / "slayer.net", "w") as file:
         for name, block in model.blocks.items():
             block.export_hdf5(file.create_group(name))
@@ -109,19 +111,19 @@ def test_exported_weights_are_those_of_slayers_own_hdf5_export(run, network, tmp
             }
 
 
-def test_slayer_and_reference_give_the_same_spikes_on_every_layer(run, network):
+def test_backend_and_reference_give_the_same_spikes_on_every_layer(run, network):
     samples = load_samples(run.test_samples).take(0, 100)
     result = compare_activities(
-        [run_slayer(load_checkpoint(run.checkpoint).model, network, samples), run_reference(network, samples)]
+        [run_trainer(load_checkpoint(run.checkpoint).model, network, samples), run_reference(network, samples)]
     )
     assert result.equal, str(result.first_difference)
     assert result.spikes_compared > 10_000
 
 
 @pytest.mark.parametrize(("current_decay", "voltage_decay"), [(0, 4096), (4096, 0), (1, 4095), (1234, 567)])
-def test_slayer_and_reference_agree_on_random_weights_for_any_decay(current_decay, voltage_decay):
+def test_backend_and_reference_agree_on_random_weights_for_any_decay(backend, current_decay, voltage_decay):
     text = TEXT.replace("current_decay = 2048", f"current_decay = {current_decay}")
-    recipe = parse_recipe(text.replace("voltage_decay = 512", f"voltage_decay = {voltage_decay}"), "test")
+    recipe = parse_recipe(on(backend, text.replace("voltage_decay = 512", f"voltage_decay = {voltage_decay}")), "test")
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = build(recipe, 20)
@@ -129,7 +131,7 @@ def test_slayer_and_reference_agree_on_random_weights_for_any_decay(current_deca
     network = to_network(model, masks, 1e-3)
     raster = np.random.default_rng(0).random((8, 12, 20)) < 0.3
     given = samples(raster, "input")
-    result = compare_activities([run_slayer(model, network, given, batch_size=3), run_reference(network, given)])
+    result = compare_activities([run_trainer(model, network, given), run_reference(network, given)])
     assert result.equal, str(result.first_difference)
 
 
@@ -140,13 +142,13 @@ def test_weight_outside_the_mask_stops_the_export(run):
         to_network(checkpoint.model, masks, 1e-3)
 
 
-def test_a_second_run_into_the_same_folder_is_refused(run):
+def test_a_second_run_into_the_same_folder_is_refused(backend, run):
     with pytest.raises(FileError, match="exists; choose another --out, or --force"):
-        train(parse_recipe(TEXT, "test"), run.folder, recipe_text=TEXT)
+        train(parse_recipe(on(backend, TEXT), "test"), run.folder, recipe_text=on(backend, TEXT))
 
 
-def test_the_same_seed_gives_the_same_weights(run, tmp_path):
-    again = train(parse_recipe(TEXT, "test"), tmp_path, recipe_text=TEXT)
+def test_the_same_seed_gives_the_same_weights(backend, run, tmp_path):
+    again = train(parse_recipe(on(backend, TEXT), "test"), tmp_path, recipe_text=on(backend, TEXT))
     a, b = load_checkpoint(run.checkpoint), load_checkpoint(again.checkpoint)
     assert all(torch.equal(a.model.weights()[n], w) for n, w in b.model.weights().items())
 

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
-from building import samples
+from building import on, samples
 
 from neurodeploy import commands
 from neurodeploy.chip import load_chip
@@ -42,9 +41,9 @@ def parts_of(recipe):
 
 class TestMetrics:
     @pytest.fixture(scope="class")
-    def watched(self):
+    def watched(self, backend):
         """A run of two epochs, its metrics, and its masks after each step."""
-        recipe = parse_recipe(TEXT, "test")
+        recipe = parse_recipe(on(backend, TEXT), "test")
         train, validation, _ = parts_of(recipe)
         run = Run(recipe, train)
         history = [{n: m.clone() for n, m in run.rewirer.masks.items()}]
@@ -83,8 +82,8 @@ class TestMetrics:
             assert (before & ~after).sum() == (after & ~before).sum() == math.floor(asked * before.sum().item())
             assert metrics.overlap[name] == 0  # what was dropped is not grown in the same rewiring
 
-    def test_overlap_counts_what_came_back_where_that_is_allowed(self):
-        recipe = parse_recipe(TEXT.replace('"esl"', '"rigl"').replace('growth = "momentum", ', ""), "test")
+    def test_overlap_counts_what_came_back_where_that_is_allowed(self, backend):
+        recipe = parse_recipe(on(backend, TEXT.replace('"esl"', '"rigl"').replace('growth = "momentum", ', "")), "test")
         run = Run(recipe, parts_of(recipe)[0])
         while run.rewirer.n_rewirings == 0:
             masks = {n: m.clone() for n, m in run.rewirer.masks.items()}
@@ -103,7 +102,7 @@ class TestMetrics:
 
     def test_silent_neurons_and_spikes_are_those_of_the_exported_integers(self, watched):
         """Counted in the event engine over the same validation samples, whose input ends with the last step."""
-        from neurodeploy.training.model.slayer import to_network
+        from neurodeploy.training.model.integers import to_network
 
         run, metrics, _, validation = watched
         network = to_network(run.model, run.rewirer.export_masks(), 1e-3)
@@ -113,10 +112,14 @@ class TestMetrics:
             seen = spikes[:, population.first_step : population.first_step + validation.n_steps]
             assert metrics.silent[population.name] == pytest.approx((seen.sum((0, 1)) == 0).mean())
             assert metrics.spikes_per_sample[population.name] == pytest.approx(seen.sum() / validation.n_samples)
+        counts = seen.sum(1)  # of the last population, whose counts are the classes
+        tied = (counts == counts.max(1, keepdims=True)).sum(1) > 1
+        assert metrics.tied == tied.mean()
+        assert metrics.silent_samples == (counts.sum(1) == 0).mean()
 
     def test_states_are_those_of_the_reference_engine(self, watched):
         from neurodeploy.engines.reference import run_reference
-        from neurodeploy.training.model.slayer import to_network
+        from neurodeploy.training.model.integers import to_network
 
         run, metrics, _, validation = watched
         network = to_network(run.model, run.rewirer.export_masks(), 1e-3)
@@ -137,10 +140,10 @@ class TestMetrics:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory):
+def exported(backend, tmp_path_factory):
     """A run's folder with its file."""
     folder = tmp_path_factory.mktemp("run")
-    (folder / "facts.toml").write_text(TEXT, encoding="utf-8")
+    (folder / "facts.toml").write_text(on(backend, TEXT), encoding="utf-8")
     commands.train(folder / "facts.toml", out=folder / "run")
     commands.export(folder / "run")
     return folder / "run"
@@ -184,8 +187,8 @@ def matrix(projection):
     return synaptic_sum(projection.synapses, np.eye(n_source, dtype=bool))
 
 
-def test_t51_masked_model_physically_sparse_lists_and_integers_answer_alike(exported):
-    """Sample by sample: lists of (source, target, weight) in plain Python against slayer and the event engine."""
+def test_t51_masked_model_physically_sparse_lists_and_integers_answer_alike(backend, exported):
+    """Sample by sample: lists of (source, target, weight) in plain Python against the backend and the event engine."""
     network = commands.load_network(exported)
     samples = commands.load_data(exported, n_samples=40)
     lists = [
@@ -197,7 +200,7 @@ def test_t51_masked_model_physically_sparse_lists_and_integers_answer_alike(expo
     for k in range(samples.n_samples):
         counts = index_list_counts(network, lists, raster[k], expected.n_steps)
         assert counts == expected.spikes["output"].to_dense()[k].sum(0).tolist()
-    assert commands.verify(exported, engines=("slayer", "event"), n_samples=40)["equal"]
+    assert commands.verify(exported, engines=(backend, "event"), n_samples=40)["equal"]
 
 
 def index_list_counts(network, lists, raster, n_steps):
@@ -226,8 +229,8 @@ def toward_zero(value):
     return value // 4096 if value >= 0 else -(-value // 4096)
 
 
-def test_a_price_on_spikes_lowers_them():
-    recipe = parse_recipe(TEXT, "test")
+def test_a_price_on_spikes_lowers_them(backend):
+    recipe = parse_recipe(on(backend, TEXT), "test")
     train, validation, _ = parts_of(recipe)
     spikes = []
     for price in (0.0, 3.0):
@@ -269,11 +272,11 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_named_and_leaves_nothing_behind(case, tmp_path):
+def test_bad_input_is_named_and_leaves_nothing_behind(backend, case, tmp_path):
     old, new, kind, message = BAD[case]
     (tmp_path / "empty").mkdir()
-    text = TEXT.replace(old, new.replace("HERE", str(tmp_path / "empty")))
-    assert text != TEXT
+    text = on(backend, TEXT).replace(old, new.replace("HERE", str(tmp_path / "empty")))
+    assert text != on(backend, TEXT)
     (tmp_path / "bad.toml").write_text(text, encoding="utf-8")
     with pytest.raises(NeurodeployError, match=message) as caught:
         commands.train(tmp_path / "bad.toml", out=tmp_path / "run")
@@ -281,8 +284,8 @@ def test_bad_input_is_named_and_leaves_nothing_behind(case, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_part_without_samples_is_refused():
-    recipe = parse_recipe(TEXT, "test")
+def test_a_part_without_samples_is_refused(backend):
+    recipe = parse_recipe(on(backend, TEXT), "test")
     none = samples(np.zeros((0, 5, 64), bool), "input", labels=np.zeros(0, np.int32), shapes={"input": (1, 8, 8)})
     with pytest.raises(TrainingError, match="there is no sample to train on; is the data folder empty"):
         Run(recipe, none)

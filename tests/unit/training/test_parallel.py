@@ -14,7 +14,7 @@ import pytest
 from building import ROOT
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 WORKER = """
 import os, sys, torch

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
-from building import samples
+from building import on, samples
 
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.reference import run_reference
@@ -18,7 +17,8 @@ from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.architectures import ARCHITECTURES
 from neurodeploy.recipe.files import parse_recipe
-from neurodeploy.training.model.slayer import run_slayer, to_network
+from neurodeploy.training.model.backends import run_trainer
+from neurodeploy.training.model.integers import to_network
 from neurodeploy.training.run import Run
 
 TEXT = """
@@ -26,7 +26,7 @@ name = "named"
 data = { name = "digits", n_steps = 6 }
 network = { layers = LAYERS, neuron = { threshold = 64, current_decay = 3072, voltage_decay = 256, tau_grad = 0.01 } }
 sparse = { method = "esl", density = 0.5, growth = "gradient", every_steps = 1, end_fraction = 1.0 }
-training = { epochs = 1, batch_size = 3, learning_rate = 1e-2, weight_scale = 8.0, logit_scale = 0.5 }
+training = { epochs = 1, batch_size = 3, learning_rate = 1e-3, weight_scale = 10.0, logit_scale = 0.5 }
 """
 SHAPES = {
     "6conv2fc": (3, 32, 32),
@@ -49,10 +49,10 @@ def test_every_named_network_is_tested():
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_named_network_trains_and_gives_the_same_spikes_everywhere(name):
+def test_a_named_network_trains_and_gives_the_same_spikes_everywhere(backend, name):
     """In four hundredths of its width, with dropout, for 5 classes, over one tiny epoch with a rewiring."""
     layers = f'{{ name = "{name}", width = {WIDTH}, classes = 5, dropout = 0.1 }}'
-    recipe = parse_recipe(TEXT.replace("LAYERS", layers), "test")
+    recipe = parse_recipe(on(backend, TEXT.replace("LAYERS", layers)), "test")
     shape = SHAPES[name]
     run = Run(recipe, noise(shape, 9))
     before = {n: w.detach().clone() for n, w in run.model.weights().items()}
@@ -64,8 +64,12 @@ def test_a_named_network_trains_and_gives_the_same_spikes_everywhere(name):
 
     network = to_network(run.model, run.rewirer.export_masks(), 1e-3)
     assert from_nir(to_nir(network)).fingerprint == network.fingerprint
-    samples = noise(shape, 2, seed=1)
-    activities = [run_slayer(run.model, network, samples), run_reference(network, samples), run_event(network, samples)]
+    samples = noise(shape, 4, seed=1)
+    activities = [
+        run_trainer(run.model, network, samples),
+        run_reference(network, samples),
+        run_event(network, samples),
+    ]
     for other in activities[1:]:
         result = compare_activities([activities[0], other])
         assert result.equal, str(result.first_difference)

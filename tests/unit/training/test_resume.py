@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+
+from building import on
 
 from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
@@ -20,7 +21,7 @@ from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.training.checkpoint import load_checkpoint
 from neurodeploy.training.loop import train
 from neurodeploy.training.metrics import evaluate, measure, peak_states
-from neurodeploy.training.model.slayer import to_network
+from neurodeploy.training.model.integers import to_network
 from neurodeploy.training.run import Run
 from neurodeploy.training.state import load_state, save_state
 from neurodeploy.training.teacher import train_teacher
@@ -45,8 +46,8 @@ distillation = { warmup_epochs = 1, teacher = { layers = [{ neurons = 8 }, { neu
 }
 
 
-def _text(method: str, epochs: int = 4) -> str:
-    return HEAD.replace("EPOCHS", str(epochs)) + METHODS[method]
+def _text(backend: str, method: str, epochs: int = 4) -> str:
+    return on(backend, HEAD.replace("EPOCHS", str(epochs))) + METHODS[method]
 
 
 def _parts(recipe):
@@ -65,9 +66,9 @@ def _new(recipe, samples, validation) -> Run:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_stopped_after_any_batch_ends_with_the_same_weights_as_an_unbroken_one(method, tmp_path):
+def test_a_run_stopped_after_any_batch_ends_with_the_same_weights_as_an_unbroken_one(backend, method, tmp_path):
     """Stopped after every two to four batches: within epochs, right before and right after a rewiring (every 3 or 4)."""
-    recipe = parse_recipe(_text(method), "test")
+    recipe = parse_recipe(_text(backend, method), "test")
     train_part, validation, _ = _parts(recipe)
     samples = train_part.take(0, 600)
     whole = _new(recipe, samples, validation)
@@ -92,8 +93,8 @@ def test_a_run_stopped_after_any_batch_ends_with_the_same_weights_as_an_unbroken
     assert whole.rewirer.n_rewirings == broken.rewirer.n_rewirings > 0
 
 
-def test_state_of_another_recipe_and_damaged_state_are_refused(tmp_path):
-    recipe = parse_recipe(_text("esl"), "test")
+def test_state_of_another_recipe_and_damaged_state_are_refused(backend, tmp_path):
+    recipe = parse_recipe(_text(backend, "esl"), "test")
     samples = _parts(recipe)[0].take(0, 64)
     run = Run(recipe, samples)
     run.epoch()
@@ -101,7 +102,7 @@ def test_state_of_another_recipe_and_damaged_state_are_refused(tmp_path):
     save_state(path, run, recipe_text="one", best=None, seconds=0.0)
     with pytest.raises(TrainingError, match="belongs to another version of the recipe"):
         load_state(path, Run(recipe, samples), recipe_text="two")
-    other = parse_recipe(_text("esl").replace("neurons = 24", "neurons = 25"), "test")
+    other = parse_recipe(_text(backend, "esl").replace("neurons = 24", "neurons = 25"), "test")
     with pytest.raises(TrainingError, match="the saved state does not fit this recipe .*; start anew"):
         load_state(path, Run(other, samples), recipe_text="one")
     path.write_bytes(path.read_bytes()[:-100])
@@ -113,9 +114,9 @@ class TestFolder:
     """``train`` as the command uses it: one folder, interrupted and resumed."""
 
     @pytest.fixture(scope="class")
-    def unbroken(self, tmp_path_factory):
+    def unbroken(self, backend, tmp_path_factory):
         folder = tmp_path_factory.mktemp("unbroken")
-        text = _text("esl", 3)
+        text = _text(backend, "esl", 3)
         return train(parse_recipe(text, "test"), folder, recipe_text=text, tensorboard=True)
 
     def _same(self, a, b) -> bool:
@@ -129,8 +130,8 @@ class TestFolder:
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
-    def test_ctrl_c_saves_says_how_to_go_on_and_resume_ends_the_same(self, unbroken, tmp_path):
-        text = _text("esl", 3)
+    def test_ctrl_c_saves_says_how_to_go_on_and_resume_ends_the_same(self, backend, unbroken, tmp_path):
+        text = _text(backend, "esl", 3)
         recipe = parse_recipe(text, "test")
 
         def press_ctrl_c(metrics):
@@ -150,9 +151,9 @@ class TestFolder:
         assert self._same(unbroken, result)
         assert self._lines(tmp_path) == self._lines(unbroken.folder)
 
-    def test_a_run_killed_between_its_writes_resumes_and_ends_the_same(self, unbroken, tmp_path):
+    def test_a_run_killed_between_its_writes_resumes_and_ends_the_same(self, backend, unbroken, tmp_path):
         """It dies after metrics and checkpoint of epoch 2 are written, before the state is: epoch 2 is done again."""
-        text = _text("esl", 3)
+        text = _text(backend, "esl", 3)
 
         def die(metrics):
             if metrics.epoch == 2:
@@ -165,13 +166,13 @@ class TestFolder:
         assert self._same(unbroken, result)
         assert self._lines(tmp_path) == self._lines(unbroken.folder)
 
-    def test_resuming_a_finished_run_gives_its_result_again(self, unbroken):
-        text = _text("esl", 3)
+    def test_resuming_a_finished_run_gives_its_result_again(self, backend, unbroken):
+        text = _text(backend, "esl", 3)
         again = train(parse_recipe(text, "test"), unbroken.folder, recipe_text=text, resume=True)
         assert replace(again, seconds=0) == replace(unbroken, seconds=0)
 
-    def test_nothing_to_resume_is_said(self, tmp_path):
-        text = _text("esl", 3)
+    def test_nothing_to_resume_is_said(self, backend, tmp_path):
+        text = _text(backend, "esl", 3)
         with pytest.raises(FileError, match="there is nothing to resume: .* train without --resume"):
             train(parse_recipe(text, "test"), tmp_path, recipe_text=text, resume=True)
 
@@ -190,8 +191,9 @@ class TestFolder:
 class TestRange:
     """States must fit 24 bits: the simulators and the chip have no others."""
 
+    @pytest.mark.slayer
     def test_peaks_are_the_largest_states_and_measuring_changes_nothing(self):
-        recipe = parse_recipe(_text("esl"), "test")
+        recipe = parse_recipe(_text("slayer", "esl"), "test")
         train_part, validation, _ = _parts(recipe)
         run = Run(recipe, train_part.take(0, 64))
         spikes = run.spikes[:8]
@@ -203,8 +205,12 @@ class TestRange:
         assert peaks["hidden1"] == max(current.abs().max().item(), voltage.abs().max().item()) * 4096
         assert 0 < max(evaluate(run, validation).peak_state.values()) < STATE_LIMIT
 
-    def test_an_epoch_that_leaves_24_bits_is_not_in_range(self):
-        text = _text("esl").replace("voltage_decay = 512", "voltage_decay = 0").replace("n_steps = 6", "n_steps = 12")
+    def test_an_epoch_that_leaves_24_bits_is_not_in_range(self, backend):
+        text = (
+            _text(backend, "esl")
+            .replace("voltage_decay = 512", "voltage_decay = 0")
+            .replace("n_steps = 6", "n_steps = 12")
+        )
         recipe = parse_recipe(text, "test")
         train_part, validation, _ = _parts(recipe)
         run = Run(recipe, train_part.take(0, 64))
@@ -216,9 +222,11 @@ class TestRange:
         assert metrics.peak_state["hidden1"] > STATE_LIMIT
         assert not metrics.in_range
 
-    def test_training_that_never_is_in_range_ends_in_an_error(self, tmp_path):
+    def test_training_that_never_is_in_range_ends_in_an_error(self, backend, tmp_path):
         text = (
-            _text("esl", 1).replace("weight_scale = 0.7", "weight_scale = 100.0").replace("n_steps = 6", "n_steps = 40")
+            _text(backend, "esl", 1)
+            .replace("weight_scale = 0.7", "weight_scale = 100.0")
+            .replace("n_steps = 6", "n_steps = 40")
         )
         text = text.replace("voltage_decay = 512", "voltage_decay = 0").replace(
             "current_decay = 2048", "current_decay = 1"
@@ -228,9 +236,9 @@ class TestRange:
 
 
 @pytest.mark.parametrize("method", ["granet", "pq", "sdsnn"])
-def test_t50_reported_densities_are_those_of_the_exported_network_and_final(method, tmp_path):
+def test_t50_reported_densities_are_those_of_the_exported_network_and_final(backend, method, tmp_path):
     """The best epoch is one after the density has settled; connections that leave pruned neurons are not exported."""
-    text = _text(method, 6)
+    text = _text(backend, method, 6)
     if method == "sdsnn":
         text = text.replace("epochs = 6", "epochs = 9")
     result = train(parse_recipe(text, "test"), tmp_path, recipe_text=text)
@@ -248,12 +256,12 @@ def test_t50_reported_densities_are_those_of_the_exported_network_and_final(meth
 
 
 class TestTeacher:
-    def _recipe(self, **distillation):
-        recipe = parse_recipe(_text("rkd"), "test")
+    def _recipe(self, backend, **distillation):
+        recipe = parse_recipe(_text(backend, "rkd"), "test")
         return recipe.model_copy(update={"distillation": recipe.distillation.model_copy(update=distillation)})
 
-    def test_t40_weight_zero_trains_exactly_as_without_a_teacher(self):
-        recipe = self._recipe(weight=0.0)
+    def test_t40_weight_zero_trains_exactly_as_without_a_teacher(self, backend):
+        recipe = self._recipe(backend, weight=0.0)
         train_part, _, _ = _parts(recipe)
         samples = train_part.take(0, 256)
         alone = Run(recipe.model_copy(update={"distillation": None}), samples)
@@ -261,9 +269,9 @@ class TestTeacher:
         assert [alone.epoch() for _ in range(2)] == [taught.epoch() for _ in range(2)]
         assert _equal(alone, taught)
 
-    def test_the_teacher_steers_weights_and_structure(self):
+    def test_the_teacher_steers_weights_and_structure(self, backend):
         """Growth follows the total loss: two teachers, two sets of connections."""
-        recipe = self._recipe(weight=0.9, warmup_epochs=0)
+        recipe = self._recipe(backend, weight=0.9, warmup_epochs=0)
         train_part, _, _ = _parts(recipe)
         samples = train_part.take(0, 256)
         runs = []
@@ -274,31 +282,31 @@ class TestTeacher:
             runs[-1].epoch()
         assert not torch.equal(runs[0].rewirer.masks["hidden1"], runs[1].rewirer.masks["hidden1"])
 
-    def test_t42_reverse_is_asserted_and_recorded(self, tmp_path):
-        text = _text("rkd", 5)
+    def test_t42_reverse_is_asserted_and_recorded(self, backend, tmp_path):
+        text = _text(backend, "rkd", 5)
         result = train(parse_recipe(text, "test"), tmp_path, recipe_text=text)
         teacher = json.loads((tmp_path / "teacher.json").read_text(encoding="utf-8"))
         assert teacher["direction"] == "reverse"
         assert teacher["weights"] == 64 * 8 + 8 * 10 < teacher["student_weights"] == 64 * 24 + 24 * 10
         assert teacher["validation_accuracy"] < result.validation_accuracy
 
-    def test_a_teacher_of_the_wrong_size_for_its_direction_is_refused(self):
-        recipe = self._recipe(direction="normal")
+    def test_a_teacher_of_the_wrong_size_for_its_direction_is_refused(self, backend):
+        recipe = self._recipe(backend, direction="normal")
         train_part, validation, _ = _parts(recipe)
         with pytest.raises(
             TrainingError, match="direction is 'normal', but the teacher has 592 weights, the student 1776"
         ):
             train_teacher(recipe, train_part, validation)
 
-    def test_ctrl_c_while_the_teacher_is_trained_keeps_nothing(self):
-        recipe = self._recipe()
+    def test_ctrl_c_while_the_teacher_is_trained_keeps_nothing(self, backend):
+        recipe = self._recipe(backend)
         train_part, validation, _ = _parts(recipe)
         with pytest.raises(TrainingInterruptedError, match="while the teacher was trained"):
             train_teacher(recipe, train_part, validation, lambda: True)
 
 
-def test_tet_trains_and_is_another_loss():
-    recipe = parse_recipe(_text("esl"), "test")
+def test_tet_trains_and_is_another_loss(backend):
+    recipe = parse_recipe(_text(backend, "esl"), "test")
     samples = _parts(recipe)[0]
     losses = []
     for loss in ("cross_entropy", "tet"):
@@ -308,8 +316,8 @@ def test_tet_trains_and_is_another_loss():
     assert losses[0] != losses[1]
 
 
-def test_restarts_raise_the_learning_rate_again():
-    recipe = parse_recipe(_text("pq").replace("epochs = 4", "epochs = 4, restarts = 2"), "test")
+def test_restarts_raise_the_learning_rate_again(backend):
+    recipe = parse_recipe(_text(backend, "pq").replace("epochs = 4", "epochs = 4, restarts = 2"), "test")
     run = Run(recipe, _parts(recipe)[0].take(0, 256))
     rates = []
     for _ in range(4):
@@ -319,8 +327,8 @@ def test_restarts_raise_the_learning_rate_again():
     assert rates[2] < rates[1]
 
 
-def test_a_price_on_operations_lowers_them():
-    recipe = parse_recipe(_text("esl"), "test")
+def test_a_price_on_operations_lowers_them(backend):
+    recipe = parse_recipe(_text(backend, "esl"), "test")
     train_part, validation, _ = _parts(recipe)
     operations = []
     for price in (0.0, 1.0):
@@ -333,8 +341,8 @@ def test_a_price_on_operations_lowers_them():
 
 
 @pytest.mark.parametrize("method", ["esl", "pq"])
-def test_t54_permuted_labels_teach_nothing(method):
-    recipe = parse_recipe(_text(method), "test")
+def test_t54_permuted_labels_teach_nothing(backend, method):
+    recipe = parse_recipe(_text(backend, method), "test")
     train_part, validation, _ = _parts(recipe)
     run = Run(recipe, train_part)
     run.labels = run.labels[torch.randperm(len(run.labels), generator=torch.Generator().manual_seed(0))]

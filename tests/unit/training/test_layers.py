@@ -1,4 +1,4 @@
-"""Every kind of layer in slayer: the same spikes as the exported integers give, on every layer."""
+"""Every kind of layer on both backends: the same spikes as the exported integers give, on every layer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
-from building import samples
+from building import on, samples
 
 from neurodeploy.data.parts import encode, load_splits
 from neurodeploy.engines.event.run import run_event
@@ -22,15 +21,17 @@ from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import find_recipe, parse_recipe
 from neurodeploy.training.checkpoint import load_checkpoint, save_checkpoint
 from neurodeploy.training.loop import train
-from neurodeploy.training.model.slayer import build, recurrent_name, run_slayer, to_network
+from neurodeploy.training.model.backends import build, run_trainer
+from neurodeploy.training.model.chain import recurrent_name
+from neurodeploy.training.model.integers import to_network
 from neurodeploy.training.run import Run
 
 TEXT = find_recipe("digits-mlp").read_text(encoding="utf-8")
 DIGITS_LAYERS = "layers = [{ neurons = 256 }, { neurons = 256 }, { neurons = 10 }]"
 
 
-def recipe_of(*layers, weight_scale=2.0):
-    text = TEXT.replace(DIGITS_LAYERS, f"layers = [{', '.join(layers)}]")
+def recipe_of(backend, *layers, weight_scale=2.0):
+    text = on(backend, TEXT.replace(DIGITS_LAYERS, f"layers = [{', '.join(layers)}]"))
     return parse_recipe(text.replace("weight_scale = 0.7", f"weight_scale = {weight_scale}"), "test")
 
 
@@ -51,9 +52,9 @@ def noise(shape, *, n_samples=5, n_steps=20, density=0.3, seed=0):
     return samples(raster, "input")
 
 
-def assert_same_spikes(model, network, samples, batch_size=2):
-    """Slayer, reference and event engine agree on all layers, each of which fires; the NIR file changes nothing."""
-    activities = [run_slayer(model, network, samples, batch_size=batch_size)]
+def assert_same_spikes(model, network, samples):
+    """Backend, reference and event engine agree on all layers, each of which fires; the NIR file changes nothing."""
+    activities = [run_trainer(model, network, samples)]
     activities += [run_reference(network, samples), run_event(network, samples)]
     for other in activities[1:]:
         result = compare_activities([activities[0], other])
@@ -88,16 +89,16 @@ CHAINS = {
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_convolutions_and_pools_give_the_same_spikes_everywhere(chain):
+def test_convolutions_and_pools_give_the_same_spikes_everywhere(backend, chain):
     shape, layers = CHAINS[chain]
-    model, network = made(recipe_of(*layers, LAST), shape)
+    model, network = made(recipe_of(backend, *layers, LAST), shape)
     assert network.inputs[0].shape == shape
     assert_same_spikes(model, network, noise(shape))
 
 
-def test_convolution_is_exported_with_its_own_geometry():
+def test_convolution_is_exported_with_its_own_geometry(backend):
     layer = "{ kind = 'conv', channels = 4, kernel = [3, 5], stride = [2, 1], padding = [0, 2], groups = 2 }"
-    _, network = made(recipe_of(layer, POOL.replace("2", "[4, 8]"), LAST), (2, 9, 8))
+    _, network = made(recipe_of(backend, layer, POOL.replace("2", "[4, 8]"), LAST), (2, 9, 8))
     conv, pool = (p.synapses for p in network.projections[:2])
     assert isinstance(conv, Conv)
     assert isinstance(pool, Pool)
@@ -107,37 +108,37 @@ def test_convolution_is_exported_with_its_own_geometry():
     assert [p.shape for p in network.populations] == [(4, 4, 8), (4, 1, 1), (7,)]
 
 
-def test_weights_of_a_pool_are_not_offered_for_rewiring():
-    model, network = made(recipe_of(CONV, POOL, LAST), (2, 6, 6))
+def test_weights_of_a_pool_are_not_offered_for_rewiring(backend):
+    model, network = made(recipe_of(backend, CONV, POOL, LAST), (2, 6, 6))
     assert list(model.weights()) == ["hidden1", "output"]
     assert network.projections[1].mask is None
 
 
-def test_each_layer_may_have_its_own_neuron():
+def test_each_layer_may_have_its_own_neuron(backend):
     own = "neuron = { threshold = 20, voltage_decay = 4096 }"
-    model, network = made(recipe_of("{ neurons = 30, " + own + " }", LAST), 20)
+    model, network = made(recipe_of(backend, "{ neurons = 30, " + own + " }", LAST), 20)
     first, last = (p.model for p in network.populations)
     assert (first.threshold, first.current_decay, first.voltage_decay) == (20, 2048, 4096)
     assert (last.threshold, last.voltage_decay) == (64, 512)
     assert_same_spikes(model, network, noise((20,)))
 
 
-def test_recurrent_layer_is_equal_whatever_ran_before_it():
-    model, network = made(recipe_of("{ neurons = 25, recurrent = true }", LAST), 20)
+def test_recurrent_layer_is_equal_whatever_ran_before_it(backend):
+    model, network = made(recipe_of(backend, "{ neurons = 25, recurrent = true }", LAST), 20)
     recurrent = next(p for p in network.projections if p.source == p.target)
     assert recurrent.synapses.weights.shape == (25, 25)
     assert list(model.weights()) == ["hidden1", recurrent_name("hidden1"), "output"]
-    for batch_size in (2, 5, 1):  # equal batches would see each other's states if nothing reset them
-        assert_same_spikes(model, network, noise((20,), n_samples=4), batch_size)
+    for n_samples in (4, 4, 1):  # equal batches would see each other's states if nothing reset them
+        assert_same_spikes(model, network, noise((20,), n_samples=n_samples))
     assert not any("state" in key for key in model.state_dict())  # a saved one would not fit another batch
 
 
-def test_recurrent_connections_decide_spikes():
-    model, network = made(recipe_of("{ neurons = 25, recurrent = true }", LAST), 20)
-    before = run_slayer(model, network, noise((20,)))
+def test_recurrent_connections_decide_spikes(backend):
+    model, network = made(recipe_of(backend, "{ neurons = 25, recurrent = true }", LAST), 20)
+    before = run_trainer(model, network, noise((20,)))
     with torch.no_grad():
         model.weights()[recurrent_name("hidden1")].zero_()
-    assert not compare_activities([before, run_slayer(model, network, noise((20,)))]).equal
+    assert not compare_activities([before, run_trainer(model, network, noise((20,)))]).equal
 
 
 RECURRENT = "{ neurons = 20, recurrent = true, delay = 9 }"
@@ -156,30 +157,30 @@ WITH_STATE = {
 
 
 @pytest.mark.parametrize("chain", WITH_STATE)
-def test_recurrent_delayed_and_dropped_layers_give_the_same_spikes_everywhere(chain):
+def test_recurrent_delayed_and_dropped_layers_give_the_same_spikes_everywhere(backend, chain):
     last = LAST.replace("}", ", recurrent = true }") if chain == "recurrent output" else LAST
-    model, network = made(recipe_of(*WITH_STATE[chain], last), 30)
+    model, network = made(recipe_of(backend, *WITH_STATE[chain], last), 30)
     assert_same_spikes(model, network, noise((30,), n_steps=80))
 
 
-def test_convolutions_feed_recurrent_and_delayed_layers():
+def test_convolutions_feed_recurrent_and_delayed_layers(backend):
     layers = [CONV, "{ kind = 'pool', kernel = 2 }", "{ neurons = 20, delay = 6 }", RECURRENT]
-    model, network = made(recipe_of(*layers, LAST), (2, 6, 6))
+    model, network = made(recipe_of(backend, *layers, LAST), (2, 6, 6))
     assert_same_spikes(model, network, noise((2, 6, 6), n_steps=40))
 
 
 @pytest.mark.parametrize("after", ["{ kind = 'conv', channels = 3, kernel = 2, groups = 3 }", POOL, "{ neurons = 15 }"])
-def test_channels_of_a_convolution_have_delays_before_any_layer(after):
+def test_channels_of_a_convolution_have_delays_before_any_layer(backend, after):
     delayed = CONV.replace("}", ", delay = 11 }")
-    model, network = made(recipe_of(delayed, after, LAST), (2, 6, 6))
+    model, network = made(recipe_of(backend, delayed, after, LAST), (2, 6, 6))
     steps = model.delays["hidden1"].steps()
     assert len(set(steps.tolist())) > 2
     assert np.array_equal(network.projections[1].delay, steps.repeat_interleave(36))
     assert_same_spikes(model, network, noise((2, 6, 6), n_steps=40))
 
 
-def test_delays_lie_on_the_projection_that_reads_the_delayed_spikes():
-    model, network = made(recipe_of("{ neurons = 20, delay = 62 }", LAST), 10)
+def test_delays_lie_on_the_projection_that_reads_the_delayed_spikes(backend):
+    model, network = made(recipe_of(backend, "{ neurons = 20, delay = 62 }", LAST), 10)
     into, out = network.projections
     assert into.delay == 0
     assert np.array_equal(out.delay, model.delays["hidden1"].steps())
@@ -199,45 +200,47 @@ SHORT = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return train(parse_recipe(SHORT, "test"), tmp_path_factory.mktemp("mixed"), recipe_text=SHORT)
+def run(backend, tmp_path_factory):
+    return train(
+        parse_recipe(on(backend, SHORT), "test"), tmp_path_factory.mktemp("mixed"), recipe_text=on(backend, SHORT)
+    )
 
 
 def test_trained_mixed_network_is_equal_after_its_checkpoint_is_read(run):
     checkpoint = load_checkpoint(run.checkpoint)
     network = to_network(checkpoint.model, checkpoint.masks, 1e-3)
     assert network.inputs[0].shape == (1, 8, 8)
-    assert_same_spikes(checkpoint.model, network, load_samples(run.test_samples).take(0, 40), batch_size=16)
+    assert_same_spikes(checkpoint.model, network, load_samples(run.test_samples).take(0, 40))
 
 
-def test_a_checkpoint_keeps_the_delays(tmp_path):
-    model, _ = made(parse_recipe(SHORT, "test"), (1, 8, 8))
+def test_a_checkpoint_keeps_the_delays(backend, tmp_path):
+    model, _ = made(parse_recipe(on(backend, SHORT), "test"), (1, 8, 8))
     masks = {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in model.weights().items()}
     path = tmp_path / "c.safetensors"
-    save_checkpoint(path, model, masks, recipe_text=SHORT, epoch=1, validation_accuracy=0.5)
+    save_checkpoint(path, model, masks, recipe_text=on(backend, SHORT), epoch=1, validation_accuracy=0.5)
     kept = load_checkpoint(path).model.delays["hidden2"].fraction
     assert torch.equal(kept, model.delays["hidden2"].fraction)
 
 
-def test_training_learns_delays():
-    recipe = parse_recipe(SHORT, "test")
+def test_training_learns_delays(backend):
+    recipe = parse_recipe(on(backend, SHORT), "test")
     run = Run(recipe, encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 128))
     before = run.model.delays["hidden2"].fraction.detach().clone()
     assert run.epoch() is not None
     assert (run.model.delays["hidden2"].fraction != before).float().mean() > 0.5
 
 
-def test_mixed_recipe_gives_the_same_weights_again(run, tmp_path):
+def test_mixed_recipe_gives_the_same_weights_again(backend, run, tmp_path):
     """Dropout draws from a state of its own, so that the global random state decides nothing."""
     torch.manual_seed(99)
-    again = train(parse_recipe(SHORT, "test"), tmp_path, recipe_text=SHORT)
+    again = train(parse_recipe(on(backend, SHORT), "test"), tmp_path, recipe_text=on(backend, SHORT))
     a, b = (load_checkpoint(r.checkpoint).model for r in (run, again))
     assert all(torch.equal(a.weights()[name], weight) for name, weight in b.weights().items())
     assert torch.equal(a.delays["hidden2"].fraction, b.delays["hidden2"].fraction)
 
 
-def test_interrupted_training_of_a_mixed_network_resumes_bit_identically():
-    recipe = parse_recipe(SHORT, "test")
+def test_interrupted_training_of_a_mixed_network_resumes_bit_identically(backend):
+    recipe = parse_recipe(on(backend, SHORT), "test")
     samples = encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 256)
     whole, first = Run(recipe, samples), Run(recipe, samples)
     assert whole.epoch() is not None

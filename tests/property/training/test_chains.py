@@ -1,4 +1,4 @@
-"""Law of the front end: whatever layers a recipe chains, slayer and the exported integers give the same spikes."""
+"""Law of training: whatever layers a recipe chains, each backend and the exported integers give the same spikes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.train
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from building import samples
 
@@ -19,7 +18,9 @@ from neurodeploy.errors import RecipeError
 from neurodeploy.proofs.compare import compare_activities
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.recipe.layers import ConvLayer, DenseLayer, LayerNeuron, PoolLayer, layer_shapes
-from neurodeploy.training.model.slayer import build, run_slayer, to_network
+from neurodeploy.training.model.backends import build
+from neurodeploy.training.model.integers import to_network
+from neurodeploy.training.model.recorded import recorded_spikes
 
 RECIPE = load_recipe("digits-mlp")
 small = st.integers(1, 3)
@@ -76,12 +77,13 @@ def chains(draw):
     return shape, (*layers, *draw(st.lists(dense, max_size=2)), draw(last))
 
 
+@pytest.mark.parametrize("backend", ["native", pytest.param("slayer", marks=pytest.mark.slayer)])
 @given(chain=chains(), seed=st.integers(0, 2**16), batch_size=st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
-def test_slayer_reference_and_event_engine_agree_on_any_chain_of_layers(chain, seed, batch_size):
+def test_backend_reference_and_event_engine_agree_on_any_chain_of_layers(backend, chain, seed, batch_size):
     shape, layers = chain
     network = RECIPE.network.model_copy(update={"layers": layers})
-    training = RECIPE.training.model_copy(update={"weight_scale": 3.0})
+    training = RECIPE.training.model_copy(update={"weight_scale": 3.0, "backend": backend})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = build(RECIPE.model_copy(update={"network": network, "training": training}), shape)
@@ -89,12 +91,20 @@ def test_slayer_reference_and_event_engine_agree_on_any_chain_of_layers(chain, s
     exported = to_network(model, masks, 1e-3)
     raster = np.random.default_rng(seed).random((4, 30, int(np.prod(shape)))) < 0.4
     shown = samples(raster, "input")
-    slayer = run_slayer(model, exported, shown, batch_size=batch_size)
+    own = None if backend == "native" else slayers_neurons(model)
+    trainer = recorded_spikes(model, exported, shown, engine=backend, respond=own, batch_size=batch_size)
     for run in (run_reference, run_event):
-        result = compare_activities([slayer, run(exported, shown)])
+        result = compare_activities([trainer, run(exported, shown)])
         assert result.equal, str(result.first_difference)
+    if own is None:
+        return
     with torch.no_grad():
         rows = torch.from_numpy(raster.transpose(0, 2, 1).astype(np.float32))
-        fused = model.eval().layers(rows)
-        own = model.layers(rows, fused=False)
-    assert all(torch.equal(fused[name], own[name]) for name in own)
+        fused, unfused = model.eval().layers(rows), model.layers(rows, respond=own)
+    assert all(torch.equal(fused[name], layer) for name, layer in unfused.items())
+
+
+def slayers_neurons(model):
+    from neurodeploy.training.model.slayer import own_neurons
+
+    return own_neurons(model)

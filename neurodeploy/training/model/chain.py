@@ -1,0 +1,244 @@
+"""The trainable model, a chain of CUBA layers, whichever backend computes its synapses. Imports no lava-dl.
+
+While currents and voltages stay within 24 bits, its forward pass gives the spikes of the exported integers. Recurrent layers
+start every pass from zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from neurodeploy.errors import TrainingError
+from neurodeploy.network import Cuba, Input, Shape
+from neurodeploy.recipe.layers import (
+    AnyLayer,
+    DenseLayer,
+    NeuronRecipe,
+    PoolLayer,
+    layer_names,
+    layer_shapes,
+    neuron_of,
+)
+from neurodeploy.recipe.record import Recipe
+from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
+from neurodeploy.training.model.fused import (
+    WEIGHT_SCALE,
+    CubaSettings,
+    cuba_settings,
+    cuba_spikes,
+    recurrent_cuba_spikes,
+    window_sums,
+)
+from neurodeploy.training.model.weight_grid import Grid
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerPlan:
+    """A layer of a recipe with all that its block is built from.
+
+    Attributes:
+        layer: kind and size of the layer.
+        neuron: the recipe's parameters of its neurons.
+        taken: shape of its input: ``(n,)`` for a dense layer, else ``(channels, height, width)``.
+        weight_scale: factor on the initial weights.
+        grid: the weights that the layer may have.
+        largest: largest absolute number that arrives from a source in a step, 1 for spikes.
+    """
+
+    layer: AnyLayer
+    neuron: NeuronRecipe
+    taken: Shape
+    weight_scale: float
+    grid: Grid
+    largest: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backend:
+    """The way to compute the synapses of a chain.
+
+    Attributes:
+        name: as in ``training.backend`` of a recipe.
+        new_block: returns a module for a layer, with weights drawn from torch's global generator. It has a module
+            ``synapse``, or ``input_synapse`` and ``recurrent_synapse``, which return summed inputs for spikes and have a
+            ``weight``; none for a pool.
+        give_neuron: tells a block that its neurons are others now; ``tau_grad`` is the width of the surrogate gradient.
+        payloads: whether the input may carry whole numbers instead of spikes.
+    """
+
+    name: str
+    new_block: Callable[[LayerPlan], torch.nn.Module]
+    give_neuron: Callable[[torch.nn.Module, Cuba, float], None]
+    payloads: bool
+
+
+class ChainModel(torch.nn.Module):
+    """A chain of CUBA layers. ``forward`` takes and gives spikes as float tensors ``(batch, neurons, steps)``.
+
+    Args:
+        recipe: its network and ``training.weight_scale`` are read; draws weights and delays from torch's global generator.
+        entry: the input; where the first layer is dense it is taken flat.
+        backend: what computes the synapses.
+
+    Attributes:
+        entry: the input: ``(n,)`` where the first layer is dense, else ``(channels, height, width)``.
+        shapes: the shape of each layer's neurons by name.
+        blocks: the backend's modules by name; ``dropouts`` and ``delays`` act on what some layers send to the next.
+        neurons: the integers of each layer's neurons by name; ``set_neuron`` changes them.
+        grids: the weights that each layer may have, by name.
+        recipes: the layers of the recipe by name; ``taken`` has the shapes of their inputs.
+        peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
+
+    Raises:
+        RecipeError: if a layer cannot take the output of the layer before it.
+        TrainingError: for an input or neurons that the backend does not have.
+    """
+
+    def __init__(self, recipe: Recipe, entry: Input, backend: Backend) -> None:
+        super().__init__()
+        if entry.graded and not backend.payloads:
+            raise TrainingError(
+                f"train: the input carries payloads of {entry.payload_bits} bits, but the backend '{backend.name}' takes "
+                'plain spikes only; set training.backend = "native"'
+            )
+        layers = recipe.network.layers
+        names = layer_names(len(layers))
+        self.entry = replace(entry, shape=(entry.size,)) if isinstance(layers[0], DenseLayer) else entry
+        self.backend = backend
+        self.recipes = dict(zip(names, layers))
+        self.shapes = dict(zip(names, layer_shapes(layers, self.entry.shape)))
+        self.blocks, self.dropouts, self.delays = (torch.nn.ModuleDict() for _ in range(3))
+        self.neurons: dict[str, Cuba] = {}
+        self.grids: dict[str, Grid] = {}
+        self.taken: dict[str, Shape] = {}
+        self.peak_state: dict[str, float] = {}
+        self._surrogate: dict[str, tuple[float, float]] = {}
+        given, largest = self.entry.shape, max(map(abs, self.entry.payload_range))
+        for name, layer in self.recipes.items():
+            taken = (int(np.prod(given)),) if isinstance(layer, DenseLayer) else given
+            plan = LayerPlan(
+                layer=layer,
+                neuron=neuron_of(layer, recipe.network.neuron),
+                taken=taken,
+                weight_scale=recipe.training.weight_scale,
+                grid=Grid() if isinstance(layer, PoolLayer) else Grid(layer.weight_step, layer.weight_exponent),
+                largest=largest,
+            )
+            self._add(name, plan)
+            given, largest = self.shapes[name], 1
+
+    def forward(self, spikes: torch.Tensor) -> torch.Tensor:
+        """Return the spikes of the last layer."""
+        return list(self.layers(spikes).values())[-1]
+
+    def layers(
+        self, spikes: torch.Tensor, *, respond: Callable[[str, torch.Tensor], torch.Tensor] | None = None
+    ) -> dict[str, torch.Tensor]:
+        """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
+
+        Args:
+            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape.
+            respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
+                default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
+
+        Returns:
+            Tensors ``(batch, *shape, steps)`` with the layer's shape.
+        """
+        given = {}
+        for name, taken in self.taken.items():
+            arranged = spikes.reshape(len(spikes), *taken, spikes.shape[-1])
+            spikes = given[name] = (respond or self._respond)(name, arranged)
+            for after in (self.dropouts, self.delays):
+                spikes = after[name](spikes) if name in after else spikes
+        return given
+
+    def weights(self) -> dict[str, torch.nn.Parameter]:
+        """Return every weight that is learned and may be rewired, by layer name.
+
+        Dense weights are ``(out, in, 1, 1, 1)``, weights of convolutions ``(out, in / groups, height, width, 1)``; the
+        connection of a layer onto itself is called ``recurrent_name(layer)``. Pooling layers have only a constant weight.
+        """
+        found: dict[str, torch.nn.Parameter] = {}
+        for name, layer in self.recipes.items():
+            block = self.blocks[name]
+            if is_recurrent(layer):
+                found[name] = block.input_synapse.weight
+                found[recurrent_name(name)] = block.recurrent_synapse.weight
+            elif not isinstance(layer, PoolLayer):
+                found[name] = block.synapse.weight
+        return found
+
+    def quantised_weights(self) -> dict[str, torch.Tensor]:
+        """Return the ``weights`` in chip units, before the exponent, as the forward pass uses them: whole, as floats."""
+        return {
+            name: self.grids[name.removesuffix(recurrent_name(""))](weight, descale=True)
+            for name, weight in self.weights().items()
+        }
+
+    def delay_fractions(self) -> dict[str, torch.nn.Parameter]:
+        """Return the learned axonal delays as fractions of the longest delay of the layer, by layer name."""
+        return {name: axon.fraction for name, axon in self.delays.items()}
+
+    def set_turn(self, turn: int) -> None:
+        """Make every dropout draw anew in the next pass; ``turn`` is a whole number from 0 on, a new one for each pass."""
+        for dropout in self.dropouts.values():
+            dropout.turn = turn
+
+    def set_neuron(self, name: str, neuron: Cuba) -> None:
+        """Replace the neurons of a layer; a parameter is one number, or an array of the layer's shape.
+
+        Raises:
+            TrainingError: for neurons that the backend does not have.
+        """
+        self.backend.give_neuron(self.blocks[name], neuron, self._surrogate[name][0])
+        self.neurons[name] = neuron
+
+    def neuron_settings(self, name: str) -> CubaSettings:
+        """Return the neurons of a layer with their surrogate gradient."""
+        return cuba_settings(self.neurons[name], *self._surrogate[name])
+
+    def _add(self, name: str, plan: LayerPlan) -> None:
+        layer, own = plan.layer, plan.neuron
+        self.blocks[name] = self.backend.new_block(plan)
+        self.taken[name], self.grids[name] = plan.taken, plan.grid
+        self._surrogate[name] = (own.tau_grad, own.scale_grad)
+        self.neurons[name] = Cuba(
+            current_decay=own.current_decay,
+            voltage_decay=own.voltage_decay,
+            threshold=own.threshold,
+            reset=own.reset,
+        )
+        if isinstance(layer, PoolLayer):
+            return
+        if layer.dropout:
+            self.dropouts[name] = NeuronDropout(layer.dropout)
+        if layer.delay:
+            self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
+
+    def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
+        """Return a layer's spikes through the compiled neurons."""
+        layer, block, grid = self.recipes[name], self.blocks[name], self.grids[name]
+        settings = self.neuron_settings(name)
+        if is_recurrent(layer):
+            recurrent = grid(block.recurrent_synapse.weight).flatten(1)
+            fired, peak = recurrent_cuba_spikes(block.input_synapse(spikes), recurrent, settings)
+        elif isinstance(layer, PoolLayer):
+            fired, peak = cuba_spikes(window_sums(spikes, layer.kernel, layer.weight / WEIGHT_SCALE), settings)
+        else:
+            fired, peak = cuba_spikes(grid.whole_sums(block.synapse(spikes)), settings)
+        self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
+        return fired
+
+
+def is_recurrent(layer: AnyLayer) -> bool:
+    """Return whether a layer's spikes return to it."""
+    return isinstance(layer, DenseLayer) and layer.recurrent
+
+
+def recurrent_name(layer: str) -> str:
+    """Return the name of the weight that connects a layer onto itself."""
+    return f"{layer}_recurrent"
