@@ -302,7 +302,7 @@ class Payload(Record):
 class Cost(ShortRecord):
     """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
-    left_out_if_empty = ("payloads",)
+    left_out_if_empty = ("payloads", "warnings")
     chip: str
     chip_title: str
     chip_source: str
@@ -322,6 +322,8 @@ class Cost(ShortRecord):
     payloads: tuple[Payload, ...] = ()
     """Of populations and inputs whose messages carry one."""
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What makes the activity a doubtful one to price: layers that never fire, outputs that are silent."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as plain values."""

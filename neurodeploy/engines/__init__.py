@@ -5,7 +5,20 @@ bits faster, ``lava`` runs the same integers as Lava processes in a worker, and 
 models without Lava's runtime.
 """
 
-from neurodeploy.engines.decoding import accuracy, decode, decoding_probes
+from neurodeploy.engines.decoding import Answers, accuracy, answers, decode, decoding_probes
+from neurodeploy.engines.silence import Silence, find_silence
 from neurodeploy.engines.table import ENGINES, Engine, check_offered, simulate
 
-__all__ = ["ENGINES", "Engine", "accuracy", "check_offered", "decode", "decoding_probes", "simulate"]
+__all__ = [
+    "ENGINES",
+    "Answers",
+    "Engine",
+    "Silence",
+    "accuracy",
+    "answers",
+    "check_offered",
+    "decode",
+    "decoding_probes",
+    "find_silence",
+    "simulate",
+]

@@ -52,6 +52,21 @@ def check_run(
     return steps
 
 
+def lasting_steps(network: Network, n_steps: int) -> int:
+    """Return the steps after which delayed spikes of samples of ``n_steps`` have arrived; without delays, the default run.
+
+    A spike of step t over a projection with delay k arrives in step t + 1 + k. Delays behind each other add up; connections
+    back, on which spikes may circulate for ever, are not counted.
+    """
+    start = dict.fromkeys((i.name for i in network.inputs), 0) | {p.name: p.first_step for p in network.populations}
+    late = dict.fromkeys(start, 0)
+    forward = [p for p in network.projections if start[p.target] > start[p.source]]
+    for p in sorted(forward, key=lambda p: start[p.target]) if any(p.max_delay for p in forward) else ():
+        after = late[p.source] + start[p.source] + 1 + p.max_delay - start[p.target]
+        late[p.target] = max(late[p.target], after)
+    return n_steps + max(start[name] + late[name] for name in late)
+
+
 def input_events(network: Network, samples: Samples, n_steps: int) -> dict[str, Events]:
     """Return the events of each input within the steps of the run."""
     return {i.name: window(samples.inputs[i.name], 0, n_steps) for i in network.inputs}
@@ -73,7 +88,7 @@ def check_overflow(engine: str, overflow: Mapping[str, int]) -> None:
         where = ", ".join(f"'{name}' ({n} times)" for name, n in found.items())
         raise SimulationError(
             f"simulate: a state left 24 bits (+-2**23) in {where}, engine '{engine}'; lower the weights or the weight "
-            "exponents, raise the decay, or allow it with on_overflow='report'"
+            "exponents, raise the decay, or allow it with --on-overflow report (in Python on_overflow='report')"
         )
 
 

@@ -1,6 +1,9 @@
-"""Decoding of output activity to classes, and the accuracy."""
+"""Decoding of output activity to classes, the accuracy, and the samples in which the output decides nothing."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,24 +46,71 @@ def decode(network: Network, activity: Activity, output: str | None = None) -> N
     Raises:
         SimulationError: for an unknown or ambiguous output, or a voltage that was not probed.
     """
-    chosen = _choose(network, output)
-    if chosen.decoding == "last_voltage":
-        key = (chosen.population, "v")
-        if key not in activity.states:
-            raise SimulationError(f"simulate: output '{chosen.name}' reads voltages; run with probe={key}")
-        best: NDArray[np.int64] = np.argmax(activity.states[key][:, -1], axis=1)
-        return best
-    events = activity.spikes[chosen.population]
-    if chosen.decoding in ("sum", "last_message"):
-        raster = events.to_dense().astype(np.int64)
-        best = np.argmax(raster.sum(axis=1) if chosen.decoding == "sum" else raster[:, -1], axis=1)
-    elif chosen.decoding == "count":
-        best = np.argmax(events.counts(), axis=1)
-    else:
-        first = np.full((events.n_samples, events.size), events.n_steps, np.int64)
-        np.minimum.at(first, (events.sample, events.neuron), events.step)
-        best = np.argmin(first, axis=1)
+    scores = _scores(activity, _choose(network, output))
+    best: NDArray[np.int64] = np.argmax(scores, axis=1)
     return best
+
+
+def _scores(activity: Activity, output: Output) -> NDArray[np.integer[Any]]:
+    """Return what the rule of an output compares, ``(n_samples, n_neurons)``: the class is the highest."""
+    if output.decoding == "last_voltage":
+        return np.asarray(_voltages(activity, output)[:, -1])
+    events = activity.spikes[output.population]
+    if output.decoding in ("sum", "last_message"):
+        raster = events.to_dense().astype(np.int64)
+        return np.asarray(raster.sum(axis=1) if output.decoding == "sum" else raster[:, -1])
+    if output.decoding == "count":
+        return events.counts()
+    first = np.full((events.n_samples, events.size), events.n_steps, np.int64)
+    np.minimum.at(first, (events.sample, events.neuron), events.step)
+    return -first
+
+
+def _voltages(activity: Activity, output: Output) -> NDArray[np.int32]:
+    key = (output.population, "v")
+    if key not in activity.states:
+        raise SimulationError(f"simulate: output '{output.name}' reads voltages; run with probe={key}")
+    return activity.states[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """Which samples an output does not decide by itself, bool ``(n_samples,)`` each.
+
+    Attributes:
+        tied: two or more neurons share the value that decides, so that the class is the lowest of their indices.
+        silent: nothing decides: the output sent no event. For one that is read from voltages: nothing that is connected to
+            it sent one, or its voltages stayed at 0.
+    """
+
+    tied: NDArray[np.bool_]
+    silent: NDArray[np.bool_]
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Shares of the samples that are tied and silent, 0..1."""
+        return {"tied": float(np.mean(self.tied)), "silent": float(np.mean(self.silent))}
+
+
+def answers(network: Network, activity: Activity, output: str | None = None) -> Answers:
+    """Return in which samples the class of ``decode``, whose arguments these are, is no answer of the network's.
+
+    Raises:
+        SimulationError: as ``decode``.
+    """
+    chosen = _choose(network, output)
+    scores = _scores(activity, chosen)
+    tied = np.count_nonzero(scores == scores.max(axis=1, keepdims=True), axis=1) > 1
+    if chosen.decoding == "last_voltage":
+        heard = np.zeros(activity.n_samples, np.bool_)
+        for projection in network.into(chosen.population):
+            if projection.source != chosen.population:
+                heard[activity.spikes[projection.source].sample] = True
+        silent = ~heard | ~_voltages(activity, chosen).any(axis=(1, 2))
+    else:
+        silent = np.ones(activity.n_samples, np.bool_)
+        silent[activity.spikes[chosen.population].sample] = False
+    return Answers(tied=tied, silent=silent)
 
 
 def accuracy(network: Network, activity: Activity, samples: Samples, output: str | None = None) -> float:

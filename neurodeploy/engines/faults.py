@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.decoding import accuracy
+from neurodeploy.engines.decoding import accuracy, answers
 from neurodeploy.errors import NetworkError, SimulationError, UsageError
 from neurodeploy.network import (
     DECAY_ONE,
@@ -143,13 +143,18 @@ _OF_SYNAPSES = ("dead-synapses", "stuck-synapses")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRow:
-    """Accuracy under one fault at one rate: mean and minimum over ``repeats`` random draws of the parts that fail."""
+    """Accuracy under one fault at one rate: mean and minimum over ``repeats`` random draws of the parts that fail.
+
+    ``tied`` and ``silent`` are the shares of samples that the output does not decide (``decoding.Answers``), means as well.
+    """
 
     fault: str
     rate: float
     repeats: int
     accuracy: float
     lowest: float
+    tied: float
+    silent: float
 
 
 def measure_robustness(
@@ -179,11 +184,15 @@ def measure_robustness(
     """
     _check(network, samples, fault, rates)
     for rate in rates:
-        found = []
+        found, undecided = [], []
         for repeat in range(repeats if rate else 1):
             broken = FAULTS[fault](network, samples, rate, np.random.default_rng([seed, repeat]))
-            found.append(accuracy(broken[0], run(*broken), broken[1]))
-        yield FaultRow(fault=fault, rate=rate, repeats=len(found), accuracy=float(np.mean(found)), lowest=min(found))
+            activity = run(*broken)
+            found.append(accuracy(broken[0], activity, broken[1]))
+            undecided.append(answers(broken[0], activity).shares)
+        shares = {key: float(np.mean([own[key] for own in undecided])) for key in ("tied", "silent")}
+        mean = float(np.mean(found))
+        yield FaultRow(fault=fault, rate=rate, repeats=len(found), accuracy=mean, lowest=min(found), **shares)
 
 
 def left_whole(network: Network, fault: str) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -74,6 +74,11 @@ class Verification:
     def spikes_compared(self) -> int:
         """Number of spikes of the first engine in all populations."""
         return sum(p.spikes for p in self.populations)
+
+    def spikes_of(self, names: Iterable[str]) -> int:
+        """Return the number of spikes of the first engine in the given inputs or populations."""
+        wanted = set(names)
+        return sum(p.spikes for p in self.populations if p.name in wanted)
 
     @property
     def spikes_different(self) -> int:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.table import simulate
+from neurodeploy.exchange.nir.graph import Graph, load_graph
 from neurodeploy.exchange.nir.interpreter import Interpretation, interpret
+from neurodeploy.exchange.nir.prepare import choose_reading
+from neurodeploy.exchange.nir.readings import READINGS, AnyReading, Reading, as_reading
 from neurodeploy.network import DECAY_ONE, Cuba, Network
 from neurodeploy.network.activity import Activity, Samples
 
@@ -19,26 +23,36 @@ _CHUNK = 64
 
 
 def beside_floats(
-    path: Path, network: Network, samples: Samples, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    network: Network,
+    samples: Samples,
+    progress: Callable[[int, int], None] | None = None,
+    *,
+    reading: AnyReading = None,
+    dt: float | None = None,
 ) -> dict[str, Any] | None:
     """Compare the integer network with the float NIR file it came from. None if their population names differ.
 
     The floats get payloads times the scale of their input, and reset as the network does.
+
+    Args:
+        reading, dt: as the network was read with.
 
     Returns:
         ``samples``; ``same_class``, the share of samples for which both give the same class (None with several outputs);
         ``accuracy_floats`` and ``accuracy`` if there are labels; ``differing``: by population the share of
         (neuron, step) pairs in which the spike differs, with the total number of each.
     """
-    if samples.inputs.keys() != {i.name for i in network.inputs}:
-        samples = _renamed(samples, network)
+    samples = renamed(samples, network)
+    graph = load_graph(path)
+    said = _read_like(network, _with_step(graph, as_reading(reading, dt=dt), network.dt))
     ours, theirs = [], []
     scales = {i.name: i.scale for i in network.inputs}
     differing = dict.fromkeys((p.name for p in network.populations), 0)
     for first in range(0, samples.n_samples, _CHUNK):
         part = samples.take(first, min(first + _CHUNK, samples.n_samples))
         values = {name: events.to_dense() * scales[name] for name, events in part.inputs.items()}
-        run = interpret(path, values, dt=network.dt, reset=_reset(network))
+        run = interpret(graph, values, reading=said)
         if not differing.keys() <= run.spikes.keys():
             return None
         activity = simulate(network, part, engine="event", probe=decoding_probes(network))
@@ -52,20 +66,29 @@ def beside_floats(
     return _facts(network, samples, differing, ours, theirs)
 
 
-def _renamed(samples: Samples, network: Network) -> Samples:
+def renamed(samples: Samples, network: Network) -> Samples:
     """Return the samples with the input's name; a single input takes samples under any name, as in ``from_nir``."""
+    if samples.inputs.keys() == {i.name for i in network.inputs}:
+        return samples
     (events,), (given,) = samples.inputs.values(), network.inputs
-    return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name)
+    return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name, outside=samples.outside)
 
 
-def _reset(network: Network) -> Literal["subtract"] | None:
-    """Return the reset that the caller chose on import if it was by subtraction, None where the file says it.
+def _with_step(graph: Graph, reading: Reading, dt: float) -> Reading:
+    """Return the reading with its name, and with the network's step where the file itself may not tell it."""
+    chosen = choose_reading(graph, reading, None)
+    literal = READINGS[chosen.name].literal and chosen.dt is None
+    return replace(chosen, dt=dt) if literal else chosen
+
+
+def _read_like(network: Network, reading: Reading) -> Reading:
+    """Return the reading with a reset by subtraction, if the network has one that was chosen on import.
 
     A voltage that is forgotten in one step is left out: no reset has an effect on it.
     """
     models = [p.model for p in network.populations if isinstance(p.model, Cuba)]
     resets = {m.reset for m in models if np.any(np.not_equal(m.voltage_decay, DECAY_ONE))}
-    return "subtract" if resets == {"subtract"} else None
+    return replace(reading, reset="subtract") if resets == {"subtract"} else reading
 
 
 def _differing(network: Network, activity: Activity, run: Interpretation, name: str) -> int:

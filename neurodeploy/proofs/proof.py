@@ -26,6 +26,7 @@ def make_proof(
 ) -> dict[str, Any]:
     """Return the outcome of a comparison with hashes of the network, the samples and every engine's rasters and voltages.
 
+    ``input_spikes_compared`` says how many of ``spikes_compared`` are those of the inputs, which every engine is given.
     If the engines differ, the key ``diagnosis`` explains the first difference (``neurodeploy.proofs.diagnosis``).
     """
     difference = verification.first_difference
@@ -36,6 +37,7 @@ def make_proof(
     return {
         "schema": SCHEMA,
         **verification.to_json(),
+        "input_spikes_compared": verification.spikes_of(i.name for i in network.inputs),
         "voltages_compared": list(verification.voltages_compared),
         "diagnosis": explained,
         "network": network.fingerprint,

@@ -16,7 +16,16 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.reports.figures import band, kib, percent, si
 from neurodeploy.reports.pictures import charts
 from neurodeploy.reports.record import Report
-from neurodeploy.reports.text import cost_sections, first_difference, headline, sections, sent_word, verdict_line
+from neurodeploy.reports.text import (
+    cost_sections,
+    first_difference,
+    headline,
+    own_spikes,
+    sections,
+    sent_word,
+    shares,
+    verdict_line,
+)
 
 
 def render(template: str, **values: Any) -> str:
@@ -41,6 +50,8 @@ def page(report: Report) -> str:
         report=report,
         sent=sent_word(report.network),
         headline=headline(report),
+        own_spikes=own_spikes(report.verification) if report.verification else None,
+        shares=shares(report.accuracy) if report.accuracy else "",
         first_difference=first_difference(report),
         network=every[0],
         activity=shown,

@@ -81,11 +81,17 @@ class NetworkFacts(ShortRecord):
 
 
 class Accuracy(Record):
-    """Share of correctly classified samples; ``held_out``: they are a run's test part, never used to choose anything."""
+    """Share of correctly classified samples; ``held_out``: they are a run's test part, never used to choose anything.
+
+    ``tied`` and ``silent``: shares of samples that the output does not decide (``engines.decoding.Answers``); None in
+    reports of older versions.
+    """
 
     test: float = Field(ge=0, le=1)
     n_samples: int = Field(ge=1)
     held_out: bool = True
+    tied: float | None = Field(default=None, ge=0, le=1)
+    silent: float | None = Field(default=None, ge=0, le=1)
 
 
 class VerifiedPopulation(Record):
@@ -109,16 +115,42 @@ class FirstDifference(Record):
 
 
 class Verification(Record):
-    """Comparison of engines on the same samples: spikes compared and places that differ."""
+    """Comparison of engines on the same samples: spikes compared and places that differ.
+
+    ``input_spikes_compared``: how many of the spikes are those of the inputs, which every engine is given; None in reports
+    of older versions.
+    """
 
     equal: bool
     engines: tuple[str, ...]
     n_samples: int
     n_steps: int
     spikes_compared: int
+    input_spikes_compared: int | None = None
     spikes_different: int
     populations: tuple[VerifiedPopulation, ...] = ()
     first_difference: FirstDifference | None = None
+
+
+class OutputShares(Record):
+    """Shares of samples that an output does not decide."""
+
+    tied: float = Field(ge=0, le=1)
+    silent: float = Field(ge=0, le=1)
+
+
+class SilenceFacts(Record):
+    """What the network left unsaid on all samples (``engines.silence.Silence``)."""
+
+    n_samples: int
+    outputs: dict[str, OutputShares] = Field(default={})
+    never_fired: tuple[str, ...] = ()
+    empty_samples: int = 0
+    cut_samples: int = 0
+    never_fire: dict[str, tuple[int, ...]] = Field(default={})
+    reach_nothing: dict[str, tuple[int, ...]] = Field(default={})
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class RasterLayer(ShortRecord):
@@ -180,6 +212,8 @@ class Report(Record):
     targets: tuple[Cost, ...]
     raster: Raster | None
     neurobench: NeuroBenchFacts | None = None
+    silence: SilenceFacts | None = None
+    """None in reports of older versions."""
     provenance: Provenance
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
 from neurodeploy.costs.record import Cost, Energy, Latency, Verdict
 from neurodeploy.reports.figures import band, kib, percent, si
-from neurodeploy.reports.record import NetworkFacts, NeuroBenchFacts, Report
+from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
 COMPONENTS = {
     "synop": "synapses read",
@@ -74,26 +74,50 @@ def verdict_lines(report: Report) -> list[str]:
 
 
 def headline(report: Report) -> list[str]:
-    """Return the main results as sentences: exactness, accuracy, then one sentence for each chip."""
+    """Return the main results as sentences: exactness, accuracy, then one sentence for each chip.
+
+    What makes them worthless follows the accuracy, and samples and neurons that take no part the connections.
+    """
     lines = []
-    v = report.verification
+    v, silence = report.verification, report.silence
     if v is not None:
         engines, sent = ", ".join(v.engines), sent_word(report.network)
+        own = (
+            f"; of the {v.spikes_compared:,}, the network sent {own_spikes(v):,}"
+            if v.input_spikes_compared is not None
+            else ""
+        )
         lines.append(
-            f"{v.spikes_different:,} of {v.spikes_compared:,} {sent} differ between {engines} ({v.n_samples} samples)."
+            f"{v.spikes_different:,} of {v.spikes_compared:,} {sent} differ between {engines} ({v.n_samples} samples){own}."
         )
         different = first_difference(report)
         lines += [f"First difference: {different}"] if different else []
     if report.accuracy is not None:
         what = "test accuracy" if report.accuracy.held_out else "accuracy"
-        lines.append(f"{percent(report.accuracy.test)} {what} on {report.accuracy.n_samples} samples.")
+        lines.append(
+            f"{percent(report.accuracy.test)} {what} on {report.accuracy.n_samples} samples{shares(report.accuracy)}."
+        )
+    lines += [f"WARNING: {line}." for line in silence.warnings] if silence else []
     n = report.network
     lines.append(
         f"{n.mask:,} of {n.weights:,} connections kept ({percent(n.density)}), "
         f"{n.nonzero:,} not zero ({percent(n.density_nonzero)})."
     )
+    lines += [f"{line}." for line in silence.notes] if silence else []
     lines += [target_line(cost) for cost in report.targets]
     return lines
+
+
+def own_spikes(verification: Verification) -> int:
+    """Return how many of the spikes compared are those of neurons, not of inputs."""
+    return verification.spikes_compared - (verification.input_spikes_compared or 0)
+
+
+def shares(accuracy: Accuracy) -> str:
+    """Return in words the shares of samples that the output does not decide; "" where they are not known."""
+    if accuracy.tied is None or accuracy.silent is None:
+        return ""
+    return f", {percent(accuracy.tied)} tied, {percent(accuracy.silent)} silent"
 
 
 def first_difference(report: Report) -> str | None:

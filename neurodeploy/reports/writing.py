@@ -33,6 +33,7 @@ def make_report(
     verification: Mapping[str, Any] | None = None,
     raster: Mapping[str, Any] | None = None,
     neurobench: Mapping[str, Any] | None = None,
+    silence: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the content of ``report.json`` as plain values.
@@ -41,10 +42,12 @@ def make_report(
         title: heading of the report.
         network: result of ``network_facts``.
         costs: one for each chip, in the order of the report.
-        accuracy: ``test`` (0..1), ``n_samples``, and ``held_out`` (False where the samples are not a run's test part).
+        accuracy: ``test`` (0..1), ``n_samples``, ``held_out`` (False where the samples are not a run's test part), and the
+            shares of samples that are ``tied`` and ``silent``.
         verification: result of ``neurodeploy.proofs.compare.Verification.to_json``.
         raster: result of ``raster_facts``.
         neurobench: result of ``neurodeploy.costs.neurobench.NeuroBench.to_json``.
+        silence: result of ``neurodeploy.engines.silence.Silence.to_json``.
         provenance: ``command``, ``seed``, ``files`` (name to SHA-256), ``versions``; each may be absent.
 
     Raises:
@@ -61,6 +64,7 @@ def make_report(
         "targets": [cost.to_json() for cost in costs],
         "raster": raster and dict(raster),
         "neurobench": neurobench and dict(neurobench),
+        "silence": silence and dict(silence),
         "provenance": dict(provenance or {}),
     }
     plain: dict[str, Any] = checked(data).model_dump(mode="json", by_alias=True)

@@ -9,10 +9,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import FitError
 from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
+
+if TYPE_CHECKING:
+    from neurodeploy.network import Network
+    from neurodeploy.recipe.record import StartRecipe
 
 KEPT_FILES = (NETWORK_FILE, TEST_FILE, CHECKPOINT_FILE, RECIPE_FILE, METRICS_FILE)
 """Files of a training that a sweep keeps; with them ``neurodeploy report`` accepts the folder as a run."""
@@ -35,7 +39,8 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
 
     run = Path(folder)
     recipe = parse_recipe(recipe_text, where="sweep")
-    result = train(recipe, run, recipe_text=recipe_text, resume=(run / STATE_FILE).exists())
+    start = None if recipe.start is None else _start(recipe.start)
+    result = train(recipe, run, recipe_text=recipe_text, start=start, resume=(run / STATE_FILE).exists())
     to_nir(checkpoint_network(run)[1], run / NETWORK_FILE, force=True)
     return {
         "validation_accuracy": result.validation_accuracy,
@@ -45,9 +50,21 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
     }
 
 
+def _start(start: StartRecipe) -> Network:
+    """Return the network that a training goes on from."""
+    from neurodeploy.exchange.formats import read_network
+
+    path = Path(start.file)
+    file = path / NETWORK_FILE if path.is_dir() else path
+    return read_network(file, reading=start.reading, dt=start.dt, weight_bits=start.weight_bits)
+
+
 def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:
-    """Return a network with its weights in ``bits`` bits (in ``files``), its accuracy, densities and spikes per sample."""
-    from neurodeploy.engines.decoding import accuracy, decoding_probes
+    """Return a network with its weights in ``bits`` bits (in ``files``), its accuracy, densities and spikes per sample.
+
+    ``tied`` and ``silent`` are the shares of samples that its output does not decide (``engines.decoding.Answers``).
+    """
+    from neurodeploy.engines.decoding import accuracy, answers, decoding_probes
     from neurodeploy.engines.table import simulate
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.mapping.fit.change import requantised
@@ -62,6 +79,7 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     possible = sum(map(n_parameters, network.projections))
     return {
         "accuracy": None if given.labels is None else accuracy(coarse, activity, given),
+        **(answers(coarse, activity).shares if len(coarse.outputs) == 1 else {}),
         "samples": given.n_samples,
         "mask_density": sum(map(n_masked, network.projections)) / possible,
         "nonzero_density": sum(map(n_nonzero, coarse.projections)) / possible,

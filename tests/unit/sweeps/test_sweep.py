@@ -335,3 +335,33 @@ def test_a_network_that_is_read_from_its_last_voltage_is_quantised_with_its_accu
     found = quantise_stage((tmp_path / "n.nir").read_bytes(), (tmp_path / "s.npz").read_bytes(), 8, None)
     activity = simulate(network, load_samples(tmp_path / "s.npz"), probe=[("out", "v")])
     assert found["accuracy"] == accuracy(network, activity, given)
+
+
+@pytest.mark.train
+def test_a_recipe_with_a_network_to_start_from_trains_that_network_as_its_reading_says(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs torch (extra train)")
+    import nir
+
+    from neurodeploy import from_nir
+    from neurodeploy.sweeps.stages import train_stage
+
+    n = np.ones(10, np.float32)
+    nodes = {
+        "input": nir.Input(np.array([64])),
+        "fc": nir.Linear(np.full((10, 64), 0.25)),
+        "out": nir.Output(np.array([10])),
+    }
+    nodes |= {"lif": nir.LIF(tau=10 * n, r=n, v_leak=0 * n, v_threshold=n)}
+    nir.write(tmp_path / "n.nir", nir.NIRGraph(nodes, [("input", "fc"), ("fc", "lif"), ("lif", "out")]))
+    text = f"""
+        name = "on"
+        start = {{ file = {json.dumps(str(tmp_path / "n.nir"))}, reading = "sinabs,dt=1e-3" }}
+        data = {{ name = "digits", n_steps = 4 }}
+        sparse = {{ method = "static" }}
+        training = {{ epochs = 1, batch_size = 256 }}
+    """
+    made = train_stage(text, str(tmp_path / "run"))
+    (tmp_path / "m.nir").write_bytes(made["files"]["model.nir"])
+    network = from_nir(tmp_path / "m.nir")
+    assert (network.dt, [p.size for p in network.populations]) == (1e-3, [10])
+    assert network.populations[0].model.voltage_decay == round(4096 * (1 - np.exp(-0.1)))
