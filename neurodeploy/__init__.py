@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from neurodeploy.chip.files import chip_names, load_chip
     from neurodeploy.chip.record import Chip
     from neurodeploy.commands.networks import as_network, to_netx, to_nir
+    from neurodeploy.commands.samples import as_samples
     from neurodeploy.commands.train import train
     from neurodeploy.commands.verify import verify
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.costs.record import Cost
-    from neurodeploy.engines.decoding import accuracy, decode, decoding_probes
+    from neurodeploy.engines.decoding import accuracy, answers, decode, decoding_probes
     from neurodeploy.engines.faults import measure_robustness
+    from neurodeploy.engines.silence import find_silence
     from neurodeploy.engines.table import simulate
     from neurodeploy.errors import (
         ChipError,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from neurodeploy.exchange.doctor.check import check_nir
     from neurodeploy.exchange.doctor.diff import diff_nir
     from neurodeploy.exchange.doctor.draw import draw_nir
+    from neurodeploy.exchange.formats import read_network, write_network
     from neurodeploy.exchange.netx.read import from_netx
     from neurodeploy.exchange.nir.interpreter import interpret
     from neurodeploy.exchange.nir.read import from_nir
@@ -85,13 +88,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "commands.networks": "as_network to_netx to_nir",
+    "commands.samples": "as_samples",
     "commands.train": "train",
     "commands.verify": "verify",
     "chip.files": "chip_names load_chip",
     "chip.record": "Chip",
     "costs.pricing": "estimate",
     "costs.record": "Cost",
-    "engines.decoding": "accuracy decode decoding_probes",
+    "engines.decoding": "accuracy answers decode decoding_probes",
+    "engines.silence": "find_silence",
     "engines.faults": "measure_robustness",
     "engines.table": "simulate",
     "errors": "ChipError DataError EstimateError FileError FitError LavaError LavaTimeoutError MismatchError "
@@ -100,6 +105,7 @@ _HOME = {
     "exchange.doctor.check": "check_nir",
     "exchange.doctor.diff": "diff_nir",
     "exchange.doctor.draw": "draw_nir",
+    "exchange.formats": "read_network write_network",
     "exchange.netx.read": "from_netx",
     "exchange.nir.interpreter": "interpret",
     "exchange.nir.read": "from_nir",
@@ -180,7 +186,9 @@ __all__ = [
     "UsageError",
     "__version__",
     "accuracy",
+    "answers",
     "as_network",
+    "as_samples",
     "check_nir",
     "check_target",
     "chip_budget",
@@ -195,6 +203,7 @@ __all__ = [
     "draw_nir",
     "estimate",
     "find_highest_density",
+    "find_silence",
     "find_smallest_chip",
     "find_weights",
     "fit",
@@ -217,6 +226,7 @@ __all__ = [
     "measure_robustness",
     "parse_recipe",
     "prefer_reached",
+    "read_network",
     "recipe_names",
     "save_activity",
     "save_mapping",
@@ -228,6 +238,7 @@ __all__ = [
     "to_nir",
     "train",
     "verify",
+    "write_network",
     "write_report",
     "write_target",
 ]

@@ -41,6 +41,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 Shape = tuple[int, ...]
 
+
+def on(backend: str, text: str) -> str:
+    """Return a recipe's text with this backend."""
+    assert text.count("[training]\n") + text.count("training = {") == 1
+    text = text.replace("[training]\n", f'[training]\nbackend = "{backend}"\n')
+    return text.replace("training = {", f'training = {{ backend = "{backend}",')
+
+
 _NEURONS: dict[str, tuple[type, dict[str, Any]]] = {
     "cuba": (Cuba, {"current_decay": 1024, "voltage_decay": 128, "threshold": 100}),
     "leaky_integrator": (LeakyIntegrator, {"current_decay": 1024, "voltage_decay": 128}),

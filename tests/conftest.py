@@ -17,9 +17,14 @@ from building import ROOT
 
 
 def _has_train() -> bool:
-    return all(importlib.util.find_spec(name) for name in ("torch", "sklearn", "safetensors")) and (
-        importlib.util.find_spec("lava") is not None
-    )
+    return all(importlib.util.find_spec(name) for name in ("torch", "sklearn", "safetensors"))
+
+
+def _has_slayer() -> bool:
+    try:
+        return _has_train() and importlib.util.find_spec("lava.lib.dl") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _has_lava() -> bool:
@@ -35,11 +40,14 @@ def _has_lava() -> bool:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip tests marked ``train`` or ``lava`` where what they need is not installed."""
-    wanted = {mark for item in items for mark in ("train", "lava") if item.get_closest_marker(mark)}
+    """Skip tests marked ``train``, ``slayer`` or ``lava`` where what they need is not installed."""
+    wanted = {mark for item in items for mark in ("train", "slayer", "lava") if item.get_closest_marker(mark)}
     missing = {
-        "train": "needs torch, lava-dl and scikit-learn (extra train, Python 3.10)"
+        "train": "needs torch, safetensors and scikit-learn (extra train)"
         if "train" in wanted and not _has_train()
+        else "",
+        "slayer": "needs torch and lava-dl (extra slayer, Python 3.10)"
+        if "slayer" in wanted and not _has_slayer()
         else "",
         "lava": "needs a Python with lava-nc (extra lava, or NEURODEPLOY_LAVA_PYTHON)"
         if "lava" in wanted and not _has_lava()

@@ -34,6 +34,7 @@ def check(
     of integers (.nd5, .net) is faithful in itself: of it, this says what its ledger holds, and what the chip cannot do.
     """
     from neurodeploy import commands
+    from neurodeploy.network.idle import idle_lines, ranges
 
     report = commands.check(
         file,
@@ -53,6 +54,12 @@ def check(
             print(f"reading: {report.reading}")
         for repair in report.repairs:
             print(f"repair: {repair}")
+        for line in idle_lines(report.never_fire, report.reach_nothing):
+            print(line)
+        for name, numbers in report.removed.items():
+            print(f"removed: {len(numbers):,} of them from '{name}': {ranges(numbers)}; no other neuron changes")
+        for name, why in report.kept.items():
+            print(f"stays in '{name}': {why}")
         if report.reset is not None:
             print(report.reset["line"])
     if not report.ok:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Force, Json, NirFile, NSamples, app
-from neurodeploy.cli.show import print_json, say
+from neurodeploy.cli.program import Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.show import print_json, say, warn
 
 
 @app.command(
@@ -17,6 +17,8 @@ from neurodeploy.cli.show import print_json, say
 def estimate(
     file: NirFile,
     chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
+    reading: ReadingText = None,
+    dt: Dt = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping that map --out wrote, instead of --chip.")] = None,
     data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
     activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
@@ -38,6 +40,7 @@ def estimate(
     cost = commands.estimate(
         file,
         chip=chip,
+        reading=reading_of(reading, dt),
         mapping=mapping,
         data=data,
         activity=activity,
@@ -54,3 +57,5 @@ def estimate(
         print_json(cost.to_json())
     else:
         print(text_cost(cost))
+    for line in cost.warnings:
+        warn(line)

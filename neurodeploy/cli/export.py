@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, Json, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, show, table
+from neurodeploy.cli.show import print_json, progress, show, table, tell_silence
+from neurodeploy.errors import UsageError
 
 
 @app.command(
@@ -33,6 +34,9 @@ def export(
     weight_bits: Annotated[
         int, typer.Option("--weight-bits", min=2, max=8, help="Bits for weights that have to be rounded.")
     ] = 8,
+    input_shape: Annotated[
+        str | None, typer.Option(metavar="C,H,W", help="Input of a .net file that begins with a convolution, as 4,8,8.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -52,6 +56,7 @@ def export(
             n_samples=samples,
             reading=reading_of(reading, dt),
             weight_bits=weight_bits,
+            input_shape=_shape(input_shape),
             force=force,
             progress=lambda n, of: bar("integers beside floats", n, of),
         )
@@ -59,7 +64,7 @@ def export(
         print_json(result)
         return
     ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
-    reset = result.pop("reset", None)
+    reset, silence = result.pop("reset", None), result.pop("silence", None)
     show(result, as_json=False)
     if ledger:
         table("Where|Approximation|Size", [(e["where"], e["what"], e["size"]) for e in ledger])
@@ -67,5 +72,18 @@ def export(
         print(reset["line"])
     if beside is not None:
         differing = beside.pop("differing")
+        if beside.get("silent") == 1:
+            beside["same_class"] = "none: the output is silent on all samples"
         show({k: v for k, v in beside.items() if k != "neuron_steps"}, as_json=False)
         table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
+    if silence is not None:
+        tell_silence(silence)
+
+
+def _shape(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if not all(part.strip().isdigit() and int(part) for part in parts):
+        raise UsageError(f"export: --input-shape is '{text}', expected whole numbers as 4,8,8")
+    return tuple(int(part) for part in parts)

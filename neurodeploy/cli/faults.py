@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Data, Dt, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, say, table
+from neurodeploy.cli.show import print_json, say, table, warn
 
 
 @app.command(epilog="Example: neurodeploy faults runs/digits-mlp runs/digits-mlp --fault drop --rates 0,0.1,0.3")
@@ -48,11 +48,19 @@ def faults(
         repeats=repeats,
         seed=seed,
         say=say,
+        warn=lambda line: warn(line.removeprefix("faults: ")),
     )
     if as_json:
         print_json(rows)
     else:
         shown = [
-            (r["fault"], f"{r['rate']:g}", f"{r['accuracy']:.2%}", f"{r['lowest']:.2%}", r["repeats"]) for r in rows
+            (
+                *(r["fault"], f"{r['rate']:g}", f"{r['accuracy']:.2%}", f"{r['lowest']:.2%}"),
+                *(f"{r['tied']:.2%}", f"{r['silent']:.2%}", r["repeats"]),
+            )
+            for r in rows
         ]
-        table("Fault|Rate|Accuracy|Lowest|Draws", shown)
+        table("Fault|Rate|Accuracy|Lowest|Tied|Silent|Draws", shown)
+    dead = [f"{r['rate']:g}" for r in rows if r["silent"] == 1]
+    if dead:
+        warn(f"the output is silent on all samples at rate {', '.join(dead)}: what is decoded from it is no class")

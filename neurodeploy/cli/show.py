@@ -17,6 +17,22 @@ def say(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def warn(line: str) -> None:
+    """Print a warning on standard error, in red where that is a terminal."""
+    from rich.console import Console
+    from rich.text import Text
+
+    Console(stderr=True).print(Text(f"neurodeploy: warning: {line}", style="bold red"), soft_wrap=True)
+
+
+def tell_silence(silence: dict[str, Any]) -> None:
+    """Print what a run left unsaid (``engines.silence.Silence.to_json``) on standard error, warnings in red."""
+    for line in silence["warnings"]:
+        warn(line)
+    for line in silence["notes"]:
+        say(f"neurodeploy: {line}")
+
+
 def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, allow_nan=False))
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Data, Force, Json, NirFile, NSamples, app
-from neurodeploy.cli.show import progress, say, show
+from neurodeploy.cli.program import Data, Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.show import progress, say, show, tell_silence
 
 
 @app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine event")
@@ -16,7 +16,12 @@ def simulate(
     file: NirFile,
     data: Data,
     engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
+    reading: ReadingText = None,
+    dt: Dt = None,
     samples: NSamples = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of each sample; by default its own plus the depth of the network.")
+    ] = None,
     timeout: Annotated[str | None, typer.Option(help="Time limit of engine lava, as in 60s.")] = None,
     on_overflow: Annotated[
         str,
@@ -35,7 +40,9 @@ def simulate(
             file,
             data,
             engine=engine,
+            reading=reading_of(reading, dt),
             n_samples=samples,
+            n_steps=steps,
             timeout_s=parse_seconds(timeout, "--timeout") if timeout else None,
             on_overflow=on_overflow,
             out=out,
@@ -43,13 +50,17 @@ def simulate(
             say=say,
             progress=lambda n, of: bar(engine, n, of),
         )[1]
+    silence = summary["silence"]
     if not as_json:
         outputs = summary.pop("outputs")
+        del summary["silence"]
         summary |= {f"output {name}": _output_line(output) for name, output in outputs.items()}
     show(summary, as_json)
+    tell_silence(silence)
 
 
 def _output_line(output: dict[str, Any]) -> str:
     first = " ".join(map(str, output["classes"][:10])) + (" ..." if len(output["classes"]) > 10 else "")
     right = "" if output["accuracy"] is None else f", accuracy {output['accuracy']:.2%}"
-    return f"{output['decoding']}{right}, classes {first}"
+    classes = f"classes {first}" if output["silent"] < 1 else "no classes: silent on all samples"
+    return f"{output['decoding']}{right}, {classes}; tied {output['tied']:.2%}, silent {output['silent']:.2%}"

@@ -8,6 +8,7 @@ from neurodeploy.commands.bench import bench_methods, bench_simulate
 from neurodeploy.commands.check import check
 from neurodeploy.commands.chips import chip_rows, new_chip
 from neurodeploy.commands.compare import compare_files
+from neurodeploy.commands.data import convert
 from neurodeploy.commands.demo import demo
 from neurodeploy.commands.diff import diff
 from neurodeploy.commands.doctor import doctor
@@ -18,6 +19,7 @@ from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.map import map, search
 from neurodeploy.commands.networks import as_network
 from neurodeploy.commands.report import DEMO_CHIPS, report
+from neurodeploy.commands.samples import as_samples
 from neurodeploy.commands.simulate import simulate
 from neurodeploy.commands.sweep import sweep
 from neurodeploy.commands.train import train
@@ -26,11 +28,13 @@ from neurodeploy.commands.verify import verify
 __all__ = [
     "DEMO_CHIPS",
     "as_network",
+    "as_samples",
     "bench_methods",
     "bench_simulate",
     "check",
     "chip_rows",
     "compare_files",
+    "convert",
     "demo",
     "diff",
     "doctor",

@@ -10,6 +10,7 @@ from neurodeploy.commands.samples import AnySamples
 from neurodeploy.costs import pricing
 from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.record import Cost
+from neurodeploy.engines.silence import Silence, find_silence
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import EstimateError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
@@ -38,6 +39,8 @@ def estimate(
     force: bool = False,
 ) -> Cost:
     """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
+
+    With samples, ``warnings`` and ``notes`` of the cost say what the run left unsaid (``engines.silence.Silence``).
 
     Args:
         file: a NIR file, or a run's folder.
@@ -77,14 +80,19 @@ def estimate(
     placed = given or map_network(network, target, pins=recipe_pins(file, target))
     check_belongs(network, placed, None)
     recorded = None if activity is None else load_activity(activity)
+    silence: Silence | None = None
     if data is not None:
         samples = load_data(data, n_samples=n_samples, network=network)
         labels = placed.core_labels()  # of inputs too, where they lie on cores; simulators count populations alone
         labels = {p.name: labels[p.name] for p in network.populations}
         recorded = simulate(network, samples, engine=engine, labels=labels)
+        silence = find_silence(network, recorded, samples)
     cost = pricing.estimate(
         network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
     )
+    if silence is not None:
+        notes = (*cost.notes, *(f"{line}." for line in silence.notes))
+        cost = cost.model_copy(update={"notes": notes, "warnings": silence.warnings})
     if sanafe is not None and recorded is not None:
         write_sanafe(network, placed, recorded, sanafe, force=force)
     return cost

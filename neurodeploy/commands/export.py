@@ -26,6 +26,7 @@ def export(
     reading: AnyReading = None,
     dt: float | None = None,
     weight_bits: int = 8,
+    input_shape: tuple[int, ...] | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -42,13 +43,16 @@ def export(
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         dt: length of a step in seconds, where a NIR file does not say.
         weight_bits: bits for weights of a NIR file that have to be rounded, 2 to 8.
+        input_shape: shape of the input of a ``.net`` file that begins with a convolution (``from_netx``).
         force: replace ``out`` if it exists.
         progress: called with the samples done and all samples while integers and floats are compared.
 
     Returns:
         The path, its size in bytes, the counts of connections, recounted from the file, the fingerprint, the ledger of
         approximations, under ``reset`` what hangs on the reset of the neurons (``ResetCost``) where a NIR file does not say
-            it, and with ``data`` under ``beside_floats`` how the whole network differs from the floats.
+            it, and with ``data`` under ``beside_floats`` how the whole network differs from the floats, with the shares of
+            samples that are ``tied`` and ``silent``, and under ``silence`` what its run left unsaid
+            (``engines.silence.Silence``).
 
     Raises:
         UsageError: for an ``out`` whose suffix no format has, and choices that do not go together.
@@ -69,8 +73,14 @@ def export(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats, as is --reading"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
+    if input_shape is not None and (trained or format_of(source) is not FORMATS[".net"]):
+        raise UsageError(f"export: {source} tells the shape of its input; --input-shape is for .net files that do not")
     if trained:
         network = trained_network(source)
+    elif input_shape is not None:
+        from neurodeploy.exchange.netx.read import from_netx
+
+        network = from_netx(source, input_shape=input_shape)
     else:
         network = load_network(source, data=samples, reading=reading, dt=dt, weight_bits=weight_bits)
     _write(network, source, path, force)
@@ -87,9 +97,17 @@ def export(
         cost = reset_cost(source, reading=reading, dt=dt, data=samples)
         result["reset"] = None if cost is None else cost.to_dict()
     if samples is not None:
-        from neurodeploy.proofs.floats import beside_floats
+        from neurodeploy.engines.decoding import decoding_probes
+        from neurodeploy.engines.silence import find_silence
+        from neurodeploy.engines.table import simulate
+        from neurodeploy.proofs.floats import beside_floats, renamed
 
-        result["beside_floats"] = beside_floats(source, network, samples, progress, reading=reading, dt=dt)
+        beside = beside_floats(source, network, samples, progress, reading=reading, dt=dt)
+        own = renamed(samples, network)
+        silence = find_silence(network, simulate(network, own, probe=decoding_probes(network)), own)
+        if beside is not None and len(silence.outputs) == 1:
+            beside |= next(iter(silence.outputs.values()))
+        result |= {"beside_floats": beside, "silence": silence.to_json()}
     return result
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from neurodeploy.commands.inputs import load_data, load_network, silent
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.engines.decoding import decoding_probes
+from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
@@ -29,12 +30,16 @@ def faults(
     repeats: int = 3,
     seed: int = 0,
     say: Callable[[str], None] | None = None,
+    warn: Callable[[str], None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the accuracy of a network under one kind of fault at several rates (``neurodeploy.engines.faults``).
 
+    Each row has beside it the shares of samples that are ``tied`` and ``silent`` (``engines.decoding.Answers``).
+
     Args:
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
-        say: told which parts of the network the fault leaves whole.
+        say: told which parts of the network the fault leaves whole, and which samples and neurons take no part.
+        warn: told what the network leaves unsaid without a fault (``engines.silence.Silence.warnings``); else ``say`` is.
     """
     file = as_path(file)
     from neurodeploy.engines.faults import left_whole, measure_robustness
@@ -46,5 +51,11 @@ def faults(
     samples = load_data(data, n_samples=n_samples, network=network)
     if whole := left_whole(network, fault):
         (say or silent)(f"faults: pools have no stored weights and stay whole: {', '.join(whole)}")
-    rows = measure_robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed)
+    rows = list(measure_robustness(network, samples, fault=fault, rates=rates, run=run, repeats=repeats, seed=seed))
+    faultless = simulate(network, samples, probe=decoding_probes(network))
+    silence = find_silence(network, faultless, samples)
+    for line in silence.warnings:
+        (warn or say or silent)(f"faults: without a fault, {line}")
+    for line in silence.notes:
+        (say or silent)(f"faults: {line}")
     return [asdict(row) for row in rows]

@@ -8,6 +8,7 @@ from typing import Any
 from neurodeploy.chip import chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.errors import FileError
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
 from neurodeploy.mapping.fit.verdict import Fit
@@ -24,6 +25,7 @@ def map(
     file: str | Path,
     *,
     chip: str,
+    reading: AnyReading = None,
     split: str = "overlap",
     store_zeros: bool = False,
     pin: str | Path | None = None,
@@ -37,6 +39,7 @@ def map(
     Args:
         file: a NIR file, or a run's folder.
         chip: name of a chip, or a chip file.
+        reading: what the framework that wrote a NIR file means by it (``from_nir``).
         split: how layers are cut, a name in ``neurodeploy.mapping.SPLITS``.
         store_zeros: store the zeros of matrices, as Lava's Dense process does on Loihi 2.
         pin: TOML file of what is fixed by hand (``neurodeploy.recipe.pins``); by default the table ``[mapping]`` of a
@@ -55,7 +58,7 @@ def map(
     for option, path in (("--out", out), ("--draw", draw)):
         if path is not None and path.exists() and not force:
             raise FileError(f"map: {path} exists; choose another {option}, or --force to replace it")
-    network, pins = load_network(file), load_pins(pin) if pin is not None else None
+    network, pins = load_network(file, reading=reading), load_pins(pin) if pin is not None else None
     target = load_chip(chip)
     pins = pins or recipe_pins(file, target)
     recorded = None if activity is None else load_activity(activity)
@@ -70,10 +73,12 @@ def map(
     return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
 
 
-def search(file: str | Path, *, chip: str | None = None, split: str = "overlap") -> dict[str, Any]:
+def search(
+    file: str | Path, *, chip: str | None = None, reading: AnyReading = None, split: str = "overlap"
+) -> dict[str, Any]:
     """Return the smallest of all known chips that a network fits; with ``chip``, the highest density that fits that one."""
     file = as_path(file)
-    network = load_network(file)
+    network = load_network(file, reading=reading)
     if chip is None:
         mapping = find_smallest_chip(network, chip_names(), split=split)
         return {"smallest_chip": None} if mapping is None else {"smallest_chip": mapping_summary(mapping)}

@@ -11,9 +11,13 @@ import numpy as np
 
 from neurodeploy import engines
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
-from neurodeploy.engines.decoding import decode, decoding_probes
+from neurodeploy.commands.samples import AnySamples
+from neurodeploy.engines.checks import lasting_steps
+from neurodeploy.engines.decoding import answers, decode, decoding_probes
+from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import check_offered, find_engine
 from neurodeploy.errors import FileError
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
@@ -21,10 +25,12 @@ from neurodeploy.network.activity import Activity, Samples, save_activity
 
 def simulate(
     file: str | Path,
-    data: str | Path,
+    data: AnySamples,
     *,
     engine: str = "event",
+    reading: AnyReading = None,
     n_samples: int | None = None,
+    n_steps: int | None = None,
     timeout_s: float | None = None,
     on_overflow: str = "report",
     out: str | Path | None = None,
@@ -37,15 +43,19 @@ def simulate(
     Voltages that an output is decoded from are recorded, on every engine.
 
     Args:
+        reading: what the framework that wrote a NIR file means by it (``from_nir``).
+        n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
         on_overflow: report, error, wrap or clip (``neurodeploy.simulate``).
         out: file to write; ``force`` replaces an older one.
-        say: told how long ``lava`` will take before it starts.
+        say: told how long ``lava`` will take before it starts, and of delayed spikes that arrive after the run.
 
     Returns:
         The activity, and a summary of it as plain values: accuracy where the samples carry labels and there is one
-        output; by output its ``decoding``, ``accuracy`` and ``classes`` (one for each sample); spikes; overflow (None on
-        ``lava``, which does not see it).
+        output, and the shares of samples that are ``tied`` and ``silent`` (``engines.decoding.Answers``); by output its
+        ``decoding``, ``accuracy``, ``tied``, ``silent`` and ``classes`` (one for each sample); spikes; ``silence``: what
+        the run left unsaid (``engines.silence.Silence``); overflow (None on ``lava``, which does not see it);
+        where the run is too short for delayed spikes, ``steps_needed``, after which the last of a sample has arrived.
 
     Raises:
         SimulationError: for samples that do not fit, or an output that cannot be decoded as it says.
@@ -54,31 +64,44 @@ def simulate(
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
     check_offered(engine, on_overflow)
-    network, samples = load_network(file), load_data(data, n_samples=n_samples)
+    network = load_network(file, reading=reading)
+    samples = load_data(data, n_samples=n_samples, network=network)
     probe = decoding_probes(network)
     started = time.perf_counter()
     chosen = find_engine(engine)
-    if (seconds := chosen.predict_seconds(network, samples, samples.n_steps + network.depth)) is not None:
+    steps = samples.n_steps + network.depth if n_steps is None else n_steps
+    needed = lasting_steps(network, samples.n_steps)
+    if steps < needed and any(p.max_delay for p in network.projections):
+        longest = max(p.max_delay for p in network.projections)
+        (say or silent)(
+            f"simulate: the run of {steps} steps ends before all delayed spikes arrive (delays of up to {longest} steps): "
+            f"after the last step of a sample they need {needed} steps, --steps {needed} (in Python n_steps={needed})"
+        )
+    if (seconds := chosen.predict_seconds(network, samples, steps)) is not None:
         (say or silent)(f"simulate: {engine} will take about {seconds:.0f} s")
     activity = engines.simulate(
         network,
         samples,
         engine=engine,
+        n_steps=n_steps,
         probe=probe,
         on_overflow=on_overflow,
         timeout_s=timeout_s,
         progress=progress,
     )
     outputs = {o.name: _decoded(network, activity, samples, o) for o in network.outputs}
+    only = next(iter(outputs.values())) if len(outputs) == 1 else dict.fromkeys(("accuracy", "tied", "silent"))
     facts = {
         "engine": engine,
         "samples": samples.n_samples,
         "steps": activity.n_steps,
-        "accuracy": next(iter(outputs.values()))["accuracy"] if len(outputs) == 1 else None,
+        **({"steps_needed": needed} if steps < needed else {}),
+        **{key: only[key] for key in ("accuracy", "tied", "silent")},
         "outputs": outputs,
         "spikes": {name: len(events) for name, events in activity.spikes.items()},
         "overflow": dict(activity.overflow) if chosen.sees_overflow else None,
         "seconds": time.perf_counter() - started,
+        "silence": find_silence(network, activity, samples).to_json(),
     }
     if out is not None:
         save_activity(activity, out)
@@ -88,4 +111,5 @@ def simulate(
 def _decoded(network: Network, activity: Activity, samples: Samples, output: Output) -> dict[str, Any]:
     classes = decode(network, activity, output.name)
     right = None if samples.labels is None else float(np.mean(classes == samples.labels))
-    return {"decoding": output.decoding, "accuracy": right, "classes": classes.tolist()}
+    undecided = answers(network, activity, output.name).shares
+    return {"decoding": output.decoding, "accuracy": right, **undecided, "classes": classes.tolist()}

@@ -1,4 +1,4 @@
-"""Network files: NIR (``nir/``), lava-dl's ``.net`` files (``netx/``), and checks of NIR files (``doctor/``).
+"""Network files: NIR (``nir/``), our own (``nd5/``), lava-dl's ``.net`` files (``netx/``), and checks of them (``doctor/``).
 
 ``formats.py`` holds the table of file formats. Importing this package imports none of these modules.
 """

@@ -43,7 +43,8 @@ def _as_conv(matrix: Dense, shape: Shape) -> Conv:
 def _behind(conv: Conv, size: int) -> Conv | None:
     """Return the convolution behind the sum pool of ``size`` that the given one begins with, or None if it does not."""
     channels, height, width = conv.input_shape
-    if conv.dilation != (1, 1) or any(n % size for n in (*conv.stride, *conv.padding)) or min(height, width) < size:
+    moved = [n for n, places in zip(conv.stride, conv.output_shape[1:]) if places > 1]
+    if conv.dilation != (1, 1) or any(n % size for n in (*moved, *conv.padding)) or min(height, width) < size:
         return None
     kernel = _cut(conv.weights, conv, size)
     if any(n % size for n in kernel.shape[2:]):
@@ -58,7 +59,7 @@ def _behind(conv: Conv, size: int) -> Conv | None:
     left = Conv(
         weights=taps,
         input_shape=kept,
-        stride=(conv.stride[0] // size, conv.stride[1] // size),
+        stride=(max(conv.stride[0] // size, 1), max(conv.stride[1] // size, 1)),
         padding=(conv.padding[0] // size, conv.padding[1] // size),
         groups=conv.groups,
     )

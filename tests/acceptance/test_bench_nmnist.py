@@ -7,8 +7,7 @@ import pytest
 from tiny_sets import nmnist_event, write
 
 pytestmark = pytest.mark.train
-pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+pytest.importorskip("torch", reason="needs torch (extra train)")
 
 
 @pytest.mark.slow

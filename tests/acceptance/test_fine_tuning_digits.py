@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 import nir
 
 from neurodeploy import commands
@@ -98,7 +97,7 @@ def tuned(file, folder, sparse, *, epochs, weight_bits=None):
     commands.export(run)
     activity, _ = commands.simulate(run, run, engine="event")
     right = accuracy(commands.load_network(run), activity, commands.load_data(run))
-    assert commands.verify(run, engines=("slayer", "reference", "event"), n_samples=32)["equal"]
+    assert commands.verify(run, engines=("native", "reference", "event"), n_samples=32)["equal"]
     return {**result, "test_accuracy": right}
 
 

@@ -10,11 +10,10 @@ import sys
 import time
 
 import pytest
-from building import ROOT
+from building import ROOT, on
 
 pytestmark = [pytest.mark.train, pytest.mark.slow]
-torch = pytest.importorskip("torch", reason="needs torch (extra train, Python 3.10)")
-pytest.importorskip("lava.lib.dl.slayer", reason="needs lava-dl (extra train, Python 3.10)")
+torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 TEXT = """
 name = "shared"
@@ -33,10 +32,13 @@ def environment():
     return {**given, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
 
 
-def command(launcher, folder, *more, growth="gradient", epochs=3, parts=2):
+BACKENDS = ["native", pytest.param("slayer", marks=pytest.mark.slayer)]
+
+
+def command(launcher, folder, *more, growth="gradient", epochs=3, parts=2, backend="native"):
     recipe = folder.parent / f"{growth}-{epochs}-{parts}.toml"
     text = TEXT.replace("GROWTH", growth).replace("EPOCHS", str(epochs)).replace("PARTS", str(parts))
-    recipe.write_text(text, encoding="utf-8")
+    recipe.write_text(on(backend, text), encoding="utf-8")
     return [*launcher, "-m", "neurodeploy", "train", str(recipe), "--out", str(folder), "--json", *more]
 
 
@@ -53,10 +55,11 @@ def metrics(folder):
     return [line.split('"seconds"')[0] for line in lines]
 
 
-def test_two_processes_write_the_bytes_of_one_that_adds_two_halves_once(tmp_path):
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_processes_write_the_bytes_of_one_that_adds_two_halves_once(backend, tmp_path):
     """Growth by gradient: a mask that followed one process's half alone would differ."""
     one, two = tmp_path / "one", tmp_path / "two"
-    facts = [trained(ALONE, one), trained(TOGETHER, two)]
+    facts = [trained(ALONE, one, backend=backend), trained(TOGETHER, two, backend=backend)]
     assert (one / "checkpoint.safetensors").read_bytes() == (two / "checkpoint.safetensors").read_bytes()
     assert metrics(one) == metrics(two)
     assert len(metrics(two)) == 3
@@ -124,10 +127,11 @@ with joined() as world:
 """
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("growth", ["random", "momentum"])
-def test_both_processes_end_in_the_same_state(growth, tmp_path):
+def test_both_processes_end_in_the_same_state(growth, backend, tmp_path):
     """Weights, masks, moments, gathered gradients, delays, generators: everything that decides the next step."""
-    command(ALONE, tmp_path / "x", growth=growth)
+    command(ALONE, tmp_path / "x", growth=growth, backend=backend)
     script = tmp_path / "ranks.py"
     script.write_text(RANKS, encoding="utf-8")
     done = subprocess.run(

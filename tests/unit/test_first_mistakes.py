@@ -29,7 +29,7 @@ SAMPLES = Samples(inputs={NETWORK.inputs[0].name: Events.from_dense(np.ones((1, 
             lambda: nd.estimate(NETWORK, nd.map_network(NETWORK, CHIP), SAMPLES),
             "estimate: activity is a Samples; give the Activity of simulate",
         ),
-        (lambda: nd.verify(NETWORK, np.ones(3)), "verify: samples is a ndarray; give Samples, or a path"),
+        (lambda: nd.verify(NETWORK, object()), "data: samples are Samples, a file, .* not object"),
         (lambda: nd.verify(NETWORK, SAMPLES, engines="reference,event"), "engines is the text 'reference,event'; give"),
         (
             lambda: nd.compare_activities(nd.simulate(NETWORK, SAMPLES)),

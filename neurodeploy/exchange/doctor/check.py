@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from neurodeploy.errors import MismatchError, NirError
-from neurodeploy.exchange.nir.graph import Graph, load_graph
+from neurodeploy.exchange.doctor.resets import reset_cost
+from neurodeploy.exchange.nir.graph import EMPTY, Graph, load_graph
 from neurodeploy.exchange.nir.lowering import Connection
 from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Discretization, float_neuron
+from neurodeploy.exchange.nir.node_metadata import KEY, Reset
 from neurodeploy.exchange.nir.objects import nir_objects, write_nir
-from neurodeploy.exchange.nir.own_metadata import NO_CHANGE
-from neurodeploy.exchange.nir.prepare import SUPPORTED_KINDS, flattened, prepared, step_of
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of
+from neurodeploy.exchange.nir.prepare import (
+    SUPPORTED_KINDS,
+    Opened,
+    choose_reading,
+    empty_words,
+    flattened,
+    prepared,
+    reading_words,
+    understood,
+)
+from neurodeploy.exchange.nir.pruning import prune
 from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir, network_of
+from neurodeploy.exchange.nir.readings import READINGS, AnyReading, Reading, as_reading
 from neurodeploy.exchange.nir.repair import Repair
+from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import Approximation, Network, difference
+from neurodeploy.network.activity import Samples
+from neurodeploy.network.idle import find_idle, removable, without_neurons
 
 Verdict = Literal["faithful", "approximate", "unsupported"]
 
@@ -49,7 +65,10 @@ class CheckReport:
     """Verdicts on all nodes of a graph; nodes of nested graphs are named ``outer.inner``, ``graph`` is the whole graph.
 
     ``dt`` is the length of a step in seconds, or None if unknown. ``repairs`` lists the faults that ``fix`` repairs.
-    ``chip`` names the chip whose restrictions are among the reasons, if any.
+    ``chip`` names the chip whose restrictions are among the reasons, if any. ``reading`` says in words how the numbers were
+    read, where the user or the file itself spoke for a framework. ``reset`` says what hangs on the reset of the neurons
+    (``resets.ResetCost``), where neurodeploy did not record it. ``never_fire`` and ``reach_nothing`` hold the neurons that
+    take no part, by population (``network.idle``); ``removed`` those that ``fix`` left out, and ``kept`` why others stayed.
     """
 
     source: str
@@ -58,6 +77,12 @@ class CheckReport:
     nodes: tuple[NodeVerdict, ...]
     repairs: tuple[str, ...] = ()
     chip: str = ""
+    reading: str = ""
+    reset: dict[str, Any] | None = None
+    never_fire: dict[str, list[int]] = field(default_factory=dict)
+    reach_nothing: dict[str, list[int]] = field(default_factory=dict)
+    removed: dict[str, list[int]] = field(default_factory=dict)
+    kept: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -79,59 +104,110 @@ def check_nir(
     path: Path | str | Graph,
     *,
     fix: Path | str | None = None,
+    reading: AnyReading = None,
     dt: float | None = None,
-    discretization: Discretization = "euler",
+    discretization: Discretization | None = None,
+    reset: Reset | None = None,
     weight_bits: int = 8,
     chip: str = "",
     restrictions: Callable[[Network], Iterable[Restriction]] = lambda _: (),
+    data: Samples | None = None,
     force: bool = False,
 ) -> CheckReport:
-    """Return a verdict for each node of a NIR file: whether and how exactly ``from_nir(strict=False)`` imports it.
+    """Return a verdict for each node of a NIR file: whether and how exactly ``from_nir``, and so every command, takes it.
 
     Args:
-        fix: path to write the repaired graph to; nothing is written if a node is unsupported.
-        dt, discretization, weight_bits: as in ``from_nir``.
+        fix: path to write the repaired graph to, in numbers that mean what NIR says, without the neurons that take no part,
+            as far as all others stay as they are; nothing is written if a node is unsupported.
+        reading, dt, discretization, reset, weight_bits: as in ``from_nir``.
         chip: name of the target that ``restrictions`` describes.
         restrictions: function from a network to the restrictions of a target, for example
             ``neurodeploy.mapping.fit.restrictions.find_restrictions`` with a fixed chip.
+        data: samples on which is measured what hangs on the reset of the neurons.
         force: replace the file ``fix`` if it exists.
 
     Raises:
+        DataError: if the data do not fit the inputs of the graph.
         FileError: if the file is missing or damaged, or ``fix`` exists.
+        UsageError: for a reading that is not known.
     """
     given = load_graph(path)
-    flat, repairs, problems = _flat(given)
-    step = None
+    said = as_reading(reading, dt=dt, reset=reset)
+    flat, repairs, problems = _flat(given, said, discretization)
+    meant = None
     network = None
     if not problems:
-        step, problems = _dt(flat, dt, discretization, given)
-    if step is not None:
-        choices = Choices(dt=step, discretization=discretization, weight_bits=weight_bits, strict=False)
+        meant, problems = _understood(given, flat, repairs, said, discretization)
+    if meant is not None:
+        flat = meant.flat
+        choices = Choices(dt=meant.dt, discretization=meant.discretization, weight_bits=weight_bits)
         problems = list(_problems(flat, choices))
-        network, more = _network(flat, choices, repairs) if not problems else (None, [])
+        network, more = _network(meant, choices) if not problems else (None, [])
         problems += more
     limits = [] if network is None else list(restrictions(network))
     problems += [_Problem(r.where, r.reason) for r in limits if r.verdict == "unsupported"]
+    idle = {} if network is None else find_idle(network).to_json()
     report = CheckReport(
         source=given.origin,
         nir_version=given.version,
-        dt=step,
+        dt=None if meant is None else meant.dt,
         nodes=tuple(_verdicts(flat, problems, network, [r for r in limits if r.verdict == "approximate"])),
         repairs=tuple(f"{r.node}: {r.what}" if r.node else r.what for r in repairs),
         chip=chip,
+        reading=_reading(meant),
+        reset=None if meant is None or problems else _reset(given, said, discretization, data),
+        never_fire=idle.get("never_fire", {}),
+        reach_nothing=idle.get("reach_nothing", {}),
     )
-    if fix is not None and report.ok and network is not None:
-        _write_fixed(flat, network, Path(fix), discretization, weight_bits, force)
+    if fix is not None and report.ok and network is not None and meant is not None:
+        return _fixed(report, meant, network, Path(fix), weight_bits, force)
     return report
 
 
-def _flat(given: Graph) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
+def _fixed(
+    report: CheckReport, meant: Opened, network: Network, path: Path, weight_bits: int, force: bool
+) -> CheckReport:
+    """Write the repaired graph without the neurons that take no part; return the report with what was left out."""
+    if not (report.never_fire or report.reach_nothing):
+        _write_fixed(meant, network, path, weight_bits, force)
+        return report
+    choices = Choices(dt=meant.dt, discretization=meant.discretization, weight_bits=weight_bits)
+    if "network" in description_of(meant.given):
+        own = from_nir(meant.given, reading=meant.reading)
+        if all(entry.where != "metadata" for entry in own.ledger):
+            gone, kept = removable(own, find_idle(own))
+            to_nir(without_neurons(own, gone), path, discretization=meant.discretization, force=force)
+            return replace(report, removed={name: n.tolist() for name, n in gone.items()}, kept=kept)
+    less = prune(meant.flat, network, lambda graph: network_of(graph, choices))
+    _write_fixed(replace(meant, flat=less.graph), less.network, path, weight_bits, force)
+    return replace(report, removed=less.removed, kept=less.kept)
+
+
+def _reading(meant: Opened | None) -> str:
+    """Return in words how the numbers were read, "" where as in any NIR file."""
+    if meant is None or meant.reading.name == "euler":
+        return ""
+    return f"{meant.reading.name}: {reading_words(meant.reading, found=meant.found)}"
+
+
+def _reset(
+    given: Graph, said: Reading, discretization: Discretization | None, data: Samples | None
+) -> dict[str, Any] | None:
+    named = said if discretization is None else replace(said, name=discretization)
+    cost = reset_cost(given, reading=named, data=data)
+    return None if cost is None else cost.to_dict()
+
+
+def _flat(
+    given: Graph, said: Reading, discretization: Discretization | None
+) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
     """Return the flat, repaired graph, or the given graph with the reason why it cannot be repaired."""
     unknown = list(_unknown(given))
     if unknown:
         return given, (), unknown
     try:
-        flat, repairs = flattened(given)
+        reading = choose_reading(given, said, discretization)
+        flat, repairs = flattened(given, axes_go=not READINGS[reading.name].literal)
     except NirError as error:
         return given, (), [_problem(given, error)]
     return flat, repairs, []
@@ -139,20 +215,25 @@ def _flat(given: Graph) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
 
 def _unknown(graph: Graph, prefix: str = "") -> Iterator[_Problem]:
     for node in graph.nodes.values():
-        if node.kind not in SUPPORTED_KINDS:
+        if node.kind == EMPTY:
+            yield _Problem(prefix + node.name, empty_words(node))
+        elif node.kind not in SUPPORTED_KINDS:
             text = f"nothing on the chip does what a {node.kind} node does; supported: {', '.join(SUPPORTED_KINDS)}"
             yield _Problem(prefix + node.name, text)
         if node.graph is not None:
             yield from _unknown(node.graph, f"{prefix}{node.name}.")
 
 
-def _dt(
-    flat: Graph, dt: float | None, discretization: Discretization, given: Graph
-) -> tuple[float | None, list[_Problem]]:
+def _understood(
+    given: Graph, flat: Graph, repairs: tuple[Repair, ...], said: Reading, discretization: Discretization | None
+) -> tuple[Opened | None, list[_Problem]]:
+    """Return the graph as its exporter means it, or the reason why it cannot be read."""
     try:
-        return step_of(flat, dt, discretization), []
+        reading = choose_reading(given, said, discretization)
+        found = reading.name != said.name and discretization is None
+        return understood(given, flat, repairs, reading, found=found), []
     except NirError as error:
-        return None, [_problem(given, error)]
+        return None, [_problem(flat, error)]
 
 
 def _problems(flat: Graph, choices: Choices) -> Iterator[_Problem]:
@@ -175,11 +256,11 @@ def _caught(name: str | None, graph: Graph, attempt: Callable[[], object]) -> It
         yield _problem(graph, error) if name is None else _Problem(name, str(error))
 
 
-def _network(flat: Graph, choices: Choices, repairs: tuple[Repair, ...]) -> tuple[Network | None, list[_Problem]]:
+def _network(meant: Opened, choices: Choices) -> tuple[Network | None, list[_Problem]]:
     try:
-        return network_of(flat, choices, repairs), []
+        return network_of(meant.flat, choices, meant.repairs, notes=meant.notes), []
     except NirError as error:
-        return None, [_problem(flat, error)]
+        return None, [_problem(meant.flat, error)]
 
 
 def _problem(graph: Graph, error: NirError) -> _Problem:
@@ -212,18 +293,21 @@ def _verdicts(
         )
 
 
-def _write_fixed(
-    flat: Graph, network: Network, path: Path, discretization: Discretization, weight_bits: int, force: bool
-) -> None:
-    """Write the repaired graph and check that it gives the same network when read back."""
+def _write_fixed(meant: Opened, network: Network, path: Path, weight_bits: int, force: bool) -> None:
+    """Write the repaired graph and check that it gives the same network when read back.
+
+    A graph that was read as a framework means it says from now on what NIR says, and its metadata hold the step.
+    """
+    flat = meant.flat
+    if not READINGS[meant.reading.name].literal:
+        flat = replace(flat, metadata={**flat.metadata, KEY: {"dt": meant.dt, "discretization": meant.discretization}})
 
     def check(written: Path) -> None:
         back = from_nir(
             replace(load_graph(written), metadata={}),
             dt=network.dt,
-            discretization=discretization,
+            discretization=meant.discretization,
             weight_bits=weight_bits,
-            strict=False,
         )
         found = difference(network, back)
         if found:

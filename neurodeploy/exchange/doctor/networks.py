@@ -11,6 +11,7 @@ import numpy as np
 from neurodeploy.exchange.doctor.check import CheckReport, NodeVerdict, Restriction
 from neurodeploy.exchange.doctor.diff import NirDifference
 from neurodeploy.network import Network
+from neurodeploy.network.idle import find_idle
 
 _SECTIONS = ("inputs", "populations", "projections", "outputs")
 
@@ -33,7 +34,16 @@ def check_network(
     names = dict.fromkeys([record.name for section in _SECTIONS for record in getattr(network, section)])
     names |= dict.fromkeys(note.where for note in noted)
     nodes = [_verdict(name, types.get(name, "Network"), [n for n in noted if n.where == name]) for name in names]
-    return CheckReport(source=source, nir_version="", dt=network.dt, nodes=tuple(nodes), chip=chip)
+    idle = find_idle(network).to_json()
+    return CheckReport(
+        source=source,
+        nir_version="",
+        dt=network.dt,
+        nodes=tuple(nodes),
+        chip=chip,
+        never_fire=idle["never_fire"],
+        reach_nothing=idle["reach_nothing"],
+    )
 
 
 def _verdict(name: str, kind: str, notes: list[Restriction]) -> NodeVerdict:

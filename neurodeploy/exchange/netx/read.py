@@ -59,6 +59,7 @@ def from_netx(
     path: Path | str,
     *,
     n_layers: int | None = None,
+    input_shape: Shape | None = None,
     input_bias: NDArray[np.integer[Any]] | None = None,
     encode_input: bool = True,
     spike_exponent: int = 6,
@@ -72,6 +73,8 @@ def from_netx(
 
     Args:
         n_layers: read only this many layers from the start of the file, in the numbering of the file.
+        input_shape: shape of the input, ``(channels, height, width)`` or ``(n,)``, for a file without an input layer whose
+            first layer does not tell it: a convolution or a pool (as lava-dl's netx takes it).
         input_bias: bias mantissa of the input layer's neurons, whole numbers of its shape: ``weight * x + bias`` of the
             layer for values ``x``, rounded by the caller as the encoder does.
         encode_input: keep the sigma-delta neurons of an input layer; False starts the network at their messages.
@@ -84,10 +87,11 @@ def from_netx(
     """
     layers = _read(Path(path))[:n_layers]
     encoded = encode_input and layers[0].kind == "input" and neuron_type(layers[0]) == "SDNN"
-    given = _input(layers) if input_bias is None else Input(name="unused", shape=(1,))
+    entry = _input_shape(layers[0], input_shape)
+    given = _input(layers, entry) if input_bias is None else Input(name="unused", shape=(1,))
     populations, projections = _input_neurons(layers[0], input_bias, encoded, spike_exponent)
     sender = populations[-1].name if populations else given.name
-    tip = _Tip(source=sender, shape=layers[0].shape or _fan_in(layers[0]))
+    tip = _Tip(source=sender, shape=entry)
     for layer in layers[1:] if layers[0].kind == "input" else layers:
         if layer.kind == "flatten":
             tip = replace(tip, shape=(int(np.prod(tip.shape)),))
@@ -149,18 +153,80 @@ def _layer(group: h5py.Group, index: int) -> Layer:
     return Layer(index, kind, shape, fields, own)
 
 
-def _fan_in(layer: Layer) -> Shape:
-    if "inFeatures" not in layer.fields:
+def _input_shape(layer: Layer, said: Shape | None) -> Shape:
+    """Return the shape of the input from the first layer, or what the caller says where that does not tell it."""
+    told = layer.shape if layer.kind == "input" else ()
+    if not told and "inFeatures" in layer.fields:
+        told = (int(layer.fields["inFeatures"]),)
+    if said is not None:
+        own = tuple(int(n) for n in said)
+        if told and int(np.prod(told)) != int(np.prod(own)):
+            raise NetworkError(f"netx: input_shape is {own}, but layer {layer.index} ({layer.kind}) takes {told}")
+        if not told:
+            _check_first(layer, own)
+        return told or own
+    if not told:
         raise NetworkError(
-            f"netx: layer {layer.index} ({layer.kind}) comes first and does not tell the shape of its input"
+            f"netx: layer {layer.index} ({layer.kind}) comes first and does not tell the shape of its input; say it with "
+            f"--input-shape (in Python input_shape=){_fitting(layer)}"
         )
-    return (int(layer.fields["inFeatures"]),)
+    return told
 
 
-def _input(layers: list[Layer]) -> Input:
+def _fitting(layer: Layer) -> str:
+    """Return in words the shapes that give the output of a convolution or pool, "" where the file does not tell them."""
+    size, channels = _kernel_size(layer), _in_channels(layer)
+    if size is None or channels is None or len(layer.shape) != 3:
+        return ""
+    ranges = []
+    for axis in (0, 1):
+        stride, padding, dilation = (
+            layer.pair(n, d)[axis] for n, d in (("stride", 1), ("padding", 0), ("dilation", 1))
+        )
+        least = (layer.shape[1 + axis] - 1) * stride - 2 * padding + dilation * (size[axis] - 1) + 1
+        ranges.append((least, least + stride - 1))
+    smallest, largest = (",".join(str(n) for n in (channels, *(r[end] for r in ranges))) for end in (0, 1))
+    return f": {smallest} is the smallest that fits" + (f", {largest} the largest" if smallest != largest else "")
+
+
+def _check_first(layer: Layer, shape: Shape) -> None:
+    """Refuse a shape with which a first convolution or pool does not give the output that the file says."""
+    size, channels = _kernel_size(layer), _in_channels(layer)
+    if size is None or channels is None or len(layer.shape) != 3:
+        return
+    fits = len(shape) == 3 and shape[0] == channels
+    for axis in (0, 1) if fits else ():
+        stride, padding, dilation = (
+            layer.pair(n, d)[axis] for n, d in (("stride", 1), ("padding", 0), ("dilation", 1))
+        )
+        out = (shape[1 + axis] + 2 * padding - dilation * (size[axis] - 1) - 1) // stride + 1
+        fits = fits and out == layer.shape[1 + axis]
+    if not fits:
+        raise NetworkError(
+            f"netx: input_shape is {shape}, which does not give layer {layer.index} ({layer.kind}) its shape {layer.shape}"
+            f"{_fitting(layer)}"
+        )
+
+
+def _kernel_size(layer: Layer) -> tuple[int, int] | None:
+    if "kernelSize" in layer.fields:
+        return layer.pair("kernelSize", 1)
+    weight = layer.fields.get("weight")
+    return None if weight is None or weight.ndim < 4 else (int(weight.shape[2]), int(weight.shape[3]))
+
+
+def _in_channels(layer: Layer) -> int | None:
+    if layer.kind == "pool":
+        return layer.shape[0] if layer.shape else None
+    if "inChannels" in layer.fields:
+        return int(layer.fields["inChannels"])
+    weight = layer.fields.get("weight")
+    return None if weight is None or weight.ndim < 4 else int(weight.shape[1]) * int(layer.fields.get("groups", 1))
+
+
+def _input(layers: list[Layer], shape: Shape) -> Input:
     """Return the input of the network; it is graded if the neurons that read or encode it are sigma-delta neurons."""
     first = layers[0]
-    shape = first.shape if first.kind == "input" else _fan_in(first)
     with_neurons = next((layer for layer in layers if layer.neuron), first)
     values = neuron_type(with_neurons) == "SDNN"
     return Input(name="input", shape=shape, payload_bits=32 if values else 0, signed=values)

@@ -32,7 +32,7 @@ from neurodeploy.exchange.nir.neurons import (
 )
 from neurodeploy.exchange.nir.node_metadata import KEY, Reset, input_entry, input_of
 from neurodeploy.exchange.nir.ops import window_sum
-from neurodeploy.exchange.nir.quantize import TOP, Grid, Weights, largest_of, level_limit, levels, on_chosen
+from neurodeploy.exchange.nir.quantize import TOP, Grid, Weights, largest_scaled, level_limit, levels, on_chosen
 from neurodeploy.network import (
     DECAY_ONE,
     STATE_LIMIT,
@@ -321,7 +321,7 @@ class Score:
 
 def score(trial: Trial, gain: Floats, grid: Grid, weight_bits: int) -> Score | None:
     """Return the distance of a population on a grid from the float run, None if its states come near 24 bits."""
-    values = levels(trial.neuron, gain, grid.scale)
+    values = levels(trial.neuron, gain, grid.units(trial.neuron.shape))
     threshold = trial.neuron.threshold
     if threshold is not None and np.any((threshold > 0) & (values["threshold"] < 1)):
         return None
@@ -333,7 +333,8 @@ def score(trial: Trial, gain: Floats, grid: Grid, weight_bits: int) -> Score | N
     if near:
         return None
     ours = spikes, voltages * (np.ravel(gain) / (STATE_UNIT * grid.scale))
-    return _compared((trial.scored, trial.witness.voltages[trial.where]), ours)
+    theirs = trial.witness.voltages[trial.where]  # each in the unit of its neuron, so that small ones count alike
+    return _compared((trial.scored, theirs if grid.rows is None else theirs * grid.rows), ours)
 
 
 def _compared(theirs: Run, ours: Run) -> Score:
@@ -350,7 +351,7 @@ def choose(trial: Trial, gain: Floats, default: Grid, weight_bits: int) -> tuple
         if found is not None and (lowest is None or found < lowest):
             best, lowest = grid, found
     what = (
-        f"scale chosen on {trial.witness.name}: {64 * best.scale:.6g} weight units to one NIR unit, of {tried} that with "
+        f"scale chosen on {trial.witness.name}: {best}, of {tried} that with "
         "the fewest spikes, then the least voltage beside the floats'"
     )
     return best, Approximation(where=trial.where, what=what, size=_size(trial, lowest, first))
@@ -391,7 +392,7 @@ def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
     A variant lowers the exponent of one projection by 1, so that more of its weights are clipped. Projections with larger
     weights get larger exponents, so that all of them use the whole grid.
     """
-    largest = np.array([largest_of([c.weights]) * UNIT for c in trial.connections])
+    largest = np.array([largest_scaled(c.weights, default.rows) * UNIT for c in trial.connections])
     lowest = np.asarray(trial.lowest)
     used = largest[largest > 0]
     if not used.size:
@@ -399,7 +400,7 @@ def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
     low = default.scale / _FINENESS
     reached = float(np.min(used / 2.0 ** lowest[largest > 0]))
     high = min(_CLIPPED * TOP / reached, TOP * 2.0**WEIGHT_EXPONENT_MAX / float(used.max()))
-    high = min(high, level_limit(trial.neuron, gain))
+    high = min(high, level_limit(trial.neuron, gain, default.rows))
     for k in range(int(np.floor(np.log(max(high / low, 1.0)) / np.log(_FINENESS))) + 1):
         scale = low * _FINENESS**k
         needed = (
@@ -407,9 +408,10 @@ def grids(trial: Trial, gain: Floats, default: Grid) -> Iterator[Grid]:
         )
         smallest = np.argmin(np.where(largest > 0, needed - lowest, WEIGHT_EXPONENT_MAX - WEIGHT_EXPONENT_MIN + 1))
         needed[smallest] = lowest[smallest]
-        yield Grid(scale=scale, exponents=tuple(needed.tolist()))
+        yield replace(default, scale=scale, exponents=tuple(needed.tolist()))
         for i in np.nonzero(needed > lowest)[0]:
-            yield Grid(scale=scale, exponents=tuple((needed - (np.arange(needed.size) == i)).tolist()))
+            less = needed - (np.arange(needed.size) == i)
+            yield replace(default, scale=scale, exponents=tuple(less.tolist()))
 
 
 def effect(trial: Trial, what: str, value: Any) -> str:

@@ -28,6 +28,8 @@ MAX_ELEMENTS = 2**28
 """Number of elements of the largest array that is read (268 million); a damaged header may claim any size."""
 _BLOCK = 2**20
 """Numbers that are read in one block."""
+EMPTY = "None"
+"""Kind of a node of a graph in memory that is None, which exporters put where they do not know a module."""
 MAX_NESTING = 16
 """Deepest nesting of graphs and metadata that is read."""
 
@@ -171,17 +173,23 @@ def _read_node(nodes: h5py.Group, name: str, origin: str, version: str, level: i
     if not isinstance(group, h5py.Group):
         raise NirError(f"nir: {origin}: node '{name}' is no group; write the file again")
     if "type" not in group:
-        inner = ", ".join(list(group)[:3]) or "nothing"
-        raise NirError(
-            f"nir: {origin}: node '{name}' has no type (it holds {inner}); a name with '/' in it breaks a NIR file: "
-            "rename the node and write the file again"
-        )
+        raise NirError(f"nir: {origin}: node '{name}' has no type ({_without_type(group, origin)}")
     kind = _text(_value(group, "type", origin))
     if kind == "NIRGraph":
         graph = _read_graph(group, origin, version, level + 1)
         return Node(name=name, kind=kind, metadata=graph.metadata, graph=graph)
     own = {key: _value(group, key, f"{origin}: node '{name}'") for key in group if key not in ("type", "metadata")}
     return Node(name=name, kind=kind, fields=own, metadata=_metadata(group, origin))
+
+
+def _without_type(group: h5py.Group, origin: str) -> str:
+    """Return in words what a node without a type holds, and what has to be done."""
+    import h5py
+
+    inner = ", ".join(list(group)[:3]) or "nothing"
+    if any(isinstance(_child(group, name, origin), h5py.Group) for name in group if name != "metadata"):
+        return f"it holds {inner}); a name with '/' in it breaks a NIR file: rename the node and write the file again"
+    return f"it holds {inner}); the file was not written to its end, or damaged since: write it again"
 
 
 def _single_node(root: h5py.Group, origin: str) -> Graph:
@@ -279,6 +287,9 @@ def _from_objects(graph: Any, origin: str, level: int) -> Graph:
         raise NirError(f"nir: {origin} nests graphs deeper than {MAX_NESTING}")
     nodes = {}
     for name, node in graph.nodes.items():
+        if node is None:
+            nodes[name] = Node(name=name, kind=EMPTY)
+            continue
         kind = type(node).__name__
         metadata = node.metadata if isinstance(node.metadata, dict) else {}
         if kind == "NIRGraph":

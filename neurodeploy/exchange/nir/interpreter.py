@@ -1,7 +1,8 @@
 """A plain float interpreter of NIR graphs (numpy, float64), the reference for the size of every approximation.
 
-It takes the graph literally: in each step a signal passes all nodes without state immediately, neurons take one step of
-``dt``, and a connection that closes a cycle carries the spikes of the step before. It rounds nothing and has no limits.
+It takes the graph, as its exporter means it (``readings.py``), literally: in each step a signal passes all nodes without
+state immediately, neurons take one step of ``dt``, and a connection that closes a cycle carries the spikes of the step
+before. It rounds nothing and has no limits.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from neurodeploy.exchange.nir.neurons import (
 )
 from neurodeploy.exchange.nir.node_metadata import Reset, input_of
 from neurodeploy.exchange.nir.ops import apply, delay_steps, output_shape
-from neurodeploy.exchange.nir.prepare import opened, prepared, step_of, with_reset
+from neurodeploy.exchange.nir.prepare import opened, prepared
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.network import Shape
 from neurodeploy.network.activity import Events
 
@@ -58,8 +60,9 @@ def interpret(
     source: Path | str | nir.NIRGraph | Graph,
     inputs: Mapping[str, ArrayLike | Events],
     *,
+    reading: AnyReading = None,
     dt: float | None = None,
-    discretization: Discretization = "euler",
+    discretization: Discretization | None = None,
     reset: Reset | None = None,
 ) -> Interpretation:
     """Run a graph on real-valued inputs and return the spikes and voltages of its neurons.
@@ -67,27 +70,30 @@ def interpret(
     Args:
         inputs: by Input node, float ``(n_samples, n_steps, *shape)``, or ``(n_samples, n_steps, size)`` flattened; or
             events, whose payloads are multiplied by the scale that the node's metadata says, else by 1.
-        dt, discretization: as in ``from_nir``.
+        reading, dt, discretization: as in ``from_nir``.
         reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it; by default what the metadata
             of each neuron says, else "zero".
 
     Raises:
         NirError: as in ``from_nir``, and if the inputs do not fit the graph.
     """
-    graph = prepared(with_reset(opened(source).flat, reset))
-    step = step_of(graph, dt, discretization)
+    meant = opened(source, reading=reading, dt=dt, discretization=discretization, reset=reset)
+    graph, step = prepared(meant.flat), meant.dt
     signals = _signals(graph, inputs)
     n_samples, n_steps = next(iter(signals.values())).shape[:2]
     cells = {
-        node.name: _Cell(float_neuron(node, step, discretization), _arrival(graph, node.name, step), n_samples, n_steps)
+        node.name: _Cell(
+            float_neuron(node, step, meant.discretization), _arrival(graph, node.name, step), n_samples, n_steps
+        )
         for node in graph.nodes.values()
         if node.kind in NEURON_KINDS
     }
     order, late = _order(graph, cells)
     for t in range(n_steps):
         for name in order:
-            sent = {source: _sent(source, name, t, signals, cells, late) for source in cells[name].arrival.sources}
-            cells[name].step(t, cells[name].arrival.of(sent))
+            cell = cells[name]
+            sent = {source: _sent(source, name, t, signals, cells, late) for source in cell.arrival.sources}
+            cell.step(t, cell.arrival.of(sent) if sent else np.zeros(cell.current.shape))
     return Interpretation(
         dt=step,
         spikes={name: cell.spikes for name, cell in cells.items()},
@@ -186,7 +192,7 @@ def _signals(graph: Graph, inputs: Mapping[str, ArrayLike | Events]) -> dict[str
 
 
 def _arrival(graph: Graph, target: str, dt: float) -> _Arrival:
-    ways = find_paths(graph, target)
+    ways, size = find_paths(graph, target), int(np.prod(node_shape(graph.nodes[target])))
     distance: dict[str, int] = {}
     shapes: dict[str, Shape] = {}
     for way in ways:
@@ -195,6 +201,9 @@ def _arrival(graph: Graph, target: str, dt: float) -> _Arrival:
             distance[node.name] = max(distance.get(node.name, 0), len(way.nodes) - i)
             shapes[node.name] = shape
             shape = output_shape(node, shape)
+        if int(np.prod(shape)) != size:
+            last = way.nodes[-1].name if way.nodes else way.source
+            raise NirError(f"nir: node '{last}' gives {shape}, but '{target}' has {size} neurons")
     nodes = tuple(graph.nodes[name] for name in sorted(distance, key=lambda name: -distance[name]))
     sources = tuple(dict.fromkeys(way.source for way in ways))
     known = {*distance, *sources}

@@ -1,8 +1,9 @@
 """Lowering of a flat NIR graph to connections between inputs and neurons: each path through nodes without state is one.
 
 Going back from each neuron, the nodes on the way (Linear, Flatten, Delay, ...) are collected until a neuron or an Input is
-met. Signals of several edges into a node add up, so each path becomes a separate connection. A path with one convolution or
-pooling keeps this form; several linear nodes in a row are multiplied into one matrix.
+met. Signals of several edges into a node add up, so each path becomes a separate connection. A path of convolutions, pools
+and scales by channel is one convolution wherever their product is one (``products.py``); other linear nodes in a row are
+multiplied into one matrix.
 """
 
 from __future__ import annotations
@@ -25,15 +26,18 @@ from neurodeploy.exchange.nir.ops import (
     float_field,
     number_field,
     output_shape,
-    window,
 )
+from neurodeploy.exchange.nir.products import Kernel, kernel_of, matrix_of
 from neurodeploy.network import Conv, Dense, Pool, Shape, Synapses
 
 Suffix: TypeAlias = tuple[str, ...]
 """Names of the nodes on the way from a node with a bias to the target."""
 BIASED_KINDS = ("Affine", "Conv1d", "Conv2d")
+IDENTITY = "identity synapses inserted"
+"""What the ledger says of a path without weights."""
 _MAX_PATHS = 10_000
 _MAX_UNROLLED = 2**26
+"""Elements of the largest matrix that nodes are multiplied into; at 8 bits a weight 64 MiB, more than any chip has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,7 +55,7 @@ class Connection:
 
     ``weights`` is ``(n_target, n_source)``, or the kernel if ``form`` is a window (one number for pooling). ``delay``
     is int64 ``(n_source,)``, or ``(n_target, n_source)`` if it differs by target; ``bias`` is the constant current,
-    float64 ``(n_target,)`` or None.
+    float64 ``(n_target,)`` or None. ``said`` is what the ledger says of nodes that became one.
     """
 
     name: str
@@ -62,7 +66,7 @@ class Connection:
     bias: Floats | None = None
     form: Window | None = None
     pooled: bool = False
-    unrolled: str = ""
+    said: str = ""
 
     def synapses(self, weights: NDArray[np.int16]) -> Synapses:
         """Return the synapses with integer weights of the same shape."""
@@ -119,13 +123,11 @@ def connection(
     target_size: int,
     dt: float,
     *,
-    identity: bool = False,
     seen: set[Suffix] | None = None,
 ) -> Connection:
-    """Return a path as synapses.
+    """Return a path as synapses; a path without weights becomes one-to-one synapses of weight 1, which is what it means.
 
     Args:
-        identity: turn a path without weights into one-to-one synapses of weight 1 instead of refusing it.
         seen: ways from a node with a bias to the target that other paths have counted already; extended in place.
 
     Raises:
@@ -138,15 +140,15 @@ def connection(
     name = path.nodes[mixing[-1]].name if mixing else (path.nodes[-1].name if path.nodes else path.target)
     if int(np.prod(shapes[-1])) != target_size:
         raise NirError(f"nir: node '{name}' gives {shapes[-1]}, but '{path.target}' has {target_size} neurons")
-    if not mixing and not any(node.kind == "Scale" for node in path.nodes) and not identity:
-        raise NirError(
-            f"nir: '{path.source}' reaches '{path.target}' without weights, but a chip needs a synapse there; put a Linear "
-            "node (an identity matrix) between, or pass strict=False to have one inserted"
-        )
     delay = _delay(path, shapes, mixing, dt)
-    found = _direct(path, shapes, mixing)
-    if found is None or (delay.ndim == 2 and found.form is not None):
-        found = _unrolled(path, shapes)
+    found = _linear(path, shapes, mixing)
+    if found is None:
+        kernel = kernel_of(path.nodes, shapes)
+        if isinstance(kernel, str) or delay.ndim == 2:
+            why = kernel if isinstance(kernel, str) else "delays behind it differ"
+            found = _unrolled(path, shapes, why)
+        else:
+            found = _window(path, kernel)
     bias = _constant(path.nodes, shapes, set() if seen is None else seen)
     return replace(found, name=name, delay=delay, bias=bias)
 
@@ -194,9 +196,9 @@ def _through(nodes: Sequence[Node], x: Floats) -> Floats:
     return x
 
 
-def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | None:
-    """Return the connection if the path has one linear node and only uniform Scale nodes, else None."""
-    if len(mixing) != 1:
+def _linear(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | None:
+    """Return the connection if the path has one Linear or Affine and only uniform Scale nodes, else None."""
+    if len(mixing) != 1 or path.nodes[mixing[0]].kind not in ("Linear", "Affine"):
         return None
     factor = 1.0
     for node in path.nodes:
@@ -205,42 +207,57 @@ def _direct(path: Path, shapes: list[Shape], mixing: list[int]) -> Connection | 
             if np.any(scale != scale.flat[0]):
                 return None
             factor *= float(scale.flat[0])
-    node, shape = path.nodes[mixing[0]], shapes[mixing[0]]
-    delay = np.zeros(0, np.int64)
-    if node.kind in ("Linear", "Affine"):
-        weights = float_field(node, "weight")
-        if weights.ndim > 2 or int(np.prod(shape[:-1])) > 1:
-            return None
-        if factor != 1:
-            weights = factor * weights.astype(np.float64)
-        return Connection(name="", source=path.source, target=path.target, weights=weights, delay=delay)
-    form = window(node, shape)
-    pooled = node.kind.endswith("Pool2d")
-    weights = factor * (np.asarray(form.kernel.flat[0]) if pooled else form.kernel)
+    weights = float_field(path.nodes[mixing[0]], "weight")
+    if weights.ndim > 2 or int(np.prod(shapes[mixing[0]][:-1])) > 1:
+        return None
+    if factor != 1:
+        weights = factor * weights.astype(np.float64)
+    return Connection(name="", source=path.source, target=path.target, weights=weights, delay=np.zeros(0, np.int64))
+
+
+def _window(path: Path, kernel: Kernel) -> Connection:
+    form, size = kernel.form, " x ".join(map(str, kernel.form.kernel.shape[2:]))
+    many = sum(node.kind in MIXING_KINDS for node in path.nodes) > 1
+    said = f"{', '.join(kernel.nodes)} folded into one kernel of {size}" if many else ""
     return Connection(
-        name="", source=path.source, target=path.target, weights=weights, delay=delay, form=form, pooled=pooled
+        name="",
+        source=path.source,
+        target=path.target,
+        weights=np.asarray(form.kernel.flat[0]) if kernel.pooled else form.kernel,
+        delay=np.zeros(0, np.int64),
+        form=form,
+        pooled=kernel.pooled,
+        said=said if kernel.nodes else IDENTITY,
     )
 
 
-def _unrolled(path: Path, shapes: list[Shape]) -> Connection:
-    """Return the path as one matrix, by sending a 1 through it from each source in turn."""
+def _unrolled(path: Path, shapes: list[Shape], why: str) -> Connection:
+    """Return the path as one matrix; ``why`` says what keeps its nodes from being a convolution."""
     n_source, n_target = int(np.prod(shapes[0])), int(np.prod(shapes[-1]))
+    no_kernel = f", because {why}" if why else ""
     if n_source * n_target > _MAX_UNROLLED:
         raise NirError(
-            f"nir: the way from '{path.source}' to '{path.target}' would be a matrix of {n_source} x {n_target}; put a "
-            "neuron between its linear nodes, or make its Scale the same for all"
+            f"nir: the way from '{path.source}' to '{path.target}' would be a matrix of {n_target} x {n_source}{no_kernel}: "
+            f"up to {_size(n_source * n_target)} at 8 bits a weight, the limit is {_size(_MAX_UNROLLED)}; put a neuron "
+            "between its linear nodes, or take away what keeps them from being one convolution (padding, scales that "
+            "differ within a channel)"
         )
-    ones, nothing = np.eye(n_source).reshape(n_source, *shapes[0]), np.zeros((1, *shapes[0]))
-    matrix = (_through(path.nodes, ones) - _through(path.nodes, nothing)).reshape(n_source, n_target).T
-    names = ", ".join(n.name for n in path.nodes if n.kind in (*MIXING_KINDS, "Scale")) or "identity"
+    matrix = matrix_of(path.nodes, shapes)
+    names = ", ".join(n.name for n in path.nodes if n.kind in (*MIXING_KINDS, "Scale"))
+    n = int(np.count_nonzero(matrix))
+    cost = f" of {n_target} x {n_source}{no_kernel}: {n} weights, {_size(n)} at 8 bits each"
     return Connection(
         name="",
         source=path.source,
         target=path.target,
         weights=matrix,
         delay=np.zeros(0, np.int64),
-        unrolled=names,
+        said=f"{names} multiplied into one matrix{cost}" if names else IDENTITY,
     )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 1024:.1f} KiB"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

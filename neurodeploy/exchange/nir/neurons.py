@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
-from neurodeploy.exchange.nir.node_metadata import Reset, reset_of
+from neurodeploy.exchange.nir.node_metadata import Reset, fires_at, reset_of
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Shape, SpikingModel
 
 Floats: TypeAlias = NDArray[np.float64]
@@ -35,6 +35,7 @@ LI_THRESHOLD, READ_OUT = "LI+Threshold", "read-out"
 """Node kinds that NIR does not have: an LI whose only successor is a Threshold, and an Output that reads no neuron."""
 NEURON_KINDS = ("CubaLIF", "CubaLI", "LIF", "LI", "IF", "I", "Threshold", LI_THRESHOLD, READ_OUT)
 SPIKING_KINDS = ("CubaLIF", "LIF", "IF", "Threshold", LI_THRESHOLD)
+_UNTOLD = {"euler": "no gain differs from 1", "exponential": "no gain is above 1"}
 _SAME_DT = 1e-5
 _FLOAT32, _FLOAT64 = 1e-6, 1e-12
 """Relative error of a time constant in a file of single or double precision."""
@@ -46,7 +47,8 @@ class FloatNeuron:
 
     ``u' = (1 - current_factor) u + current_gain S``; ``v' = (1 - voltage_factor) v + voltage_gain u' + bias``; a spike where
     ``v > threshold``, and then ``v = 0`` or, if ``reset`` is "subtract", ``v = v - threshold``. ``v`` is relative to
-    ``v_reset``. ``threshold`` is None for a read-out.
+    ``v_reset``. ``threshold`` is None for a read-out. Neurons that fire ``at`` the threshold as well have the next smaller
+    number for it.
     """
 
     current_factor: Floats
@@ -57,6 +59,7 @@ class FloatNeuron:
     threshold: Floats | None
     v_reset: Floats
     reset: Reset = "zero"
+    at: bool = False
 
     @property
     def gain(self) -> Floats:
@@ -93,7 +96,7 @@ def _time_constant(
     if discretization == "exponential" and np.any(d == DECAY_ONE):
         raise NirError(
             f"nir: {where} is {DECAY_ONE}, which forgets everything in one step; the exponential form cannot express it, "
-            "write with discretization='euler'"
+            "write the Euler form, in Python discretization='euler'"
         )
     none = d == 0
     d[none] = 1.0
@@ -139,6 +142,7 @@ def float_neuron(node: Node, dt: float, discretization: Discretization) -> Float
         threshold=_threshold(node, v_reset),
         v_reset=v_reset,
         reset=reset_of(node),
+        at=fires_at(node),
     )
 
 
@@ -156,7 +160,8 @@ def after_reset(neuron: FloatNeuron, voltage: Floats, fired: NDArray[np.bool_], 
 def _threshold(node: Node, v_reset: Floats) -> Floats | None:
     if node.kind not in SPIKING_KINDS:
         return None
-    return parameter(node, "threshold" if "Threshold" in node.kind else "v_threshold") - v_reset
+    threshold = parameter(node, "threshold" if "Threshold" in node.kind else "v_threshold") - v_reset
+    return np.nextafter(threshold, -np.inf) if fires_at(node) else threshold
 
 
 def neuron_shape(node: Node) -> Shape:
@@ -165,6 +170,11 @@ def neuron_shape(node: Node) -> Shape:
     if not shapes:
         raise NirError(f"nir: node '{node.name}' ({node.kind}) has no parameters")
     shape = max(shapes, key=lambda s: (int(np.prod(s)), len(s)))
+    if 0 in shape:
+        raise NirError(
+            f"nir: node '{node.name}' ({node.kind}) has parameters of shape {shape}, so no neurons; remove the node, or "
+            "give it one number a neuron"
+        )
     return tuple(int(n) for n in shape) or (1,)
 
 
@@ -192,58 +202,87 @@ def parameter(node: Node, name: str, default: float | None = None) -> Floats:
 
 def _factor(node: Node, name: str, dt: float, discretization: Discretization) -> Floats:
     """Return the factor ``a`` of a time constant: the share of a state that is lost in one step."""
-    tau = parameter(node, name)
-    where = f"nir: node '{node.name}' ({node.kind}): {name}"
-    if np.any(tau <= 0):
-        raise NirError(f"{where} is {tau.min():g}, a time constant must be positive")
+    tau = _positive(node, name)
     if discretization == "exponential":
         return np.asarray(-np.expm1(-dt / tau))
     factor = dt / tau
     if np.any(factor > 1 + 0.5 / DECAY_ONE):
         raise NirError(
-            f"{where} {tau.min():g} is shorter than dt {dt:g}, so the decay would be {DECAY_ONE * factor.max():.0f} of "
-            f"{DECAY_ONE}; pass the dt of the file with dt=, or, if it was written in the exponential form, "
-            "discretization='exponential'"
+            f"nir: node '{node.name}' ({node.kind}): {name} {tau.min():g} is shorter than dt {dt:g}, so the decay would be "
+            f"{DECAY_ONE * factor.max():.0f} of {DECAY_ONE}; say the step of the file with --dt SECONDS (in Python dt=), "
+            "or, if it was written in the exponential form, --reading exponential (in Python discretization='exponential')"
         )
     return factor
 
 
-def find_dt(graph: Graph, discretization: Discretization) -> float:
-    """Return the length of a step that the neurons of a graph agree on: ``tau_mem/r`` and ``tau_syn/w_in``.
+def _positive(node: Node, name: str) -> Floats:
+    """Return a time constant.
 
     Raises:
-        NirError: if the neurons disagree, or none of them determines it (all gains are 1).
+        NirError: if it is not positive.
+    """
+    tau = parameter(node, name)
+    if np.any(tau <= 0):
+        raise NirError(
+            f"nir: node '{node.name}' ({node.kind}): {name} is {tau.min():g}, a time constant must be positive; where an "
+            "exporter clamps decays in use, as snnTorch does, read the file with --reading snntorch"
+        )
+    return tau
+
+
+def find_dt(graph: Graph, discretization: Discretization, hint: str = "") -> float:
+    """Return the length of a step that the neurons of a graph agree on: ``tau_mem/r`` and ``tau_syn/w_in``.
+
+    Args:
+        hint: words to add to the message where no neuron tells it.
+
+    Raises:
+        NirError: if the neurons disagree, none of them determines it (all gains are 1), or a time constant is not positive.
     """
     found: list[tuple[float, str]] = []
-    telling = False
+    telling, below = False, ""
     for node in graph.nodes.values():
-        for tau, gain in _ratios(node):
-            values, gains = parameter(node, tau), parameter(node, gain, 1.0)
-            used = gains > 0
+        for tau, gain in time_fields(node):
+            values, gains = _positive(node, tau), parameter(node, gain, 1.0)
+            used = gains > (0 if discretization == "euler" else 1)
+            below = below or _below_zero(node, gain, gains)
             telling |= bool(np.any(gains[used] != 1))
             steps = _step(values[used], gains[used], discretization)
-            found += [
-                (float(s), f"node '{node.name}': {tau}/{gain} = {s:.6g}")
-                for s in (steps.min(), steps.max())[: steps.size]
-            ]
-        if node.kind == "IF" and np.all(parameter(node, "r") > 1):
+            ends = (steps.min(), steps.max())[: steps.size] if steps.size else ()
+            found += [(float(s), f"node '{node.name}': {tau}/{gain} = {s:.6g}") for s in ends]
+        if node.kind == "IF":
             r = parameter(node, "r")
-            found += [(float(1 / n), f"node '{node.name}': 1/r = {1 / n:.6g}") for n in (r.min(), r.max())]
-            telling = True
+            below = below or _below_zero(node, "r", r)
+            if np.all(r > 1):
+                found += [(float(1 / n), f"node '{node.name}': 1/r = {1 / n:.6g}") for n in (r.min(), r.max())]
+                telling = True
     if not telling:
         raise NirError(
-            f"nir: {graph.origin} does not tell the length of a step (no gain differs from 1); pass dt=, or write "
-            "the integers once: neurodeploy export FILE --dt SECONDS --out NEW.nir"
+            below
+            or f"nir: {graph.origin} does not tell the length of a step ({_UNTOLD[discretization]}); say it with "
+            f"--dt SECONDS (in Python pass dt=SECONDS){hint}"
         )
     low, high = min(found), max(found)
     if high[0] > low[0] * (1 + _SAME_DT):
-        raise NirError(f"nir: the length of a step is contradictory: {low[1]} but {high[1]}; pass dt=")
+        raise NirError(
+            f"nir: the length of a step is contradictory: {low[1]} but {high[1]}; pass dt=SECONDS in Python, --dt SECONDS "
+            "on the command line, or name the exporter, whose gains may mean something else: --reading NAME"
+        )
     blur = _FLOAT32 if any(_has_float32(node) for node in graph.nodes.values()) else _FLOAT64
     return _roundest(low[0] * (1 - blur), high[0] * (1 + blur))
 
 
+def _below_zero(node: Node, name: str, gains: Floats) -> str:
+    if np.all(gains > 0):
+        return ""
+    return (
+        f"nir: node '{node.name}' ({node.kind}): {name} is {gains.min():g}, a neuron needs a positive gain; put the sign "
+        "into the weights"
+    )
+
+
 def _has_float32(node: Node) -> bool:
-    names = {name for pair in _ratios(node) for name in pair}
+    names = {name for pair in time_fields(node) for name in pair}
     return any(np.asarray(node.fields[n]).dtype.itemsize < 8 for n in names if n in node.fields)
 
 
@@ -257,14 +296,15 @@ def _roundest(low: float, high: float) -> float:
 def needs_dt(graph: Graph) -> bool:
     """Return whether anything in the graph depends on the length of a step."""
     for node in graph.nodes.values():
-        if node.kind == "Delay" or _ratios(node):
+        if node.kind == "Delay" or time_fields(node):
             return True
         if node.kind in ("IF", "I") and np.any(parameter(node, "r") != 1):
             return True
     return False
 
 
-def _ratios(node: Node) -> list[tuple[str, str]]:
+def time_fields(node: Node) -> list[tuple[str, str]]:
+    """Return the names of each time constant of a node and of the gain that belongs to it."""
     if node.kind in ("CubaLIF", "CubaLI"):
         return [("tau_mem", "r"), ("tau_syn", "w_in")]
     return [("tau", "r")] if node.kind in ("LIF", "LI", LI_THRESHOLD) else []

@@ -1,9 +1,9 @@
 """What neurodeploy records in the metadata of single nodes, because NIR has no field for it and spikes depend on it.
 
-A neuron that subtracts its threshold when it fires has ``{"reset": "subtract"}``, an Input whose events carry payloads has
-``{"payload_bits": 8, "signed": False, "scale": 0.25}``, both under ``neurodeploy``. A neuron without an entry resets to
-``v_reset``, an Input without one takes plain spikes. The entry stands at the node, so that it stays there when the node is
-renamed or the graph around it changes.
+A neuron that subtracts its threshold when it fires has ``{"reset": "subtract"}``, one that fires at the threshold as well
+``{"fires": "at"}``, an Input whose events carry payloads ``{"payload_bits": 8, "signed": False, "scale": 0.25}``, all under
+``neurodeploy``. A neuron without an entry fires above the threshold and resets to ``v_reset``, an Input without one takes
+plain spikes. The entry stands at the node, so that it stays there when the node is renamed or the graph around it changes.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ Reset: TypeAlias = Literal["zero", "subtract"]
 KEY = "neurodeploy"
 """Key of neurodeploy's entry in the metadata of a graph or a node."""
 RESETS: tuple[Reset, ...] = ("zero", "subtract")
+REST = {KEY: {"holds": "rest of a reset"}}
+"""Metadata of a Scale that holds what a neuron has to take off besides its reset (``readings.with_late_resets``)."""
+FIRES = ("above", "at")
+"""Whether a neuron fires above its threshold, as NIR and the chip have it, or at it as well."""
 RESETTING_KINDS = ("CubaLIF", "LIF", "IF")
 """Kinds of nodes that NIR resets after a spike."""
 INPUT_KEYS = ("payload_bits", "signed", "scale")
@@ -60,7 +64,7 @@ def reset_of(node: Node) -> Reset:
         NirError: for an entry that is no reset, or that stands at a node without one.
     """
     own = entry_of(node)
-    _refuse_unknown(node, own, ("reset",))
+    _refuse_unknown(node, {key: value for key, value in own.items() if key != "fires"}, ("reset",))
     reset = own.get("reset", "zero")
     if not isinstance(reset, str) or reset not in RESETS:
         raise NirError(f"{_where(node)}: reset is {reset!r}; known: {', '.join(RESETS)}")
@@ -77,6 +81,23 @@ def reset_of(node: Node) -> Reset:
             "subtraction, which sets no value; set v_reset to 0"
         )
     return "subtract"
+
+
+def is_rest(node: Node) -> bool:
+    """Return whether a node holds what a neuron has to take off besides its reset."""
+    return node.kind == "Scale" and dict(entry_of(node)) == REST[KEY]
+
+
+def fires_at(node: Node) -> bool:
+    """Return whether a neuron node fires at its threshold as well, as its exporter means it, and not only above it.
+
+    Raises:
+        NirError: for an entry that says something else.
+    """
+    fires = entry_of(node).get("fires", "above")
+    if not isinstance(fires, str) or fires not in FIRES:
+        raise NirError(f"{_where(node)}: fires is {fires!r}; known: {', '.join(FIRES)}")
+    return fires == "at"
 
 
 def input_of(node: Node, shape: Shape) -> Input:

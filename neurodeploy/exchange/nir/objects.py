@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from neurodeploy.errors import FileError
+from neurodeploy.errors import FileError, NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape
 from neurodeploy.files.writing import replacing
 
 if TYPE_CHECKING:
@@ -31,9 +32,13 @@ def nir_graph(nodes: dict[str, Any], edges: list[tuple[str, str]], metadata: dic
 
 
 def nir_objects(graph: Graph) -> nir.NIRGraph:
-    """Return a flat graph as ``nir`` objects."""
+    """Return a flat graph as ``nir`` objects.
+
+    Raises:
+        NirError: for a node that ``nir`` does not take.
+    """
     nodes = {name: _object(node) for name, node in graph.nodes.items()}
-    return nir_graph(nodes, list(graph.edges), dict(graph.metadata))
+    return nir_graph(nodes, list(graph.edges), _writable(graph.metadata))
 
 
 def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[Path], None]) -> None:
@@ -55,24 +60,57 @@ def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[
 
 
 def _object(node: Node) -> Any:
+    try:
+        return _built(node)
+    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+        raise NirError(
+            f"nir: node '{node.name}' ({node.kind}) cannot be written by nir ({error}); mend its fields in the file"
+        ) from error
+
+
+def _built(node: Node) -> Any:
     import nir
 
     own: dict[str, Any] = dict(node.fields)
-    kind = getattr(nir, node.kind)
+    kind, metadata = getattr(nir, node.kind), _writable(node.metadata)
     if node.kind in ("Input", "Output"):
-        return kind(np.asarray(own["shape"]), metadata=dict(node.metadata))
-    if node.kind == "Flatten":
-        own["input_type"] = {"input": np.asarray(own["input_type"])}
+        return kind(np.atleast_1d(own["shape"]), metadata=metadata)
+    if node.kind in NEURON_KINDS:
+        own = {name: _spread(value, neuron_shape(node)) for name, value in own.items()}
+    elif node.kind in ("Scale", "Delay"):
+        own = {name: np.atleast_1d(value) for name, value in own.items()}
+    elif node.kind == "Affine":
+        own["bias"] = _spread(own["bias"], np.shape(own["weight"])[-2:-1])
+    elif node.kind in ("SumPool2d", "AvgPool2d"):
+        own = {"stride": own["kernel_size"], "padding": 0} | own
+        own = {name: _spread(value, (2,)) for name, value in own.items()}
+    elif node.kind == "Flatten":
+        dims: dict[str, Any] = {name: int(np.ravel(own[name])[0]) for name in ("start_dim", "end_dim") if name in own}
+        own |= {"input_type": {"input": np.atleast_1d(own["input_type"])}, **dims}
     if node.kind in ("Conv1d", "Conv2d"):
         own |= {
             name: _plain(own[name])
             for name in ("stride", "padding", "dilation", "groups", "input_shape")
             if name in own
         }
-        own.setdefault("bias", np.zeros(len(own["weight"])))
+        own["bias"] = _spread(own.get("bias", 0.0), (len(own["weight"]),))
         own |= {name: own.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1))}
         own.setdefault("groups", 1)
-    return kind(**own, metadata=dict(node.metadata))
+    return kind(**own, metadata=metadata)
+
+
+def _spread(value: Any, shape: tuple[int, ...]) -> Any:
+    """Return one number as an array of it, and anything else as it is; nir 1.0.8 cannot write arrays without axes."""
+    return np.full(shape, np.ravel(value)[0]) if np.size(value) == 1 else value
+
+
+def _writable(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata with plain numbers for arrays without axes, which nir 1.0.8 cannot write."""
+    return {name: _writable(v) if isinstance(v, Mapping) else _number(v) for name, v in metadata.items()}
+
+
+def _number(value: Any) -> Any:
+    return value.item() if isinstance(value, np.ndarray | np.generic) and np.ndim(value) == 0 else value
 
 
 def _plain(value: Any) -> Any:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Node
-from neurodeploy.exchange.nir.neurons import Floats
+from neurodeploy.exchange.nir.neurons import Floats, brief
 from neurodeploy.network import Shape
 
 MIXING_KINDS = ("Linear", "Affine", "Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
@@ -288,9 +288,11 @@ def _whole(node: Node, name: str, size: tuple[int], default: Any = None) -> Shap
         value = default
     array = np.asarray(value).reshape(-1)
     if array.dtype.kind not in "iuf" or array.size not in (1, *size) or np.any(array != np.rint(array)):
-        raise NirError(f"nir: node '{node.name}' ({node.kind}): {name} is {value}, expected {size[0]} whole numbers")
+        raise NirError(
+            f"nir: node '{node.name}' ({node.kind}): {name} is {brief(value)}, expected {size[0]} whole numbers"
+        )
     if np.any(np.abs(array) > 2**20):
-        raise NirError(f"nir: node '{node.name}' ({node.kind}): {name} is {value}, out of any useful range")
+        raise NirError(f"nir: node '{node.name}' ({node.kind}): {name} is {brief(value)}, out of any useful range")
     return tuple(int(n) for n in np.broadcast_to(array, size))
 
 
@@ -308,21 +310,39 @@ def _flatten(node: Node, x: Floats) -> Floats:
     return x.reshape(len(x), *_flatten_shape(node, x.shape[1:]))
 
 
-def _same_shape(name: str) -> Callable[[Node, Shape], Shape]:
-    def checked(node: Node, shape: Shape) -> Shape:
-        given = number_field(node, name)
-        if given.size not in (1, int(np.prod(shape))):
-            raise NirError(
-                f"nir: node '{node.name}' ({node.kind}): {name} has shape {given.shape}, but {shape} arrives"
-            )
-        return shape
+def _delayed_shape(node: Node, shape: Shape) -> Shape:
+    given = number_field(node, "delay")
+    if given.size not in (1, int(np.prod(shape))):
+        raise NirError(f"nir: node '{node.name}' (Delay): delay has shape {given.shape}, but {shape} arrives")
+    return shape
 
-    return checked
+
+def _scaled_shape(node: Node, shape: Shape) -> Shape:
+    scale_of(node, shape)
+    return shape
+
+
+def scale_of(node: Node, shape: Shape) -> Floats:
+    """Return the factors of a Scale node for a signal of ``shape``: of this shape, or one for all.
+
+    Axes of 1 count for the whole axis, so that ``(channels, 1, 1)`` scales by channel.
+
+    Raises:
+        NirError: if the factors do not fit the shape.
+    """
+    scale = number_field(node, "scale")
+    if scale.size in (1, int(np.prod(shape))):
+        return scale.reshape(() if scale.size == 1 else shape)
+    if scale.ndim == len(shape) and all(own in (1, n) for own, n in zip(scale.shape, shape)):
+        return np.broadcast_to(scale, shape)
+    raise NirError(
+        f"nir: node '{node.name}' (Scale): scale has shape {scale.shape}, but {shape} arrives; give one factor an element, "
+        "or an axis of 1 for each axis that has the same"
+    )
 
 
 def _scaled(node: Node, x: Floats) -> Floats:
-    scale = number_field(node, "scale")
-    return x * (scale.reshape(()) if scale.size == 1 else scale.reshape(x.shape[1:]))
+    return x * scale_of(node, x.shape[1:])
 
 
 _SHAPES: dict[str, Callable[[Node, Shape], Shape]] = {
@@ -333,8 +353,8 @@ _SHAPES: dict[str, Callable[[Node, Shape], Shape]] = {
     "SumPool2d": _window_shape,
     "AvgPool2d": _window_shape,
     "Flatten": _flatten_shape,
-    "Scale": _same_shape("scale"),
-    "Delay": _same_shape("delay"),
+    "Scale": _scaled_shape,
+    "Delay": _delayed_shape,
 }
 _VALUES: dict[str, Callable[[Node, Floats], Floats]] = {
     "Linear": _linear,

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurodeploy.errors import NirError
-from neurodeploy.exchange.nir.graph import Graph, Node, load_graph
+from neurodeploy.errors import NirError, UsageError
+from neurodeploy.exchange.nir.graph import EMPTY, Graph, Node, load_graph
 from neurodeploy.exchange.nir.neurons import (
     LI_THRESHOLD,
     NEURON_KINDS,
@@ -19,10 +19,24 @@ from neurodeploy.exchange.nir.neurons import (
     needs_dt,
     node_shape,
 )
-from neurodeploy.exchange.nir.node_metadata import KEY, RESETS, RESETTING_KINDS, Reset, entry_of
+from neurodeploy.exchange.nir.node_metadata import KEY, RESETS, RESETTING_KINDS, Reset, entry_of, reset_of
 from neurodeploy.exchange.nir.ops import STATELESS_KINDS
-from neurodeploy.exchange.nir.own_metadata import check_kept, description_of
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, check_kept, description_of
+from neurodeploy.exchange.nir.readings import (
+    READINGS,
+    AnyReading,
+    Read,
+    Reading,
+    as_euler,
+    as_reading,
+    converted,
+    recognised,
+    reset_is_said,
+    suggested,
+    with_late_resets,
+)
 from neurodeploy.exchange.nir.repair import Repair, repaired
+from neurodeploy.network import Approximation
 
 if TYPE_CHECKING:
     import nir
@@ -41,33 +55,126 @@ SUPPORTED_KINDS = (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Opened:
-    """A graph as it was given, the same graph flat and repaired, and the list of repairs."""
+    """A graph as it was given, and as it is meant: flat, repaired, and read as its exporter means it.
+
+    Attributes:
+        given: the graph of the file.
+        flat: the graph without nested graphs, repaired, with parameters that mean what NIR says of them.
+        repairs: what was repaired.
+        reading: how it was read, and whether this was ``found`` out and not said.
+        discretization: form of the time constants of ``flat``.
+        dt: length of a step in seconds.
+        notes: what the ledger says of the reading.
+        reset_said: whether file, framework or user say what a spike does to the voltages.
+    """
 
     given: Graph
     flat: Graph
     repairs: tuple[Repair, ...]
+    reading: Reading
+    found: bool
+    discretization: Discretization
+    dt: float
+    notes: tuple[Approximation, ...]
+    reset_said: bool
 
 
-def opened(source: Path | str | nir.NIRGraph | Graph) -> Opened:
-    """Return the graph in a file, or the given graph, checked and flattened.
+def opened(
+    source: Path | str | nir.NIRGraph | Graph,
+    *,
+    reading: AnyReading = None,
+    dt: float | None = None,
+    discretization: Discretization | None = None,
+    reset: Reset | None = None,
+) -> Opened:
+    """Return the graph in a file, or the given graph, checked, flattened and read as its exporter means it.
+
+    Args:
+        reading, dt, discretization, reset: as in ``from_nir``.
 
     Raises:
         FileError: if the file is missing or damaged.
-        NirError: for unsupported kinds of nodes, and for edges that lead nowhere.
+        NirError: for unsupported kinds of nodes, for edges that lead nowhere, and where nothing tells the length of a step.
+        UsageError: for a reading that is not known.
     """
     given = load_graph(source)
     check_graph(given)
-    return Opened(given, *flattened(given))
+    said = as_reading(reading, dt=dt, reset=reset)
+    chosen = choose_reading(given, said, discretization)
+    flat, repairs = flattened(given, axes_go=not READINGS[chosen.name].literal)
+    return understood(given, flat, repairs, chosen, found=chosen.name != said.name and discretization is None)
 
 
-def flattened(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
+def choose_reading(given: Graph, said: Reading, discretization: Discretization | None) -> Reading:
+    """Return the reading of a graph: what the user says, else what its names and parameters tell, else ``euler``.
+
+    Raises:
+        NirError: for another reading than neurodeploy recorded in its own file.
+    """
+    own = isinstance(description_of(given).get("discretization"), str)
+    if said.name and discretization is not None and said.name != discretization:
+        raise UsageError(f"nir: reading={said.name} and discretization={discretization} are given; give one of them")
+    if own and said.name and not READINGS[said.name].literal:
+        raise NirError(
+            f"nir: {given.origin} was written by neurodeploy, which records in it how it is meant; leave --reading "
+            f"{said.name} out (in Python reading=)"
+        )
+    name = said.name or discretization or ""
+    if not name and not own:
+        name = recognised(given, with_dt=said.dt is not None)
+    return replace(said, name=name or "euler")
+
+
+def understood(given: Graph, flat: Graph, repairs: tuple[Repair, ...], reading: Reading, *, found: bool) -> Opened:
+    """Return a flat graph as its reading, which has a name, means it.
+
+    Raises:
+        NirError: where nothing tells the length of a step, and for parameters that the reading cannot mean.
+    """
+    row = READINGS[reading.name]
+    own = isinstance(description_of(given).get("discretization"), str)
+    if row.literal:
+        dt = step_of(flat, reading.dt, row.discretization)
+        read = Read(flat if own or reading.name == "euler" else as_euler(flat, row, dt, dt), dt)
+    else:
+        read = converted(flat, reading, no_change=NO_CHANGE)
+    graph = with_reset(read.graph, reading.reset or row.reset)
+    late = with_late_resets(graph, reading, read.dt, no_change=NO_CHANGE)
+    notes = [*read.notes, *late.notes]
+    if not row.literal:
+        notes.insert(0, Approximation(where="graph", what=reading_words(reading, found=found), size=NO_CHANGE))
+    return Opened(
+        given=given,
+        flat=late.graph,
+        repairs=repairs,
+        reading=reading,
+        found=found,
+        discretization=row.discretization if own else "euler",
+        dt=read.dt,
+        notes=tuple(notes),
+        reset_said=reset_is_said(given, flat, reading),
+    )
+
+
+def reading_words(reading: Reading, *, found: bool) -> str:
+    """Return in words how a graph is read."""
+    row = READINGS[reading.name]
+    how = ", recognised by names and parameters" if found else ""
+    other = "; --reading euler takes it as NIR says" if found else ""
+    return f"read as {row.title} writes it{how}: {row.says}{other}" if not row.literal else f"read {row.says}"
+
+
+def flattened(graph: Graph, *, axes_go: bool = False) -> tuple[Graph, tuple[Repair, ...]]:
     """Return the graph without nested graphs and with the known faults of exporters repaired, and the list of repairs.
+
+    Args:
+        axes_go: take axes of Input and Output that the layers do not have for those of batch and time, and drop them.
 
     Raises:
         NirError: for faults that cannot be repaired, for edges that lead nowhere, and for a node that lost its metadata.
     """
     check_kept(graph)
-    flat, repairs = repaired(graph)
+    flat, repairs = repaired(graph, axes_go=axes_go)
     check_edges(flat)
     return flat, repairs
 
@@ -79,12 +186,22 @@ def check_graph(graph: Graph) -> None:
         NirError: names the node.
     """
     for node in graph.nodes.values():
+        if node.kind == EMPTY:
+            raise NirError(f"nir: {graph.origin}: {empty_words(node)}")
         if node.kind not in SUPPORTED_KINDS:
             raise NirError(
                 f"nir: {graph.origin}: node '{node.name}' has type '{node.kind}'; supported: {', '.join(SUPPORTED_KINDS)}"
             )
         if node.graph is not None:
             check_graph(node.graph)
+
+
+def empty_words(node: Node) -> str:
+    """Return in words why a node is empty, and what to do."""
+    return (
+        f"node '{node.name}' is empty: the exporter did not know the module of this name (Norse 1.1.0, for example, writes "
+        "neither Flatten nor LIFRecurrentCell); put a module there that it knows, or a nir node into graph.nodes"
+    )
 
 
 def check_edges(graph: Graph) -> None:
@@ -119,14 +236,14 @@ def step_of(graph: Graph, dt: float | None, discretization: Discretization) -> f
     recorded = described.get("discretization")
     if isinstance(recorded, str) and recorded != discretization:
         raise NirError(
-            f"nir: {graph.origin} was written in the {recorded} form, but is read as {discretization}; "
-            f"pass discretization='{recorded}'"
+            f"nir: {graph.origin} was written in the {recorded} form, but is read as {discretization}; read it with "
+            f"--reading {recorded} (in Python pass discretization='{recorded}')"
         )
     if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise NirError(f"nir: dt is {dt}, must be a positive number of seconds")
     given = _positive(described.get("dt")) if dt is None else dt
     if given is None:
-        return find_dt(graph, discretization) if needs_dt(graph) else DEFAULT_DT
+        return find_dt(graph, discretization, suggested(graph)) if needs_dt(graph) else DEFAULT_DT
     return float(given)
 
 
@@ -152,7 +269,7 @@ def with_reset(graph: Graph, reset: Reset | None) -> Graph:
     for node in graph.nodes.values():
         if node.kind not in RESETTING_KINDS:
             continue
-        recorded = entry_of(node).get("reset", written)
+        recorded = reset_of(node) if "reset" in entry_of(node) else written
         if recorded not in (None, reset):
             raise NirError(
                 f"nir: {graph.origin}: node '{node.name}' was written with reset '{recorded}', but is read with "
@@ -175,9 +292,10 @@ def _with_pairs(graph: Graph) -> Graph:
             continue
         if [b for a, b in graph.edges if a == before[0]] != [node.name]:
             continue
-        fields = {**graph.nodes[before[0]].fields, "threshold": node.fields.get("threshold")}
+        own = graph.nodes[before[0]]
+        fields = {**own.fields, "threshold": node.fields.get("threshold")}
         nodes = {key: n for key, n in graph.nodes.items() if key != node.name}
-        nodes[before[0]] = replace(graph.nodes[before[0]], kind=LI_THRESHOLD, fields=fields)
+        nodes[own.name] = replace(own, kind=LI_THRESHOLD, fields=fields, metadata={**own.metadata, **node.metadata})
         edges = [(before[0] if a == node.name else a, b) for a, b in graph.edges if b != node.name]
         graph = replace(graph, nodes=nodes, edges=tuple(edges))
     return graph

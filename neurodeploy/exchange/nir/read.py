@@ -17,23 +17,30 @@ from neurodeploy.exchange.nir.lowering import Clock, Connection, Suffix, clock, 
 from neurodeploy.exchange.nir.neurons import (
     NEURON_KINDS,
     SPIKING_KINDS,
+    UNIT,
     Discretization,
     FloatNeuron,
     Floats,
     float_neuron,
     node_shape,
 )
-from neurodeploy.exchange.nir.node_metadata import Reset, exact_inverse, input_of
+from neurodeploy.exchange.nir.node_metadata import Reset, exact_inverse, input_of, is_rest
 from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of, restore
-from neurodeploy.exchange.nir.prepare import opened, prepared, read_neuron, step_of, with_reset
-from neurodeploy.exchange.nir.quantize import Grid, Integers, integers
+from neurodeploy.exchange.nir.prepare import opened, prepared, read_neuron
+from neurodeploy.exchange.nir.quantize import Grid, Integers, integers, largest_of
+from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.exchange.nir.repair import Repair
 from neurodeploy.network import (
+    DECAY_ONE,
     DELAY_MAX,
+    STATE_SHIFT,
     WEIGHT_EXPONENT_MIN,
+    WEIGHT_MAX,
     Approximation,
+    Cuba,
     Input,
     Network,
+    NeuronModel,
     Output,
     Population,
     Projection,
@@ -73,8 +80,9 @@ class _Parts:
 def from_nir(
     source: Path | str | nir.NIRGraph | Graph,
     *,
+    reading: AnyReading = None,
     dt: float | None = None,
-    discretization: Discretization = "euler",
+    discretization: Discretization | None = None,
     reset: Reset | None = None,
     weight_bits: int = 8,
     strict: bool = True,
@@ -88,10 +96,15 @@ def from_nir(
 
     Args:
         source: path of a ``.nir`` file, or a graph.
+        reading: what the framework that wrote the file means by it: a name of ``readings.READINGS``, with ``dt`` and
+            ``reset`` as on the command line, for example "norse", "snntorch,reset=subtract". By default it is found out
+            where names and parameters tell it safely, which the ledger says, and else the file is taken as NIR says
+            ("euler").
         dt: length of a step in seconds; by default inferred from the file (``tau_mem/r``, ``tau_syn/w_in``).
-        discretization: meaning of the file's time constants: ``euler`` (``a = dt/tau``) or ``exponential``.
+        discretization: meaning of the file's time constants: ``euler`` (``a = dt/tau``) or ``exponential``; as the readings
+            of these names.
         reset: what a spike does to the voltage: "zero" sets it to ``v_reset``, as NIR says, and "subtract" takes the
-            threshold off; by default what ``to_nir`` recorded, else "zero".
+            threshold off; by default what ``to_nir`` recorded, or the only one that the framework has, else "zero".
         weight_bits: bits for weights that have to be rounded, 2 to 8.
         strict: refuse features whose import changes more than rounding does; if False, approximate them and list them in
             the ledger.
@@ -106,32 +119,35 @@ def from_nir(
         DataError: if the data do not fit the inputs of the graph, or their payloads what ``to_nir`` recorded of an input.
         FileError: if the file is missing or damaged.
         NirError: for features that cannot be imported; gives node, field, value and remedy.
+        UsageError: for a reading that is not known.
     """
-    graph = opened(source)
-    flat = with_reset(graph.flat, reset)
-    choices = Choices(
-        dt=step_of(flat, dt, discretization),
-        discretization=discretization,
-        weight_bits=weight_bits,
-        strict=strict,
-    )
+    graph = opened(source, reading=reading, dt=dt, discretization=discretization, reset=reset)
+    flat = graph.flat
+    choices = Choices(dt=graph.dt, discretization=graph.discretization, weight_bits=weight_bits, strict=strict)
     if data is None and payload_scale != 1:
         raise NirError(
-            f"nir: payload_scale is {payload_scale:g}, but there is no data whose payloads it is for; pass data="
+            f"nir: payload_scale is {payload_scale:g}, but there is no data whose payloads it is for; give data"
         )
     if data is not None:
         from neurodeploy.exchange.nir.calibrate import with_payloads
 
         flat = with_payloads(flat, data, payload_scale)
-    plain = network_of(flat, choices, graph.repairs, data)
+    plain = network_of(flat, choices, graph.repairs, data, graph.notes)
     described = description_of(graph.given)
-    return restore(plain, described) if described else plain
+    return restore(plain, described) if "network" in described else plain
 
 
 def network_of(
-    graph: Graph, choices: Choices, repairs: tuple[Repair, ...] = (), data: Samples | None = None
+    graph: Graph,
+    choices: Choices,
+    repairs: tuple[Repair, ...] = (),
+    data: Samples | None = None,
+    notes: tuple[Approximation, ...] = (),
 ) -> Network:
     """Return the network that a flat graph describes, without using the metadata of the graph.
+
+    Args:
+        repairs, notes: what the ledger begins with.
 
     Raises:
         NirError: for features that cannot be imported.
@@ -141,6 +157,7 @@ def network_of(
         from neurodeploy.exchange.nir.calibrate import observe
 
         parts = replace(parts, witness=observe(graph, data, choices.dt, choices.discretization))
+    parts.ledger.extend(notes)
     parts.ledger.extend(Approximation(where=r.node or "graph", what=r.what, size=NO_CHANGE) for r in repairs)
     parts.ledger.extend(_payloads(given) for given in parts.inputs.values() if given.graded)
     depth = parts.clock.depth
@@ -200,7 +217,7 @@ def connections_into(graph: Graph, target: str, choices: Choices) -> Iterator[Co
                 f"nir: node '{source.name}' ({source.kind}) gives a voltage to '{target}', but neurons on the chip exchange "
                 "spikes; an LI, CubaLI or I can only be read by an Output, or be followed by a Threshold (LI)"
             )
-        found = connection(path, node_shape(source), size, choices.dt, identity=not choices.strict, seen=seen)
+        found = connection(path, node_shape(source), size, choices.dt, seen=seen)
         yield _of_payloads(found, source) if source.kind == "Input" else found
 
 
@@ -238,14 +255,14 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     neuron, currents = _with_currents(plain, own)
     delays = [_delay(parts, i, choices.strict) for i, _ in own]
     parts.ledger.extend(_readings(node, neuron))
+    own = _with_rounded_resets(parts, own)
     whole = _in_integers(parts, name, choices, plain, neuron, own, delays, currents)
+    model, differs = _at_threshold(name, whole, plain.at)
+    parts.ledger.extend(differs)
     projections = []
     for (_, c), (weights, exponent), delay in zip(own, whole.weights, delays):
-        if c.unrolled:
-            what = (
-                f"{c.unrolled} multiplied into one matrix" if c.unrolled != "identity" else "identity synapses inserted"
-            )
-            parts.ledger.append(Approximation(where=c.name, what=what, size=NO_CHANGE))
+        if c.said:
+            parts.ledger.append(Approximation(where=c.name, what=c.said, size=NO_CHANGE))
         projections.append(
             Projection(
                 name=c.name,
@@ -257,8 +274,54 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
             )
         )
     shape = parts.shapes[name]
-    population = Population(name=name, shape=shape[-3:], model=whole.model, first_step=parts.clock.start[name])
+    population = Population(name=name, shape=shape[-3:], model=model, first_step=parts.clock.start[name])
     return population, projections
+
+
+def _is_rest(parts: _Parts, connection: Connection) -> bool:
+    return connection.name in parts.graph.nodes and is_rest(parts.graph.nodes[connection.name])
+
+
+def _with_rounded_resets(parts: _Parts, own: Sequence[tuple[int, Connection]]) -> list[tuple[int, Connection]]:
+    """Return the connections with the rests of resets on grids of their own, which leave the other weights where they are.
+
+    Their weights are a small share of the threshold, so they get 8 bits and an exponent of their own.
+    """
+    found = []
+    for i, c in own:
+        largest = float(np.max(np.abs(c.weights), initial=0.0))
+        if largest > 0 and _is_rest(parts, c):
+            unit = 2.0 ** max(np.ceil(np.log2(largest * UNIT / WEIGHT_MAX)), WEIGHT_EXPONENT_MIN) / UNIT
+            rounded = np.rint(c.weights / unit) * unit
+            change = float(np.max(np.abs(rounded - c.weights)))
+            if change > 0:
+                what = "connections for the rest of a reset rounded to 8 bits"
+                size = f"at most {change:.3g} of a largest of {largest:.3g}"
+                parts.ledger.append(Approximation(where=c.name, what=what, size=size))
+            c = replace(c, weights=rounded)
+        found.append((i, c))
+    return found
+
+
+def _at_threshold(name: str, whole: Integers, at: bool) -> tuple[NeuronModel, list[Approximation]]:
+    """Return neurons that fire at the threshold as well, if ``at``, and an entry for the ledger where they cannot.
+
+    The chip's neurons fire above it. Where voltages are whole weight units (no leak, or none that lasts) and are set to 0,
+    a threshold one unit lower says the same.
+    """
+    model = whole.model
+    if not at or not isinstance(model, Cuba):
+        return model, []
+    whole_units = (
+        np.all(np.equal(model.current_decay, DECAY_ONE))
+        and np.all(np.isin(model.voltage_decay, (0, DECAY_ONE)))
+        and np.all(np.asarray(model.bias) % 2**STATE_SHIFT == 0)
+        and all(exponent >= 0 for _, exponent in whole.weights)
+    )
+    if whole_units and model.reset == "zero" and np.all(np.greater(model.threshold, 0)):
+        return replace(model, threshold=model.threshold - 1), []
+    what = "fires above the threshold, where the framework fires at it as well"
+    return model, [Approximation(where=name, what=what, size="where a voltage is exactly the threshold")]
 
 
 def _in_integers(
@@ -273,7 +336,7 @@ def _in_integers(
 ) -> Integers:
     """Return a population in integers, with its scale chosen on the data if there are any; add entries to the ledger."""
     weights = [c.weights for _, c in own]
-    lowest = [_lowest_exponent(parts.inputs.get(c.source)) for _, c in own]
+    lowest = _lowest_exponents(parts, own)
     if parts.witness is None:
         whole = integers(name, neuron, weights, choices.weight_bits, lowest=lowest)
         parts.ledger.extend((*currents, *whole.rounded))
@@ -294,6 +357,21 @@ def _in_integers(
     parts.ledger.extend(replace(e, size=e.size + effect(trial, "constant", None)) for e in currents)
     parts.ledger.extend(whole.rounded)
     return whole
+
+
+def _lowest_exponents(parts: _Parts, own: Sequence[tuple[int, Connection]]) -> list[int]:
+    """Return the lowest exponent of each connection for weights to be rounded.
+
+    Rests of resets, which are small beside the weights, get exponents with which they use the whole grid as well.
+    """
+    lowest = [_lowest_exponent(parts.inputs.get(c.source)) for _, c in own]
+    sizes = [largest_of([c.weights]) for _, c in own]
+    rests = [_is_rest(parts, c) for _, c in own]
+    others = max((s / 2.0**e for s, e, rest in zip(sizes, lowest, rests) if not rest), default=0.0)
+    for k, rest in enumerate(rests):
+        if rest and 0 < sizes[k] < others:
+            lowest[k] = max(int(np.ceil(np.log2(sizes[k] / others))), WEIGHT_EXPONENT_MIN)
+    return lowest
 
 
 def _lowest_exponent(source: Input | None) -> int:
@@ -362,7 +440,8 @@ def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
         if strict:
             raise NirError(
                 f"nir: node '{c.name}': the cycle from '{c.source}' back to '{c.target}' needs a Delay of at least "
-                f"{-int(delay.min())} more steps, because each population on the way costs one; add it, or pass strict=False"
+                f"{-int(delay.min())} more steps, because each population on the way costs one; add it (in Python, "
+                "strict=False lets the feedback arrive late)"
             )
         late = f"up to {-int(delay.min())} steps later than in NIR"
         parts.ledger.append(Approximation(where=c.name, what="feedback arrives late", size=late))

@@ -6,8 +6,9 @@ that another reader accepts; a fault with two possible meanings is left and beco
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,12 @@ class Repair:
     what: str
 
 
-def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
+def repaired(graph: Graph, *, axes_go: bool = False) -> tuple[Graph, tuple[Repair, ...]]:
     """Return a flat graph with complete nodes, and the list of repairs.
+
+    Args:
+        axes_go: take leading axes of an Input that the layers behind it do not have for those of batch and time, which the
+            file has from the sample that it was exported with.
 
     Raises:
         NirError: for faults that cannot be repaired; names node and field.
@@ -38,10 +43,11 @@ def repaired(graph: Graph) -> tuple[Graph, tuple[Repair, ...]]:
     steps: tuple[Callable[[Graph, list[Repair]], Graph], ...] = (
         _named,
         _flattened,
+        _with_own_fields,
         _resolved_edges,
         _single_edges,
         _with_ends,
-        _fitted,
+        partial(_fitted, axes_go=axes_go),
     )
     for step in steps:
         graph = step(graph, found)
@@ -108,6 +114,47 @@ def _spliced(graph: Graph, name: str, inner: Graph) -> Graph:
     if inner.nodes[ends["Input"][0]].graph is not None:
         raise NirError(f"nir: the nested graph '{name}' has no plain Input")
     return _without(_without(_resolved_edges(flat, []), first), last)
+
+
+def _with_own_fields(graph: Graph, found: list[Repair]) -> Graph:
+    """Return the graph without fields that nodes of their kind do not have; nothing reads them."""
+    nodes = dict(graph.nodes)
+    for node in graph.nodes.values():
+        foreign = [name for name in node.fields if name not in FIELDS.get(node.kind, node.fields)]
+        if foreign:
+            fields = {name: value for name, value in node.fields.items() if name not in foreign}
+            nodes[node.name] = replace(node, fields=fields)
+            what = f"{', '.join(foreign)} left out, which {node.kind} nodes do not have"
+            found.append(Repair(node=node.name, what=what))
+    return replace(graph, nodes=nodes)
+
+
+_LEAKY = ("tau", "r", "v_leak")
+_CUBA = ("tau_syn", "tau_mem", "r", "v_leak", "w_in")
+_FIRES = ("v_threshold", "v_reset")
+_CONV = ("input_shape", "weight", "stride", "padding", "dilation", "groups", "bias")
+_POOL = ("kernel_size", "stride", "padding")
+FIELDS: dict[str, tuple[str, ...]] = {
+    "Input": ("shape",),
+    "Output": ("shape",),
+    "LIF": (*_LEAKY, *_FIRES),
+    "LI": _LEAKY,
+    "IF": ("r", *_FIRES),
+    "I": ("r",),
+    "CubaLIF": (*_CUBA, *_FIRES),
+    "CubaLI": _CUBA,
+    "Threshold": ("threshold",),
+    "Linear": ("weight",),
+    "Affine": ("weight", "bias"),
+    "Scale": ("scale",),
+    "Delay": ("delay",),
+    "Flatten": ("input_type", "start_dim", "end_dim"),
+    "Conv1d": _CONV,
+    "Conv2d": _CONV,
+    "SumPool2d": _POOL,
+    "AvgPool2d": _POOL,
+}
+"""Fields of the kinds of nodes in nir 1.0.8."""
 
 
 def _without(graph: Graph, name: str) -> Graph:
@@ -187,7 +234,7 @@ def _root_shape(node: Node) -> Shape:
     )
 
 
-def _fitted(graph: Graph, found: list[Repair]) -> Graph:
+def _fitted(graph: Graph, found: list[Repair], *, axes_go: bool) -> Graph:
     """Return the graph with each node, from the Inputs on, fitted to the shape of its input."""
     nodes = dict(graph.nodes)
     after: dict[str, list[str]] = {}
@@ -198,7 +245,11 @@ def _fitted(graph: Graph, found: list[Repair]) -> Graph:
     while front:
         name = front.pop(0)
         following = [nodes[n] for n in after.get(name, []) if n in nodes]
-        nodes[name], what = _fit(nodes[name], arriving.get(name), following)
+        if nodes[name].kind == "Input":
+            sure = axes_go or _one_neuron_a_row(following, nodes, after)
+            nodes[name], what = _fit_input(nodes[name], following, sure)
+        else:
+            nodes[name], what = _fit(nodes[name], arriving.get(name), following)
         found += [Repair(node=name, what=w) for w in what]
         if nodes[name].kind == "Output":
             continue
@@ -228,8 +279,6 @@ def _check_same(node: Node, known: Shape, other: Shape, source: str) -> None:
 
 def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Node, list[str]]:
     """Return the node fitted to the shape of its input, and a list of the changes in words."""
-    if node.kind == "Input":
-        return _fit_input(node, following)
     if arriving is None:
         return node, []
     if node.kind in NEURON_KINDS:
@@ -240,20 +289,48 @@ def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Nod
         sizes: Any = arriving[1] if node.kind == "Conv1d" and len(arriving) == 2 else np.array(arriving[1:])
         return _changed(node, input_shape=sizes), [f"missing input_shape set to {arriving[1:]}"]
     if node.kind == "Output" and tuple(node_shape(node)) != arriving:
+        if node_shape(node)[-len(arriving) :] == arriving:
+            return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
         if int(np.prod(node_shape(node))) != int(np.prod(arriving)) and np.prod(node_shape(node)) != 1:
             raise NirError(f"nir: node '{node.name}' (Output): shape is {node_shape(node)}, but {arriving} arrives")
         return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
     return node, []
 
 
-def _fit_input(node: Node, following: list[Node]) -> tuple[Node, list[str]]:
+def _fit_input(node: Node, following: list[Node], sure: bool) -> tuple[Node, list[str]]:
+    """Fit an Input: leading axes that no layer behind it has are those of batch and time, if ``sure`` or of 1 element."""
     shape = node_shape(node)
-    flat = bool(following) and all(
-        n.kind in ("Linear", "Affine") and np.ndim(n.fields.get("weight", 0)) == 2 for n in following
-    )
-    if flat and len(shape) > 1 and int(np.prod(shape[:-1])) == 1:
-        return _changed(node, shape=np.array(shape[-1:])), [f"shape {shape} read as {shape[-1:]}"]
-    return node, []
+    axes = {_AXES.get(n.kind, 0) for n in following}
+    if len(axes) != 1 or not 0 < max(axes) < len(shape) or any(_is_batched(n) for n in following):
+        return node, []
+    own = shape[-max(axes) :]
+    if int(np.prod(shape[: -max(axes)])) != 1 and not sure:
+        return node, []
+    return _changed(node, shape=np.array(own)), [f"shape {shape} read as {own}"]
+
+
+_AXES = {"Linear": 1, "Affine": 1, "Conv1d": 2, "Conv2d": 3, "SumPool2d": 3, "AvgPool2d": 3}
+"""Axes of the input of layers, without those of batch and time."""
+
+
+def _is_batched(node: Node) -> bool:
+    """Return whether a dense layer has weights of its own for each element of leading axes."""
+    return node.kind in ("Linear", "Affine") and np.ndim(node.fields.get("weight", 0)) != 2
+
+
+def _one_neuron_a_row(following: list[Node], nodes: Mapping[str, Node], after: Mapping[str, list[str]]) -> bool:
+    """Return whether each dense layer behind an Input leads to as many neurons as its weight has rows, more than one.
+
+    Then leading axes of the Input cannot be elements of the network, for each of which there would be neurons.
+    """
+    for layer in following:
+        rows = np.shape(layer.fields.get("weight", 0))[:1]
+        behind = [nodes[n] for n in after.get(layer.name, []) if n in nodes]
+        if layer.kind not in ("Linear", "Affine") or not behind:
+            return False
+        if any(n.kind not in NEURON_KINDS or rows != (int(np.prod(neuron_shape(n))),) or rows == (1,) for n in behind):
+            return False
+    return bool(following)
 
 
 def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:

@@ -114,13 +114,13 @@ def _refuse_unsaid(network: Network) -> None:
         if neuron_entry(p):
             raise NirError(
                 f"export: population '{p.name}' resets by subtraction, which plain NIR cannot say: a reader would set its "
-                "voltage to 0; keep the metadata (metadata=True), or write a .nd5 file"
+                "voltage to 0; keep the metadata (in Python metadata=True), or write a .nd5 file"
             )
     for i in network.inputs:
         if i.scale != 1:
             raise NirError(
                 f"export: input '{i.name}' has the scale {i.scale:g}, without which the weights of the file do not give the "
-                "integers back; keep the metadata (metadata=True), set the scale to 1, or write a .nd5 file"
+                "integers back; keep the metadata (in Python metadata=True), set the scale to 1, or write a .nd5 file"
             )
 
 
@@ -281,7 +281,7 @@ def _floats(weights: NDArray[np.int16], *, projection: Projection, dtype: str, p
     with np.errstate(over="ignore"):
         given: NDArray[Any] = exact.astype(dtype)
     if not np.array_equal(given, exact):
-        other = "pass weights='float32', " if dtype == "float16" else ""
+        other = "in Python pass weights='float32', " if dtype == "float16" else ""
         raise NirError(
             f"export: the weights of '{projection.name}', divided by the scale {1 / per_value:g} of its input "
             f"'{projection.source}', are no exact numbers of {dtype}; {other}choose a scale that is a power of two or one "
@@ -320,7 +320,7 @@ def _refuse_delays(nodes: Mapping[str, Any]) -> None:
         if type(node).__name__ == "Delay":
             raise NirError(
                 f"export: '{name.removesuffix('_delay')}' has delays of up to {float(node.delay.max()):g} s; few NIR "
-                "readers know Delay nodes: pass delays='node' to write them"
+                "readers know Delay nodes: in Python pass delays='node' to write them"
             )
 
 

@@ -49,12 +49,13 @@ def test_chunks_of_samples_do_not_change_the_result(case, number):
 
 
 def on_lava(run, case):
-    """Run the case on Lava; where Lava's own convolution is undefined, it is given up."""
+    """Run the case on Lava; where Lava's own convolution is undefined or its LIF cannot be held, it is given up."""
     pytest.importorskip("lava.magma", reason="this Python has no lava-nc")
     try:
         return run(case.network, case.samples, probe=case.probe)
     except LavaError as error:
-        if "leave 32 bits" not in str(error) and "invalid value encountered in cast" not in str(error):
+        known = ("leave 32 bits", "invalid value encountered in cast", "before its first step")
+        if not any(why in str(error) for why in known):
             raise
         reject()
 

@@ -10,12 +10,13 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
-from building import connect, one_layer, wired
+from building import chain, connect, one_layer, wired
 from typer.testing import CliRunner
 
 from neurodeploy import commands
 from neurodeploy.cli import app
 from neurodeploy.cli.verify import _explain
+from neurodeploy.engines.checks import lasting_steps
 from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.dynamics import Step, step
 from neurodeploy.engines.event import every_kind as messages
@@ -287,3 +288,40 @@ def test_verify_shows_the_complex_input_of_a_resonator(capsys):
     _explain(difference, diagnosis | {"summed_input_imag": -5, "decided_by": {"real": 14, "imag": -10}})
     shown = "in that step: summed input 7, imaginary -5, real 14, imag -10, threshold 9"
     assert shown in capsys.readouterr().out
+
+
+def _delayed(delay: int) -> Network:
+    """A neuron that fires for each spike of its input, after a delay."""
+    return one_layer([[128]], Cuba(current_decay=4096, voltage_decay=4096, threshold=64), delay=delay)
+
+
+def test_run_that_ends_before_delayed_spikes_arrive_says_so_and_how_long_they_need(tmp_path):
+    to_nir(_delayed(62), tmp_path / "net.nir")
+    save_samples(Samples(inputs={"in": Events.from_dense(np.ones((1, 20, 1), bool))}), tmp_path / "x.npz")
+    told: list[str] = []
+    _, short = commands.simulate(tmp_path / "net.nir", tmp_path / "x.npz", say=told.append)
+    assert (short["steps"], short["steps_needed"], short["spikes"]["out"]) == (21, 83, 0)
+    assert "ends before all delayed spikes arrive (delays of up to 62 steps)" in told[0]
+    assert "--steps 83 (in Python n_steps=83)" in told[0]
+    told.clear()
+    _, whole = commands.simulate(tmp_path / "net.nir", tmp_path / "x.npz", n_steps=83, say=told.append)
+    assert (whole["steps"], whole["spikes"]["out"], told) == (83, 20, [])
+    assert commands.simulate(tmp_path / "net.nir", tmp_path / "x.npz", n_steps=82)[1]["spikes"]["out"] == 19
+
+
+def test_run_without_delays_lasts_as_ever_and_says_nothing(tmp_path):
+    to_nir(_delayed(0), tmp_path / "net.nir")
+    save_samples(Samples(inputs={"in": Events.from_dense(np.ones((1, 20, 1), bool))}), tmp_path / "x.npz")
+    told: list[str] = []
+    _, facts = commands.simulate(tmp_path / "net.nir", tmp_path / "x.npz", say=told.append)
+    assert (facts["steps"], "steps_needed" in facts, told) == (21, False, [])
+
+
+def test_delays_behind_each_other_add_up_and_those_that_make_ways_equally_long_do_not() -> None:
+    ones = np.ones((2, 2), np.int16)
+    row = chain([ones, ones, ones], more={"p1": {"delay": 5}, "p3": {"delay": 7}})
+    assert lasting_steps(row, 10) == 10 + 3 + 5 + 7
+    skip = chain([ones, ones], extra=[connect("in", "p2", ones, "skip", delay=1)])
+    assert lasting_steps(skip, 10) == 10 + 2
+    loop = chain([ones], extra=[connect("p1", "p1", ones, "loop", delay=9)])
+    assert lasting_steps(loop, 10) == 10 + 1

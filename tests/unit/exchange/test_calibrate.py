@@ -36,11 +36,11 @@ def lif(n, decay=1024, threshold=1.0):
 
 
 def floats(seed=0, *, outliers=True, bias=0.1):
-    """A recurrent layer and one after it with random float weights; one recurrent weight is far larger than all others."""
+    """A recurrent layer and one after it with random floats; one recurrent weight a neuron is far larger than the rest."""
     rng = np.random.default_rng(seed)
     recurrent = rng.normal(0, 0.05, (N_HIDDEN, N_HIDDEN))
     if outliers:
-        recurrent[0, 1] = -20.0
+        recurrent[np.arange(N_HIDDEN), (np.arange(N_HIDDEN) + 1) % N_HIDDEN] = -20.0
     nodes = {
         "input": nir.Input(np.array([N_IN])),
         "w": nir.Affine(rng.normal(0.1, 0.4, (N_HIDDEN, N_IN)), rng.normal(0, bias, N_HIDDEN)),

@@ -198,3 +198,40 @@ def test_missing_damaged_and_foreign_files_say_so(tmp_path):
         file["x"] = 1
     with pytest.raises(FileError, match="no numbered layers"):
         from_netx(tmp_path / "other.net")
+
+
+def conv_first(path, *, stride=2):
+    weight = (np.arange(8 * 2 * 9) % 5 * 2).reshape(8, 2, 3, 3, 1).astype(np.float32)
+    geometry = {"stride": [stride] * 2, "padding": [1, 1], "dilation": [1, 1], "kernelSize": [3, 3], "groups": 2}
+    first = layer("conv", (8, 4, 4), NEURON, weight=weight, inChannels=4, outChannels=8, **geometry)
+    return write(path, first, layer("flatten", (128, 1, 1)), dense(1, 128))
+
+
+def test_convolution_that_comes_first_asks_for_the_shape_and_offers_those_that_fit(tmp_path):
+    """4 outputs with stride 2, kernel 3 and padding 1 come from 7 or 8 pixels."""
+    message = (
+        r"say it with --input-shape \(in Python input_shape=\): 4,7,7 is the smallest that fits, 4,8,8 the largest"
+    )
+    with pytest.raises(NetworkError, match=message):
+        from_netx(conv_first(tmp_path / "a.net"))
+    with pytest.raises(NetworkError, match=r"4,4,4 is the smallest that fits$"):
+        from_netx(conv_first(tmp_path / "b.net", stride=1))
+
+
+def test_input_shape_of_a_convolution_is_taken_from_the_caller(tmp_path):
+    network = from_netx(conv_first(tmp_path / "a.net"), input_shape=(4, 8, 8))
+    assert network.inputs[0].shape == (4, 8, 8)
+    assert network.projections[0].synapses.output_shape == (8, 4, 4)
+
+
+@pytest.mark.parametrize("shape", [(4, 9, 8), (3, 8, 8), (256,)])
+def test_input_shape_that_gives_another_output_is_refused(tmp_path, shape):
+    with pytest.raises(NetworkError, match=r"does not give layer 0 \(conv\) its shape \(8, 4, 4\)"):
+        from_netx(conv_first(tmp_path / "a.net"), input_shape=shape)
+
+
+def test_input_shape_beside_an_input_layer_of_another_size_is_refused(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (4, 1, 1)), dense(3, 4))
+    with pytest.raises(NetworkError, match=r"input_shape is \(5,\), but layer 0 \(input\) takes \(4, 1, 1\)"):
+        from_netx(path, input_shape=(5,))
+    assert from_netx(path, input_shape=(4,)).inputs[0].shape == (4, 1, 1)

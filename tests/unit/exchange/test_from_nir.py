@@ -120,7 +120,7 @@ def test_weights_beside_the_grid_are_rounded_and_listed_with_their_size():
     assert "weights rounded" in entry.what
     weights = network.projections[0].synapses.weights
     assert weights.max() == 254
-    scale = network.populations[0].model.threshold / 1.25
+    scale = network.populations[0].model.threshold.reshape(-1, 1) / 1.25  # of each neuron
     assert np.abs(weights / scale - np.array([[0.3, 0.1], [-0.2, 1.0]])).max() <= 1 / 254
 
 

@@ -125,6 +125,17 @@ class TestXylo:
         network = row((2,), ones(300, 2), ones(2, 300), loop=Dense(weights=np.ones((300, 300), np.int16)))
         assert binding(network, "xylo_a2") == ("recurrent_synapses", 90000, 64000)
 
+    def test_common_factor_is_that_of_all_weights_into_a_neuron(self) -> None:
+        """The hidden neurons get 254 from the input; only with an even loop can both be halved."""
+        for loop, fits in ((2, True), (3, False)):
+            matrix = Dense(weights=np.array([[254, -254], [0, 2]]))
+            network = row((2,), ((2,), matrix), ones(1, 2), loop=Dense(weights=np.full((2, 2), loop)))
+            if fits:
+                assert mapped(network, "xylo_a2").cores[0].weight_bits["w1"] == 8
+            else:
+                with pytest.raises(FitError, match="needs 9 bits a weight"):
+                    mapped(network, "xylo_a2")
+
     def test_input_may_not_lead_to_an_output(self) -> None:
         with pytest.raises(FitError, match="leads from an input to an output"):
             mapped(row((4,), ones(2, 4)), "xylo_a2")
@@ -137,7 +148,8 @@ class TestSpeck:
         assert core.used == {"kernel_words": 2 * 32 * 16, "neuron_words": 12 * 32 * 32}
 
     def test_matrix_is_a_kernel_as_large_as_its_input(self) -> None:
-        network = row((2, 16, 16), conv(4, (2, 16, 16), 1), ones(10, 4 * 16 * 16))
+        matrix = Dense(weights=np.arange(10 * 4 * 16 * 16).reshape(10, -1) % 7 - 3)
+        network = row((2, 16, 16), conv(4, (2, 16, 16), 1), ((10,), matrix))
         mapping = mapped(network, "speck2f")
         loads = {next(iter(load.neurons)): load for load in mapping.cores}
         assert loads["p2"].used == {"kernel_words": 4 * 256 * 16, "neuron_words": 10}
@@ -163,6 +175,45 @@ class TestSpeck:
     def test_stride_of_three_is_refused(self) -> None:
         with pytest.raises(FitError, match=r"has stride \(3, 3\), chip 'speck2f' allows \(1, 2, 4, 8\)"):
             mapped(row((1, 9, 9), conv(2, (1, 9, 9), 3, stride=3)), "speck2f")
+
+    def test_pool_behind_a_layer_is_done_by_the_core_of_that_layer(self) -> None:
+        """A kernel of 6 x 6 that repeats each tap 2 x 2 is one of 3 x 3 (16 words) on sums of 2 x 2; 4 channels to 8."""
+        taps = np.arange(8 * 4 * 9).reshape(8, 4, 3, 3) % 11 - 5
+        second = Conv(
+            weights=taps.repeat(2, axis=2).repeat(2, axis=3), input_shape=(4, 16, 16), stride=(2, 2), padding=(2, 2)
+        )
+        mapping = mapped(row((2, 16, 16), conv(4, (2, 16, 16), 1), ((8, 8, 8), second)), "speck2f")
+        loads = {next(iter(load.neurons)): load for load in mapping.cores}
+        assert loads["p2"].used == {"kernel_words": 4 * 16 * 8, "neuron_words": 8 * 64}
+        note = "the core of layer 'p1' pools its spikes for layer 'p2' (2 x 2), whose kernel is 3 x 3"
+        assert note in mapping.notes
+
+    def test_pool_of_the_input_stays_in_the_kernel(self) -> None:
+        taps = np.arange(36).reshape(4, 1, 3, 3) % 11 - 5
+        first = Conv(weights=taps.repeat(2, axis=2).repeat(2, axis=3), input_shape=(1, 16, 16), stride=(2, 2))
+        assert mapped(row((1, 16, 16), ((4, 6, 6), first)), "speck2f").cores[0].used["kernel_words"] == 64 * 4
+
+    def test_pool_before_a_matrix_makes_its_kernel_smaller(self) -> None:
+        """17 x 17 neurons, summed by 4 to 4 x 4; the row and the column that are left over have no weights."""
+        taps = np.arange(10 * 4 * 16).reshape(10, 4, 4, 4) % 11 - 5
+        weights = np.zeros((10, 4, 17, 17), np.int16)
+        weights[..., :16, :16] = taps.repeat(4, axis=2).repeat(4, axis=3)
+        network = row((2, 17, 17), conv(4, (2, 17, 17), 1), ((10,), Dense(weights=weights.reshape(10, -1))))
+        loads = {next(iter(load.neurons)): load for load in mapped(network, "speck2f").cores}
+        assert loads["p2"].used["kernel_words"] == 4 * 16 * 16
+
+    @pytest.mark.parametrize("largest", [128, 192, 254])
+    def test_factor_common_to_weights_and_threshold_takes_no_bits(self, largest: int) -> None:
+        weights = np.array([[-largest, 0, largest, largest // 2]], np.int16)
+        mapping = mapped(
+            row((4, 1, 1), ((1, 1, 1), Conv(weights=weights[..., None, None], input_shape=(4, 1, 1)))), "speck2f"
+        )
+        assert mapping.cores[0].weight_bits == {"w1": 8}
+
+    def test_weights_of_nine_bits_without_a_common_factor_are_refused(self) -> None:
+        weights = np.array([[-128, 0, 128, 1]], np.int16)[..., None, None]
+        with pytest.raises(FitError, match=r"needs 9 bits a weight.*-128\.\.127 times a common factor: quantise"):
+            mapped(row((4, 1, 1), ((1, 1, 1), Conv(weights=weights, input_shape=(4, 1, 1)))), "speck2f")
 
     def test_pool_is_a_layer_of_its_own(self) -> None:
         pool = Pool(input_shape=(2, 8, 8), kernel=(2, 2), stride=(2, 2))
