@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurodeploy.errors import DataError, UsageError
+from neurodeploy.errors import DataError, FileError, UsageError
 from neurodeploy.files.arrays import MOST_BYTES
 from neurodeploy.network import Network
 from neurodeploy.network.activity import SAMPLES_IN_THREE_LINES, Events, Samples, is_samples_file, load_samples
@@ -73,7 +74,8 @@ def as_samples(
     if n_samples is None:
         return samples
     if not 1 <= n_samples <= samples.n_samples:
-        raise DataError(f"data: asked for {n_samples} samples, {samples.name or 'there'} has {samples.n_samples}")
+        where = thing if isinstance(thing, str | Path) else samples.name or "there"
+        raise DataError(f"data: asked for {n_samples} samples, {where} has {samples.n_samples}")
     return samples.take(0, n_samples)
 
 
@@ -114,7 +116,7 @@ def _stored(thing: str | Path, reading: Any, network: Network | None) -> Samples
         return load_samples(path / TEST_FILE)
     if path.suffix == ".toml" or not path.exists():
         return _of_recipe(thing)
-    if path.suffix == ".npz" and is_samples_file(path):
+    if path.suffix == ".npz" and (is_samples_file(path) or not zipfile.is_zipfile(path)):
         return load_samples(path)
     from neurodeploy.data.own import SUFFIXES, is_own, read_own
     from neurodeploy.data.reading import wanted_by
@@ -135,7 +137,7 @@ def _of_recipe(recipe: str | Path) -> Samples:
         from neurodeploy.data.own import SUFFIXES
 
         if suffix in SUFFIXES:
-            raise DataError(f"data: there is no file {recipe}")
+            raise FileError(f"read: there is no file {recipe}")
     checked = load_recipe(recipe).data
     return encode(load_splits(checked)[2], checked, "test")
 
@@ -152,7 +154,8 @@ def _fitted(samples: Samples, network: Network) -> Samples:
 
 def _tell_impossible_labels(samples: Samples, network: Network) -> None:
     """Warn of labels that no neuron of the output stands for."""
-    if samples.labels is None or len(network.outputs) != 1:
+    fits = {i.name: i.size for i in network.inputs} == {name: e.size for name, e in samples.inputs.items()}
+    if samples.labels is None or len(network.outputs) != 1 or not fits:
         return
     from neurodeploy.data.window import tell
 

@@ -89,7 +89,8 @@ def test_chips_list_as_json_names_both_loihis(run_cli):
 def test_chips_show_gives_every_number_with_unit_source_and_grade(run_cli):
     rows = json.loads(run_cli("chips", "show", "loihi1", "--json").stdout)
     assert {"cores.neurons", "cores.synapse_words"} <= {row["key"] for row in rows}
-    assert all(row["unit"] and row["source"] and row["grade"] for row in rows)
+    words = {"cores.resets", "cores.neuron_kinds"}
+    assert all(row["source"] and row["grade"] and bool(row["unit"]) == (row["key"] not in words) for row in rows)
 
 
 def test_data_list_says_which_sets_are_there(run_cli, tmp_path):
@@ -215,7 +216,7 @@ def test_unknown_key_in_a_recipe_lists_the_known_ones(run_cli, tmp_path):
     text = find_recipe("digits-mlp").read_text(encoding="utf-8").replace("batch_size", "batchsize")
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     printed = _one_message(run_cli("train", "mine.toml", cwd=tmp_path), 4)
-    assert "unknown key 'training.batchsize'; known keys there: batch_size, epochs" in printed
+    assert "unknown key 'training.batchsize'; known keys there: backend, batch_size, epochs" in printed
     assert [p.name for p in tmp_path.iterdir()] == ["mine.toml"]
 
 

@@ -73,7 +73,7 @@ def model(rng, shape):
             **decays,
             threshold=values(0, 2**17 - 1),
             bias=values(1 - BIG, BIG - 1),
-            **pick(rng, [{}, {"reset": "subtract"}, {"reset": "subtract", "reset_by": values(1, BIG - 1)}]),
+            **pick(rng, [{}, {"reset": "subtract"}]),
         ),
         lambda: LeakyIntegrator(**decays, bias=values(1 - BIG, BIG - 1)),
         lambda: ResonateAndFire(
