@@ -6,8 +6,10 @@ not Lava's: the order of the models within a step, the sum over the synapses of 
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -230,9 +232,29 @@ def _watch_wrapping(model: Any) -> None:
     model.clamp_precision = noted
 
 
+@contextmanager
+def _fork_is_chosen() -> Iterator[None]:
+    """Let Lava, which chooses fork as it is imported, choose it where it is the start method already.
+
+    Python refuses any second choice, and many packages make the first without a word, by making a lock.
+    """
+    choose = multiprocessing.set_start_method
+
+    def choose_once(method: str | None, force: bool = False) -> None:
+        if method != multiprocessing.get_start_method(allow_none=True):
+            choose(method, force)
+
+    multiprocessing.set_start_method = choose_once
+    try:
+        yield
+    finally:
+        multiprocessing.set_start_method = choose
+
+
 def _lava(module: str) -> Any:
     try:
-        return import_module(module)
+        with _fork_is_chosen():
+            return import_module(module)
     except ModuleNotFoundError as error:
         version = ".".join(map(str, sys.version_info[:2]))
         raise LavaError(

@@ -68,8 +68,8 @@ class ResetCost:
             start = f"reset {self.reset}: {_DONE[self.reset]}"
         else:
             start = (
-                f"reset {self.reset}, as NIR says; the file cannot tell which was trained, and snnTorch, sinabs and Spyx "
-                f"subtract by default: --reading {name},reset={other} (in Python reading='{name},reset={other}')"
+                f"reset {self.reset}, as NIR says; the file cannot tell which was trained, and {_usual(self.reading)} by "
+                f"default: --reading {name},reset={other} (in Python reading='{name},reset={other}')"
             )
         if self.why_not:
             return f"{start}; what it costs was not measured: {self.why_not}"
@@ -83,6 +83,14 @@ class ResetCost:
     def to_dict(self) -> dict[str, Any]:
         """Return all values, and the line, as plain values."""
         return {name: getattr(self, name) for name in (*self.__dataclass_fields__, "line")}
+
+
+def _usual(reading: str) -> str:
+    """Return in words what neurons of a framework do if nobody chose a reset."""
+    if reading not in READINGS:
+        return "snnTorch, sinabs and Spyx subtract"
+    row = READINGS[reading]
+    return f"{row.title} {'subtracts' if row.usual == 'subtract' else 'resets to zero'}"
 
 
 def reset_cost(

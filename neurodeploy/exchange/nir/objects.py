@@ -62,7 +62,7 @@ def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[
 def _object(node: Node) -> Any:
     try:
         return _built(node)
-    except (AssertionError, AttributeError, TypeError, ValueError) as error:
+    except (AssertionError, AttributeError, OverflowError, TypeError, ValueError) as error:
         raise NirError(
             f"nir: node '{node.name}' ({node.kind}) cannot be written by nir ({error}); mend its fields in the file"
         ) from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
-from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape, node_shape
+from neurodeploy.exchange.nir.neurons import NEURON_KINDS, brief, neuron_shape, node_shape
 from neurodeploy.exchange.nir.node_metadata import KEY, entry_of
 from neurodeploy.exchange.nir.ops import STATELESS_KINDS, field_shape, output_shape
 from neurodeploy.network import Shape
@@ -221,13 +221,13 @@ def _free(nodes: dict[str, Node], stem: str, node: str, n: int) -> str:
 def _root_shape(node: Node) -> Shape:
     if node.kind in NEURON_KINDS:
         return neuron_shape(node)
-    if node.kind in ("Linear", "Affine"):
-        weight = field_shape(node, "weight")
+    weight = field_shape(node, "weight") if node.kind in ("Linear", "Affine", "Conv2d") else ()
+    if node.kind in ("Linear", "Affine") and len(weight) > 1:
         return (*weight[:-2], weight[-1])
-    if node.kind == "Conv2d" and node.fields.get("input_shape") is not None:
-        groups = int(np.asarray(node.fields.get("groups", 1)))
-        sizes = np.asarray(node.fields["input_shape"]).reshape(-1)
-        return (int(np.shape(node.fields["weight"])[1]) * groups, *(int(n) for n in sizes))
+    if node.kind == "Conv2d" and len(weight) == 4 and node.fields.get("input_shape") is not None:
+        sizes = np.ravel(node.fields["input_shape"]), np.ravel(node.fields.get("groups", 1))
+        if all(s.dtype.kind in "iuf" and s.size and np.all((s >= 1) & (s < 2**20)) for s in sizes):
+            return (weight[1] * int(sizes[1][0]), *(int(n) for n in sizes[0]))
     raise NirError(
         f"nir: the graph has no Input, and node '{node.name}' ({node.kind}) at its start does not tell the shape of one; "
         "add an Input node"
@@ -285,9 +285,8 @@ def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Nod
         return _fit_neuron(node, arriving)
     if node.kind == "Flatten":
         return _fit_flatten(node, arriving, following)
-    if node.kind in ("Conv1d", "Conv2d") and node.fields.get("input_shape") is None:
-        sizes: Any = arriving[1] if node.kind == "Conv1d" and len(arriving) == 2 else np.array(arriving[1:])
-        return _changed(node, input_shape=sizes), [f"missing input_shape set to {arriving[1:]}"]
+    if node.kind in ("Conv1d", "Conv2d"):
+        return _fit_sizes(node, arriving)
     if node.kind == "Output" and tuple(node_shape(node)) != arriving:
         if node_shape(node)[-len(arriving) :] == arriving:
             return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
@@ -331,6 +330,16 @@ def _one_neuron_a_row(following: list[Node], nodes: Mapping[str, Node], after: M
         if any(n.kind not in NEURON_KINDS or rows != (int(np.prod(neuron_shape(n))),) or rows == (1,) for n in behind):
             return False
     return bool(following)
+
+
+def _fit_sizes(node: Node, arriving: Shape) -> tuple[Node, list[str]]:
+    """Fit the input_shape of a convolution, which says again what arrives."""
+    given = node.fields.get("input_shape")
+    if given is not None and np.array_equal(np.ravel(given), arriving[1:]):
+        return node, []
+    sizes: Any = arriving[1] if node.kind == "Conv1d" and len(arriving) == 2 else np.array(arriving[1:])
+    was = "missing input_shape" if given is None else f"input_shape {brief(given)}"
+    return _changed(node, input_shape=sizes), [f"{was} set to {arriving[1:]}"]
 
 
 def _fit_neuron(node: Node, arriving: Shape) -> tuple[Node, list[str]]:

@@ -292,6 +292,16 @@ class TestWithoutLava:
         said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
         assert "use engine 'lava', which runs it in a process of its own" in said
 
+    @needs_lava_here
+    def test_a_start_method_that_is_lavas_own_may_be_chosen_before(self):
+        code = (
+            "import multiprocessing; multiprocessing.RLock()\n"
+            "from neurodeploy.engines.lava.in_process import _lava\n"
+            "print(_lava('lava.proc.lif.models').__name__, multiprocessing.get_start_method())"
+        )
+        said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert said.split() == ["lava.proc.lif.models", "fork"]
+
     def test_importing_the_package_loads_neither_lava_nor_torch(self):
         code = "import sys, neurodeploy.engines.lava; print([m for m in ('lava', 'torch') if m in sys.modules])"
         assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"

@@ -196,3 +196,37 @@ def test_an_entry_that_is_no_reset_is_named_though_the_reading_says_another():
         NirError, match=r"node 'lif' \(LIF\): its metadata 'neurodeploy': reset is array.*; known: zero, subtract"
     ):
         from_nir(given, reading="euler,reset=subtract")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("weight", np.ones(2)), ("weight", np.float64(1)), ("input_shape", np.array([np.inf, 6.0]))]
+)
+def test_a_graph_without_an_input_whose_first_node_tells_no_shape_is_refused(tmp_path, name, value):
+    given = graph(lif(), layer=nir.Conv2d((6, 6), np.ones((1, 1, 3, 3)), 1, 0, 1, 1, np.zeros(1)))
+    for path, made, node in ((tmp_path / "a.nir", graph(lif()), "fc"), (tmp_path / "b.nir", given, "fc")):
+        if name == "input_shape" and path.name == "a.nir":
+            continue
+        nir.write(path, made)
+        with h5py.File(path, "a") as file:
+            del file["node/nodes/input"]
+            file["node/edges"][...] = [[b"fc", b"lif"], [b"lif", b"output"], [b"lif", b"output"]]
+            del file[f"node/nodes/{node}/{name}"]
+            file[f"node/nodes/{node}/{name}"] = value
+        with pytest.raises(
+            NirError, match="node 'fc' .* at its start does not tell the shape of one; add an Input node"
+        ):
+            from_nir(path, dt=1e-3)
+
+
+def test_an_input_shape_that_is_not_what_arrives_is_replaced_and_listed(tmp_path):
+    conv = nir.Conv2d((6, 6), np.ones((1, 1, 3, 3)) / 2, 1, 0, 1, 1, np.zeros(1))
+    neuron = nir.IF(r=np.ones((1, 4, 4)), v_threshold=np.ones((1, 4, 4)))
+    nodes = {"input": nir.Input(np.array([1, 6, 6])), "c": conv, "n": neuron, "output": nir.Output(np.array([1, 4, 4]))}
+    nir.write(tmp_path / "a.nir", nir.NIRGraph(nodes, [("input", "c"), ("c", "n"), ("n", "output")], type_check=False))
+    expected = from_nir(tmp_path / "a.nir")
+    with h5py.File(tmp_path / "a.nir", "a") as file:
+        del file["node/nodes/c/input_shape"]
+        file["node/nodes/c/input_shape"] = [np.inf, 9.0]
+    report = check_nir(tmp_path / "a.nir", fix=tmp_path / "b.nir")
+    assert report.repairs == ("c: input_shape [inf 9.] set to (6, 6)",)
+    assert difference(from_nir(tmp_path / "b.nir"), expected) is None

@@ -37,8 +37,8 @@ def test_the_numbers_are_those_of_both_float_runs():
     assert (cost.classes_changed, cost.n_samples) == (changed.sum(), 5)
     assert cost.differing > 50
     assert cost.line == (
-        "reset zero, as NIR says; the file cannot tell which was trained, and snnTorch, sinabs and Spyx subtract by "
-        "default: --reading snntorch,reset=subtract (in Python reading='snntorch,reset=subtract'); on noise (5 samples "
+        "reset zero, as NIR says; the file cannot tell which was trained, and snnTorch subtracts by default: "
+        "--reading snntorch,reset=subtract (in Python reading='snntorch,reset=subtract'); on noise (5 samples "
         f"of 30 steps), reset subtract changes {cost.differing} of 600 spikes ({cost.differing / 600:.1%}) and the class of "
         f"{cost.classes_changed} of 5 samples"
     )
