@@ -21,7 +21,7 @@ from neurodeploy.data.own import read_own
 from neurodeploy.data.reading import Own, Reading, Wanted
 from neurodeploy.data.recording import EventFile
 from neurodeploy.data.window import DataWarning
-from neurodeploy.errors import DataError, UsageError
+from neurodeploy.errors import DataError, FileError, UsageError
 from neurodeploy.network.activity import Events, Samples, save_samples
 
 
@@ -302,7 +302,6 @@ class TestFiles:
             ("a.mat", b"hello", "begins with 'MATLAB 5.0' or 'MATLAB 7.3'"),
             ("a.h5", b"hello", "HDF5: "),
             ("a.npy", b"hello", "damaged header"),
-            ("a.npz", b"hello", "no zip file of arrays"),
         ],
     )
     def test_damaged_tables_are_refused_with_what_is_wrong(self, tmp_path, name, content, message):
@@ -351,8 +350,12 @@ class TestFiles:
         with pytest.raises(DataError, match=r"a.h5 is damaged .*HDF5: (the free rest of a|an object in a) heap claims"):
             as_samples(write(tmp_path / "a.h5", bytes(content)))
 
+    def test_npz_that_is_no_archive_is_a_damaged_file_of_samples(self, tmp_path):
+        with pytest.raises(FileError, match=r"a\.npz is damaged"):
+            as_samples(write(tmp_path / "a.npz", b"hello"))
+
     def test_missing_file_is_named(self, tmp_path):
-        with pytest.raises(DataError, match="there is no file .*gone.npz"):
+        with pytest.raises(FileError, match="there is no file .*gone.npz"):
             as_samples(tmp_path / "gone.npz")
 
     def test_file_of_another_kind_lists_what_is_read(self, tmp_path):
