@@ -48,7 +48,8 @@ def test_layers_are_dense_unless_they_say_otherwise():
         ),
         (
             "[{ neurons = 9, neuron = { theta = 3 } }]",
-            "unknown key 'network.layers.0.neuron.theta'; known keys there: current_decay, reset, scale_grad, tau_grad, threshold",
+            "unknown key 'network.layers.0.neuron.theta'; known keys there: current_decay, reset, scale_grad, tau_grad, "
+            "threshold",
         ),
         ("[{ neurons = 4 }, { kind = 'lstm' }]", "network.layers.1 is of kind 'lstm'; known: 'dense', 'conv', 'pool'"),
         ("[{ kind = 'conv', channels = 2 }, { neurons = 9 }]", "key 'network.layers.0.kernel' is missing"),
