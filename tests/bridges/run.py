@@ -70,6 +70,25 @@ class Row:
     told: dict[str, Any] = field(default_factory=dict)
 
 
+PAGE = """\
+# Networks of other frameworks, measured
+
+What snnTorch 1.0.0, Norse 1.1.0, sinabs 3.1.3, SpikingJelly 2.0.0, rockpool 3.1.0 and Spyx 1.0.0 write as NIR, beside the spikes that
+they themselves computed. The table is written by
+
+    NEURODEPLOY_BRIDGE_SNNTORCH=... python tests/bridges/run.py --write docs/bridges.md
+
+with the Python of an environment for each framework (`_NORSE`, `_SINABS`, `_SPIKINGJELLY`, `_ROCKPOOL`, `_SPYX` alike).
+
+*recognised*: what `check` takes the file for. *reading*: what `--reading` was given. *bits*: spikes compared, of all layers, samples
+and steps. The next four columns count those that differ: read *as NIR says*; *as meant*, with an independent simulator; our *floats*
+with the reading; our *engine*, after rounding to 8-bit weights. *classes*: samples of the same class on the engine. *check*: what it
+says without a reading. A framework that could not write the file is named with its error.
+
+"""
+"""What stands above the table on its page."""
+
+
 def variable(framework: str) -> str:
     """Return the name of the variable that holds a framework's interpreter."""
     return f"NEURODEPLOY_BRIDGE_{framework.upper()}"
@@ -299,7 +318,7 @@ def main() -> None:
         text = table(rows(folder), left_out)
         print(text)
         if given.write:
-            given.write.write_text(text, encoding="utf-8")
+            given.write.write_text(PAGE + text, encoding="utf-8")
         if given.search:
             for _, entry in listed(folder):
                 own = case(folder, entry["name"])
