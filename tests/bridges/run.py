@@ -73,17 +73,19 @@ class Row:
 PAGE = """\
 # Networks of other frameworks, measured
 
-What snnTorch 1.0.0, Norse 1.1.0, sinabs 3.1.3, SpikingJelly 2.0.0, rockpool 3.1.0 and Spyx 1.0.0 write as NIR, beside the spikes that
-they themselves computed. The table is written by
+What snnTorch 1.0.0, Norse 1.1.0, sinabs 3.1.3, SpikingJelly 2.0.0, rockpool 3.1.0 and Spyx 1.0.0 write as NIR, beside
+the spikes that they themselves computed. The table is written by
 
     NEURODEPLOY_BRIDGE_SNNTORCH=... python tests/bridges/run.py --write docs/bridges.md
 
-with the Python of an environment for each framework (`_NORSE`, `_SINABS`, `_SPIKINGJELLY`, `_ROCKPOOL`, `_SPYX` alike).
+with the Python of an environment for each framework (`_NORSE`, `_SINABS`, `_SPIKINGJELLY`, `_ROCKPOOL`, `_SPYX`
+alike).
 
-*recognised*: what `check` takes the file for. *reading*: what `--reading` was given. *bits*: spikes compared, of all layers, samples
-and steps. The next four columns count those that differ: read *as NIR says*; *as meant*, with an independent simulator; our *floats*
-with the reading; our *engine*, after rounding to 8-bit weights. *classes*: samples of the same class on the engine. *check*: what it
-says without a reading. A framework that could not write the file is named with its error.
+*recognised*: what `check` takes the file for. *reading*: what `--reading` was given. *bits*: spikes compared, of all
+layers, samples and steps. The next four columns count those that differ: read *as NIR says*; *as meant*, with an
+independent simulator; our *floats* with the reading; our *engine*, after rounding to 8-bit weights. *classes*:
+samples of the same class on the engine. *check*: what it says without a reading. A framework that could not write the
+file is named with its error.
 
 """
 """What stands above the table on its page."""
