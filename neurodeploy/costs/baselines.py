@@ -42,6 +42,8 @@ MLPERF_TINY_UJ = {
     "STM32U575 (Cortex-M33)": {"AD": 121.0, "KWS": 1004.0, "IC": 3384.0, "VWW": 1921.0},
 }
 """Measured microjoules for one inference, by board and network."""
+_NEURONS = ("neuron_update", "neuron_idle")
+"""How counts begin that do not depend on the synapses."""
 
 
 def mac_price(board: str) -> Band:
@@ -161,9 +163,8 @@ def _dense_on_chip(network: Network, mapping: Mapping, activity: Activity, cost:
     totals = Counter[str]()
     for counts in count_events(twin, placed, spikes):
         totals.update(totals_of(counts))
-    for name in [name for name in totals if name.startswith(("neuron_update", "neuron_idle"))]:
-        totals.pop(name)
-    totals.update({name: n for name, n in cost.counts.items() if name.startswith(("neuron_update", "neuron_idle"))})
+    totals = Counter({name: n for name, n in totals.items() if not name.startswith(_NEURONS)})
+    totals.update({name: n for name, n in cost.counts.items() if name.startswith(_NEURONS)})
     dense = price_energy(events_of(totals, activity.n_samples), chip.energy, chip.name, chip.source_file)
     memory = f"{len(placed.cores)} cores, {placed.synaptic_bytes:,} bytes of synapses"
     if dense.total_j is None:

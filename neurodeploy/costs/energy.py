@@ -25,7 +25,6 @@ ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
 """Energy of an FP32 addition, and of a multiplication with addition, in 45 nm: Horowitz, ISSCC 2014. Papers multiply the
 first by the effective synaptic operations of binary spikes, the second by operations of payloads and dense ANNs."""
 
-_SIMPLE = ("neuron_access", "neuron_update", "neuron_idle", "spike_out", "message_out", "hop_ew", "hop_ns")
 _OF_MESSAGES = ("spike_out", "message_out", "hop_ew", "hop_ns")
 _TABLES = {"synop": "synop", "synop_graded": "synop", "neuron_update_of": "neuron_update"}
 """Components with a price for each format or kind, and the group in ``one_high_at_a_time`` that they belong to."""
@@ -35,9 +34,9 @@ _TABLES = {"synop": "synop", "synop_graded": "synop", "neuron_update_of": "neuro
 class Events:
     """Totals over all samples of the events that can have a price; ``low`` holds lower bounds where counts are not exact.
 
-    ``amounts`` has the keys of ``_SIMPLE``, and of ``_TABLES`` with what follows the point; ``without_price`` counts events
-    that no chip file can price; ``graded_synops`` is the part of ``effective_synops`` that messages with a payload cause,
-    ``graded_messages`` the number of such messages that neurons send.
+    ``amounts`` has the names of prices, with the format or kind behind a point where there is one for each;
+    ``without_price`` counts events that no chip file can price; ``graded_synops`` is the part of ``effective_synops`` that
+    messages with a payload cause, ``graded_messages`` the number of such messages that neurons send.
     """
 
     amounts: ReadOnlyDict[str, int]

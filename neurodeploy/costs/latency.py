@@ -21,7 +21,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.chip import PLAIN_KINDS, Grade, Quantity
+from neurodeploy.chip import PLAIN_KINDS, Count, Grade, Quantity
 from neurodeploy.chip import Latency as Times
 from neurodeploy.costs.counts import Counts
 from neurodeploy.costs.record import Band, Binding, Latency, Resource, Spread, Trace, Unpriced, WorstStep, weakest
@@ -70,25 +70,22 @@ class _Clock:
         return self.of(found.get(fmt) if isinstance(found, dict) else found, name, amount)
 
     def of(self, quantity: Quantity | None, name: str, amount: int) -> float:
-        if quantity is None:
-            if amount:
-                self.missing[name] = self.missing.get(name, 0) + amount
-            return 0.0
-        if amount:
-            self.grades.add(quantity.grade)
-        return quantity.si[self.level]
+        self._note(quantity, name, amount)
+        return 0.0 if quantity is None else quantity.si[self.level]
 
     def passes(self, model: NeuronModel, amount: int) -> int:
         """Return the passes of one update; one where the file has none, which is recorded for kinds other than CUBA."""
         key = passes_key(model)
-        if key not in self.times.updates_per_step:
-            if amount and model.kind not in PLAIN_KINDS:
-                name = f"updates_per_step.{key}"
-                self.missing[name] = self.missing.get(name, 0) + amount
-            return 1
-        if amount and model.kind not in PLAIN_KINDS:
-            self.grades.add(self.times.updates_per_step[key].grade)
-        return self.times.updates_per_step[key].value
+        count = self.times.updates_per_step.get(key)
+        self._note(count, f"updates_per_step.{key}", 0 if model.kind in PLAIN_KINDS else amount)
+        return 1 if count is None else count.value
+
+    def _note(self, found: Quantity | Count | None, name: str, amount: int) -> None:
+        """Record the grade of a figure that was needed, or that it is missing."""
+        if amount and found is not None:
+            self.grades.add(found.grade)
+        elif amount:
+            self.missing[name] = self.missing.get(name, 0) + amount
 
 
 def message_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network) -> Steps:

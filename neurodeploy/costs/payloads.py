@@ -9,7 +9,7 @@ import numpy as np
 from neurodeploy.chip import Chip
 from neurodeploy.costs.counts import is_graded
 from neurodeploy.costs.record import Payload
-from neurodeploy.network import Network
+from neurodeploy.network import Network, bits_for
 from neurodeploy.network.activity import Activity
 
 
@@ -35,19 +35,6 @@ def _payload(name: str, activity: Activity, chip: Chip, key: str) -> Payload:
         bits=bits,
         chip_bits=None if known is None else known.value,
         fits=None if known is None else bits <= known.value,
-    )
-
-
-def bits_for(lowest: int, highest: int) -> int:
-    """Return the bits of the whole numbers from ``lowest`` to ``highest``, in two's complement if one is negative.
-
-    >>> bits_for(1, 255), bits_for(-128, 127), bits_for(0, 0)
-    (8, 8, 0)
-    """
-    return (
-        max(highest, 0).bit_length()
-        if lowest >= 0
-        else 1 + max((-lowest - 1).bit_length(), max(highest, 0).bit_length())
     )
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-import struct
 import wave
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.data.dataset import Frames
 from neurodeploy.data.files import damaged, find_folder, missing
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.recipe.data_sets import DATA_SETS
 
 SAMPLE_RATE_HZ = 8000
@@ -25,9 +24,6 @@ FLOOR_DB = 50.0
 _NAME = re.compile(r"(\d)_([A-Za-z]+)_(\d+)\.wav")
 _N_TEST = 5
 _MOST_BYTES = 2**28
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, OverflowError, MemoryError, NotImplementedError, KeyError,
-               wave.Error, zipfile.BadZipFile, zlib.error, struct.error)  # fmt: skip
-"""What ``wave`` and ``zipfile`` raise on damaged files."""
 
 
 def load_fsdd(root: Path, n_steps: int, duration_us: int) -> tuple[Frames, Frames]:
@@ -68,8 +64,8 @@ def _wavs(folder: Path) -> Iterator[tuple[str, bytes]]:
                     if content.getinfo(name).file_size > _MOST_BYTES:
                         raise damaged(archive, f"{name} claims more than {_MOST_BYTES:,} bytes")
                     yield Path(name).name, content.read(name)
-    except _UNREADABLE as error:
-        raise damaged(archive, error) from error
+    except UNREADABLE as error:
+        raise damaged(archive, reason(error)) from error
 
 
 def _part(folder: Path, names: list[str], files: dict[str, bytes], n_steps: int, duration_us: int) -> Frames:
@@ -92,7 +88,7 @@ def read_wav(data: bytes, path: Path) -> NDArray[np.float64]:
             kind = (file.getnchannels(), file.getsampwidth(), file.getframerate())
             n_frames = file.getnframes()
             content = file.readframes(n_frames)
-    except _UNREADABLE as error:
+    except (*UNREADABLE, wave.Error) as error:
         raise damaged(path, str(error) or "a chunk of another length") from error
     if kind != (1, 2, SAMPLE_RATE_HZ):
         raise damaged(

@@ -64,6 +64,11 @@ def find_file(name: str, folders: Sequence[Path], file: str) -> Path:
     raise missing(name, f"the file {file} (or {file}.gz)", folders)
 
 
+def suffix_of(path: Path) -> str:
+    """Return the suffix of a file in lower case; of a ``.gz`` the one before."""
+    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file, unpacked if its name ends in ``.gz``.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from neurodeploy.data.files import damaged, read_bytes
 from neurodeploy.errors import DataError, NeurodeployError
 from neurodeploy.files.arrays import MOST_BYTES, MOST_TIMES
+from neurodeploy.files.unreadable import UNREADABLE, reason
 
 Ragged = list[NDArray[Any]]
 """A list of arrays of different lengths, one a sample."""
@@ -25,9 +26,6 @@ _ECF_HINT = (
     "write the recording as RAW or DAT"
 )
 _MOST_SETS = 1000
-_UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError, AttributeError,
-               IndexError, SystemError)  # fmt: skip
-"""What h5py raises on damaged files."""
 
 
 def read_hdf5(path: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, NDArray[Any] | Ragged]:
@@ -39,9 +37,15 @@ def read_hdf5(path: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> 
     Raises:
         DataError: if the file is damaged, claims more than it holds, or needs a plugin that HDF5 does not find.
     """
+    return parse_hdf5(read_bytes(path), path, wanted=wanted)
+
+
+def parse_hdf5(
+    content: bytes, path: Path, *, wanted: Callable[[str], bool] = lambda _: True
+) -> dict[str, NDArray[Any] | Ragged]:
+    """Return the data sets in the content of a file, as ``read_hdf5`` does; ``path`` is for messages."""
     import h5py
 
-    content = read_bytes(path)
     _check_heaps(content, path)
     try:
         with h5py.File(io.BytesIO(content), "r") as file:
@@ -50,10 +54,8 @@ def read_hdf5(path: Path, *, wanted: Callable[[str], bool] = lambda _: True) -> 
             return {name: _read(data) for name, data in found}
     except NeurodeployError:
         raise
-    except _UNREADABLE as error:
-        raise damaged(
-            path, f"HDF5: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
-        ) from error
+    except UNREADABLE as error:
+        raise damaged(path, f"HDF5: {reason(error)}") from error
 
 
 def _sets(file: Any, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.files.arrays import MOST_BYTES
+from neurodeploy.files.arrays import MOST_BYTES, MOST_TIMES
 
 Variable = NDArray[Any] | list[NDArray[Any]]
 """An array, or a cell array of arrays."""
@@ -48,8 +48,8 @@ def parse_mat5(content: bytes) -> dict[str, Variable]:
     left = MOST_BYTES
     for kind, data in _elements(content, 128, order):
         if kind == _COMPRESSED:
-            data, used = _inflated(data, left)
-            left -= used
+            data = _inflated(data, left)
+            left -= len(data)
             inner = list(_elements(data, 0, order))
         else:
             inner = [(kind, data)]
@@ -59,15 +59,15 @@ def parse_mat5(content: bytes) -> dict[str, Variable]:
     return found
 
 
-def _inflated(data: bytes, most: int) -> tuple[bytes, int]:
+def _inflated(data: bytes, most: int) -> bytes:
     engine = zlib.decompressobj()
     try:
-        content = engine.decompress(data, min(most, 1032 * len(data) + 1024))
+        content = engine.decompress(data, min(most, MOST_TIMES * len(data) + 1024))
     except zlib.error as error:
         raise ValueError(f"a packed variable cannot be unpacked ({error})") from error
     if not engine.eof:
         raise ValueError("a packed variable is cut short, or larger than is read")
-    return content, len(content)
+    return content
 
 
 def _elements(data: bytes, at: int, order: str) -> Iterator[tuple[int, bytes]]:

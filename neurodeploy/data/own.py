@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurodeploy.data.binning import binned
 from neurodeploy.data.dense import of_dense
 from neurodeploy.data.fields import Lists, Understood, Values, understood, whole
+from neurodeploy.data.files import suffix_of
 from neurodeploy.data.readers import EVENT_FILES, read_events
 from neurodeploy.data.reading import Own, Reading, Wanted
 from neurodeploy.data.tables import TABLES, read_table
@@ -23,12 +24,12 @@ SUFFIXES = (*EVENT_FILES, *TABLES)
 
 def is_table(path: Path) -> bool:
     """Return whether a file holds arrays with names, by its name."""
-    return _suffix(path) in TABLES
+    return suffix_of(path) in TABLES
 
 
 def is_own(path: Path) -> bool:
     """Return whether a file or folder can be read here, by its name."""
-    return path.is_dir() or _suffix(path) in SUFFIXES
+    return path.is_dir() or suffix_of(path) in SUFFIXES
 
 
 def read_own(
@@ -46,7 +47,7 @@ def read_own(
     given, with_labels = _given_labels(labels)
     if path.is_dir():
         return _folder(path, reading, wanted, given, with_labels, classes)
-    if _suffix(path) in EVENT_FILES:
+    if suffix_of(path) in EVENT_FILES:
         event_file = read_events(path, reading.camera)
         return binned([(path, event_file)], None, reading, wanted, str(path), all_labels=given)
     if not is_table(path):
@@ -56,10 +57,6 @@ def read_own(
     return of_understood(meant, str(path), reading, wanted, every)
 
 
-def _suffix(path: Path) -> str:
-    return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
-
-
 def _given_labels(labels: str | None) -> tuple[NDArray[Any] | None, bool]:
     """Return labels in place of those that the files tell, and whether these are read."""
     if labels is None or labels == "none":
@@ -67,7 +64,7 @@ def _given_labels(labels: str | None) -> tuple[NDArray[Any] | None, bool]:
     if labels.isdecimal():
         return np.array(int(labels)), True
     path = Path(labels)
-    if not path.is_file() or _suffix(path) not in TABLES:
+    if not path.is_file() or suffix_of(path) not in TABLES:
         raise DataError(f"data: labels are 'none', a whole number, or a file of {', '.join(TABLES)}; not '{labels}'")
     table = read_table(path)
     named = {name.rpartition("/")[2].lower(): array for name, array in table.items()}
@@ -173,4 +170,4 @@ def class_folders(folder: Path) -> tuple[str, ...]:
 
 def _event_files(folder: Path, *, deep: bool) -> list[Path]:
     paths = folder.rglob("*") if deep else folder.iterdir()
-    return sorted(path for path in paths if path.is_file() and _suffix(path) in EVENT_FILES)
+    return sorted(path for path in paths if path.is_file() and suffix_of(path) in EVENT_FILES)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from neurodeploy.data.aedat import read_aedat
-from neurodeploy.data.files import damaged, read_bytes
+from neurodeploy.data.files import damaged, read_bytes, suffix_of
 from neurodeploy.data.prophesee import read_dat, read_raw
 from neurodeploy.data.recording import EventFile, check_clock, counted
 
@@ -55,10 +55,8 @@ def read_events(path: Path, camera: str | None = None) -> EventFile:
     Raises:
         DataError: for a damaged file, or one of another format.
     """
-    suffix = (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
-    if EVENT_FILES[suffix] is read_aedat:
-        return read_aedat(path, camera)
-    return EVENT_FILES[suffix](path)
+    read = EVENT_FILES[suffix_of(path)]
+    return read_aedat(path, camera) if read is read_aedat else read(path)
 
 
 EVENT_FILES: dict[str, Callable[[Path], EventFile]] = {

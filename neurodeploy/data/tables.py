@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.data.files import damaged, read_bytes
-from neurodeploy.data.hdf5 import Ragged, read_hdf5
+from neurodeploy.data.files import damaged, read_bytes, suffix_of
+from neurodeploy.data.hdf5 import Ragged, parse_hdf5
 from neurodeploy.data.mat5 import parse_mat5
 from neurodeploy.errors import DataError
 from neurodeploy.files.arrays import MOST_BYTES, read_npy, read_npz
@@ -28,7 +28,7 @@ def read_table(path: Path) -> Table:
     Raises:
         DataError: if the file is damaged, or claims more than it holds.
     """
-    return TABLES[(Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()](path)
+    return TABLES[suffix_of(path)](path)
 
 
 def _npz(path: Path) -> Table:
@@ -47,7 +47,7 @@ def _npy(path: Path) -> Table:
 
 
 def _hdf5(path: Path) -> Table:
-    return _flat(read_hdf5(path))
+    return _flat(parse_hdf5(read_bytes(path), path))
 
 
 def _flat(found: Table) -> Table:
@@ -65,7 +65,10 @@ def _mat(path: Path) -> Table:
     """Return the variables of a MATLAB file; those of version 7.3 are HDF5 with the axes in reverse."""
     content = read_bytes(path)
     if content.startswith(b"MATLAB 7.3"):
-        return {name: data.T if isinstance(data, np.ndarray) else data for name, data in _hdf5(path).items()}
+        return {
+            name: data.T if isinstance(data, np.ndarray) else data
+            for name, data in _flat(parse_hdf5(content, path)).items()
+        }
     try:
         found = parse_mat5(content)
     except (ValueError, RecursionError, MemoryError) as error:

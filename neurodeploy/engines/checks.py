@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import SimulationError
-from neurodeploy.network import Input, Network
+from neurodeploy.network import Input, Network, bits_for
 from neurodeploy.network.activity import Activity, Events, Samples, join_samples, window
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
@@ -108,29 +108,30 @@ def join_activities(parts: Sequence[Activity]) -> Activity:
 
 
 def _check_inputs(network: Network, samples: Samples) -> None:
-    inputs = {i.name: i for i in network.inputs}
-    sizes = {i.name: i.size for i in network.inputs}
-    if set(sizes) != set(samples.inputs):
+    names = {i.name for i in network.inputs}
+    if names != set(samples.inputs):
         raise SimulationError(
-            f"simulate: the samples hold events for {sorted(samples.inputs)}, the network has the inputs {sorted(sizes)}"
+            f"simulate: the samples hold events for {sorted(samples.inputs)}, the network has the inputs {sorted(names)}"
         )
     if not samples.n_samples or not samples.n_steps:
         raise SimulationError(
             f"simulate: there are {samples.n_samples} samples of {samples.n_steps} steps, need at least 1"
         )
-    for name, size in sizes.items():
-        events = samples.inputs[name]
-        if events.size != size:
-            raise SimulationError(f"simulate: input '{name}' has {size} channels, its events are for {events.size}")
-        if name not in network.graded and events.payload is not None and np.any(events.payload != 1):
+    for given in network.inputs:
+        name, events = given.name, samples.inputs[given.name]
+        if events.size != given.size:
+            raise SimulationError(
+                f"simulate: input '{name}' has {given.size} channels, its events are for {events.size}"
+            )
+        if not given.graded and events.payload is not None and np.any(events.payload != 1):
             raise SimulationError(
                 f"simulate: events for input '{name}' carry payloads, but it takes plain spikes; leave the payloads out "
                 f"or give the input payload_bits: Input(name='{name}', ..., payload_bits=8)"
             )
-        check_payloads(inputs[name], events)
+        _check_payloads(given, events)
 
 
-def check_payloads(given: Input, events: Events) -> None:
+def _check_payloads(given: Input, events: Events) -> None:
     """Refuse events whose payloads lie outside the range of their input.
 
     Raises:
@@ -144,12 +145,10 @@ def check_payloads(given: Input, events: Events) -> None:
         return
     at = int(outside[0])
     bad, bits = int(events.payload[at]), given.payload_bits
-    needed = max(bad, -bad - 1).bit_length() + (given.signed or bad < 0)
     advice = "scale the payloads down, or give the input more payload_bits"
     if bad < 0 and not given.signed:
-        advice = (
-            f"give the input signed payloads (signed=True, payload_bits={max(needed, bits + 1)}), or leave them out"
-        )
+        needed = max(bits_for(bad, 0), bits + 1)
+        advice = f"give the input signed payloads (signed=True, payload_bits={needed}), or leave them out"
     raise SimulationError(
         f"simulate: input '{given.name}' takes {'signed ' if given.signed else ''}payloads of {bits} bits, {low}..{high}, "
         f"but channel {int(events.neuron[at])} has {bad} in step {int(events.step[at])} of sample {int(events.sample[at])} "

@@ -7,27 +7,20 @@ Here every size is compared with the bytes that are there first, and every fault
 from __future__ import annotations
 
 import io
-import struct
-import tokenize
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.files.unreadable import UNREADABLE, reason
+
 MOST_BYTES = 2**33
 """Largest size of all arrays of a file together, unpacked: 8 GiB."""
 MOST_TIMES = 1032
 """Deflate packs a run of equal bytes to no less than 1/1032 (zlib, ``zlib_tech.html``)."""
-_UNREADABLE = (
-    *(OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, MemoryError),
-    *(SyntaxError, RecursionError, NotImplementedError, RuntimeError, AssertionError),
-    *(tokenize.TokenError, struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile),
-)
-"""What ``zipfile``, ``zlib`` and numpy's reader of headers raise on damaged files."""
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -44,15 +37,23 @@ def read_npy(path: Path) -> NDArray[Any]:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
     with path.open("rb") as file:
-        return parse_npz(file)
+        return _parse_npz(file)
 
 
-def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
-    """Return the arrays in the open ``.npz`` file by name; errors as ``read_npy``."""
+def holds_array(path: Path, name: str) -> bool:
+    """Return whether a file is an ``.npz`` file with an array of this name, by its names alone."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except UNREADABLE:
+        return False
+
+
+def _parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     try:
         archive = zipfile.ZipFile(file)
-    except _UNREADABLE as error:
-        raise ValueError(f"it is no zip file of arrays: {error}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"it is no zip file of arrays: {reason(error)}") from error
     with archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         needed = sum(info.file_size for info in members)
@@ -78,8 +79,8 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
         if str(error).startswith(name):
             raise
         raise ValueError(f"{name} is damaged: {error}") from error
-    except _UNREADABLE as error:
-        raise ValueError(f"{name} is damaged: {error or type(error).__name__}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{name} is damaged: {reason(error)}") from error
 
 
 def _array(stream: IO[bytes], n_bytes: int, name: str) -> NDArray[Any]:
@@ -101,8 +102,8 @@ def _array(stream: IO[bytes], n_bytes: int, name: str) -> NDArray[Any]:
         content = stream.read(count * dtype.itemsize)
         flat: NDArray[Any] = np.frombuffer(content, dtype, count)
         return flat.reshape(shape, order="F" if fortran else "C")
-    except _UNREADABLE as error:
-        raise ValueError(f"{name} is damaged: {error or type(error).__name__}") from error
+    except UNREADABLE as error:
+        raise ValueError(f"{name} is damaged: {reason(error)}") from error
 
 
 def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -123,10 +124,8 @@ def _header(stream: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dty
             warnings.simplefilter("ignore")  # a damaged header may hold what Python warns of
             shape, fortran, dtype = readers[version](io.BytesIO((begin + rest)[8:]))
         return tuple(map(int, shape)), bool(fortran), dtype, 8 + n_length + length
-    except _UNREADABLE as error:
-        raise ValueError(
-            f"{name} has a damaged header: {str(error).splitlines()[0][:200] if str(error) else type(error).__name__}"
-        ) from error
+    except UNREADABLE as error:
+        raise ValueError(f"{name} has a damaged header: {reason(error)}") from error
 
 
 def _short(shape: tuple[int, ...]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from neurodeploy.chip import Chip, LayerCore, RecurrentCore
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.abilities import ability_notes
-from neurodeploy.mapping.memory.synapses import common_factor, conv_of, delay_bits, matrix_of, stored_bits
+from neurodeploy.mapping.memory.synapses import conv_of, delay_bits, matrix_of, stored_bits
 from neurodeploy.mapping.pooling import pooled
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import Conv, Dense, Network, Projection
@@ -218,7 +218,7 @@ def _load(
     for p in network.projections:
         if p.name in words:
             delay_bits(p, chip)
-            bits[p.name] = stored_bits(p, matrix_of(p).weight, fmt, chip, factor=common_factor(network, p.target))
+            bits[p.name] = stored_bits(network, p, matrix_of(p).weight, fmt, chip)
     return CoreLoad(
         chip=0,
         core=core,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +13,13 @@ from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import (
     Dense,
     Network,
-    NeuronModel,
     Output,
     Population,
     Projection,
     Sparse,
     Synapses,
 )
+from neurodeploy.network.neurons import model_of
 
 
 def per_core(network: Network, mapping: Mapping) -> Network:
@@ -48,14 +47,7 @@ def per_core(network: Network, mapping: Mapping) -> Network:
 
 
 def _part(population: Population, name: str, held: NDArray[np.int32]) -> Population:
-    model = _model_of(population.model, held)
-    return Population(name=name, shape=(held.size,), model=model, first_step=population.first_step)
-
-
-def _model_of(model: NeuronModel, held: NDArray[np.int32]) -> NeuronModel:
-    values: dict[str, Any] = {f.name: getattr(model, f.name) for f in fields(model)}
-    own: dict[str, Any] = {n: value.ravel()[held] for n, value in values.items() if isinstance(value, np.ndarray)}
-    return replace(model, **own)
+    return replace(population, name=name, shape=(held.size,), model=model_of(population.model, held))
 
 
 def _blocks(projection: Projection, members: dict[str, list[tuple[str, NDArray[np.int32]]]]) -> Iterator[Projection]:

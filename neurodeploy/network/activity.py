@@ -7,8 +7,6 @@ without pickled objects.
 from __future__ import annotations
 
 import json
-import struct
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
-from neurodeploy.files.arrays import read_npz
+from neurodeploy.files.arrays import holds_array, read_npz
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 
@@ -341,11 +339,7 @@ def load_samples(path: str | Path) -> Samples:
 
 def is_samples_file(path: Path) -> bool:
     """Return whether a file claims to be one that ``save_samples`` wrote, by its names alone."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return "header.npy" in archive.namelist()
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile, struct.error):
-        return False
+    return holds_array(path, "header")
 
 
 def save_activity(activity: Activity, path: str | Path) -> None:

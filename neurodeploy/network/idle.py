@@ -6,7 +6,7 @@ any engine, or sends to nobody that an output depends on. Neurons that only some
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
@@ -25,6 +25,7 @@ from neurodeploy.network.neurons import (
     ResonateAndFire,
     Sigma,
     SigmaDelta,
+    model_of,
 )
 from neurodeploy.network.record import Network, Population, Projection
 from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse, Synapses, synapse_shape
@@ -283,7 +284,7 @@ class _Taps:
         (pad_y, pad_x), (_, height, width) = self.conv.padding, self.conv.input_shape
         return image[:, :, pad_y : pad_y + height, pad_x : pad_x + width].ravel()
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[Floats, tuple[Any, ...]]]:
         (step_y, step_x), (dil_y, dil_x) = self.conv.stride, self.conv.dilation
         for y, x in np.ndindex(self.weights.shape[3:]):
             rows = slice(y * dil_y, y * dil_y + step_y * (self.height - 1) + 1, step_y)
@@ -369,10 +370,7 @@ def without_neurons(network: Network, neurons: Neurons) -> Network:
 
 
 def _smaller(population: Population, kept: NDArray[np.int64]) -> Population:
-    model: Any = population.model
-    own = {f.name: getattr(model, f.name) for f in fields(model)}
-    arrays = {name: value.ravel()[kept] for name, value in own.items() if isinstance(value, np.ndarray)}
-    return replace(population, shape=(kept.size,), model=replace(model, **arrays) if arrays else model)
+    return replace(population, shape=(kept.size,), model=model_of(population.model, kept))
 
 
 def _cut(projection: Projection, source: NDArray[np.int64] | None, target: NDArray[np.int64] | None) -> Projection:
@@ -396,15 +394,13 @@ def _cut(projection: Projection, source: NDArray[np.int64] | None, target: NDArr
     return replace(projection, synapses=smaller, delay=delay, mask=mask)
 
 
-def _sparse_part(
-    synapses: Sparse, source: Collection[int] | NDArray[np.int64], target: NDArray[np.int64]
-) -> tuple[Sparse, Flags]:
+def _sparse_part(synapses: Sparse, source: NDArray[np.int64], target: NDArray[np.int64]) -> tuple[Sparse, Flags]:
     """Return the synapses between the neurons that are kept, and which of the stored ones these are."""
     n_target, n_source = synapse_shape(synapses)
     owner, place = source_of_each(synapses), np.full(n_target, -1)
     place[target] = np.arange(target.size)
     sources = np.zeros(n_source, np.bool_)
-    sources[np.asarray(source)] = True
+    sources[source] = True
     stays = sources[owner] & (place[synapses.target] >= 0)
     counts = np.bincount(owner[stays], minlength=n_source)[sources]
     part = Sparse(

@@ -7,7 +7,7 @@ is one whole number, or an int32 array of the population's shape. ``states`` nam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -215,6 +215,14 @@ class SigmaDelta:
 SpikingModel: TypeAlias = Cuba | LeakyIntegrator
 """The neuron models that NIR files, chips and cost estimates support: binary spikes, one real current."""
 NeuronModel: TypeAlias = Cuba | LeakyIntegrator | ResonateAndFire | Sigma | Delta | SigmaDelta
+
+
+def model_of(model: NeuronModel, neurons: NDArray[np.integer[Any]]) -> NeuronModel:
+    """Return the model of some neurons of a population, by their numbers, as a flat population of its own."""
+    values = {f.name: getattr(model, f.name) for f in fields(model)}
+    own: dict[str, Any] = {n: value.ravel()[neurons] for n, value in values.items() if isinstance(value, np.ndarray)}
+    return replace(model, **own)
+
 
 NEURON_KINDS: dict[str, type[NeuronModel]] = {
     model.kind: model for model in (Cuba, LeakyIntegrator, ResonateAndFire, Sigma, Delta, SigmaDelta)

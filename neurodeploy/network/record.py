@@ -73,6 +73,15 @@ class Population:
         return math.prod(self.shape)
 
 
+def bits_for(lowest: int, highest: int) -> int:
+    """Return the bits of the whole numbers from ``lowest`` to ``highest``, in two's complement if one is negative.
+
+    >>> bits_for(1, 255), bits_for(-128, 127), bits_for(0, 0)
+    (8, 8, 0)
+    """
+    return max(highest, -lowest - 1).bit_length() + (lowest < 0)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Input:
     """An input, where spikes enter: one channel for each element of ``shape``, numbered in C order.
@@ -276,29 +285,13 @@ def spiking_model(population: Population, stage: str) -> SpikingModel:
         return population.model
     raise NetworkError(
         f"{stage}: population '{population.name}' has {population.model.kind.replace('_', '-')} neurons; {stage} knows CUBA "
-        "neurons and leaky integrators only. Such a network can be simulated and verified"
+        "neurons and leaky integrators only"
     )
 
 
 def sends_spikes_only(network: Network) -> bool:
     """Return whether all neurons are ``Cuba`` or ``LeakyIntegrator``; inputs may be graded."""
     return all(isinstance(p.model, Cuba | LeakyIntegrator) for p in network.populations)
-
-
-def require_spiking(network: Network, stage: str) -> None:
-    """Refuse a network with neurons other than ``Cuba`` and ``LeakyIntegrator``, or with graded input.
-
-    Raises:
-        NetworkError: for the first such population or input; the message names the ``stage`` that does not support it.
-    """
-    for population in network.populations:
-        spiking_model(population, stage)
-    for i in network.inputs:
-        if i.graded:
-            raise NetworkError(
-                f"{stage}: input '{i.name}' is graded; {stage} knows binary spikes only. Such a network can be simulated "
-                "and verified"
-            )
 
 
 def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> dict[str, int]:

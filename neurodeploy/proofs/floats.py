@@ -71,7 +71,7 @@ def renamed(samples: Samples, network: Network) -> Samples:
     if samples.inputs.keys() == {i.name for i in network.inputs}:
         return samples
     (events,), (given,) = samples.inputs.values(), network.inputs
-    return Samples(inputs={given.name: events}, labels=samples.labels, name=samples.name, outside=samples.outside)
+    return replace(samples, inputs={given.name: events}, shapes={})
 
 
 def _with_step(graph: Graph, reading: Reading, dt: float) -> Reading:

@@ -236,26 +236,18 @@ def _payloads_section(cost: Cost) -> Section:
 def energy_section(cost: Cost, energy: Energy) -> Section:
     """Return the components of one set of prices: events, price, energy, grade and source."""
     rows = [("component", "events per sample", "price", "energy per sample", "grade", "source of the price")]
+    graded = bool(cost.payloads)
     for line in energy.lines:
         events = f"{line.events / cost.n_samples:,.1f}"
         price, total = band(line.price_j, "J"), band(line.energy_j, "J")
-        rows.append(
-            (
-                component_name(line.component, graded=bool(cost.payloads)),
-                events,
-                price,
-                total,
-                line.price_j.grade,
-                line.source,
-            )
-        )
+        name = component_name(line.component, graded=graded)
+        rows.append((name, events, price, total, line.price_j.grade, line.source))
     if energy.total_j is not None:
         rows.append(("total", "", "", band(energy.total_j, "J"), energy.total_j.grade, "weakest grade of all"))
     notes = list(energy.notes)
     for item in energy.unpriced:
         count = f"{item.events / cost.n_samples:,.1f} per sample, " if item.events is not None else ""
-        name = component_name(item.component, graded=bool(cost.payloads))
-        notes.append(f"Not in the total: {name} ({count}{item.reason}).")
+        notes.append(f"Not in the total: {component_name(item.component, graded=graded)} ({count}{item.reason}).")
     return Section(f"{cost.chip_title}: dynamic energy per sample ({cost.n_samples} samples)", rows, notes)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import drawing
 import numpy as np
 import pytest
 from building import connect
@@ -196,12 +197,7 @@ def assert_same(ours: Activity, definition: Activity) -> None:
     """Every spike, state, count of updated neurons and count of overflows is the same, where both record it."""
     assert (ours.n_steps, ours.network) == (definition.n_steps, definition.network)
     assert list(ours.spikes) == list(definition.spikes)
-    for name, events in definition.spikes.items():
-        np.testing.assert_array_equal(ours.spikes[name].to_dense(), events.to_dense(), err_msg=name)
-        assert (ours.spikes[name].payload is None) == (events.payload is None)
-    assert set(ours.states) == set(definition.states)
-    for key, state in definition.states.items():
-        np.testing.assert_array_equal(ours.states[key], state, err_msg=str(key))
+    drawing.assert_same(ours, definition)
     if ours.updated is not None:
         np.testing.assert_array_equal(ours.updated, definition.updated)
     if ours.overflow:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neurodeploy.errors import MismatchError, NirError
-from neurodeploy.exchange.doctor.resets import reset_cost
+from neurodeploy.exchange.doctor.resets import cost_of
 from neurodeploy.exchange.nir.graph import EMPTY, Graph, load_graph
 from neurodeploy.exchange.nir.lowering import Connection
 from neurodeploy.exchange.nir.neurons import NEURON_KINDS, Discretization, float_neuron
@@ -133,11 +133,8 @@ def check_nir(
     """
     given = load_graph(path)
     said = as_reading(reading, dt=dt, reset=reset)
-    flat, repairs, problems = _flat(given, said, discretization)
-    meant = None
+    flat, repairs, meant, problems = _opened(given, said, discretization)
     network = None
-    if not problems:
-        meant, problems = _understood(given, flat, repairs, said, discretization)
     if meant is not None:
         flat = meant.flat
         choices = Choices(dt=meant.dt, discretization=meant.discretization, weight_bits=weight_bits)
@@ -155,7 +152,7 @@ def check_nir(
         repairs=tuple(f"{r.node}: {r.what}" if r.node else r.what for r in repairs),
         chip=chip,
         reading=_reading(meant),
-        reset=None if meant is None or problems else _reset(given, said, discretization, data),
+        reset=None if meant is None or problems else _reset(meant, data),
         never_fire=idle.get("never_fire", {}),
         reach_nothing=idle.get("reach_nothing", {}),
     )
@@ -190,27 +187,27 @@ def _reading(meant: Opened | None) -> str:
     return f"{meant.reading.name}: {reading_words(meant.reading, found=meant.found)}"
 
 
-def _reset(
-    given: Graph, said: Reading, discretization: Discretization | None, data: Samples | None
-) -> dict[str, Any] | None:
-    named = said if discretization is None else replace(said, name=discretization)
-    cost = reset_cost(given, reading=named, data=data)
+def _reset(meant: Opened, data: Samples | None) -> dict[str, Any] | None:
+    cost = cost_of(meant, data)
     return None if cost is None else cost.to_dict()
 
 
-def _flat(
+def _opened(
     given: Graph, said: Reading, discretization: Discretization | None
-) -> tuple[Graph, tuple[Repair, ...], list[_Problem]]:
-    """Return the flat, repaired graph, or the given graph with the reason why it cannot be repaired."""
+) -> tuple[Graph, tuple[Repair, ...], Opened | None, list[_Problem]]:
+    """Return the graph as far as it could be opened: flat and repaired, and as its exporter means it, else the reason."""
     unknown = list(_unknown(given))
     if unknown:
-        return given, (), unknown
+        return given, (), None, unknown
+    flat: Graph = given
+    repairs: tuple[Repair, ...] = ()
     try:
         reading = choose_reading(given, said, discretization)
         flat, repairs = flattened(given, axes_go=not READINGS[reading.name].literal)
+        found = reading.name != said.name and discretization is None
+        return flat, repairs, understood(given, flat, repairs, reading, found=found), []
     except NirError as error:
-        return given, (), [_problem(given, error)]
-    return flat, repairs, []
+        return flat, repairs, None, [_problem(flat, error)]
 
 
 def _unknown(graph: Graph, prefix: str = "") -> Iterator[_Problem]:
@@ -222,18 +219,6 @@ def _unknown(graph: Graph, prefix: str = "") -> Iterator[_Problem]:
             yield _Problem(prefix + node.name, text)
         if node.graph is not None:
             yield from _unknown(node.graph, f"{prefix}{node.name}.")
-
-
-def _understood(
-    given: Graph, flat: Graph, repairs: tuple[Repair, ...], said: Reading, discretization: Discretization | None
-) -> tuple[Opened | None, list[_Problem]]:
-    """Return the graph as its exporter means it, or the reason why it cannot be read."""
-    try:
-        reading = choose_reading(given, said, discretization)
-        found = reading.name != said.name and discretization is None
-        return understood(given, flat, repairs, reading, found=found), []
-    except NirError as error:
-        return None, [_problem(flat, error)]
 
 
 def _problems(flat: Graph, choices: Choices) -> Iterator[_Problem]:
@@ -296,11 +281,14 @@ def _verdicts(
 def _write_fixed(meant: Opened, network: Network, path: Path, weight_bits: int, force: bool) -> None:
     """Write the repaired graph and check that it gives the same network when read back.
 
-    A graph that was read as a framework means it says from now on what NIR says, and its metadata hold the step.
+    Where a graph was not read as it stands (by a reading, or in steps that the user said), it says from now on what NIR
+    says, and its metadata hold the step.
     """
     flat = meant.flat
-    if not READINGS[meant.reading.name].literal:
-        flat = replace(flat, metadata={**flat.metadata, KEY: {"dt": meant.dt, "discretization": meant.discretization}})
+    as_it_stands = meant.reading.name == "euler" and meant.reading.dt is None
+    if not as_it_stands:
+        step = {"dt": meant.dt, "discretization": meant.discretization}
+        flat = replace(flat, metadata={**flat.metadata, KEY: {**description_of(flat), **step}})
 
     def check(written: Path) -> None:
         back = from_nir(

@@ -6,7 +6,7 @@ which a file cannot say. So the question is put to the user, with what hangs on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from neurodeploy.errors import NirError
 from neurodeploy.exchange.nir.calibrate import Witness, observe, with_payloads
-from neurodeploy.exchange.nir.graph import Graph
+from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.exchange.nir.neurons import SPIKING_KINDS, float_neuron
-from neurodeploy.exchange.nir.node_metadata import RESETTING_KINDS, reset_of
+from neurodeploy.exchange.nir.node_metadata import RESETS, RESETTING_KINDS, reset_of
 from neurodeploy.exchange.nir.own_metadata import description_of
 from neurodeploy.exchange.nir.prepare import Opened, flattened, opened, prepared, read_neuron, understood
 from neurodeploy.exchange.nir.readings import READINGS, AnyReading, looks_like
@@ -111,7 +111,11 @@ def reset_cost(
         DataError: if the data do not fit the inputs of the graph.
         NirError: for a graph that cannot be read.
     """
-    meant = opened(source, reading=reading, dt=dt)
+    return cost_of(opened(source, reading=reading, dt=dt), data, payload_scale)
+
+
+def cost_of(meant: Opened, data: Samples | None, payload_scale: float = 1.0) -> ResetCost | None:
+    """Return what ``reset_cost`` does, of a graph that is open already."""
     if isinstance(description_of(meant.given).get("reset"), str):
         return None
     resets = {reset_of(n) for n in meant.flat.nodes.values() if n.kind in RESETTING_KINDS and _remembers(n, meant)}
@@ -125,23 +129,23 @@ def reset_cost(
     if data is None or cost.reset == "mixed":
         return cost
     try:
-        runs = {reset: _run(meant, reset, data, payload_scale) for reset in ("zero", "subtract")}
+        runs = dict(zip(RESETS, _runs(meant, data, payload_scale)))
     except NirError as error:
         return replace(cost, why_not=str(error))
     return replace(cost, **_compared(prepared(meant.flat), runs["zero"], runs["subtract"]))
 
 
-def _remembers(node: Any, meant: Opened) -> bool:
+def _remembers(node: Node, meant: Opened) -> bool:
     """Return whether any neuron of a node keeps some of its voltage, so that a reset has an effect."""
     return bool(np.any(float_neuron(node, meant.dt, meant.discretization).voltage_factor < 1))
 
 
-def _run(meant: Opened, reset: Any, data: Samples, payload_scale: float) -> Witness:
-    """Return the float run of a graph with one reset, whatever else its reading says."""
-    said = replace(meant.reading, reset=None)
-    flat, repairs = flattened(meant.given, axes_go=not READINGS[said.name].literal)
-    graph = understood(meant.given, flat, repairs, replace(said, reset=reset), found=False)
-    return observe(with_payloads(graph.flat, data, payload_scale), data, graph.dt, graph.discretization)
+def _runs(meant: Opened, data: Samples, payload_scale: float) -> Iterator[Witness]:
+    """Yield the float run of a graph with each of ``RESETS``, read as its reading says but for the reset."""
+    flat, repairs = flattened(meant.given, axes_go=not READINGS[meant.reading.name].literal)
+    for reset in RESETS:
+        graph = understood(meant.given, flat, repairs, replace(meant.reading, reset=reset), found=False)
+        yield observe(with_payloads(graph.flat, data, payload_scale), data, graph.dt, graph.discretization)
 
 
 def _compared(graph: Graph, zero: Witness, subtract: Witness) -> dict[str, Any]:
@@ -161,7 +165,8 @@ def _compared(graph: Graph, zero: Witness, subtract: Witness) -> dict[str, Any]:
 
 
 def _classes(graph: Graph, neuron: str, run: Witness) -> NDArray[np.int64]:
-    values: Mapping[str, NDArray[Any]] = run.spikes if graph.nodes[neuron].kind in SPIKING_KINDS else run.voltages
-    own = values[neuron]
-    best: NDArray[np.int64] = np.argmax(own.sum(axis=1) if values is run.spikes else own[:, -1], axis=1)
+    """Return the class of each sample: the neuron with the most spikes, or of a read-out with the highest last voltage."""
+    fires = graph.nodes[neuron].kind in SPIKING_KINDS
+    values: NDArray[Any] = run.spikes[neuron].sum(axis=1) if fires else run.voltages[neuron][:, -1]
+    best: NDArray[np.int64] = np.argmax(values, axis=1)
     return best

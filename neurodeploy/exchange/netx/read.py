@@ -173,35 +173,35 @@ def _input_shape(layer: Layer, said: Shape | None) -> Shape:
     return told
 
 
-def _fitting(layer: Layer) -> str:
-    """Return in words the shapes that give the output of a convolution or pool, "" where the file does not tell them."""
+def _fitting_shapes(layer: Layer) -> tuple[Shape, Shape] | None:
+    """Return the smallest and the largest input that give the output of a convolution or pool, None if not to be told."""
     size, channels = _kernel_size(layer), _in_channels(layer)
     if size is None or channels is None or len(layer.shape) != 3:
+        return None
+    stride, padding, dilation = (layer.pair(n, d) for n, d in (("stride", 1), ("padding", 0), ("dilation", 1)))
+    smallest = [
+        (layer.shape[1 + axis] - 1) * stride[axis] - 2 * padding[axis] + dilation[axis] * (size[axis] - 1) + 1
+        for axis in (0, 1)
+    ]
+    return (channels, *smallest), (channels, *(n + step - 1 for n, step in zip(smallest, stride)))
+
+
+def _fitting(layer: Layer) -> str:
+    """Return in words the shapes that give the output of a convolution or pool, "" where the file does not tell them."""
+    found = _fitting_shapes(layer)
+    if found is None:
         return ""
-    ranges = []
-    for axis in (0, 1):
-        stride, padding, dilation = (
-            layer.pair(n, d)[axis] for n, d in (("stride", 1), ("padding", 0), ("dilation", 1))
-        )
-        least = (layer.shape[1 + axis] - 1) * stride - 2 * padding + dilation * (size[axis] - 1) + 1
-        ranges.append((least, least + stride - 1))
-    smallest, largest = (",".join(str(n) for n in (channels, *(r[end] for r in ranges))) for end in (0, 1))
+    smallest, largest = (",".join(map(str, shape)) for shape in found)
     return f": {smallest} is the smallest that fits" + (f", {largest} the largest" if smallest != largest else "")
 
 
 def _check_first(layer: Layer, shape: Shape) -> None:
     """Refuse a shape with which a first convolution or pool does not give the output that the file says."""
-    size, channels = _kernel_size(layer), _in_channels(layer)
-    if size is None or channels is None or len(layer.shape) != 3:
+    found = _fitting_shapes(layer)
+    if found is None:
         return
-    fits = len(shape) == 3 and shape[0] == channels
-    for axis in (0, 1) if fits else ():
-        stride, padding, dilation = (
-            layer.pair(n, d)[axis] for n, d in (("stride", 1), ("padding", 0), ("dilation", 1))
-        )
-        out = (shape[1 + axis] + 2 * padding - dilation * (size[axis] - 1) - 1) // stride + 1
-        fits = fits and out == layer.shape[1 + axis]
-    if not fits:
+    smallest, largest = found
+    if len(shape) != 3 or not all(low <= n <= high for low, n, high in zip(smallest, shape, largest)):
         raise NetworkError(
             f"netx: input_shape is {shape}, which does not give layer {layer.index} ({layer.kind}) its shape {layer.shape}"
             f"{_fitting(layer)}"
@@ -226,8 +226,7 @@ def _in_channels(layer: Layer) -> int | None:
 
 def _input(layers: list[Layer], shape: Shape) -> Input:
     """Return the input of the network; it is graded if the neurons that read or encode it are sigma-delta neurons."""
-    first = layers[0]
-    with_neurons = next((layer for layer in layers if layer.neuron), first)
+    with_neurons = next((layer for layer in layers if layer.neuron), layers[0])
     values = neuron_type(with_neurons) == "SDNN"
     return Input(name="input", shape=shape, payload_bits=32 if values else 0, signed=values)
 

@@ -137,9 +137,9 @@ def understood(given: Graph, flat: Graph, repairs: tuple[Repair, ...], reading: 
         dt = step_of(flat, reading.dt, row.discretization)
         read = Read(flat if own or reading.name == "euler" else as_euler(flat, row, dt, dt), dt)
     else:
-        read = converted(flat, reading, no_change=NO_CHANGE)
+        read = converted(flat, reading)
     graph = with_reset(read.graph, reading.reset or row.reset)
-    late = with_late_resets(graph, reading, read.dt, no_change=NO_CHANGE)
+    late = with_late_resets(graph, reading, read.dt)
     notes = [*read.notes, *late.notes]
     if not row.literal:
         notes.insert(0, Approximation(where="graph", what=reading_words(reading, found=found), size=NO_CHANGE))

@@ -48,11 +48,13 @@ def kernel_of(nodes: Sequence[Node], shapes: Sequence[Shape]) -> Kernel | str:
     """
     found: Kernel | None = None
     before: Floats | None = None
+    scales: list[str] = []
     for node, shape in zip(nodes, shapes):
         if node.kind == "Scale":
             scale = np.broadcast_to(scale_of(node, shape), shape).reshape(-1)
             if found is None:
                 before = scale if before is None else before * scale
+                scales.append(node.name)
                 continue
             by_channel = _by_channel(scale, found.form.output_shape[0])
             if by_channel is None:
@@ -75,9 +77,8 @@ def kernel_of(nodes: Sequence[Node], shapes: Sequence[Shape]) -> Kernel | str:
                 by_channel = _by_channel(before, own.input_shape[0])
                 if by_channel is None:
                     return "the pixels of a channel are scaled differently"
-                names = tuple(n.name for n in nodes if n.kind == "Scale")
                 scaled = replace(own, kernel=_scaled_inputs(own, by_channel))
-                found = Kernel(form=scaled, pooled=pooled and _uniform(scaled.kernel), nodes=(*names, node.name))
+                found = Kernel(form=scaled, pooled=pooled and _uniform(scaled.kernel), nodes=(*scales, node.name))
         elif node.kind in MIXING_KINDS:
             return ""
     return _one_to_one(nodes, shapes[0], before) if found is None else found

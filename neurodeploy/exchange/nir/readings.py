@@ -30,6 +30,7 @@ from neurodeploy.exchange.nir.neurons import (
     time_fields,
 )
 from neurodeploy.exchange.nir.node_metadata import KEY, RESETS, RESETTING_KINDS, REST, Reset, entry_of, reset_of
+from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of
 from neurodeploy.network import DECAY_ONE, Approximation
 
 Gain: TypeAlias = Literal["file", "whole", "after decay"]
@@ -121,7 +122,8 @@ class Convention:
             ``1 - exp(-dt/tau)``.
         literal: the numbers mean what NIR says of them, so that the step is found as in any file.
         dt: length of a step in seconds where neither the user nor the file says it.
-        told: returns the step that gains and time constants of a file speak of, in the unit of its time constants, or None.
+        told: returns the step that gains and time constants of all nodes speak of, in the unit of these time constants, or
+            None.
         unit: returns the step in the unit of the file's time constants, for a step in seconds; by default what the file
             tells, else the step in seconds.
         current, voltage: what a unit of input adds to the current, and a unit of current to the voltage; ``of_if`` and
@@ -141,7 +143,7 @@ class Convention:
     discretization: Discretization = "euler"
     literal: bool = False
     dt: float | None = None
-    told: Callable[[Graph], float | None] = lambda _: None
+    told: Callable[[Iterable[Node]], float | None] = lambda _: None
     unit: Callable[[Graph, float], float] | None = None
     current: Gain = "file"
     voltage: Gain = "file"
@@ -174,10 +176,12 @@ def recognised(graph: Graph, *, with_dt: bool = False) -> str:
     """
     nodes = dict(_all_nodes(graph, ""))
     try:
-        rows = ((n, c) for n, c in READINGS.items() if c.known_by is not None and (c.with_dt or not with_dt))
-        return next((name for name, c in rows if c.known_by is not None and c.known_by(nodes)), "")
+        for name, row in READINGS.items():
+            if row.known_by is not None and (row.with_dt or not with_dt) and row.known_by(nodes):
+                return name
     except NirError:  # a parameter that no reading could take; whoever reads it says so
-        return ""
+        pass
+    return ""
 
 
 def _all_nodes(graph: Graph, prefix: str) -> Iterator[tuple[str, Node]]:
@@ -188,22 +192,19 @@ def _all_nodes(graph: Graph, prefix: str) -> Iterator[tuple[str, Node]]:
             yield from _all_nodes(node.graph, f"{prefix}{node.name}.")
 
 
-def converted(flat: Graph, reading: Reading, *, no_change: str) -> Read:
+def converted(flat: Graph, reading: Reading) -> Read:
     """Return a flat, repaired graph as the framework means it that the reading names; its row is not literal.
-
-    Args:
-        no_change: size of ledger entries that change no spike.
 
     Raises:
         NirError: for parameters that the framework cannot have written.
     """
     row = READINGS[reading.name]
-    told = row.told(flat)
+    told = row.told(flat.nodes.values())
     dt = next(float(s) for s in (reading.dt, told, row.dt) if s is not None)
     if not (np.isfinite(dt) and dt > 0):
         raise NirError(f"nir: dt is {dt}, must be a positive number of seconds")
     unit = row.unit(flat, dt) if row.unit is not None else (told or dt)
-    notes = tuple(_differing_steps(row, told, dt, no_change))
+    notes = tuple(_differing_steps(row, told, dt))
     return Read(as_euler(row.rewired(flat), row, unit, dt), dt, notes)
 
 
@@ -216,13 +217,13 @@ def as_euler(graph: Graph, row: Convention, unit: float, dt: float) -> Graph:
     return replace(graph, nodes={n.name: _as_euler(n, row, unit, dt) for n in graph.nodes.values()})
 
 
-def _differing_steps(row: Convention, told: float | None, dt: float, no_change: str) -> Iterator[Approximation]:
+def _differing_steps(row: Convention, told: float | None, dt: float) -> Iterator[Approximation]:
     if told is not None and row.unit is None and abs(dt / told - 1) > _SAME:
         what = f"steps of {dt:g} s, where the file was written for {told:.6g}: decays stay, times scale along"
-        yield Approximation(where="graph", what=what, size=no_change)
+        yield Approximation(where="graph", what=what, size=NO_CHANGE)
 
 
-def with_late_resets(graph: Graph, reading: Reading, dt: float, *, no_change: str) -> Read:
+def with_late_resets(graph: Graph, reading: Reading, dt: float) -> Read:
     """Return the graph with the rest of each subtraction that its framework does after the leak.
 
     Taking the threshold off at once, and then leaking, leaves ``a`` times the threshold too much. A connection of each
@@ -250,7 +251,7 @@ def with_late_resets(graph: Graph, reading: Reading, dt: float, *, no_change: st
             f"{READINGS[reading.name].title} takes the threshold off after the leak; what that adds to a reset at once "
             f"comes through connections of each neuron to itself ('{own}')"
         )
-        notes.append(Approximation(where=node.name, what=what, size=no_change))
+        notes.append(Approximation(where=node.name, what=what, size=NO_CHANGE))
     return Read(replace(graph, nodes=nodes, edges=tuple(edges)), dt, tuple(notes))
 
 
@@ -329,9 +330,9 @@ def _euler_fields(tau: str, gain: str, share: Floats, added: Floats, dt: float) 
     return {tau: dt / some, gain: added / some}
 
 
-def _ratio(graph: Graph) -> float | None:
+def _ratio(nodes: Iterable[Node]) -> float | None:
     """Return the step ``dt = tau/r = tau_syn/w_in``, of an IF ``1/r``, that all neurons agree on, or None."""
-    return _agreed(_ratios(graph.nodes.values()))
+    return _agreed(_ratios(nodes))
 
 
 def _ratios(nodes: Iterable[Node]) -> Iterator[Floats]:
@@ -344,14 +345,14 @@ def _ratios(nodes: Iterable[Node]) -> Iterator[Floats]:
             yield from _finite(_lasting(node, tau), _gain(node, gain), lambda t, g: t / g)
 
 
-def _beta(graph: Graph) -> float | None:
+def _beta(nodes: Iterable[Node]) -> float | None:
     """Return the step of ``r = 1 - dt/tau`` that all neurons agree on, or None."""
-    return _agreed(_voltages(graph.nodes.values(), lambda tau, r: tau * (1 - r)))
+    return _agreed(_voltages(nodes, lambda tau, r: tau * (1 - r)))
 
 
-def _after_leak(graph: Graph) -> float | None:
+def _after_leak(nodes: Iterable[Node]) -> float | None:
     """Return the step of ``r = (tau/dt) exp(-dt/tau)`` that all neurons agree on, or None."""
-    return _agreed(_voltages(graph.nodes.values(), lambda tau, r: tau * _lambert_w(1 / np.where(r > 0, r, np.nan))))
+    return _agreed(_voltages(nodes, lambda tau, r: tau * _lambert_w(1 / np.where(r > 0, r, np.nan))))
 
 
 def _voltages(nodes: Iterable[Node], step: Callable[[Floats, Floats], Floats]) -> Iterator[Floats]:
@@ -395,9 +396,16 @@ def _norse_unit(graph: Graph, dt: float) -> float:
 
     A time constant below a step cannot be ``tau`` itself.
     """
-    taus = [_lasting(n, tau) for n in graph.nodes.values() for tau, _ in time_fields(n)]
-    multiplied = any(np.any(tau < dt) for tau in taus)
+    multiplied = np.any(_taus(graph.nodes.values()) < dt)
     return dt * NORSE_FACTOR if multiplied else dt
+
+
+def _taus(nodes: Iterable[Node]) -> Floats:
+    """Return all time constants, ``(n,)``."""
+    found: Floats = np.concatenate(
+        [np.zeros(0), *(np.ravel(_lasting(n, tau)) for n in nodes for tau, _ in time_fields(n))]
+    )
+    return found
 
 
 def _of_spyx(graph: Graph) -> Graph:
@@ -438,9 +446,7 @@ _FX_NAME = re.compile(r"_\d+$")
 
 def _by_spyx(nodes: Mapping[str, Node]) -> bool:
     """Nodes are ``layer_N``, and ``r = 1 - dt/tau`` with one ``dt``."""
-    if not all(_SPYX_NAME.match(name) for name in nodes):
-        return False
-    return _agreed(_voltages(nodes.values(), lambda tau, r: tau * (1 - r))) is not None
+    return all(_SPYX_NAME.match(name) for name in nodes) and _beta(nodes.values()) is not None
 
 
 def _by_rockpool(nodes: Mapping[str, Node]) -> bool:
@@ -449,7 +455,7 @@ def _by_rockpool(nodes: Mapping[str, Node]) -> bool:
     named = any(_ROCKPOOL_NAME.search(name) for name in nodes)
     if not (named or cuba) or any(np.any(parameter(n, "w_in", 1.0) != 1) for n in cuba):
         return False
-    step = _agreed(_voltages(nodes.values(), lambda tau, r: tau * _lambert_w(1 / np.where(r > 0, r, np.nan))))
+    step = _after_leak(nodes.values())
     if named or step is None:
         return step is not None
     taus = np.concatenate([np.ravel(_lasting(n, "tau_mem")) for n in cuba])
@@ -476,16 +482,13 @@ def _by_sinabs(nodes: Mapping[str, Node]) -> bool:
 
 def _only_gains_of_one(nodes: Mapping[str, Node]) -> Floats | None:
     """Return all time constants if each gain is 1 in single precision and each dense layer an Affine, else None."""
-    taus: list[Floats] = []
     for node in nodes.values():
         if node.kind == "Linear":
             return None
-        for tau, gain in time_fields(node):
+        for _, gain in time_fields(node):
             if np.asarray(node.fields.get("r")).dtype != np.float32 or np.any(_gain(node, gain) != 1):
                 return None
-            taus.append(np.ravel(_lasting(node, tau)))
-    whole: Floats = np.concatenate([np.zeros(0), *taus])
-    return whole
+    return _taus(nodes.values())
 
 
 def _by_spikingjelly(nodes: Mapping[str, Node]) -> bool:
@@ -496,15 +499,14 @@ def _by_spikingjelly(nodes: Mapping[str, Node]) -> bool:
     if entries != ["input_1"] or not named or not firing:
         return False
     double = all(np.asarray(n.fields.get("v_threshold")).dtype == np.float64 for n in firing)
-    return double and _agreed(_ratios(nodes.values())) is not None
+    return double and _ratio(nodes.values()) is not None
 
 
 def _by_snntorch(nodes: Mapping[str, Node]) -> bool:
     """``tau = 1e-4 r`` everywhere, with decays beyond 0..1, which NIR cannot mean and snnTorch clamps."""
-    taus = [np.ravel(_lasting(n, tau)) for n in nodes.values() for tau, _ in time_fields(n)]
-    if not any(np.any((t <= 0) | np.isinf(t) | (t < SNNTORCH_DT * (1 - _SAME))) for t in taus):
-        return False
-    return _agreed(_ratios(nodes.values())) == SNNTORCH_DT
+    taus = _taus(nodes.values())
+    beyond = np.any(np.isinf(taus) | (taus < SNNTORCH_DT * (1 - _SAME)))
+    return bool(beyond) and _ratio(nodes.values()) == SNNTORCH_DT
 
 
 READINGS: dict[str, Convention] = {
@@ -619,21 +621,19 @@ def looks_like(graph: Graph) -> str:
         return "spyx"
     if all(_FX_NAME.match(name) for name in inner):
         return "spikingjelly"
-    taus = [np.ravel(_lasting(n, tau)) for n in graph.nodes.values() for tau, _ in time_fields(n)]
-    whole = np.concatenate([np.zeros(0), *taus])
-    if not whole.size or whole.min() <= 0:
+    taus = _taus(graph.nodes.values())
+    if not taus.size or taus.min() <= 0:
         return ""
-    if _ratio(graph) == SNNTORCH_DT:
+    if _ratio(graph.nodes.values()) == SNNTORCH_DT:
         return "snntorch"
-    return "norse" if whole.max() < NORSE_FACTOR else "sinabs" if whole.min() >= 1 else ""
+    return "norse" if taus.max() < NORSE_FACTOR else "sinabs" if taus.min() >= 1 else ""
 
 
 def reset_is_said(given: Graph, flat: Graph, reading: Reading) -> bool:
     """Return whether file, framework or user say what a spike does to each voltage."""
     if reading.reset is not None or (reading.name and READINGS[reading.name].reset is not None):
         return True
-    own = given.metadata.get(KEY)
-    if isinstance(own, Mapping) and isinstance(own.get("reset"), str):
+    if isinstance(description_of(given).get("reset"), str):
         return True
     firing = [n for n in flat.nodes.values() if n.kind in RESETTING_KINDS]
     return all(isinstance(n.metadata.get(KEY), Mapping) and "reset" in n.metadata[KEY] for n in firing)

@@ -287,12 +287,11 @@ def _fit(node: Node, arriving: Shape | None, following: list[Node]) -> tuple[Nod
         return _fit_flatten(node, arriving, following)
     if node.kind in ("Conv1d", "Conv2d"):
         return _fit_sizes(node, arriving)
-    if node.kind == "Output" and tuple(node_shape(node)) != arriving:
-        if node_shape(node)[-len(arriving) :] == arriving:
-            return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
-        if int(np.prod(node_shape(node))) != int(np.prod(arriving)) and np.prod(node_shape(node)) != 1:
-            raise NirError(f"nir: node '{node.name}' (Output): shape is {node_shape(node)}, but {arriving} arrives")
-        return _changed(node, shape=np.array(arriving)), [f"shape {node_shape(node)} set to {arriving}"]
+    if node.kind == "Output" and node_shape(node) != arriving:
+        shape = node_shape(node)
+        if shape[-len(arriving) :] != arriving and int(np.prod(shape)) not in (1, int(np.prod(arriving))):
+            raise NirError(f"nir: node '{node.name}' (Output): shape is {shape}, but {arriving} arrives")
+        return _changed(node, shape=np.array(arriving)), [f"shape {shape} set to {arriving}"]
     return node, []
 
 

@@ -16,7 +16,6 @@ from neurodeploy.mapping.memory.kernels import shared_memory
 from neurodeploy.mapping.memory.synapses import (
     ByTarget,
     Matrix,
-    common_factor,
     conv_of,
     delay_bits,
     matrix_of,
@@ -145,8 +144,7 @@ class Layers:
         return self._widths[key]
 
     def _stored_bits(self, projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat) -> int:
-        factor = common_factor(self.network, projection.target)
-        return stored_bits(projection, weights, fmt, self.chip, self.bits.get(projection.target), factor=factor)
+        return stored_bits(self.network, projection, weights, fmt, self.chip, self.bits.get(projection.target))
 
     def first_axons(self, population: str) -> Ints:
         """Return the input axons of the first 1, 2, .. neurons of a population together, int64 ``(n_neurons,)``.

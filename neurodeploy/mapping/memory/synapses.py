@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,27 +111,26 @@ def common_factor(network: Network, population: str) -> int:
     voltages are multiples of it; a leak rounds in other units then. Biases are not looked at.
     """
     kinds = (p.synapses for p in network.into(population))
-    weights = [np.asarray(s.weight if isinstance(s, Pool) else s.weights, np.int64).reshape(-1) for s in kinds]
-    return int(np.gcd.reduce(np.concatenate([np.zeros(1, np.int64), *weights]))) or 1
+    weights = (np.ravel(s.weight if isinstance(s, Pool) else s.weights) for s in kinds)
+    return math.gcd(*(int(np.gcd.reduce(w)) for w in weights)) or 1
 
 
 def stored_bits(
+    network: Network,
     projection: Projection,
     weights: NDArray[np.int16],
     fmt: SynapseFormat,
     chip: Chip,
     wanted: int | None = None,
-    *,
-    factor: int = 1,
 ) -> int:
     """Return the bits of a weight as the chip stores it: the smallest allowed width that holds all weights.
 
     A chip whose weights have an exponent takes a common power of two out of each projection
-    (``Weights.drops_common_power``). On others the factor that is common to all weights of a neuron goes into its threshold.
+    (``Weights.drops_common_power``). On others the factor that is common to all weights of a neuron (``common_factor``) goes
+    into its threshold.
 
     Args:
         wanted: use this one of the chip's widths instead.
-        factor: ``common_factor`` of the target.
 
     Raises:
         FitError: if no width of the chip, or not the wanted width, holds the weights.
@@ -139,7 +139,8 @@ def stored_bits(
     if own_bits is not None:
         needed, allowed = own_bits(weights), list(range(1, 17))
     else:
-        own = weights if chip.weights.drops_common_power else weights // np.int16(factor)
+        shifts = chip.weights.drops_common_power
+        own = weights if shifts else weights // np.int16(common_factor(network, projection.target))
         given = np.append(own, np.int16(0)) if fmt.stores_zeros else own
         needed = needed_bits(
             given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power

@@ -17,6 +17,7 @@ hops for their messages (``host_hops``), unlike our estimate; ``expected.json`` 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -69,16 +70,19 @@ def check_network(network: Network) -> None:
     Raises:
         EstimateError: for neurons other than CUBA and leaky integrators, or an input with payloads; names the first.
     """
-    reason = None
-    for population in network.populations:
-        if reason is None and not isinstance(population.model, Cuba | LeakyIntegrator):
-            kind = population.model.kind.replace("_", "-")
-            reason = f"population '{population.name}' has {kind} neurons, which SANA-FE does not have"
-    for given in network.inputs:
-        if reason is None and given.graded:
-            reason = f"input '{given.name}' carries payloads, and spikes of SANA-FE carry none"
-    if reason is not None:
+    for reason in _lacks(network):
         raise EstimateError(f"estimate: no export to SANA-FE: {reason}; leave --sanafe out")
+
+
+def _lacks(network: Network) -> Iterator[str]:
+    """Yield what the network needs and SANA-FE has not."""
+    for population in network.populations:
+        if not isinstance(population.model, Cuba | LeakyIntegrator):
+            kind = population.model.kind.replace("_", "-")
+            yield f"population '{population.name}' has {kind} neurons, which SANA-FE does not have"
+    for given in network.inputs:
+        if given.graded:
+            yield f"input '{given.name}' carries payloads, and spikes of SANA-FE carry none"
 
 
 def sanafe_files(network: Network, mapping: Mapping, activity: Activity, *, sample: int = 0) -> SanafeFiles:

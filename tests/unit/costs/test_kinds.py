@@ -12,14 +12,13 @@ from neurodeploy.chip import Chip, chip_from_dict, load_chip
 from neurodeploy.costs.baselines import dense_macs, dense_twin
 from neurodeploy.costs.counts import SEVERAL, core_kinds, count_events
 from neurodeploy.costs.latency import passes_key
-from neurodeploy.costs.payloads import bits_for
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.mapping.manual import map_by_hand
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Delta, Network, Sigma, SigmaDelta, Sparse
+from neurodeploy.network import Delta, Network, Sigma, SigmaDelta, Sparse, bits_for
 from neurodeploy.network.activity import Activity, Events, Samples
 
 PJ, NS = 1e-12, 1e-9
