@@ -501,7 +501,6 @@ def _population(
     wrapped = any(w.wrap for w in ring)
     sending = [w for w in wires if w.source == population.name]
     held = any(w.held for w in sending)
-    outputs = {o.population for o in network.outputs}
     return PopulationPlan(
         name=name,
         population=population.name,
@@ -516,7 +515,7 @@ def _population(
         check_first=_acts_early(network, population, model),
         ring_rows=1 + max(_longest(w, network) for w in ring) if ring else 0,
         ring_width=2 if reach < 2**15 and not wrapped else 4,
-        listed=not isinstance(model, LeakyIntegrator) and (bool(sending) or population.name in outputs),
+        listed=not isinstance(model, LeakyIntegrator),
         held=held,
         tables=tuple(tables),
     )
