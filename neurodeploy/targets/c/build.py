@@ -13,7 +13,7 @@ from neurodeploy.targets.c.cores import find_core, require_tools
 
 BOARDS = Path(__file__).with_name("boards")
 """Folder of start-up code, semihosting and the linker's script."""
-OPTIMISE = ("-O2", "-std=c99", "-ffunction-sections", "-fdata-sections", "-ffreestanding", "-fno-tree-vectorize")
+OPTIMISE = ("-O2", "-std=c99", "-ffreestanding", "-ffunction-sections", "-fdata-sections")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 
 _SECTION = re.compile(r"^ (\.[\w.$]+|COMMON)\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)\s+(\S+)$", re.MULTILINE)
@@ -46,7 +46,9 @@ class Program:
         )
 
 
-def build_program(core: str, sources: Sequence[Path], folder: Path, include: Sequence[Path] = ()) -> Program:
+def build_program(
+    core: str, sources: Sequence[Path], folder: Path, include: Sequence[Path] = (), options: Sequence[str] = ()
+) -> Program:
     """Compile sources for a processor, link them with its start-up code, and measure the result.
 
     Args:
@@ -54,6 +56,7 @@ def build_program(core: str, sources: Sequence[Path], folder: Path, include: Seq
         sources: C files; one of them has ``main``.
         folder: where objects, the program and the linker's map go.
         include: folders of headers.
+        options: further arguments of the compiler.
 
     Raises:
         MissingPackageError: where compiler or emulator are not installed.
@@ -67,8 +70,8 @@ def build_program(core: str, sources: Sequence[Path], folder: Path, include: Seq
     for source in (*sources, BOARDS / "semihost.c", BOARDS / made.start):
         out = folder / f"{source.stem}.o"
         # the boards' own code has assembly that strict C99 does not know
-        options = (*OPTIMISE, *WARNINGS) if source.parent != BOARDS else OPTIMISE
-        _call([made.tools[0], *made.flags, *options, *headers, "-c", str(source), "-o", str(out)])
+        own = WARNINGS if source.parent != BOARDS else ("-fno-tree-loop-distribute-patterns",)
+        _call([made.tools[0], *made.flags, *OPTIMISE, *own, *options, *headers, "-c", str(source), "-o", str(out)])
         objects.append(str(out))
     script, elf, found = folder / "link.ld", folder / "program.elf", folder / "program.map"
     script.write_text(_memory(made.flash, made.ram) + (BOARDS / "link.ld").read_text())
