@@ -50,7 +50,7 @@ class _Maker:
             self.matrix(source, str(rng.choice(names)))
         network = wired(self.inputs, self.populations, self.projections, self.outputs(), graded=graded)
         return network, Samples(
-            inputs={i.name: self.events(i.name, i.size, i.graded, n_samples, n_steps) for i in network.inputs}
+            inputs={i.name: self.events(i.size, i.graded, n_samples, n_steps) for i in network.inputs}
         )
 
     def outputs(self) -> list[Output]:
@@ -152,7 +152,7 @@ class _Maker:
             input_shape=shape, kernel=(2, 2), stride=(2, 2) if self.rng.random() < 0.7 else (1, 2), weight=weight
         )
 
-    def events(self, name: str, size: int, graded: bool, n_samples: int, n_steps: int) -> Events:
+    def events(self, size: int, graded: bool, n_samples: int, n_steps: int) -> Events:
         rng = self.rng
         active = rng.random((n_samples, n_steps, size)) < float(rng.choice([0.05, 0.3, 1.0], p=[0.3, 0.6, 0.1]))
         if not graded:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, LeakyIntegrator, Network, Pool
+from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, Network, Pool
 from neurodeploy.tables import plan_tables
 from neurodeploy.tables.layout import LANES_AT_MOST, Decay, Layout, PopulationPlan, State, WirePlan
 from neurodeploy.tables.rows import Optimize
@@ -648,10 +648,9 @@ def _step(layout: Layout, functions: _Functions) -> str:
     ]
     if any(s.name == "step" for s in layout.states):
         lines.append("if (net->step != 0xffffffffu)\n    net->step++;\n")
-    declared = "uint32_t k, n_spikes = 0;\n"
-    if any(p.listed and not p.held for p in layout.populations):
-        declared = "uint32_t k, count, n_spikes = 0;\n"
-    return indent(declared + "".join(lines), "    ")
+    text = "".join(lines)
+    names = [name for name in ("k", "count") if re.search(rf"\b{name}\b", text)]
+    return indent(f"uint32_t {', '.join([*names, 'n_spikes = 0'])};\n{text}", "    ")
 
 
 def _from(layout: Layout, p: PopulationPlan, *, held: bool) -> list[WirePlan]:
