@@ -16,9 +16,9 @@ from neurodeploy.network import Conv, LeakyIntegrator, Network
 from neurodeploy.network.activity import Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.tables import plan_tables
-from neurodeploy.targets.c import emulate as emulate_module
+from neurodeploy.targets.c import emulation
 from neurodeploy.targets.c.cores import CORES, missing_tools, needed_tools
-from neurodeploy.targets.c.emulate import emulate
+from neurodeploy.targets.c.emulation import emulate
 
 
 def core(name: str) -> object:
@@ -106,13 +106,13 @@ def test_a_network_beyond_the_boards_memory_is_refused() -> None:
 @m4
 def test_a_step_beyond_the_counter_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, samples = small(), spikes((1, 4, 12))
-    run = emulate_module._run
+    run = emulation._run
 
     def overrun(*args: object, **options: object) -> object:
         told = run(*args, **options)
         return dataclasses.replace(told, ticks=np.full_like(told.ticks, 0xFFFFFFFF))
 
-    monkeypatch.setattr(emulate_module, "_run", overrun)
+    monkeypatch.setattr(emulation, "_run", overrun)
     with pytest.raises(SimulationError, match="a step on 'cortex-m4' takes more instructions than the timer"):
         emulate(network, samples, name)
 
