@@ -240,7 +240,7 @@ def _add_function(layout: Layout, wire: WirePlan, functions: _Functions) -> str:
         text = _ROWS.format(kind=kind, weight=weight, value=value, four=four, one=body("x[0]", "*weight"))
     elif wire.format in ("idx8", "idx16"):
         column = "uint8_t" if wire.format == "idx8" else "uint16_t"
-        bodies = [body(f"x[column[{k}]]", f"weight[{k}]") for k in range(_UNROLL[layout.optimize])]
+        bodies = [body(f"x[column[{k}]]", f"weight[{k}]") for k in range(_round_of(wire, _UNROLL[layout.optimize]))]
         text = _INDEXED.format(
             kind=kind,
             column=column,
@@ -251,8 +251,9 @@ def _add_function(layout: Layout, wire: WirePlan, functions: _Functions) -> str:
             all="\n".join("        " + one for one in bodies),
         )
     elif wire.format == "delta8":
-        four = "\n".join(f"        x += gap[{k}];\n        {body('x[0]', f'weight[{k}]')}" for k in range(4))
-        text = _GAPS.format(kind=kind, weight=weight, value=value, four=four, one=body("x[0]", "*weight"))
+        n = _round_of(wire, 4)
+        all_ = "\n".join(f"        x += gap[{k}];\n        {body('x[0]', f'weight[{k}]')}" for k in range(n))
+        text = _GAPS.format(kind=kind, weight=weight, value=value, n=n, all=all_, one=body("x[0]", "*weight"))
     else:
         text = _BITS.format(kind=kind, weight=weight, value=value, one=body("x[lowest_bit(bits)]", "*weight"))
     return functions.name("add", text)
@@ -308,8 +309,8 @@ _GAPS = """\
 /* adds weights, each so many columns after the one before */
 static void @({kind} *x, const uint8_t *gap, const {weight} *weight, uint32_t n{value})
 {{
-    for (; n >= 4u; n -= 4u, gap += 4, weight += 4) {{
-{four}
+    for (; n >= {n}u; n -= {n}u, gap += {n}, weight += {n}) {{
+{all}
     }}
     for (; n; n--, gap++, weight++) {{
         x += *gap;
@@ -328,6 +329,15 @@ static void @({kind} *x, const uint32_t *word, const {weight} *weight, uint32_t 
     }}
 }}
 """
+
+
+def _round_of(wire: WirePlan, most: int) -> int:
+    """Return how many entries a loop over a wire's rows adds in a round: a power of two, and no more than its table has.
+
+    GCC sees that a table is shorter than a round, and warns of it although such a round never runs.
+    """
+    entries = next(t.values.size for t in wire.tables if t.name == f"{wire.name}_weight")
+    return min(most, 1 << (max(1, entries).bit_length() - 1))
 
 
 def _rest(bodies: Sequence[str]) -> str:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from building import chain, neuron, spikes
 from building import samples as samples_of
+from random_networks import random_network
 
 from neurodeploy.engines.decoding import decode
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FitError, NetworkError, SimulationError, UsageError
 from neurodeploy.network import Conv, LeakyIntegrator, Network
-from neurodeploy.network.activity import Samples
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.tables import plan_tables
 from neurodeploy.targets.c import emulation
@@ -133,3 +134,33 @@ def test_an_unknown_processor_is_refused_with_the_known_ones() -> None:
     samples: Samples = spikes((1, 3, 12))
     with pytest.raises(UsageError, match="there is no processor 'z80'; known: cortex-m0, "):
         emulate(small(), samples, "z80")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [core(name) for name in ("cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")]
+)
+def test_twenty_random_networks_are_the_reference_spike_by_spike(name: str) -> None:
+    compared = 0
+    for seed in range(20):
+        network, samples = random_network(seed)
+        probe = readouts(network)
+        expected = run_reference(network, samples, probe=probe)
+        found = emulate(network, samples, name, probe=probe)
+        result = compare_activities([expected, found.activity], probe)
+        assert result.equal, (seed, result.first_difference)
+        assert found.size.ram == plan_tables(network).ram_bytes
+        for i, output in enumerate(network.outputs):
+            if not decoding_needs_probe(network, output.name, expected):
+                assert found.classes[:, i].tolist() == decode(network, expected, output.name).tolist(), (
+                    seed,
+                    output.name,
+                )
+        compared += result.spikes_compared
+    assert compared > 3000
+
+
+def decoding_needs_probe(network: Network, output: str, activity: Activity) -> bool:
+    """Return whether the class of an output is read from a voltage that the run did not record."""
+    found = next(o for o in network.outputs if o.name == output)
+    return found.decoding == "last_voltage" and (found.population, "v") not in activity.states
