@@ -80,6 +80,7 @@ class TestSpeed:
         assert BAR_RATE == 0.02
         assert {name: peer.bar for name, peer in PEERS.items()} == {
             "numba-scatter": None,
+            "c": None,
             "lava": None,
             "slayer": 20,
             "snntorch": 20,

@@ -144,8 +144,22 @@ def test_peer_that_is_not_installed_is_left_out_with_the_reason(monkeypatch):
         "bench: peer sanafe is left out: no package 'sanafe' in this Python nor in one that NEURODEPLOY_ORACLE_PYTHON or "
         "NEURODEPLOY_LAVA_PYTHON names; install it in an environment of its own and set the first of them to its python"
     ]
-    with pytest.raises(UsageError, match="unknown peer 'brian'; known: numba-scatter, lava"):
+    with pytest.raises(UsageError, match="unknown peer 'brian'; known: numba-scatter, c, lava"):
         available_peers(["brian"])
+
+
+def test_the_c_code_gives_the_same_spikes_and_is_left_out_for_tables_that_compilers_choke_on(monkeypatch):
+    if (reason := PEERS["c"].available()) is not None:
+        pytest.skip(reason)
+    net = make_network("30-40-5", 0.5, 0.1)
+    samples = random_samples(net, 3, 0.1, np.random.default_rng(5))
+    turns = PEERS["c"].start(net, samples)
+    seconds, activity = next(turns)
+    turns.close()
+    assert seconds > 0
+    assert bench._equal(run_event(net, samples), activity)
+    monkeypatch.setattr(local, "MOST_TABLE_BYTES", 100)
+    assert list(PEERS["c"].start(net, samples)) == []
 
 
 @pytest.mark.slow
@@ -263,7 +277,7 @@ class TestCommand:
         assert row["ratio"] == pytest.approx(row["peer_ms"] / row["ms"])
 
     def test_unknown_network_and_peer_are_usage_errors_that_name_the_known_ones(self, monkeypatch):
-        for option, known in (("--network", "known: 20-5, 30-40-5"), ("--peer", "known: numba-scatter, lava")):
+        for option, known in (("--network", "known: 20-5, 30-40-5"), ("--peer", "known: numba-scatter, c, lava")):
             error = self.run(monkeypatch, option, "resnet").exception
             assert isinstance(error, UsageError)
             assert "resnet" in str(error)

@@ -1,17 +1,23 @@
-"""Peers that run in this Python: Lava's runtime (in its own worker), and a plain numba loop."""
+"""Peers of this machine: Lava's runtime (in its own worker), a plain numba loop, and the C code of the network."""
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numba import njit
 
+from neurodeploy.errors import MissingPackageError
 from neurodeploy.network import STATE_LIMIT, Cuba, Dense, Network, Sparse, Synapses
 from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.tables import plan_tables
+from neurodeploy.targets.c.code import library_texts
+from neurodeploy.targets.c.host import build_driver, find_compiler, run_built, time_built
 
 
 def lava_runtime(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:
@@ -56,6 +62,40 @@ def _sparse(synapses: Synapses) -> Synapses:
     start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=synapses.weights.shape[1]))])
     weights = synapses.weights[target, source]
     return Sparse(n_target=len(synapses.weights), start=start, target=target.astype(np.int32), weights=weights)
+
+
+MOST_TABLE_BYTES = 2**22
+"""Largest tables of a network that is compiled: compilers take minutes for more numbers."""
+
+
+def c_code(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:
+    """Yield timings of the C code that ``export --target c`` writes, compiled for this machine.
+
+    It runs one step after the other, as on a stream; nothing at all where its tables are larger than ``MOST_TABLE_BYTES``.
+    """
+    first = samples.take(0, 1)
+    steps = first.n_steps + network.depth
+    if plan_tables(network).flash_bytes > MOST_TABLE_BYTES:
+        return
+    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
+        library, traced, plain = (Path(made) / name for name in ("library", "traced", "plain"))
+        for folder in (library, traced, plain):
+            folder.mkdir()
+        for name, text in library_texts(network).items():
+            (library / name).write_text(text, encoding="utf-8")
+        activity = run_built(build_driver(library, traced), network, first)
+        program = build_driver(library, plain, trace=False)
+        while True:
+            yield time_built(program, network, first, steps, 20), activity
+
+
+def c_missing() -> str | None:
+    """Return why no C code can be compiled here, or None."""
+    try:
+        find_compiler()
+    except MissingPackageError as error:
+        return str(error)
+    return None
 
 
 def numba_scatter(network: Network, samples: Samples) -> Generator[tuple[float, Activity], None, None]:

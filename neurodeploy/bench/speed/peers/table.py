@@ -74,6 +74,7 @@ def _peer(name: str, *, neuron: str = "CUBA", batch: int | None = 64) -> Peer:
 
 PEERS: dict[str, Peer] = {
     "numba-scatter": Peer(start=local.numba_scatter),
+    "c": Peer(start=local.c_code, available=local.c_missing),
     "lava": Peer(start=local.lava_runtime, available=_lava_missing, most_turns=3),
     "slayer": _peer("slayer"),
     "snntorch": _peer("snntorch", neuron="IF"),
