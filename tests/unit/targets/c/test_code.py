@@ -6,13 +6,14 @@ Programs are built once with an address and undefined-behaviour sanitizer where 
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from building import chain, connect, neuron, one_layer, samples, spikes, wired
+from building import ROOT, chain, connect, neuron, one_layer, samples, spikes, wired
 from random_networks import random_network
 
 from neurodeploy.commands import simulate as simulate_command
@@ -308,3 +309,11 @@ def test_a_leaky_integrator_is_read_by_its_voltage(held):
 def test_an_input_that_reaches_nothing_is_taken(held):
     network = wired({"a": 2, "b": 3}, {"p": (2, neuron())}, [connect("a", "p", [[40, 0], [0, 60]])])
     held(network, samples({"a": np.ones((1, 3, 2), bool), "b": np.ones((1, 3, 3), bool)}))
+
+
+def test_the_example_of_the_documentation_compiles(tmp_path):
+    (example,) = re.findall(r"```c\n(.*?)```", (ROOT / "docs" / "c.md").read_text(encoding="utf-8"), re.DOTALL)
+    library(chain([((40, 0, -8, 6), (0, 24, 16, 7))], output="class"), tmp_path)
+    (tmp_path / "example.c").write_text(example)
+    strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    subprocess.run(["cc", *strict, "-c", str(tmp_path / "example.c"), "-o", str(tmp_path / "example.o")], check=True)
