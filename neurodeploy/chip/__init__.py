@@ -7,9 +7,9 @@ a band with ``low``, ``nominal`` and ``high`` in place of ``value``. An unknown 
 A file may start with ``extends = "loihi1"``: it then holds only the differences from that file (another compiler's
 limits, a board with more chips); tables are merged, lists replaced.
 
-Numbers and grades: ``numbers.py``; tables: ``record.py``; files and folders: ``files.py``; synapse memory:
-``synapse_format.py``, the rules that a format can name (``rules.py``), the exact memory of given synapses (``layouts.py``)
-and upper bounds (``bounds.py``).
+Numbers and grades: ``numbers.py``; tables: ``record.py``, those of microcontrollers ``microcontroller.py``; files and
+folders: ``files.py``; synapse memory: ``synapse_format.py``, the rules that a format can name (``rules.py``), the exact
+memory of given synapses (``layouts.py``) and upper bounds (``bounds.py``).
 """
 
 from neurodeploy.chip.files import (
@@ -21,7 +21,8 @@ from neurodeploy.chip.files import (
     load_chip,
     new_chip_text,
 )
-from neurodeploy.chip.numbers import MESSAGE_KINDS, PLAIN_KINDS, Count, Counts, Grade, Quantity
+from neurodeploy.chip.microcontroller import Code, Microcontroller, Work
+from neurodeploy.chip.numbers import MESSAGE_KINDS, PLAIN_KINDS, Amount, Count, Counts, Grade, Quantity
 from neurodeploy.chip.record import PER_CORE, Chip, Cores, Energy, Latency, LayerCore, RecurrentCore
 from neurodeploy.chip.rules import RULES
 from neurodeploy.chip.synapse_format import SynapseFormat
@@ -33,7 +34,9 @@ __all__ = [
     "PER_CORE",
     "PLAIN_KINDS",
     "RULES",
+    "Amount",
     "Chip",
+    "Code",
     "Cores",
     "Count",
     "Counts",
@@ -41,9 +44,11 @@ __all__ = [
     "Grade",
     "Latency",
     "LayerCore",
+    "Microcontroller",
     "Quantity",
     "RecurrentCore",
     "SynapseFormat",
+    "Work",
     "chip_folders",
     "chip_from_dict",
     "chip_names",

@@ -18,11 +18,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 Grade = Literal["measured", "calibrated", "pre-silicon", "published", "guess"]
 
-_SI = {
-    **{"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
-    **{"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
-    **{"W": 1.0, "mW": 1e-3, "uW": 1e-6},
+_UNITS = {
+    "J": {"J": 1.0, "mJ": 1e-3, "uJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12},
+    "s": {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9},
+    "W": {"W": 1.0, "mW": 1e-3, "uW": 1e-6},
+    "Hz": {"MHz": 1e6, "kHz": 1e3},
+    "instructions": {"instructions": 1.0},
+    "cycles": {"cycles": 1.0},
 }
+_SI = {unit: factor for units in _UNITS.values() for unit, factor in units.items()}
 
 
 class Table(BaseModel):
@@ -146,12 +150,12 @@ class Quantity(Table):
 
     @property
     def si(self) -> tuple[float, float, float]:
-        """``(low, nominal, high)`` in joules, seconds or watts."""
+        """``(low, nominal, high)`` in joules, seconds, watts or hertz; instructions and cycles as they are."""
         return self.low * _SI[self.unit], self.nominal * _SI[self.unit], self.high * _SI[self.unit]
 
 
 def _unit(base: str) -> Callable[[Quantity], Quantity]:
-    known = [unit for unit in _SI if unit.endswith(base)]
+    known = list(_UNITS[base])
 
     def check(quantity: Quantity) -> Quantity:
         if quantity.unit not in known:
@@ -164,3 +168,6 @@ def _unit(base: str) -> Callable[[Quantity], Quantity]:
 Joules = Annotated[Quantity, AfterValidator(_unit("J"))]
 Seconds = Annotated[Quantity, AfterValidator(_unit("s"))]
 Watts = Annotated[Quantity, AfterValidator(_unit("W"))]
+Hertz = Annotated[Quantity, AfterValidator(_unit("Hz"))]
+Instructions = Annotated[Quantity, AfterValidator(_unit("instructions"))]
+Cycles = Annotated[Quantity, AfterValidator(_unit("cycles"))]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from neurodeploy.chip.microcontroller import Code, Microcontroller, Work
 from neurodeploy.chip.numbers import (
     MESSAGE_KINDS,
     PLAIN_KINDS,
@@ -211,9 +212,10 @@ class Latency(Table):
 
     ``messages``: the larger of the slowest core's sending times and the slowest core's receiving times, plus the barrier.
     ``slowest-unit``: largest of synapse time, neuron time and barrier over all cores.
+    ``instructions``: those of a program, at a microcontroller's clock; no time of an event is needed.
     """
 
-    model: Literal["messages", "slowest-unit"]
+    model: Literal["messages", "slowest-unit", "instructions"]
     synop: dict[str, Seconds] = Field(default_factory=dict)
     """By synapse format."""
     synop_graded: dict[str, Seconds] = Field(default_factory=dict)
@@ -310,6 +312,9 @@ class Chip(Table):
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
     layer_limits: LayerLimits | None = None
     recurrent_core: RecurrentCore | None = None
+    microcontroller: Microcontroller | None = None
+    work: Work | None = None
+    code: Code | None = None
     source_file: str = ""
     sha256: str = ""
 
@@ -318,6 +323,16 @@ class Chip(Table):
         for place, fmt in enumerate(self.synapse_format):
             if wrong := missing_number(fmt):
                 raise ValueError(f"synapse_format.{place}: {wrong}")
+        return self
+
+    @model_validator(mode="after")
+    def _microcontroller_is_complete(self) -> Chip:
+        missing = [name for name in ("work", "code") if getattr(self, name) is None]
+        if self.microcontroller is not None and missing:
+            raise ValueError(
+                f"microcontroller: there is no table [{missing[0]}]; extend the file of its core, as "
+                'extends = "cores/cortex-m4"'
+            )
         return self
 
     @model_validator(mode="after")
@@ -357,6 +372,11 @@ class Chip(Table):
     def name(self) -> str:
         """Name of the chip, as ``load_chip`` accepts it."""
         return self.chip.name
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the place of every neuron follows from the network, so that nothing can be cut, placed or pinned."""
+        return self.recurrent_core is not None or bool(self.layer_core) or self.microcontroller is not None
 
     @property
     def n_chips(self) -> int:

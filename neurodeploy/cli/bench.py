@@ -1,4 +1,4 @@
-"""``neurodeploy bench methods|simulate|silicon``: measurements on this machine."""
+"""``neurodeploy bench methods|simulate|silicon|microcontrollers``: measurements on this machine."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def bench_simulate(
     peer: Annotated[
         list[str] | None,
         typer.Option(
-            help="Only this peer; may be repeated: numba-scatter, lava, slayer, snntorch, spikingjelly, sanafe, nengo-loihi."
+            help="Only this peer; may be repeated: numba-scatter, c, lava, slayer, snntorch, spikingjelly, sanafe, nengo-loihi."
         ),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 3,
@@ -136,4 +136,32 @@ def bench_silicon(
 
     rows = bench_silicon(out=out, force=force, on_row=told)
     columns = ("workload", "quantity", "unit", "measured", "low", "nominal", "high", "kind", "outcome")
+    show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)
+
+
+@bench_app.command(
+    "microcontrollers", epilog="Example: neurodeploy bench microcontrollers --core cortex-m4 --small --json"
+)
+def bench_microcontrollers(
+    core: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this core; may be repeated. By default all whose tools are installed."),
+    ] = None,
+    small: Annotated[bool, typer.Option("--small", help="Fewer networks.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Instructions, flash and RAM of generated C, counted in emulation, beside what estimates and mappings predict."""
+    from neurodeploy.targets.c.predictions import available, bench_microcontrollers, cores_of_parts
+
+    def told(row: dict[str, Any]) -> None:
+        say(
+            f"{row['core']}, {row['network']} at {row['density']:.0%}, rate {row['rate']:.1%}: {row['instructions']:,.0f} "
+            f"instructions a step, predicted {row['instructions_off']:+.1%}; flash {row['flash_off']:+.2%}"
+        )
+
+    cores = core or available(cores_of_parts())
+    rows = bench_microcontrollers(cores, small=small, out=out, force=force, on_row=told)
+    columns = ("core", "network", "density", "rate", "instructions", "instructions_off", "flash", "flash_off", "ram")
     show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)

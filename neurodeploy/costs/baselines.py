@@ -9,6 +9,7 @@ this is charged at the price of a MAC (our judgement).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from statistics import median
 
@@ -16,11 +17,13 @@ import numpy as np
 
 from neurodeploy.costs.counts import count_events
 from neurodeploy.costs.energy import family, price_energy
+from neurodeploy.costs.instructions import price_program, program_counts
 from neurodeploy.costs.record import Band, Baseline, Cost
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.mapper import SPLITS, map_network
 from neurodeploy.mapping.memory.synapses import conv_of, joins_encoder, matrix_of
+from neurodeploy.mapping.program import FLASH
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import (
     WEIGHT_MAX,
@@ -44,6 +47,19 @@ MLPERF_TINY_UJ = {
 """Measured microjoules for one inference, by board and network."""
 _NEURONS = ("neuron_update", "neuron_idle")
 """How counts begin that do not depend on the synapses."""
+_FIXED = (
+    "neuron_access",
+    "neuron_update",
+    "neuron_idle",
+    "step",
+    "population",
+    "neuron",
+    "updated",
+    "wide",
+    "limited",
+    "summed",
+)
+"""Components that are taken not to grow with the spikes."""
 
 
 def mac_price(board: str) -> Band:
@@ -59,6 +75,8 @@ def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost
     the chip's dynamic energy reaches the baseline's, ``break_even_density`` the density up to which connections could grow.
     They are computed from nominal figures; None where the energy of the chip is unknown.
     """
+    if mapping.chip.microcontroller is not None:
+        return tuple(_on_the_same_core(network, mapping, activity, cost))
     macs, events = dense_macs(network), cost.counts["effective_synops"] / activity.n_samples
     rows = [_dense_on_chip(network, mapping, activity, cost)]
     for board in MLPERF_TINY_UJ:
@@ -66,6 +84,29 @@ def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost
         snn = f"this network, {events:,.0f} events a sample, on {board}"
         rows += [_row(what, mac_price(board).times(n), cost, network) for what, n in ((ann, macs), (snn, events))]
     return tuple(rows)
+
+
+def _on_the_same_core(network: Network, mapping: Mapping, activity: Activity, cost: Cost) -> Iterator[Baseline]:
+    """Yield a dense ANN of equal shape, and the dense twin of the network, on the microcontroller of the mapping."""
+    program, part = cost.program, mapping.chip.microcontroller
+    assert program is not None
+    assert part is not None
+    what = f"one inference of a dense int8 ANN of equal shape, {program.dense_macs:,} MACs, on {cost.chip}"
+    note = f"{program.dense_instructions.nominal:,.0f} instructions"
+    if part.instruction is None:
+        yield Baseline(what=what, energy_j=None, break_even_activity=None, break_even_density=None, note=note)
+    else:
+        yield _row(what, program.dense_instructions.by(Band.of(part.instruction)), cost, network, note)
+    what, twin = f"the dense network on {cost.chip}, same spikes", dense_twin(network)
+    try:
+        placed = map_network(twin, mapping.chip)
+    except FitError as error:
+        yield Baseline(what=what, energy_j=None, break_even_activity=None, break_even_density=None, note=str(error))
+        return
+    things, _ = program_counts(twin, placed, activity)
+    energy = price_program(placed, things, activity.n_samples)
+    if energy.total_j is not None:
+        yield _row(what, energy.total_j, cost, network, f"{placed.cores[0].used[FLASH]:,} bytes of flash")
 
 
 def dense_macs(network: Network) -> int:
@@ -118,8 +159,8 @@ def _break_even(limit_j: float, cost: Cost) -> tuple[float | None, float | None]
     if cost.energy is None or cost.energy.total_j is None:
         return None, None
     total = cost.energy.total_j.nominal
-    fixed = sum(x.energy_j.nominal for x in cost.energy.lines if x.component.startswith("neuron_"))
-    synapses = sum(x.energy_j.nominal for x in cost.energy.lines if family(x.component) == "synop")
+    fixed = sum(x.energy_j.nominal for x in cost.energy.lines if family(x.component) in _FIXED)
+    synapses = sum(x.energy_j.nominal for x in cost.energy.lines if family(x.component) in ("synop", "entry"))
     return _factor(limit_j - fixed, total - fixed), _factor(limit_j - total + synapses, synapses)
 
 

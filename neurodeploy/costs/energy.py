@@ -59,7 +59,7 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
     for component, amount in events.amounts.items():
         price = _price(prices, component)
         if price is not None:
-            lines.append(_line(component, amount, events.low[component], price, events.n_samples))
+            lines.append(energy_line(component, amount, events.low[component], price, events.n_samples))
         elif amount and component != "neuron_idle" and not (component == "neuron_access" and prices.neuron_idle):
             reason = _MIXED if component == f"neuron_update_of.{SEVERAL}" else f"energy.{component} is not in {where}"
             unpriced.append(Unpriced(component=component, events=amount, reason=f"not available: {reason}"))
@@ -86,10 +86,10 @@ def price_energy(events: Events, prices: Prices, name: str, where: str) -> Energ
 def arithmetic_only(events: Events) -> Energy:
     """Return the energy that papers quote: 45 nm additions (MACs for payloads), no memory, no communication; no chip's."""
     binary = events.effective_synops - events.graded_synops
-    lines = [_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
+    lines = [energy_line("accumulate", binary, binary, _arithmetic(ADD_45NM_J), events.n_samples)]
     if events.graded_synops:
         n = events.graded_synops
-        lines.append(_line("multiply_accumulate", n, n, _arithmetic(MAC_45NM_J), events.n_samples))
+        lines.append(energy_line("multiply_accumulate", n, n, _arithmetic(MAC_45NM_J), events.n_samples))
     return Energy(
         prices=f"45 nm additions{' and MACs' if events.graded_synops else ''} (arithmetic only)",
         lines=tuple(lines),
@@ -101,7 +101,7 @@ def arithmetic_only(events: Events) -> Energy:
 
 def arithmetic_ann(macs: int) -> Energy:
     """Return the energy that papers compare it with: all MACs of a dense ANN of equal shape, in 45 nm."""
-    line = _line("dense_mac", macs, macs, _arithmetic(MAC_45NM_J), 1)
+    line = energy_line("dense_mac", macs, macs, _arithmetic(MAC_45NM_J), 1)
     name = "45 nm MACs of a dense ANN of equal shape (arithmetic only)"
     return Energy(prices=name, lines=(line,), total_j=line.energy_j, unpriced=())
 
@@ -153,7 +153,8 @@ def family(component: str) -> str:
     return _TABLES.get(head, head)
 
 
-def _line(component: str, amount: int, low: int, price: Quantity, n_samples: int) -> EnergyLine:
+def energy_line(component: str, amount: int, low: int, price: Quantity, n_samples: int) -> EnergyLine:
+    """Return a component of the energy, per sample; ``low`` is a lower bound of its ``amount`` of events in all samples."""
     band = Band.of(price)
     energy_j = Band(
         low=low * band.low / n_samples,

@@ -1,12 +1,13 @@
 """Latency: the time of each step, the core that decides it, and the time of a sample.
 
-Two rules, named by the chip file (``latency.model``):
+Three rules, named by the chip file (``latency.model``):
 
 - ``messages``: ``max(max over cores of sending, max over cores of receiving) + barrier``. Sending is the time for all
   neurons of the core plus the time for the messages it sends; receiving is the time for the arrival of messages plus the
   time for their synapses. This is the ``simple`` mode of SANA-FE 2.2.9.
 - ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
   benchmark script). Every neuron of a core is updated in every step.
+- ``instructions``: those of a program, one after the other (``instructions.py``).
 
 The update of a neuron takes as many passes of microcode as ``latency.updates_per_step`` says for its kind.
 """
@@ -14,7 +15,7 @@ The update of a neuron takes as many passes of microcode as ``latency.updates_pe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -121,6 +122,7 @@ RULES: dict[str, Callable[[Counts, _Clock, Mapping, Network], Steps]] = {
 _RESOURCES: dict[str, tuple[Resource, Resource]] = {
     "messages": ("neurons and sending", "receiving and synapses"),
     "slowest-unit": ("synapses", "neurons"),
+    "instructions": ("instructions", "instructions"),
 }
 
 
@@ -189,11 +191,21 @@ class LatencyBuilder:
 
     def add(self, counts: Counts) -> None:
         """Add the samples of one chunk."""
-        rule = self._times.model
+        clocks = self._clocks()
+        self.add_steps([RULES[self._times.model](counts, clock, self.mapping, self.network) for clock in clocks])
+
+    def _clocks(self) -> list[_Clock]:
         if not self.clocks:
             self.clocks = [_Clock(self._times, level) for level in (0, 1, 2)]
-        for level, clock in enumerate(self.clocks):
-            steps = RULES[rule](counts, clock, self.mapping, self.network)
+        return self.clocks
+
+    def add_steps(self, levels: Sequence[Steps], grade: Grade | None = None) -> None:
+        """Add samples whose step times are known, at the three price levels; ``grade`` is that of their prices."""
+        rule = self._times.model
+        if grade is not None:
+            for clock in self._clocks():
+                clock.grades.add(grade)
+        for level, steps in enumerate(levels):
             self.times[level].append(steps.time)
             if level == 1:
                 core, kind = _binding(steps, floor=rule == "slowest-unit")

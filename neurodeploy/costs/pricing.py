@@ -9,6 +9,7 @@ import numpy as np
 from neurodeploy.costs.baselines import dense_macs, price_baselines
 from neurodeploy.costs.counts import check_belongs, count_events
 from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, price_energy, price_static
+from neurodeploy.costs.instructions import build_latency, describe_program, price_program, program_counts
 from neurodeploy.costs.latency import LatencyBuilder
 from neurodeploy.costs.memory import count_memory
 from neurodeploy.costs.payloads import find_payloads, payload_notes
@@ -68,10 +69,13 @@ def estimate(
         memory=count_memory(mapping),
         notes=tuple(mapping.notes),
     )
+    if chip.microcontroller is not None:
+        cost = cost.model_copy(update={"program": describe_program(mapping, None, dense_macs(network))})
     if activity is None:
         note = "Energy and latency are not available without an activity: simulate the network on samples first."
         return cost.model_copy(update={"notes": (*cost.notes, note)})
-    cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+    add = _with_activity if chip.microcontroller is None else _with_program
+    cost = add(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
     return (
         cost.model_copy(update={"baselines": price_baselines(network, mapping, activity, cost)})
         if with_baselines
@@ -112,6 +116,35 @@ def _with_activity(
                 *payload_notes(payloads, chip),
                 *_notes(network, activity, chip.source_file, latency),
             ),
+        }
+    )
+
+
+def _with_program(
+    cost: Cost,
+    network: Network,
+    mapping: Mapping,
+    activity: Activity,
+    step_period_s: float | None,
+    deadline_s: float | None,
+    rate_hz: float | None,
+) -> Cost:
+    """Return the cost on a microcontroller: instructions take the place of events."""
+    things, totals = program_counts(network, mapping, activity)
+    builder, macs = build_latency(network, mapping, things, step_period_s), dense_macs(network)
+    latency = builder.finish()
+    inputs, where = totals["host_input"] / activity.n_samples, mapping.chip.source_file
+    return cost.model_copy(
+        update={
+            "counts": dict(sorted(totals.items())),
+            "program": describe_program(mapping, things, macs),
+            "energy": price_program(mapping, things, activity.n_samples),
+            "second_opinions": (arithmetic_ann(macs),),
+            "static": price_static(mapping.chip, 1, 1, _static_times(latency)),
+            "latency": latency,
+            "verdicts": _verdicts(latency, builder, inputs, deadline_s, rate_hz),
+            "payloads": find_payloads(network, activity, mapping.chip),
+            "notes": (*cost.notes, *_notes(network, activity, where, latency)),
         }
     )
 

@@ -20,7 +20,9 @@ from neurodeploy.files.checked import Record, first_problem
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """The grades of a price, from strong to weak (``chip/numbers.py``)."""
 
-Resource = Literal["neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period"]
+Resource = Literal[
+    "neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period", "instructions"
+]
 """The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
 
@@ -299,10 +301,32 @@ class Payload(Record):
         return max(abs(self.lowest), abs(self.highest))
 
 
+class Program(ShortRecord):
+    """A network as a C program on the core of a microcontroller, and what a dense ANN of the same shape takes there.
+
+    Bytes of flash and RAM with the part's limits; instructions of a mean step, of the longest step and of a sample, None
+    without an activity. ``break_even_steps``: a decision of fewer steps takes fewer instructions than one inference of the
+    dense ANN, whose weights are int8.
+    """
+
+    left_out_if_empty = ("step_instructions", "worst_step_instructions", "sample_instructions", "break_even_steps")
+    core: str
+    flash_bytes: int
+    flash_limit: int
+    ram_bytes: int
+    ram_limit: int
+    dense_macs: int
+    dense_instructions: Band
+    step_instructions: Band | None = None
+    worst_step_instructions: Band | None = None
+    sample_instructions: Band | None = None
+    break_even_steps: float | None = None
+
+
 class Cost(ShortRecord):
     """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
-    left_out_if_empty = ("payloads", "warnings")
+    left_out_if_empty = ("payloads", "warnings", "program")
     chip: str
     chip_title: str
     chip_source: str
@@ -319,6 +343,8 @@ class Cost(ShortRecord):
     static: tuple[StaticLine, ...] = ()
     latency: Latency | None = None
     verdicts: tuple[Verdict, ...] = ()
+    program: Program | None = None
+    """On microcontrollers."""
     payloads: tuple[Payload, ...] = ()
     """Of populations and inputs whose messages carry one."""
     notes: tuple[str, ...] = ()

@@ -17,6 +17,7 @@ from neurodeploy.mapping.fixed import map_layers, map_recurrent
 from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, place_parts
 from neurodeploy.mapping.places.traffic import spike_counts
+from neurodeploy.mapping.program import map_program
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero
 from neurodeploy.network.activity import Activity
@@ -81,6 +82,8 @@ def map_network(
     _check_mappable(network, chip)
     given = pins or Pins()
     check_pins(given, network, chip, [name for name in SPLITS if name in (split, *_ANY_LAYER)])
+    if chip.microcontroller is not None:
+        return map_program(network, chip)
     if chip.recurrent_core is not None:
         return map_recurrent(network, chip)
     if chip.layer_core:
@@ -131,7 +134,7 @@ def _check_sizes(network: Network, cores: ReadOnlyDict[str, int]) -> None:
 
 def _check_mappable(network: Network, chip: Chip) -> None:
     """Refuse a chip without a synapse format, and a layer whose incoming weights are all 0."""
-    if not chip.synapse_format:
+    if not chip.synapse_format and chip.microcontroller is None:
         raise ChipError(
             f"chip: {chip.source_file}: synapse_format is not there, so nothing can be mapped to chip '{chip.name}'; add one"
         )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
-from neurodeploy.costs.record import Cost, Energy, Latency, Verdict
+from neurodeploy.costs.record import Cost, Energy, Latency, Program, Verdict
 from neurodeploy.reports.figures import band, kib, percent, si
 from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
@@ -34,6 +34,17 @@ COMPONENTS = {
     "accumulate": "additions",
     "dense_mac": "multiplications and additions of a dense ANN",
     "multiply_accumulate": "multiplications and additions",
+    "step": "steps",
+    "population": "populations updated",
+    "neuron": "neurons looked at",
+    "updated": "neurons updated",
+    "wide": "decays in 64 bits",
+    "limited": "states kept inside 24 bits",
+    "spike": "neurons fired",
+    "event": "events sent along a projection",
+    "tap": "taps of kernels",
+    "summed": "sums handed on",
+    "entry": "entries of tables read",
 }
 """Component of the energy -> name for readers."""
 _OF_MESSAGES = {
@@ -59,7 +70,7 @@ def component_name(component: str, *, graded: bool = False) -> str:
     words = COMPONENTS.get(name, name)
     if graded:
         words = _OF_MESSAGES.get(name, words)
-    return f"{words} ({of if name.startswith('synop') else of.replace('_', '-')})" if of else words
+    return f"{words} ({of if name.startswith(('synop', 'entry')) else of.replace('_', '-')})" if of else words
 
 
 def sent_word(network: NetworkFacts) -> str:
@@ -132,6 +143,8 @@ def first_difference(report: Report) -> str | None:
 def target_line(cost: Cost) -> str:
     """Return one sentence about a chip."""
     m = cost.memory
+    if cost.program is not None:
+        return _program_line(cost, cost.program)
     parts = [f"{m.n_cores} of {m.cores_available} cores", f"{kib(m.synaptic_bytes)} of synapses"]
     if cost.energy is not None:
         total = cost.energy.total_j
@@ -139,6 +152,63 @@ def target_line(cost: Cost) -> str:
     if cost.latency is not None:
         parts.append(f"{si(cost.latency.sample_s.mean.nominal, 's')} per sample")
     return f"{cost.chip_title}: {', '.join(parts)}."
+
+
+def _program_line(cost: Cost, program: Program) -> str:
+    """Return the sentence about a microcontroller; the dense ANN comes first, as a reader has to choose between the two."""
+    parts = [
+        f"{program.flash_bytes:,} of {program.flash_limit:,} bytes of flash",
+        f"{program.ram_bytes:,} of {program.ram_limit:,} bytes of RAM",
+    ]
+    if program.sample_instructions is not None:
+        parts.insert(0, against_ann(program))
+        parts.append(f"{program.sample_instructions.nominal:,.0f} instructions per sample")
+    if cost.energy is not None:
+        total = cost.energy.total_j
+        parts.append(f"{band(total, 'J')} per sample [{total.grade}]" if total else "energy not available")
+    if cost.latency is not None:
+        parts.append(f"{si(cost.latency.sample_s.mean.nominal, 's')} per sample")
+    return f"{cost.chip_title}: {', '.join(parts)}."
+
+
+def against_ann(program: Program) -> str:
+    """Return in words how many instructions a sample takes beside one inference of a dense ANN of equal shape."""
+    own, ann = program.sample_instructions, program.dense_instructions.nominal
+    assert own is not None
+    ratio = own.nominal / ann
+    outcome = f"{ratio:.2g} times the instructions" if ratio >= 1 else f"{1 / ratio:.2g} times fewer instructions"
+    return f"{outcome} {'of' if ratio >= 1 else 'than'} a dense int8 ANN of equal shape"
+
+
+def _program_section(cost: Cost, program: Program) -> Section:
+    """Return the comparison with a dense ANN on the same core, flash and RAM."""
+    rows = [("what", "this network", "dense int8 ANN of equal shape", "limit of the part")]
+    ann, step = program.dense_instructions, program.step_instructions
+    if step is not None and program.worst_step_instructions is not None and program.sample_instructions is not None:
+        per_step, worst = f"{step.nominal:,.0f}", f"{program.worst_step_instructions.nominal:,.0f}"
+        rows.append(("instructions, mean step", per_step, "", ""))
+        rows.append(("instructions, longest step", worst, "", ""))
+        rows.append(
+            (
+                "instructions, sample",
+                f"{program.sample_instructions.nominal:,.0f}",
+                f"{ann.nominal:,.0f} [{ann.grade}]",
+                "",
+            )
+        )
+    rows.append(
+        ("flash, bytes", f"{program.flash_bytes:,}", f"{program.dense_macs:,} of weights", f"{program.flash_limit:,}")
+    )
+    rows.append(("RAM, bytes", f"{program.ram_bytes:,}", "", f"{program.ram_limit:,}"))
+    notes = []
+    if program.break_even_steps is not None:
+        n = program.break_even_steps
+        wins = f"A decision of at most {int(n)} steps takes" if n >= 1 else "No decision takes"
+        notes.append(
+            f"{wins} fewer instructions than one inference of the dense ANN ({program.dense_macs:,} MACs); this run: "
+            f"{cost.n_steps} steps a sample, {against_ann(program)}."
+        )
+    return Section(f"{cost.chip_title} ({program.core}): beside a dense ANN on the same core", rows, notes)
 
 
 def sections(report: Report) -> Iterator[Section]:
@@ -152,7 +222,9 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def cost_sections(cost: Cost) -> Iterator[Section]:
-    """Yield the tables of one chip: memory, payloads, energy, latency."""
+    """Yield the tables of one chip: memory, payloads, energy, latency; on a microcontroller the dense ANN comes first."""
+    if cost.program is not None:
+        yield _program_section(cost, cost.program)
     yield _memory_section(cost)
     if cost.payloads:
         yield _payloads_section(cost)

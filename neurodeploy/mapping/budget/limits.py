@@ -20,6 +20,7 @@ from neurodeploy.errors import ChipError, FitError, UsageError
 from neurodeploy.mapping.budget.meters import ChipBudget, Meter, PlacedLayer
 from neurodeploy.mapping.cuts.equal import block_sizes
 from neurodeploy.mapping.memory.cut import Cut
+from neurodeploy.mapping.program import FLASH, check_neurons, flash_for_synapses
 
 __all__ = ["CAPPED", "ChipBudget", "chip_budget"]
 
@@ -174,6 +175,9 @@ def _fewest(chip: Chip, name: str, shape: tuple[int, int], active: NDArray[np.bo
 
 
 def _check_cores(chip: Chip, cuts: Mapping[str, Cut]) -> None:
+    if chip.microcontroller is not None:
+        check_neurons(chip, sum(cut.labels.size for cut in cuts.values()))
+        return
     total = sum(cut.n_parts for cut in cuts.values())
     if total > chip.n_cores:
         raise FitError(
@@ -267,6 +271,9 @@ def _meters(chip: Chip, layers: Sequence[PlacedLayer], core: Ints) -> Iterable[M
     entries = {
         name: getattr(getattr(chip.axons, name, None), "value", 0) for name in ("discrete_out", "map_per_neuron")
     }
+    if chip.microcontroller is not None:  # all layers lie in the same flash
+        left = flash_for_synapses(chip, [(layer.cut.labels.size, layer.n_sources) for layer in layers])
+        yield Meter(FLASH, np.zeros_like(core), 1, 0, np.array([left]))
     yield Meter("synapse_words", core, 1, 0, by_core["synapse_words"])
     yield Meter("input_axons", core, 0, 1, by_core["input_axons"])
     if "pool_words" in chip.cores.limits:

@@ -24,7 +24,7 @@ def check_pins(pins: Pins, network: Network, chip: Chip, splits: list[str]) -> N
     known = [p.name for p in network.populations]
     if pins.chip not in (None, chip.name):
         raise pins_error(pins, "chip", f"the pins are for chip '{pins.chip}', not for '{chip.name}'; leave --pin out")
-    if pins.layers and (chip.recurrent_core is not None or chip.layer_core):
+    if pins.layers and chip.fixed:
         raise pins_error(
             pins, "layers", f"the cores of chip '{chip.name}' have a fixed place in the network; remove the pins"
         )

@@ -73,7 +73,7 @@ def _layers(network: Network, chip: Chip, left_out: set[str]) -> Iterator[Restri
 
     Sources stand as inputs of plain spikes there: their own restrictions are found elsewhere, as those of ``left_out`` are.
     """
-    if chip.recurrent_core is not None or chip.layer_core:
+    if chip.fixed:
         return
     for population in network.populations:
         into = network.into(population.name)

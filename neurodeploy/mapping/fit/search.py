@@ -84,11 +84,17 @@ def find_highest_density(
     return highest_kept(network, chip, map_one, frozenset(p.name for p in network.populations))
 
 
+def _size(mapping: Mapping) -> tuple[bool, int, int, int, str]:
+    chip = mapping.chip
+    flash = 0 if chip.microcontroller is None else chip.microcontroller.flash.value
+    return chip.microcontroller is not None, chip.n_chips, chip.n_cores, flash, chip.name
+
+
 def find_smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
     """Return the mapping on the smallest of the named targets that fits: fewest chips, then fewest cores, then by name.
 
-    None where the network fits none of them.
+    A microcontroller only where no other chip fits. None where the network fits none of them.
     """
     mappings = [mapped(network, load_chip(name), _MapWith(split, False)) for name in names]
     fitting = [m for m in mappings if m is not None]
-    return min(fitting, key=lambda m: (m.chip.n_chips, m.chip.n_cores, m.chip.name), default=None)
+    return min(fitting, key=_size, default=None)

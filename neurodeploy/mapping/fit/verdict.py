@@ -110,13 +110,15 @@ def find_verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: boo
 
 
 def loads_of(mapping: Mapping) -> Iterator[Load]:
-    """Yield the load of each limited resource on its fullest core, and the number of cores in use."""
+    """Yield the load of each limited resource on its fullest core, and the cores in use; a microcontroller has but one."""
     per_chip = mapping.chip.cores.count.value
     for resource, limit in mapping.limits.items():
         used = [load.used.get(resource, 0) for load in mapping.cores]
         fullest = mapping.cores[int(np.argmax(used))]
         core = fullest.chip * per_chip + fullest.core
         yield Load(resource=resource, used=max(used), limit=limit, core=core, layer=next(iter(fullest.neurons)))
+    if mapping.chip.microcontroller is not None:
+        return
     most = max(mapping.sizes, key=lambda name: len(mapping.layer_cores(name)))
     yield Load(resource="cores", used=len(mapping.cores), limit=mapping.chip.n_cores, core=None, layer=most)
 
@@ -246,12 +248,18 @@ def with_chips(chip: Chip, n: int) -> Chip:
 
 
 def _other_chips(network: Network, chip: Chip, map_one: MapOne, *, stated: bool = False) -> Iterator[Remedy]:
-    """Yield other chips that the network fits; ``stated``: only those whose file says that they can compute it."""
+    """Yield other chips that the network fits, for a microcontroller other ones and for other chips none of them.
+
+    Args:
+        stated: only those whose file says that they can compute it.
+    """
     for name in chip_names():
         if name == chip.name:
             continue
         try:
             other = load_chip(name)
+            if (other.microcontroller is None) != (chip.microcontroller is None):
+                continue
             mapping = mapped(network, other, map_one) if not stated or states_abilities(network, other) else None
         except ChipError:
             continue
