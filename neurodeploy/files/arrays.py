@@ -15,12 +15,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.files.budget import MOST_TIMES, most_unpacked
 from neurodeploy.files.unreadable import UNREADABLE, reason
 
 MOST_BYTES = 2**33
 """Largest size of all arrays of a file together, unpacked: 8 GiB."""
-MOST_TIMES = 1032
-"""Deflate packs a run of equal bytes to no less than 1/1032 (zlib, ``zlib_tech.html``)."""
 
 
 def read_npy(path: Path) -> NDArray[Any]:
