@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from neurodeploy.files.json_text import to_json
 
 
 def print_line(line: str) -> None:
@@ -34,7 +35,7 @@ def tell_silence(silence: dict[str, Any]) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
+    print(to_json(value, 2))
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:

@@ -222,7 +222,9 @@ def _claimed(data: h5py.Dataset, name: str, n_bytes: int, what: str) -> int:
     stored = int(data.id.get_storage_size())
     packed = data.id.get_create_plist().get_nfilters() > 0
     if claimed > (MOST_TIMES if packed else 1) * stored + _SLACK or stored > n_bytes:
-        raise Refused(f"'{name}' claims {claimed:,} bytes, the {stored:,} stored for it in {n_bytes:,} cannot hold them")
+        raise Refused(
+            f"'{name}' claims {claimed:,} bytes, the {stored:,} stored for it in {n_bytes:,} cannot hold them"
+        )
     return claimed
 
 

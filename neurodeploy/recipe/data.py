@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from neurodeploy.files.checked import Record, one_of
 from neurodeploy.recipe.data_sets import DATA_SETS, known_name
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""A seed that every library takes."""
 OWN = "own"
 """Name of the data in a file or folder of the user's, which ``path`` names."""
 
@@ -50,7 +52,7 @@ class DataRecipe(Record):
     n_steps: Annotated[int, Field(ge=1, le=1000)]
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    split_seed: int = 0
+    split_seed: Seed = 0
     root: str | None = None
     duration_s: Annotated[float, Field(ge=1e-3, le=100)] | None = None
     crop: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
@@ -90,4 +92,4 @@ class DataRecipe(Record):
 
 
 def _has_events(name: object) -> bool:
-    return name in DATA_SETS and DATA_SETS[str(name)].kind != "images"
+    return isinstance(name, str) and name in DATA_SETS and DATA_SETS[name].kind != "images"

@@ -26,6 +26,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.reports.figures import kib, percent, si
 from neurodeploy.reports.record import Report, checked
@@ -130,7 +131,7 @@ def load_gate(path: str | Path) -> Gate:
     """
     path = as_path(path)
     try:
-        return Gate.model_validate(parse_toml(path.read_text(encoding="utf-8")))
+        return Gate.model_validate(parse_toml(read_text(path)))
     except OSError as error:
         raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
     except (TomlError, UnicodeDecodeError) as error:

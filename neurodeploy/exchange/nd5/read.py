@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ from neurodeploy.exchange.nd5.layout import (
 )
 from neurodeploy.exchange.nd5.values import SECTIONS, Values, number, values_of
 from neurodeploy.files.hdf5 import Refused, is_hdf5, open_hdf5
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.progress import reading
 from neurodeploy.files.unreadable import UNREADABLE, plain_text
 from neurodeploy.network import Conv, Dense, Network, Pool, Shape, Sparse
@@ -42,8 +42,6 @@ _GZIP_MOST = 1032
 """Ratio up to which deflate packs anything: its longest match is 258 bytes, the shortest code for one 2 bits."""
 _SLACK = 2**16
 """Bytes that a packed array may take whatever it takes in the file."""
-_DIGITS = 20
-"""Length of the longest whole number that a header may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +157,14 @@ def _header(opened: _Opened) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest() != _text(opened.file, "header_sha256", opened.where):
         raise FileError(f"{opened.where}: the header is not the one that was written; {AGAIN}")
     try:
-        header = json.loads(text.decode("utf-8"), parse_int=_whole, parse_constant=_whole)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text.decode("utf-8"))
+    except ValueError as error:
         raise FileError(
             f"{opened.where}: the header is no JSON text that can be read ({_short(error)}); {AGAIN}"
         ) from error
     if not isinstance(header, dict):
         raise FileError(f"{opened.where}: the header is no table of values; {AGAIN}")
     return header
-
-
-def _whole(text: str) -> int:
-    if len(text) > _DIGITS:
-        raise ValueError(f"a number of {len(text)} digits")
-    return int(text)
 
 
 def _records(entries: Any, section: str, kind: type[Any], where: str) -> Iterator[Values]:
