@@ -37,7 +37,7 @@ def read_npy(path: Path) -> NDArray[Any]:
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
     with open_plain(path) as file:
-        return _parse_npz(file)
+        return parse_npz(file)
 
 
 def holds_array(path: Path, name: str) -> bool:
@@ -49,7 +49,8 @@ def holds_array(path: Path, name: str) -> bool:
         return False
 
 
-def _parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the open ``.npz`` file by name; errors as ``read_npy``."""
     try:
         archive = zipfile.ZipFile(file)
     except UNREADABLE as error:
