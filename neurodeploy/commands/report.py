@@ -59,6 +59,7 @@ def report(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -78,7 +79,8 @@ def report(
         engines: engines to compare; by default ``default_engines`` of ``verify``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: compare the engines on so many samples.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``; the report starts
+            with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
         warn: called with what makes the answers of the network worthless (``engines.silence.Silence``); else ``say`` is.
@@ -124,7 +126,12 @@ def report(
         costs: list[Cost] = []
         for mapping, activity in zip(mappings, done.by_mapping):
             tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
-            demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
+            demands = {
+                "step_period_s": step_period_s,
+                "deadline_s": deadline_s,
+                "rate_hz": rate_hz,
+                "battery_j": battery_j,
+            }
             costs.append(pricing.estimate(network, mapping, activity, with_baselines=True, **demands))
             for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
                 tell(f"estimate  {line}")
