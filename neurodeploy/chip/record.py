@@ -139,9 +139,14 @@ class Axons(Table):
     cross_chip_extra: Count | None = None
     """Additional output entries where the destination core lies on another chip."""
     shared_in: Count | None = None
-    """Input entries of a shared connection on a destination core, in total."""
+    """Input entries of a shared connection on a destination core: for each set of lists, or for each run of channels where
+    a core keeps whole kernels (see ``run_channels``)."""
     map_per_neuron: Count | None = None
     """Axon map entries of a neuron, however many cores it reaches."""
+    run_channels: Count | None = None
+    """The channels of a core are counted in runs: this many channels count as one, and the powers of two that add up to
+    that number are the runs. Where it is given, neurons that only feed convolutions share the entries of the axon map: one
+    for each position and run."""
 
 
 def _rising(counts: Counts) -> Counts:
@@ -391,6 +396,11 @@ class Chip(Table):
     def n_cores(self) -> int:
         """Number of cores of the target, over all its chips."""
         return self.n_chips * self.cores.count.value
+
+    @property
+    def run_channels(self) -> int | None:
+        """Channels that count as one in a run of channels (``Axons.run_channels``); None where the chip counts no runs."""
+        return self.axons.run_channels.value if self.axons and self.axons.run_channels else None
 
     @property
     def source(self) -> str:
