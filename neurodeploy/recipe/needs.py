@@ -22,8 +22,8 @@ def check_threads(recipe: Recipe) -> None:
     threads, most = recipe.training.threads, max(MOST_THREADS, processors())
     if threads > most:
         raise RecipeError(
-            f"recipe: {recipe.name}: training.threads is {threads:,}; on this machine with {processors()} processors at most "
-            f"{most}"
+            f"recipe: {recipe.name}: training.threads is {threads:,}; on this machine with {processors()} processors at "
+            f"most {most}"
         )
 
 

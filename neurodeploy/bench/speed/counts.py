@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.files.compiled import compiled
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import Dense, Network
 from neurodeploy.network.activity import Activity
 

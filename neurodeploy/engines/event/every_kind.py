@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.checks import Labels, Progress, check_overflow, input_events, join_activities, n_labels
 from neurodeploy.engines.dynamics import At, Ints, Overflow, States, busy, step
 from neurodeploy.engines.sums import conv_24, shifted
-from neurodeploy.files.compiled import compiled
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import Conv, Network, Pool, Population, Projection, synapse_shape
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.network.unrolled import entries

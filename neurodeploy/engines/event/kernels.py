@@ -27,7 +27,7 @@ from neurodeploy.engines.event.vector import (
     update_equal,
     update_fitting,
 )
-from neurodeploy.files.compiled import compiled
+from neurodeploy.files.loops import compiled
 
 # Columns of the table of populations.
 (P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_CHANNELS, P_BIASED, P_WRAPS, P_FITS) = range(12)

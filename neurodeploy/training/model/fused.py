@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neurodeploy.files.compiled import compiled
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import DECAY_ONE, STATE_SHIFT, Cuba
 
 STATE_SCALE = 4096

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.files.compiled import compiled
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import STATE_LIMIT, Cuba, Dense, Network, Sparse, Synapses
 from neurodeploy.network.activity import Activity, Events, Samples
 
