@@ -18,6 +18,7 @@ from neurodeploy.files.checked import first_problem
 from neurodeploy.files.plain import read_text
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.files.unreadable import UNREADABLE, reason
 
 FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
 """Environment variable that lists more folders with chip files, separated as in PATH."""
@@ -121,6 +122,8 @@ def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip
         return Chip.model_validate(data)
     except ValidationError as error:
         raise ChipError(f"chip: {path}: {first_problem(error)}; correct the file") from error
+    except UNREADABLE as error:
+        raise ChipError(f"chip: {path}: a value is of another kind than its key takes ({reason(error)})") from error
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

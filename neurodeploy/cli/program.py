@@ -32,6 +32,9 @@ def _options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="With an error, show where in the code it and its causes arose.")
+    ] = False,  # taken out of the words of any command by main
 ) -> None:
     pass
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.files.budget import MOST_TIMES, most_unpacked
 from neurodeploy.files.plain import open_plain
-from neurodeploy.files.unreadable import UNREADABLE, reason
+from neurodeploy.files.unreadable import UNREADABLE, plain_text, reason
 
 MOST_BYTES = 2**33
 """Largest size of all arrays of a file together, unpacked: 8 GiB."""
@@ -57,6 +57,8 @@ def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
         raise ValueError(f"it is no zip file of arrays: {reason(error)}") from error
     with archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        for info in members:
+            _check_claim(info)
         needed = sum(info.file_size for info in members)
         most = min(MOST_BYTES, most_unpacked(file.seek(0, io.SEEK_END)))
         if needed > most:
@@ -66,16 +68,20 @@ def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
         return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
 
 
+def _check_claim(info: zipfile.ZipInfo) -> None:
+    if info.file_size > MOST_TIMES * info.compress_size + 1024:
+        name = f"array '{plain_text(info.filename.removesuffix('.npy'))}'"
+        raise ValueError(
+            f"{name} claims {info.file_size:,} bytes, which {info.compress_size:,} packed bytes cannot hold"
+        )
+
+
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    name = f"array '{info.filename.removesuffix('.npy')}'"
+    name = f"array '{plain_text(info.filename.removesuffix('.npy'))}'"
     if info.flag_bits & 1:
         raise ValueError(f"{name} is encrypted; write the file without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is packed in another way than numpy.savez_compressed does")
-    if info.file_size > MOST_TIMES * info.compress_size + 1024:
-        raise ValueError(
-            f"{name} claims {info.file_size:,} bytes, which {info.compress_size:,} packed bytes cannot hold"
-        )
     try:
         with archive.open(info) as stream:
             return _array(stream, info.file_size, name)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from neurodeploy.files.unreadable import reason
+from neurodeploy.files.unreadable import plain_text, reason
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -29,16 +29,16 @@ def parse_toml(text: str) -> dict[str, Any]:
         raise
     except (ValueError, RecursionError) as error:
         raise TomlError(reason(error)) from error
-    _check_whole(values)
+    _check_whole(values, "")
     return values
 
 
-def _check_whole(values: Any) -> None:
-    parts = values.values() if isinstance(values, dict) else values if isinstance(values, list) else ()
-    for part in parts:
-        if isinstance(part, int) and not -(2**63) <= part < 2**63:
-            raise TomlError(f"the number {str(part)[:20]}... does not fit 64 bits")
-        _check_whole(part)
+def _check_whole(value: Any, key: str) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise TomlError(f"{key} = {str(value)[:20]}... does not fit 64 bits")
+    named = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in named:
+        _check_whole(part, f"{key}.{name}" if key else plain_text(str(name)))
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

@@ -22,6 +22,8 @@ def reason(error: BaseException) -> str:
     >>> reason(ValueError("no array\\nin it")), reason(EOFError())
     ('no array', 'EOFError')
     """
+    if isinstance(error, RecursionError):
+        return "it nests too deep"
     lines = str(error).splitlines()
     return plain_text(lines[0], 200) if lines else type(error).__name__
 

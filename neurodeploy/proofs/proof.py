@@ -79,7 +79,17 @@ def load_proof(path: str | Path) -> dict[str, Any]:
         raise FileError(f"verify: {path} is no JSON file ({error})") from error
     if not isinstance(proof, dict) or proof.get("schema") != SCHEMA:
         raise FileError(f"verify: {path} is no {SCHEMA}; make one with neurodeploy verify ... --out")
+    for key in ("samples", "rasters", *(["voltages"] if "voltages" in proof else [])):
+        table = proof.get(key)
+        if not isinstance(table, dict) or not (key == "samples" or _of_tables(table)):
+            raise FileError(f"verify: {path}: '{key}' is no table of hashes; make the proof again")
+    if not isinstance(proof.get("network"), str):
+        raise FileError(f"verify: {path}: 'network' is no hash; make the proof again")
     return proof
+
+
+def _of_tables(table: Mapping[str, Any]) -> bool:
+    return bool(table) and all(isinstance(digests, dict) for digests in table.values())
 
 
 def broken(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

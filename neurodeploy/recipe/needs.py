@@ -22,7 +22,8 @@ def check_threads(recipe: Recipe) -> None:
     threads, most = recipe.training.threads, max(MOST_THREADS, processors())
     if threads > most:
         raise RecipeError(
-            f"recipe: training.threads is {threads:,}; on this machine with {processors()} processors at most {most}"
+            f"recipe: {recipe.name}: training.threads is {threads:,}; on this machine with {processors()} processors at "
+            f"most {most}"
         )
 
 
@@ -38,8 +39,9 @@ def check_memory(recipe: Recipe, input_shape: Shape) -> None:
     needed = int(_BYTES * kept) + 4 * n_neurons * recipe.data.n_steps
     if needed > machine_bytes():
         raise RecipeError(
-            f"recipe: a training of {n_neurons:,} neurons and {n_weights:,} weights over {recipe.data.n_steps} steps takes "
-            f"at least {needed / 2**30:,.1f} GiB, this machine has {machine_bytes() / 2**30:,.1f}; make the layers smaller"
+            f"recipe: {recipe.name}: network.layers: a training of {n_neurons:,} neurons and {n_weights:,} weights over "
+            f"{recipe.data.n_steps} steps takes at least {needed / 2**30:,.1f} GiB, this machine has "
+            f"{machine_bytes() / 2**30:,.1f}; make the layers smaller"
         )
 
 

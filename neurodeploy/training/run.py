@@ -115,13 +115,24 @@ class Run:
             self._step(index)
             self._position += 1
             if self._position < len(batches) and stop():
+                self._check_finite()
                 return None
         self.rewirer.end_epoch()
+        self._check_finite()
         result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
         self.epochs_done += 1
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
         return result
+
+    def _check_finite(self) -> None:
+        """Refuse to go on, and so to save, with weights that are no numbers any more; raises ``TrainingError``."""
+        for name, weight in self.model.weights().items():
+            if not bool(torch.isfinite(weight.detach()).all()):
+                raise TrainingError(
+                    f"train: weights of layer '{name}' are no longer finite in epoch {self.epochs_done + 1}; the state of "
+                    "the last good epoch is kept. Lower training.learning_rate"
+                )
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """Return the spike counts of the output layer, times ``logit_scale``."""

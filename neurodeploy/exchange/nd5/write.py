@@ -25,7 +25,7 @@ from neurodeploy.exchange.nd5.layout import (
 )
 from neurodeploy.exchange.nd5.read import from_nd5
 from neurodeploy.exchange.nd5.values import SECTIONS, arrays_of, described, plain
-from neurodeploy.files.hdf5_disk import new_hdf5
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import Network, Pool
 

@@ -27,6 +27,7 @@ from neurodeploy.exchange.netx.layers import (
     neuron_shape,
     neuron_type,
     text_of,
+    whole_numbers,
 )
 from neurodeploy.files.hdf5 import open_hdf5
 from neurodeploy.files.unreadable import UNREADABLE, reason
@@ -151,7 +152,9 @@ def _layer(group: h5py.Group, index: int) -> Layer:
         fields |= {f"weight_{part}": np.asarray(group["weight"][part][()]) for part in ("real", "imag")}
     neuron = group.get("neuron")
     own = {n: item[()] for n, item in neuron.items()} if isinstance(neuron, h5py.Group) else {}
-    shape = tuple(int(n) for n in fields.pop("shape", _NOTHING))
+    shape = tuple(
+        int(n) for n in whole_numbers(np.asarray(fields.pop("shape", _NOTHING)), f"netx: layer {index}: shape")
+    )
     return Layer(index, kind, shape, fields, own)
 
 
@@ -319,11 +322,9 @@ def _synapses(layer: Layer, shape: Shape) -> Synapses:
     geometry = {name: layer.pair(name, d) for name, d in (("stride", 1), ("padding", 0), ("dilation", 1))}
     if layer.kind == "pool":
         return _pool(layer, size, geometry)
-    weights = layer.whole("weight")
+    weights = layer.weights("weight")
     groups = int(layer.fields.get("groups", 1))
-    return Conv(
-        weights=weights.reshape(weights.shape[:4]).astype(np.int16), input_shape=size, groups=groups, **geometry
-    )
+    return Conv(weights=weights.reshape(weights.shape[:4]), input_shape=size, groups=groups, **geometry)
 
 
 def _pool(layer: Layer, size: tuple[int, int, int], geometry: dict[str, tuple[int, int]]) -> Pool:
@@ -340,19 +341,20 @@ def _pool(layer: Layer, size: tuple[int, int, int], geometry: dict[str, tuple[in
 def _matrix(layer: Layer, name: str, n_target: int) -> NDArray[np.int16]:
     if name not in layer.fields:
         raise NetworkError(f"netx: layer {layer.index} ({layer.kind}) has no {name}")
-    weights = layer.whole(name)
+    weights = layer.weights(name)
     if weights.size % n_target:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}): {name} {weights.shape} does not fit {n_target} neurons"
         )
-    return weights.reshape(n_target, -1).astype(np.int16)
+    return weights.reshape(n_target, -1)
 
 
 def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
     """Return the delay of the layer's outgoing spikes, one for each neuron if the file has one for each channel."""
     if "delay" not in layer.fields:
         return 0
-    delay = np.floor(layer.fields["delay"]).astype(np.int32).reshape(-1)
+    where = f"netx: layer {layer.index} ({layer.kind}): delay"
+    delay = whole_numbers(np.floor(layer.fields["delay"]), where).astype(np.int32).reshape(-1)
     if delay.max() > DELAY_MAX:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}) has a delay of {int(delay.max())} steps, the limit is {DELAY_MAX}"

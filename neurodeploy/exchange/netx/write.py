@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import FileError, MismatchError, NetworkError
 from neurodeploy.exchange.netx.layers import BIAS_SHIFT
 from neurodeploy.exchange.netx.read import from_netx
-from neurodeploy.files.hdf5_disk import new_hdf5
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import (
     WEIGHT_MAX,

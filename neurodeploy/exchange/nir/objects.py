@@ -12,7 +12,7 @@ import numpy as np
 from neurodeploy.errors import FileError, NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape
-from neurodeploy.files.hdf5_disk import hdf5_disk
+from neurodeploy.files.disk import hdf5_disk
 from neurodeploy.files.writing import replacing
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import torch
 
 from neurodeploy.errors import NetworkError
 from neurodeploy.exchange.netx.read import from_netx
-from neurodeploy.files.hdf5_disk import new_hdf5
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.network import Network
 from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.model.integers import to_network
