@@ -384,7 +384,7 @@ def _density(density: float) -> str:
 
 
 def _latency_section(cost: Cost, latency: Latency) -> Section:
-    rows = [("time", "mean", "99 % below", "worst")]
+    rows: list[tuple[str, ...]] = [("time", "mean", "99 % below", "worst")]
     spreads = {"step, free-running": latency.step_s, "sample, free-running": latency.sample_s}
     if latency.real_time_sample_s is not None and latency.step_period_s is not None:
         spreads[f"sample, one step each {si(latency.step_period_s, 's')}"] = latency.real_time_sample_s
