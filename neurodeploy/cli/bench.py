@@ -138,6 +138,6 @@ def bench_silicon(
     from neurodeploy.bench.silicon import bench_silicon
 
     rows = bench_silicon(facts=facts, out=out, force=force, say=say)
-    columns = ("workload", "quantity", "kind", "boundary", "role", "activity", "unit", "measured")
-    columns = (*columns, "low", "nominal", "high", "inside", "inside_left_out")
+    named = ("workload", "quantity", "kind", "boundary", "role", "activity", "unit")
+    columns = (*named, "measured", "low", "nominal", "high", "inside", "inside_left_out")
     show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)

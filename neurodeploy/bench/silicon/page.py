@@ -60,7 +60,8 @@ def _head(rows: Sequence[SiliconRow]) -> list[str]:
         "",
         *_item(
             "*Boundary*: `cores` is the events in the cores, or their time; `chip` adds static power, embedded CPUs and "
-            "management; `cpus` adds the embedded CPUs alone (or is their power); `board` adds the host, which injects the input."
+            "management; `cpus` adds the embedded CPUs alone (or is their power); `board` "
+            "adds the host, which injects the input."
         ),
         *_item(
             "*Validation*: nothing was fitted to it. *Calibration*: a number of the chip file was, and is replaced by what "
@@ -135,8 +136,9 @@ def _extremes(ranges: Sequence[Range]) -> list[str]:
         return []
     return _wrapped(
         "**Static power is printed narrower than that**: the chip files go from the lowest to the highest that was "
-        "measured, each with its source, as boards differ for reasons (voltage, clock, what is counted) that are no chance. "
-        f"By that rule {inside} of {n} facts lie between the others: a new board may well lie outside, and the grade reads `guess`."
+        "measured, each with its source, as boards differ for reasons (voltage, clock, what is counted) that are no "
+        f"chance. By that rule {inside} of {n} facts lie between the others: a new board may well lie outside, and the "
+        "grade reads `guess`."
     )
 
 
