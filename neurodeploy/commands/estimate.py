@@ -88,8 +88,15 @@ def estimate(
         labels = {p.name: labels[p.name] for p in network.populations}
         recorded = simulate(network, samples, engine=engine, labels=labels)
         silence = find_silence(network, recorded, samples)
-    demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz, "battery_j": battery_j}
-    cost = pricing.estimate(network, placed, recorded, **demands)
+    cost = pricing.estimate(
+        network,
+        placed,
+        recorded,
+        step_period_s=step_period_s,
+        deadline_s=deadline_s,
+        rate_hz=rate_hz,
+        battery_j=battery_j,
+    )
     if silence is not None:
         notes = (*cost.notes, *(f"{line}." for line in silence.notes))
         cost = cost.model_copy(update={"notes": notes, "warnings": silence.warnings})

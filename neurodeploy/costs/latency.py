@@ -28,6 +28,7 @@ from neurodeploy.costs.record import (
     TIE,
     Band,
     Binding,
+    Coverage,
     HostInput,
     Latency,
     Resource,
@@ -35,6 +36,7 @@ from neurodeploy.costs.record import (
     Trace,
     Unpriced,
     WorstStep,
+    best_grade,
     weakest,
 )
 from neurodeploy.mapping.record import Mapping
@@ -190,11 +192,13 @@ class LatencyBuilder:
 
     Args:
         injected: spikes that the host injects in each step, int64 ``(n_samples, n_steps)``.
+        coverage: that of the chip's times, which limits their grade.
     """
 
     network: Network
     mapping: Mapping
     injected: NDArray[np.int64]
+    coverage: Coverage | None
     step_period_s: float | None = None
     times: list[list[Floats]] = field(default_factory=lambda: [[], [], []])
     cores: list[NDArray[np.int64]] = field(default_factory=list)
@@ -271,7 +275,7 @@ class LatencyBuilder:
         levels, whole = self._levels()
         core, kind = np.concatenate(self.cores), np.concatenate(self.kinds)
         nominal = levels[1]
-        grade = weakest(self.clocks[1].grades or {"guess"})
+        grade = self._grade
         paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in whole]
         management = self._times.management
         managed = grade if management is None else weakest((grade, management.grade))
@@ -296,6 +300,11 @@ class LatencyBuilder:
             host_input=self._host_input(),
         )
 
+    @property
+    def _grade(self) -> Grade:
+        """The grade of the weakest time that counted, and no better than what the coverage of times allows."""
+        return weakest((*(self.clocks[1].grades or {"guess"}), best_grade(self.coverage)))
+
     def _levels(self) -> tuple[list[Floats], list[Floats]]:
         """Return the times of all steps at the three levels, and the same with the management of each step."""
         levels = [np.concatenate(parts) for parts in self.times]
@@ -318,7 +327,7 @@ class LatencyBuilder:
         price = self._times.host_input
         if price is None:
             return None
-        grade = weakest((*(self.clocks[1].grades or {"guess"}), price.grade))
+        grade = weakest((self._grade, price.grade))
         levels = [t + self.injected * seconds for t, seconds in zip(self._levels()[1], price.si)]
         paced = [np.maximum(t, self.step_period_s or 0.0) for t in levels]
         return _spread([t.ravel() for t in levels], grade), _spread([t.sum(axis=1) for t in paced], grade)

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from neurodeploy.chip import Chip
-from neurodeploy.costs.record import Band, Boundary, Energy, Latency, Operation, Part, Total, weakest
+from neurodeploy.costs.record import Band, Boundary, Coverage, Energy, Latency, Operation, Part, Total, weakest
 
 
 def price_totals(
@@ -25,6 +25,7 @@ def price_totals(
     latency: Latency | None,
     rate_hz: float | None = None,
     battery_j: float | None = None,
+    coverage: Coverage | None = None,
 ) -> tuple[Total, ...]:
     """Return the totals of all boundaries at all operating points; none without prices or times.
 
@@ -35,12 +36,13 @@ def price_totals(
         latency: the times of a sample; with a step period they give the operating point ``period`` as well.
         rate_hz: samples a second; adds the operating point ``rate``.
         battery_j: energy of a battery.
+        coverage: that of the chip's static powers, which limits their grade.
     """
     if latency is None or energy.total_j is None or latency.managed_sample_s is None:
         return ()
     totals: list[Total] = []
     for operation, busy, time in _points(latency, rate_hz):
-        static = _static(chip, n_chips, busy, time)
+        static = _static(chip, n_chips, busy, time, coverage)
         parts = [Part(name="dynamic", energy_j=energy.total_j)]
         left_out = _unpriced(energy)
         for boundary in _BOUNDARIES:
@@ -66,7 +68,7 @@ def _points(latency: Latency, rate_hz: float | None) -> Iterator[tuple[Operation
         yield "rate", busy, busy.at_least(1 / rate_hz)
 
 
-def _static(chip: Chip, n_chips: int, busy: Band, time: Band) -> dict[str, Part]:
+def _static(chip: Chip, n_chips: int, busy: Band, time: Band, coverage: Coverage | None) -> dict[str, Part]:
     """Return the parts that do not depend on events, by name."""
     own, parts = chip.static, {}
     if own.chip is not None:
@@ -77,7 +79,7 @@ def _static(chip: Chip, n_chips: int, busy: Band, time: Band) -> dict[str, Part]
         parts["embedded CPUs"] = awake.model_copy(update={"low": power.low * busy.low})
     if own.board is not None:
         parts["board"] = Band.of(own.board).by(time)
-    return {name: Part(name=name, energy_j=joules) for name, joules in parts.items()}
+    return {name: Part(name=name, energy_j=joules.read_by(coverage)) for name, joules in parts.items()}
 
 
 def _unpriced(energy: Energy) -> list[str]:

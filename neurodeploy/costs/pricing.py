@@ -108,7 +108,11 @@ def _with_activity(
 ) -> Cost:
     chip, totals = mapping.chip, Counter[str]()
     injected = _injected(network, activity)
-    builder = LatencyBuilder(network, mapping, injected, step_period_s) if chip.latency is not None else None
+    builder = (
+        LatencyBuilder(network, mapping, injected, cost.coverage.get("time"), step_period_s)
+        if chip.latency is not None
+        else None
+    )
     for counts in count_events(network, mapping, activity):
         totals.update(totals_of(counts))
         if builder is not None:
@@ -117,16 +121,22 @@ def _with_activity(
     latency = builder.finish() if builder is not None else None
     payloads = find_payloads(network, activity, chip)
     energy = price_energy(events, chip.energy, chip.name, chip.source_file)
+    if energy.total_j is not None:
+        energy = energy.model_copy(update={"total_j": energy.total_j.read_by(cost.coverage.get("energy"))})
     opinions = [price_energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
     return cost.model_copy(
         update={
             "counts": dict(sorted(totals.items())),
             "energy": energy,
             "second_opinions": (*opinions, arithmetic_ann(dense_macs(network)), arithmetic_only(events)),
-            "static": price_static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
+            "static": price_static(
+                chip, mapping.n_chips, len(mapping.cores), _static_times(latency), cost.coverage.get("static")
+            ),
             "latency": latency,
             "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
-            "totals": price_totals(chip, mapping.n_chips, energy, latency, rate_hz, battery_j),
+            "totals": price_totals(
+                chip, mapping.n_chips, energy, latency, rate_hz, battery_j, cost.coverage.get("static")
+            ),
             "battery_j": battery_j,
             "payloads": payloads,
             "notes": (

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
-from neurodeploy.costs.record import Band, Baseline, Boundary, Cost, Coverage, Energy, Latency, Total, Verdict
+from neurodeploy.costs.record import Band, Baseline, Boundary, Cost, Coverage, Energy, HostInput, Latency, Total, Verdict
 from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
 from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
@@ -284,8 +284,20 @@ def totals_section(cost: Cost) -> Section:
         lacks = ", ".join(component_name(name, graded=bool(cost.payloads)) for name in total.left_out)
         where = f"{operation_words(cost, total)}, {nominal(total.time_s, 's')} a sample"
         rows.append((where, BOUNDARIES[total.boundary], *figures, total.energy_j.grade, lacks or "-"))
-    notes = [covered_line(kind, coverage) for kind, coverage in cost.coverage.items() if kind != "cores"]
+    host = cost.latency.host_input if cost.latency else None
+    waits = [] if host is None else [_host_words(host)]
+    notes = [*waits, *(covered_line(kind, coverage) for kind, coverage in cost.coverage.items() if kind != "cores")]
     return Section(f"{cost.chip_title}: energy of a sample in total", rows, notes)
+
+
+def _host_words(host: HostInput) -> str:
+    """Return in words what the host's injection of the input adds to the time of a sample."""
+    if host.sample_s is None:
+        return "The input is there when a sample starts; how long the host takes to inject it is not known."
+    return (
+        "The input is there when a sample starts: if the host injects it, that takes "
+        f"{band(host.sample_s.mean, 's')} more a sample, in which the chip draws power as well."
+    )
 
 
 def covered_line(kind: str, coverage: Coverage) -> str:
@@ -384,7 +396,7 @@ def _density(density: float) -> str:
 
 
 def _latency_section(cost: Cost, latency: Latency) -> Section:
-    rows = [("time", "mean", "99 % below", "worst")]
+    rows: list[tuple[str, ...]] = [("time", "mean", "99 % below", "worst")]
     spreads = {"step, free-running": latency.step_s, "sample, free-running": latency.sample_s}
     if latency.real_time_sample_s is not None and latency.step_period_s is not None:
         spreads[f"sample, one step each {si(latency.step_period_s, 's')}"] = latency.real_time_sample_s
