@@ -25,7 +25,7 @@ from neurodeploy.files.writing import locked_folder
 from neurodeploy.mapping.abilities import find_lacks
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.summary import layer_summary
+from neurodeploy.mapping.summary import layer_summaries
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
@@ -287,8 +287,7 @@ def _tell_proof(
 
 def _formats(mapping: Mapping) -> str:
     """Say the synapse format of each layer."""
-    layers = (layer_summary(mapping, name) for name in mapping.sizes)
-    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
+    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layer_summaries(mapping))
 
 
 def _provenance(source: Path, data: AnySamples, command: str | None) -> dict[str, Any]:

@@ -261,8 +261,8 @@ class Layers:
     def _destinations_of(self, population: str, cuts: dict[str, Cut]) -> Ints:
         """Return the number of cores that each neuron of a population sends to."""
         total = np.zeros(self.network.population(population).size, np.int64)
-        for p in self.network.projections:
-            if p.source == population and p.target in cuts:
+        for p in self.network.out_of(population):
+            if p.target in cuts:
                 total += self.destinations(p, cuts[p.target])
         return total
 
@@ -284,7 +284,7 @@ class Layers:
     def _axon_map(self, population: str, cut: Cut) -> Ints:
         """Return the axon map entries of each part: one a neuron, or fewer where it only feeds convolutions."""
         entries, run = self._entries("map_per_neuron"), self.chip.run_channels
-        sent = [p for p in self.network.projections if p.source == population]
+        sent = self.network.out_of(population)
         convs = [conv_of(p) for p in sent if self.shared(p) is not None]
         if run is None or not sent or len(convs) < len(sent):
             return cut.sizes * entries
@@ -295,9 +295,9 @@ class Layers:
         """Return the output entries that each part of a population takes for the parts of populations in ``cuts``."""
         cut = cuts[population]
         total = np.zeros(cut.n_parts, np.int64)
-        for p in self.network.projections:
+        for p in self.network.out_of(population):
             entries = self._entries("discrete_out" if self.shared(p) is None else "shared_out")
-            if p.source == population and p.target in cuts and entries:
+            if p.target in cuts and entries:
                 total += entries * sum_by(cut.labels, self.destinations(p, cuts[p.target]), cut.n_parts)
         return total
 
