@@ -30,6 +30,8 @@ from neurodeploy.exchange.netx.layers import (
 )
 from neurodeploy.network import (
     DELAY_MAX,
+    WEIGHT_MAX,
+    WEIGHT_MIN,
     Approximation,
     Conv,
     Dense,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     import h5py
 
 LAYER_KINDS = ("input", "dense", "dense_rec", "conv", "pool", "flatten", "average")
+_OTHER_NAMES = {"recurrent": "dense_rec"}
 _NOTHING = np.zeros(0)
 
 
@@ -143,6 +146,7 @@ def _layer(group: h5py.Group, index: int) -> Layer:
 
     fields = {name: np.asarray(item[()]) for name, item in group.items() if isinstance(item, h5py.Dataset)}
     kind = text_of(fields.pop("type", _NOTHING))
+    kind = _OTHER_NAMES.get(kind, kind)
     if kind not in LAYER_KINDS:
         raise NetworkError(f"netx: layer {index} has type '{kind}'; supported: {', '.join(LAYER_KINDS)}")
     if isinstance(group.get("weight"), h5py.Group):
@@ -320,7 +324,7 @@ def _synapses(layer: Layer, shape: Shape) -> Synapses:
     weights = layer.whole("weight")
     groups = int(layer.fields.get("groups", 1))
     return Conv(
-        weights=weights.reshape(weights.shape[:4]).astype(np.int16), input_shape=size, groups=groups, **geometry
+        weights=_as_weights(layer, weights.reshape(weights.shape[:4])), input_shape=size, groups=groups, **geometry
     )
 
 
@@ -343,7 +347,17 @@ def _matrix(layer: Layer, name: str, n_target: int) -> NDArray[np.int16]:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}): {name} {weights.shape} does not fit {n_target} neurons"
         )
-    return weights.reshape(n_target, -1).astype(np.int16)
+    return _as_weights(layer, weights.reshape(n_target, -1))
+
+
+def _as_weights(layer: Layer, weights: NDArray[np.int64]) -> NDArray[np.int16]:
+    """Return weights in 16 bits; those that do not fit the range of weights are refused here, before they wrap."""
+    if weights.size and (weights.min() < WEIGHT_MIN or weights.max() > WEIGHT_MAX):
+        bad = int(weights.min()) if weights.min() < WEIGHT_MIN else int(weights.max())
+        raise NetworkError(
+            f"netx: layer {layer.index} ({layer.kind}): a weight is {bad}, outside {WEIGHT_MIN}..{WEIGHT_MAX}"
+        )
+    return weights.astype(np.int16)
 
 
 def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
