@@ -191,7 +191,7 @@ def _parts(
         return [replace(plain, delay=_plain(delay))]
     if np.all(delay // hop == delay.flat[0] // hop):
         k, rest = int(delay.flat[0]) // hop, delay % hop
-        if chain[k - 1].size == synapse_shape(plain.synapses)[1]:
+        if k <= len(chain) and chain[k - 1].size == synapse_shape(plain.synapses)[1]:
             return [replace(plain, source=names[plain.source, k], delay=_plain(rest))]
     return list(_split(_listed(plain, ledger), delay, hop, chain, names, taken))
 
