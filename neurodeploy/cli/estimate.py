@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, FailOnMissed, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import (
+    Dt,
+    FailOnMissed,
+    Force,
+    InputShape,
+    Json,
+    NirFile,
+    NSamples,
+    ReadingText,
+    app,
+    reading_of,
+)
 from neurodeploy.cli.show import fail_if_missed, print_json, say, warn
 
 
@@ -19,6 +30,7 @@ def estimate(
     chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping that map --out wrote, instead of --chip.")] = None,
     data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
     activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
@@ -42,7 +54,7 @@ def estimate(
     cost = commands.estimate(
         file,
         chip=chip,
-        reading=reading_of(reading, dt),
+        reading=reading_of(reading, dt, input_shape),
         mapping=mapping,
         data=data,
         activity=activity,

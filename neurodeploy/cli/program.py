@@ -47,11 +47,12 @@ bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine
 app.add_typer(bench_app, name="bench")
 
 
-def reading_of(text: str | None, dt: float | None) -> Reading | None:
-    """Return what --reading and --dt say, None where they are left out."""
-    from neurodeploy.exchange.nir.readings import as_reading
+def reading_of(text: str | None, dt: float | None, input_shape: str | None = None) -> Reading | None:
+    """Return what --reading, --dt and --input-shape say, None where they are left out."""
+    from neurodeploy.exchange.nir.readings import as_reading, as_shape
 
-    return None if text is None and dt is None else as_reading(text, dt=dt)
+    shape = None if input_shape is None else as_shape(input_shape)
+    return None if text is None and dt is None and shape is None else as_reading(text, dt=dt, input_shape=shape)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -79,6 +80,12 @@ FailOnMissed = Annotated[
     bool,
     typer.Option(
         "--fail-on-missed", help="End with exit code 19 where a deadline, rate or period is missed (nominal)."
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape", metavar="C,H,W", help="Input of a .net file that begins with a convolution, as 4,8,8."
     ),
 ]
 NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]

@@ -10,9 +10,10 @@ from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.commands.networks import trained_network
 from neurodeploy.errors import FileError, NetworkError, NirError, UsageError
 from neurodeploy.exchange.formats import ANY_NETWORK, FORMATS, format_of, format_to_write, write_network
-from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network
+from neurodeploy.network.relays import with_relays
 from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import NETWORK_FILE
 
@@ -27,6 +28,7 @@ def export(
     dt: float | None = None,
     weight_bits: int = 8,
     input_shape: tuple[int, ...] | None = None,
+    max_delay: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def export(
         dt: length of a step in seconds, where a NIR file does not say.
         weight_bits: bits for weights of a NIR file that have to be rounded, 2 to 8.
         input_shape: shape of the input of a ``.net`` file that begins with a convolution (``from_netx``).
+        max_delay: longest delay of a synapse in steps; longer ones go through relay neurons (``from_nir``).
         force: replace ``out`` if it exists.
         progress: called with the samples done and all samples while integers and floats are compared.
 
@@ -68,21 +71,21 @@ def export(
         raise FileError(f"export: {path} exists; choose another --out, or --force to replace it")
     trained = source.is_dir() or source.suffix == ".safetensors"
     floats = not trained and format_of(source).floats
-    if not floats and any(given is not None for given in (data, reading, dt)):
+    said = as_reading(reading, dt=dt, input_shape=input_shape)
+    if not floats and (data is not None or said.of_nir):
         raise UsageError(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats, as is --reading"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
-    if input_shape is not None and (trained or format_of(source) is not FORMATS[".net"]):
-        raise UsageError(f"export: {source} tells the shape of its input; --input-shape is for .net files that do not")
     if trained:
+        if said.input_shape is not None:
+            raise UsageError(
+                f"export: {source} tells the shape of its input; --input-shape is for .net files that do not"
+            )
         network = trained_network(source)
-    elif input_shape is not None:
-        from neurodeploy.exchange.netx.read import from_netx
-
-        network = from_netx(source, input_shape=input_shape)
+        network = network if max_delay is None else with_relays(network, max_delay)
     else:
-        network = load_network(source, data=samples, reading=reading, dt=dt, weight_bits=weight_bits)
+        network = load_network(source, data=samples, reading=said, weight_bits=weight_bits, max_delay=max_delay)
     _write(network, source, path, force)
     facts = network_facts(load_network(path))
     result = {

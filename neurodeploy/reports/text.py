@@ -11,7 +11,18 @@ from rich.console import Console
 from rich.table import Table
 
 from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
-from neurodeploy.costs.record import Band, Baseline, Boundary, Cost, Coverage, Energy, HostInput, Latency, Total, Verdict
+from neurodeploy.costs.record import (
+    Band,
+    Baseline,
+    Boundary,
+    Cost,
+    Coverage,
+    Energy,
+    HostInput,
+    Latency,
+    Total,
+    Verdict,
+)
 from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
 from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
