@@ -76,6 +76,7 @@ def respond(
     first_step: int = 0,
     *,
     beyond: bool = True,
+    gain: float = 1.0,
 ) -> float:
     """Write voltages and spikes of the neurons from ``first`` on, and return the largest current or voltage.
 
@@ -90,14 +91,20 @@ def respond(
         first_step: nothing happens before this step, and what arrives before it is lost.
         beyond: whether a block with a state beyond 24 bits is computed again by the exact loop; if not, its results are
             meaningless, and the returned number says so.
+        gain: factor on the sums; a sum of 1 times it is a whole number of state units (``exact_gain``).
     """
-    factor, right = 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
+    factor, right = gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
     given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps)
     out = voltage.ravel(), bits.view(np.uint16).ravel(), bits.shape[1] * 4
     peak = float(_respond(given, neurons, factor, right, out))
     if beyond and peak >= STATE_LIMIT:
         peak = float(_respond_exactly(given, neurons, factor, right, out))
     return peak
+
+
+def exact_gain(gain: float, exponent: int) -> bool:
+    """Return whether sums in units of ``2**exponent`` weight units times ``gain`` are whole numbers of state units."""
+    return gain == 1 or (exponent >= 0 and float(gain * 2.0 ** (STATE_SHIFT + exponent)).is_integer())
 
 
 @_inlined

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,14 @@ from neurodeploy.training.lanes.layer import Gradients, Layer
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Dropout between two layers: channels and samples that stay, bool ``(channels, batch)``; their spikes count more."""
+
+    stays: NDArray[np.bool_]
+    gain: float
 
 
 class Chain:
@@ -33,14 +43,25 @@ class Chain:
         self.delays = tuple(delays or [0] * len(layers))
         self.gradients: list[Gradients] = []
         self.passes = 0
-        self._adams = [Adam(layer.synapses.n_stored, settings) for layer in layers]
-        self._again = [Adam(layer.recurrent.n_stored, settings) if layer.recurrent else None for layer in layers]
+        self._kept: Mapping[int, Kept] = {}
+        self._settings = settings
 
-    def forward(self, spikes: Spikes) -> Spikes:
-        """Return the spikes of the last layer."""
+    @cached_property
+    def _adams(self) -> list[Adam]:
+        return [Adam(layer.synapses.n_stored, self._settings) for layer in self.layers]
+
+    @cached_property
+    def _again(self) -> list[Adam | None]:
+        return [Adam(layer.recurrent.n_stored, self._settings) if layer.recurrent else None for layer in self.layers]
+
+    def forward(self, spikes: Spikes, kept: Mapping[int, Kept] | None = None) -> Spikes:
+        """Return the spikes of the last layer; ``kept``: dropout after some layers by number, the last one excluded."""
         self.passes += 1
-        for layer, delay in zip(self.layers, self.delays):
-            spikes = layer.forward(spikes)
+        self._kept, gain = kept or {}, 1.0
+        for k, (layer, delay) in enumerate(zip(self.layers, self.delays)):
+            spikes, gain = layer.forward(spikes, gain), 1.0
+            if k in self._kept:
+                spikes, gain = spikes.kept(self._kept[k].stays), self._kept[k].gain
             if np.any(delay):
                 spikes = spikes.delayed(delay)
         return spikes
@@ -59,10 +80,12 @@ class Chain:
         self.gradients, own = [], more or {}
         for k in reversed(range(len(self.layers))):
             layer, delay = self.layers[k], self.delays[k]
-            if isinstance(behind, Layer) and (np.any(delay) or k in own):
+            if isinstance(behind, Layer) and (np.any(delay) or k in own or k in self._kept):
                 behind = behind.spread()
                 if np.any(delay):
                     advance(behind, delay, span.padded, span.lanes)
+                if k in self._kept:
+                    span.samples_of(behind)[:] *= self._kept[k].stays.T[:, :, None]
                 if k in own:
                     span.samples_of(behind)[:] += own[k]
             self.gradients.insert(0, layer.backward(behind))

@@ -128,6 +128,24 @@ def largest_absent(
     return _filled(Candidates(position[:n], score[:n]), size, stored, count, generator)
 
 
+def dense_gradient(passes: Sequence[Pass], n_targets: int) -> Floats:
+    """Return the gradient at every position of a matrix, float32 ``(targets, sources)``, as ``largest_absent`` computes it."""
+    n_sources = passes[0].spikes.size
+    dense: Floats = np.empty((n_targets, n_sources), np.float32)
+    side = aligned(max(one.spikes.span.stride for one in passes) * BLOCK, np.float32)
+    block, total = aligned(n_sources * BLOCK, np.float32), aligned(n_sources * BLOCK, np.float32)
+    wanted = np.ones(n_sources, np.uint8)
+    for first in range(0, n_targets, BLOCK):
+        held = min(BLOCK, n_targets - first)
+        for k, one in enumerate(passes):
+            rows = one.spikes.by_row
+            events = rows.start, rows.lane, rows.value
+            fill_block(one.errors.reshape(-1), one.spikes.span.stride, events, first, held, wanted, side, block)
+            _gathered(block, total, np.float32(one.decay), np.float32(one.weight), k == 0)
+        dense[first : first + held] = total.reshape(n_sources, BLOCK)[:, :held].T
+    return dense
+
+
 def largest_of(score: Floats, stored: Ints, count: int, generator: np.random.Generator) -> Candidates:
     """Return the ``count`` absent positions with the largest of all scores, which are at least 0, as ``largest_absent``."""
     _check(count, score.size, stored)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
-from neurodeploy.engines.lanes.neurons import neurons_of, respond
+from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Side
@@ -69,7 +69,7 @@ class Layer:
         self.neurons = neurons_of(model, n)
         self.surrogate = surrogate_of(self.neurons, tau, scale)
         self._leaks = leaks_of(self.neurons, self.surrogate)
-        self.peak = 0.0
+        self.peak, self.gain = 0.0, 1.0
         self._team = team
         self._given: Spikes | None = None
         self._sent: Spikes | None = None
@@ -100,8 +100,13 @@ class Layer:
         assert self._sent is not None, "spikes follow a pass"
         return self._sent
 
-    def forward(self, spikes: Spikes) -> Spikes:
-        """Return the spikes of the neurons."""
+    def forward(self, spikes: Spikes, gain: float = 1.0) -> Spikes:
+        """Return the spikes of the neurons; each arriving spike counts ``gain`` times (dropout before the layer).
+
+        Raises:
+            TrainingError: for a gain with which sums are no whole numbers of state units, or in a recurrent layer.
+        """
+        self._check_gain(gain)
         span = spikes.span
         voltage = self._voltage(span)
         bits = np.zeros((self.size, span.width // 64), np.uint64)
@@ -111,7 +116,7 @@ class Layer:
 
             def take(first: int, stop: int, sums: NDArray[np.int32]) -> None:
                 del stop
-                peaks.append(respond(sums, self.neurons, span, first, exponent, bits, voltage))
+                peaks.append(respond(sums, self.neurons, span, first, exponent, bits, voltage, gain=gain))
 
             self.synapses.each_block(spikes, take)
         else:
@@ -122,7 +127,7 @@ class Layer:
 
             self._team.each(run, range(span.padded // 16))
         self.peak = max(peaks)
-        self._given, self._sent = spikes, Spikes(span, self.size, bits)
+        self._given, self._sent, self.gain = spikes, Spikes(span, self.size, bits), gain
         return self._sent
 
     def backward(self, behind: Floats | Layer) -> Gradients:
@@ -150,6 +155,8 @@ class Layer:
         span = self.given.span
         out: Floats = span.rows(self.synapses.wiring.n_sources, np.float32)
         self.synapses.spread(self.errors, span, out)
+        if self.gain != 1:
+            out *= np.float32(self.gain)
         return out
 
     def _reverse(self, behind: Floats | Layer) -> Floats | None:
@@ -181,7 +188,17 @@ class Layer:
                 )
 
         self._team.each(work, synapses.parts(self._team.threads))
-        return synapses.passed(weights) if self.learns else None
+        return self._gained(synapses.passed(weights)) if self.learns else None
+
+    def _gained(self, weights: Floats) -> Floats:
+        if self.gain != 1:
+            weights *= np.float32(self.gain)
+        return weights
+
+    def _check_gain(self, gain: float) -> None:
+        exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
+        if not exact_gain(gain, exponent) or (gain != 1 and self.recurrent is not None):
+            raise TrainingError(f"lanes: spikes that count {gain} times make sums that are not whole; use dense synapses")
 
     def _voltage(self, span: Span) -> Floats:
         if self._rows is None or self._rows[0] != span:

@@ -32,7 +32,7 @@ from neurodeploy.training.lanes.gradients import (
     spread_rows,
     spread_sparse,
 )
-from neurodeploy.training.lanes.growth import Candidates, Pass, largest_absent, largest_of
+from neurodeploy.training.lanes.growth import Candidates, Pass, dense_gradient, largest_absent, largest_of
 from neurodeploy.training.lanes.reverse import WEIGHT_SCALE
 
 Floats = NDArray[np.float32]
@@ -248,6 +248,10 @@ class Synapses:
         self._set(position, latent)
         return place
 
+    def put(self, position: Ints) -> None:
+        """Store the connections at these flat positions, rising, instead; their weights are 0."""
+        self._set(position, np.zeros(position.size, np.float32))
+
     def candidates(self, passes: Sequence[Pass], count: int, generator: np.random.Generator) -> Candidates:
         """Return the absent positions with the largest gradients, as ``largest_absent`` does.
 
@@ -256,12 +260,19 @@ class Synapses:
         wiring = self.wiring
         if wiring.geometry is None:
             return largest_absent(passes, wiring.position, wiring.into[1], count, generator)
+        return largest_of(np.abs(self.dense_gradient(passes)).ravel(), wiring.position, count, generator)
+
+    def dense_gradient(self, passes: Sequence[Pass]) -> Floats:
+        """Return the gradient at every position, stored or not, in the dense shape; made at once, in full."""
+        wiring = self.wiring
+        if wiring.geometry is None:
+            return dense_gradient(passes, wiring.n_targets)
         every = Synapses(wiring.geometry, np.arange(wiring.size), np.zeros(wiring.size, np.float32), team=self._team)
         total = np.zeros(wiring.size, np.float32)
         for k, one in enumerate(passes):
             part = every.gradient(one.spikes, one.errors) * np.float32(one.weight)
             total = part if k == 0 else np.float32(one.decay) * total + part
-        return largest_of(np.abs(total), wiring.position, count, generator)
+        return total.reshape(wiring.shape)
 
     def _set(self, position: Ints, latent: Floats) -> None:
         size = int(np.prod(self._shape.kernels if isinstance(self._shape, Geometry) else self._shape, dtype=object))
