@@ -85,7 +85,8 @@ class Chain:
                 if np.any(delay):
                     advance(behind, delay, span.padded, span.lanes)
                 if k in self._kept:
-                    span.samples_of(behind)[:] *= self._kept[k].stays.T[:, :, None]
+                    steps = behind[:, : span.lanes].reshape(len(behind), span.n_steps, span.padded)
+                    steps[:, :, : span.batch] *= self._kept[k].stays.astype(np.float32)[:, None, :]
                 if k in own:
                     span.samples_of(behind)[:] += own[k]
             self.gradients.insert(0, layer.backward(behind))
