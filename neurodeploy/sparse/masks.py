@@ -143,14 +143,14 @@ def grouping(shape: Sequence[int], scope: Scope, places: torch.Tensor | None = N
     position = torch.arange(size) if places is None else places
     if scope in ("layer", "global"):
         return torch.zeros(len(position), dtype=torch.int64)
-    neuron = position // fan_in
+    neuron: torch.Tensor = position // fan_in
     if scope == "neuron":
         return neuron
     if not (isinstance(scope, tuple) and len(scope) == 2 and 0 < scope[0] <= scope[1]):
         raise TrainingError(f"sparse: unknown scope {scope!r}; known: layer, neuron, global, or (n, m) with 0 < n <= m")
     blocks_a_row = -(-fan_in // scope[1])
-    block: torch.Tensor = position % fan_in // scope[1]
-    return neuron * blocks_a_row + block
+    group: torch.Tensor = neuron * blocks_a_row + position % fan_in // scope[1]
+    return group
 
 
 def _capacity(shape: Sequence[int], scope: Scope) -> torch.Tensor:

@@ -257,9 +257,9 @@ class Rewirer:
     def _groups(self) -> Groups:
         shapes, layers = self._masked.shapes, self._masked.layers
         pool = Pool(shapes, self._scope, dict.fromkeys(shapes, torch.zeros(0, dtype=torch.int64)))
-        group = torch.cat([
-            grouping(layer.shape, self._scope, layer.places) + pool.groups[n].start for n, layer in layers.items()
-        ])
+        group = torch.cat(
+            [grouping(layer.shape, self._scope, layer.places) + pool.groups[n].start for n, layer in layers.items()]
+        )
         return Groups(
             step=self.step,
             every_steps=self._every_steps,

@@ -189,10 +189,12 @@ class Run:
         numbered = self._optimized()
         for index, state in optimizer["state"].items():
             own = stored.get(id(numbered[index]))
-            tensors.update({
-                f"optimizer/{index}/{key}": own.spread(value) if own and value.ndim else value
-                for key, value in state.items()
-            })
+            tensors.update(
+                {
+                    f"optimizer/{index}/{key}": own.spread(value) if own and value.ndim else value
+                    for key, value in state.items()
+                }
+            )
         rewirer = self.rewirer.state_dict()
         numbers = {key: value for key, value in rewirer.items() if not isinstance(value, torch.Tensor)}
         tensors.update({f"rewirer/{key}": value for key, value in rewirer.items() if key not in numbers})
@@ -240,11 +242,11 @@ class Run:
             groups = values["parameter_groups"]
             if foreign:
                 optimizer, groups = self._renumbered(optimizer), self._own_groups_with(groups)
-            for index, p in enumerate(self._optimized()):
-                if id(p) in stored and index in optimizer:
-                    optimizer[index] = {
+            for number, p in enumerate(self._optimized()):
+                if id(p) in stored and number in optimizer:
+                    optimizer[number] = {
                         key: _picked(stored[id(p)], value) if value.ndim else value
-                        for key, value in optimizer[index].items()
+                        for key, value in optimizer[number].items()
                     }
             self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
             self.schedule.load_state_dict(dict(values["schedule"]))

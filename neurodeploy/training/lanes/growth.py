@@ -129,7 +129,7 @@ def largest_absent(
 
 
 def dense_gradient(passes: Sequence[Pass], n_targets: int) -> Floats:
-    """Return the gradient at every position of a matrix, float32 ``(targets, sources)``, as ``largest_absent`` computes it."""
+    """Return the gradient at every position of a matrix, float32 ``(targets, sources)``, with ``largest_absent``'s sums."""
     n_sources = passes[0].spikes.size
     dense: Floats = np.empty((n_targets, n_sources), np.float32)
     side = aligned(max(one.spikes.span.stride for one in passes) * BLOCK, np.float32)

@@ -198,7 +198,9 @@ class Layer:
     def _check_gain(self, gain: float) -> None:
         exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
         if not exact_gain(gain, exponent) or (gain != 1 and self.recurrent is not None):
-            raise TrainingError(f"lanes: spikes that count {gain} times make sums that are not whole; use dense synapses")
+            raise TrainingError(
+                f"lanes: spikes that count {gain} times make sums that are not whole; use dense synapses"
+            )
 
     def _voltage(self, span: Span) -> Floats:
         if self._rows is None or self._rows[0] != span:

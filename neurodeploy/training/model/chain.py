@@ -251,9 +251,9 @@ class ChainModel(torch.nn.Module):
         """Return whether stored synapses compute the same sums as dense ones with the dropout after the layer before."""
         if before not in self.dropouts:
             return True
-        grid = self.grids[name]
-        exponent = grid.exponent + int(np.log2(grid.step))
-        return exact_gain(self.dropouts[before].gain, exponent) and not is_recurrent(self.recipes[name])
+        grid, layer = self.grids[name], self.recipes[name]
+        exponent = 0 if isinstance(layer, PoolLayer) else grid.exponent + int(np.log2(grid.step))
+        return exact_gain(self.dropouts[before].gain, exponent) and not is_recurrent(layer)
 
     def _lanes(self, name: str, held: Sequence[StoredSynapses], team: Team) -> Layer:
         """Return a layer over lanes; of a pool, with constant weights."""
@@ -263,7 +263,7 @@ class ChainModel(torch.nn.Module):
             assert where is not None, "a pool is a convolution"
             n = int(np.prod(where.kernels))
             latent = np.full(n, layer.weight / WEIGHT_SCALE, np.float32)
-            synapses, again = Synapses(where, np.arange(n), latent, team=team), None
+            synapses, again = Synapses(where, np.arange(n), latent, step=1, team=team), None
         else:
             synapses, again = held[0].synapses, held[1].synapses if len(held) > 1 else None
         return Layer(

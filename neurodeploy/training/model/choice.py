@@ -35,13 +35,12 @@ def stored_layers(model: ChainModel, density: Mapping[str, float], batch: int) -
 
 def storable_layers(model: ChainModel) -> list[str]:
     """Return the names of the layers that lanes compute as dense synapses do."""
-    found, before = [], None
-    for name, layer in model.recipes.items():
+    found: list[str] = []
+    before: str | None = None
+    for name in model.recipes:
         plain = not (before is None and model.entry.graded)
         alike = before is None or model.takes_dropout(before, name)
         if name in model.weights() and plain and alike:
             found.append(name)
         before = name
     return found
-
-

@@ -44,7 +44,7 @@ class Segment:
             wanted: names of layers, the last one among them.
         """
         numbers = [self.names.index(name) for name in wanted]
-        fired = _Passed.apply(self, spikes, kept, numbers, *self.weights)  # type: ignore[no-untyped-call]
+        fired = _Passed.apply(self, spikes, kept, numbers, *self.weights)
         peaks = {name: layer.peak for name, layer in zip(self.names, self.chain.layers)}
         return dict(zip(wanted, fired)), peaks
 
