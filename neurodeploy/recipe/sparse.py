@@ -21,11 +21,14 @@ class Method:
             and ``sparse.methods.RewiringSettings``, makes the weights sparse at the start, and returns the rewirer.
         settings: keys of the table ``[sparse]`` that the method uses, besides ``method`` and ``density``.
         density: whether the method has a density; a method without a density starts with every connection.
+        reads_inputs: whether the method begins from the inputs of some training samples: their correlations decide masks
+            (``RewiringSettings.inputs``), and voltages the size of the first weights (``training/first_weights.py``).
     """
 
     start: str
     settings: frozenset[str] = frozenset()
     density: bool = True
+    reads_inputs: bool = False
 
 
 _REWIRING = frozenset({"distribution", "ratio", "every_steps", "end_fraction"})
@@ -42,6 +45,11 @@ METHODS: dict[str, Method] = {
     "esl": Method(start=f"{_HERE}:esl", settings=_REWIRING | {"growth"}),
     "pq": Method(start=f"{_HERE}:pq", settings=_REWIRING | {"growth"} | _PQ),
     "sdsnn": Method(start=f"{_HERE}:sdsnn", settings=frozenset({"spine_constant", "spine_rate"}), density=False),
+    "chsnn": Method(
+        start="neurodeploy.sparse.chsnn:chsnn",
+        settings=_REWIRING,
+        reads_inputs=True,
+    ),
     "rkd": Method(start=f"{_HERE}:rkd", settings=_REWIRING | {"growth"}),
 }
 """The rewiring methods by name; the key ``method`` of a recipe's ``[sparse]`` names one of them."""

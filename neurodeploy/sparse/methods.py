@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError
 
 from neurodeploy.errors import TrainingError
@@ -43,6 +45,8 @@ class RewiringSettings(MethodSettings):
         whole_lists: drop all connections of a source on a core of the budget together, by ``taylor`` (``scores.by_list``).
         start: connections of a trained network to start from, whose weights are then kept as they are (``kept_masks``);
             with ``distribution="start"`` each layer keeps their number.
+        inputs: which inputs fire in steps of some training samples, bool ``(n_observations, n_inputs)``, for methods that
+            begin from their correlations (``recipe.sparse.Method.reads_inputs``).
         seed: seed of positions, random growth and ties.
     """
 
@@ -55,6 +59,7 @@ class RewiringSettings(MethodSettings):
     preference: float = 0.0
     whole_lists: bool = False
     start: Masks | None = None
+    inputs: NDArray[np.bool_] | None = None
     seed: int = 0
 
     def __init__(self, **values: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.errors import TrainingError
@@ -21,6 +22,7 @@ from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
 from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
+from neurodeploy.training.first_weights import fit_to_thresholds
 from neurodeploy.training.losses import (
     check_labels,
     distillation_term,
@@ -92,8 +94,10 @@ class Run:
             weight_decay=training.weight_decay,
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
-        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept, self._first_inputs())
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        if METHODS[recipe.sparse.method].reads_inputs and chain is None:
+            fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
         self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
@@ -114,6 +118,16 @@ class Run:
         if self.world.size > 1:
             for own in self.model.stored.values():
                 own.add_to_all = self.world.add
+
+    def _first_inputs(self) -> NDArray[np.bool_] | None:
+        """Return which inputs fire in each step of the first samples, ``(observations, inputs)``, where masks need it."""
+        recipe = self.recipe
+        if not METHODS[recipe.sparse.method].reads_inputs or not isinstance(recipe.network.layers[0], DenseLayer):
+            return None
+        spikes = self.spikes[torch.arange(min(len(self.spikes), _OBSERVED))]
+        steps = spikes[..., :1] if spikes.stride(-1) == 0 else spikes
+        active: NDArray[np.bool_] = (steps.transpose(1, 2).flatten(0, 1) != 0).numpy()
+        return active
 
     def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
         """Train on every sample once, or on the rest of an epoch that was interrupted.
@@ -401,8 +415,24 @@ def n_parts(recipe: Recipe, world: World) -> int:
     return max(asked, world.size)
 
 
-def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> RewiringSettings:
-    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept``: masks to start from."""
+_OBSERVED = 1000
+"""Training samples whose inputs decide first masks."""
+
+
+def sparse_settings(
+    recipe: Recipe,
+    n_steps: int,
+    kept: Mapping[str, torch.Tensor] | None = None,
+    inputs: NDArray[np.bool_] | None = None,
+) -> RewiringSettings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps.
+
+    Args:
+        recipe: its ``[sparse]`` table, budget and seed are read.
+        n_steps: optimiser steps.
+        kept: masks to start from.
+        inputs: see ``RewiringSettings``.
+    """
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHODS[sparse.method].settings if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
@@ -413,7 +443,7 @@ def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tenso
         if sparse.density is None and kept:
             density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
             given["distribution"] = "start"
-    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, **given)
+    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, inputs=inputs, **given)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:
