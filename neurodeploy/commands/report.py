@@ -202,7 +202,7 @@ def _run_each_once(
         if engine == "reference":
             runs[engine] = simulate(network, first, engine=engine, probe=probes, progress=progress)
         elif engine != "event":
-            runs[engine] = run_engine(engine, source, network, first, progress)
+            runs[engine], _ = run_engine(engine, source, network, first, progress)
     by_mapping = _whole(network, samples, mappings, progress)
     whole = by_mapping[0]
     if "event" in engines:

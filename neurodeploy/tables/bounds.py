@@ -94,15 +94,21 @@ class StateBounds:
 
     Attributes:
         fold: whether the current may leave 24 bits; if not, it never wraps.
-        clip: whether the voltage may leave 24 bits; if not, it is never clipped.
+        clip_low, clip_high: whether it is clipped on that side; above, a neuron that fires and is reset to 0 is not.
         current: largest size of the current after a step.
         voltage: largest size of the voltage after a step.
     """
 
     fold: bool
-    clip: bool
+    clip_low: bool
+    clip_high: bool
     current: float
     voltage: float
+
+    @property
+    def clip(self) -> bool:
+        """Whether the voltage is clipped on either side."""
+        return self.clip_low or self.clip_high
 
 
 def _parameter(value: Any) -> Floats:
@@ -128,14 +134,14 @@ def state_bounds(model: SpikingModel, summed: Range) -> StateBounds:
     bias, leak = _parameter(model.bias), _parameter(model.voltage_decay)
     gain_low, gain_high = low + np.maximum(-bias, 0), high + np.maximum(bias, 0)
     least, most = _sustained(gain_low, leak), _sustained(gain_high, leak)
-    after = most
-    if not isinstance(model, LeakyIntegrator) and model.reset == "zero":
+    after, reset = most, not isinstance(model, LeakyIntegrator) and model.reset == "zero"
+    if not isinstance(model, LeakyIntegrator) and reset:
         threshold = _parameter(model.threshold) * 2**STATE_SHIFT
         most = np.minimum(most, (threshold * (DECAY_ONE - leak) / DECAY_ONE + gain_high) * _SAFE)
         after = np.minimum(most, threshold)
-    clip = bool(max(least.max(), most.max()) >= STATE_LIMIT)
-    voltage = STATE_LIMIT - 1.0 if clip else float(max(least.max(), after.max()))
-    return StateBounds(fold, clip, float(max(low.max(), high.max())), voltage)
+    clip_low, clip_high = bool(least.max() >= STATE_LIMIT), not reset and bool(most.max() >= STATE_LIMIT)
+    voltage = min(STATE_LIMIT - 1.0, float(max(least.max(), after.max())))
+    return StateBounds(fold, clip_low, clip_high, float(max(low.max(), high.max())), voltage)
 
 
 def summed_ranges(network: Network, raw: Mapping[str, Range]) -> dict[str, Range]:

@@ -325,7 +325,10 @@ def _wires(
     network: Network, raw: Mapping[str, Range], order: Sequence[str], images: Mapping[str, Image], optimize: Optimize
 ) -> Iterator[WirePlan]:
     number = 0
+    silent = {p.name for p in network.populations if isinstance(p.model, LeakyIntegrator)}
     for q in network.projections:
+        if q.source in silent:
+            continue
         by_weight = not isinstance(q.delay, int) and q.delay.ndim == 2
         parts = by_delay(q) if by_weight else [OneDelay(q.synapses, None, 0)]
         for part in parts:
@@ -364,6 +367,8 @@ def _wire(
     if not np.any(weights):
         return None
     zeros = common_shift(weights)
+    if q.weight_exponent < 0 and raw.size >= 2**31:  # the sum wraps at 32 bits before it is rounded: keep it whole
+        zeros = 0
     net, wrap = q.weight_exponent + zeros, wraps(q, raw)
     private = net < 0 or wrap
     graded = q.source in network.graded
@@ -377,6 +382,7 @@ def _wire(
     mode: Literal["now", "ring", "sum"] = "sum" if summed else "ring" if late else "now"
     delays = () if delay is not None else tuple(int(d) for d in np.unique(q.delay))
     source_size = network.sizes[q.source]
+    lanes_full = source_size > LANES_AT_MOST  # then sums may be handed on within the step
     inner = inner_numbers(images.get(q.source), source_size)
     tables = [] if packed is None else [_table(name, key, array, q.name) for key, array in packed.arrays.items()]
     if delay is None:
@@ -397,16 +403,12 @@ def _wire(
         mode=mode,
         delay=delay,
         delays=delays if mode == "sum" else (),
-        shift=zeros
-        if kind == "pool" and mode == "sum"
-        else 0
-        if mode == "sum"
-        else net + STATE_SHIFT * (mode == "now"),
+        shift=0 if mode == "sum" else net + STATE_SHIFT * (mode == "now"),
         flush=net,
         wrap=wrap,
         sum_width=sum_width,
         graded=graded,
-        held=after and mode != "sum",
+        held=after and (mode != "sum" or (lanes_full and packed is not None and packed.format == "lanes")),
         synapses=synapses,
         channel_last=q.source in images,
         tables=tuple(tables),

@@ -10,13 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, LeakyIntegrator, Network, Pool
+from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, Network, Pool
 from neurodeploy.tables import plan_tables
 from neurodeploy.tables.layout import LANES_AT_MOST, Decay, Layout, PopulationPlan, State, WirePlan
 from neurodeploy.tables.rows import Optimize
 from neurodeploy.targets.c.texts import HEADER, SOURCE, TABLES
 from neurodeploy.version import __version__
 
+_UNROLL: dict[Optimize, int] = {"balance": 8, "flash": 2, "speed": 8}
+"""Entries that a loop over indexed weights adds in a round."""
+_NEURONS: dict[Optimize, int] = {"balance": 4, "flash": 1, "speed": 4}
+"""Neurons that a loop over a population updates in a round, a power of two."""
 _TYPES = {np.dtype(t): f"{t}_t" for t in ("int8", "uint8", "int16", "uint16", "int32", "uint32")}
 
 
@@ -236,12 +240,20 @@ def _add_function(layout: Layout, wire: WirePlan, functions: _Functions) -> str:
         text = _ROWS.format(kind=kind, weight=weight, value=value, four=four, one=body("x[0]", "*weight"))
     elif wire.format in ("idx8", "idx16"):
         column = "uint8_t" if wire.format == "idx8" else "uint16_t"
-        four = "\n".join("        " + body(f"x[column[{k}]]", f"weight[{k}]") for k in range(4))
-        one = body("x[*column]", "*weight")
-        text = _INDEXED.format(kind=kind, column=column, weight=weight, value=value, four=four, one=one)
+        bodies = [body(f"x[column[{k}]]", f"weight[{k}]") for k in range(_round_of(wire, _UNROLL[layout.optimize]))]
+        text = _INDEXED.format(
+            kind=kind,
+            column=column,
+            weight=weight,
+            value=value,
+            unroll=len(bodies),
+            rest=_rest(bodies),
+            all="\n".join("        " + one for one in bodies),
+        )
     elif wire.format == "delta8":
-        four = "\n".join(f"        x += gap[{k}];\n        {body('x[0]', f'weight[{k}]')}" for k in range(4))
-        text = _GAPS.format(kind=kind, weight=weight, value=value, four=four, one=body("x[0]", "*weight"))
+        n = _round_of(wire, 4)
+        all_ = "\n".join(f"        x += gap[{k}];\n        {body('x[0]', f'weight[{k}]')}" for k in range(n))
+        text = _GAPS.format(kind=kind, weight=weight, value=value, n=n, all=all_, one=body("x[0]", "*weight"))
     else:
         text = _BITS.format(kind=kind, weight=weight, value=value, one=body("x[lowest_bit(bits)]", "*weight"))
     return functions.name("add", text)
@@ -252,10 +264,20 @@ _LANES = """\
 static void @(uint32_t *sum, const uint32_t *word, uint32_t n)
 {
     const uint32_t *const end = word + n;
-    for (; word != end; word++, sum += 2) {
-        const uint32_t four = *word;
-        sum[0] += four & 0x00ff00ffu;
-        sum[1] += (four >> 8) & 0x00ff00ffu;
+    if (n & 1u) {
+        sum[0] += word[0] & 0x00ff00ffu;
+        sum[1] += (word[0] >> 8) & 0x00ff00ffu;
+        word++;
+        sum += 2;
+    }
+    for (; word != end; word += 2, sum += 4) {
+        const uint32_t x = word[0], y = word[1];
+        const uint32_t a = sum[0] + (x & 0x00ff00ffu), b = sum[1] + ((x >> 8) & 0x00ff00ffu);
+        const uint32_t c = sum[2] + (y & 0x00ff00ffu), d = sum[3] + ((y >> 8) & 0x00ff00ffu);
+        sum[0] = a;
+        sum[1] = b;
+        sum[2] = c;
+        sum[3] = d;
     }
 }
 """
@@ -274,19 +296,21 @@ _INDEXED = """\
 /* adds weights to the columns beside them */
 static void @({kind} *x, const {column} *column, const {weight} *weight, uint32_t n{value})
 {{
-    for (; n >= 4u; n -= 4u, column += 4, weight += 4) {{
-{four}
+    const {column} *const end = column + n;
+{rest}
+    while (column != end) {{
+{all}
+        column += {unroll};
+        weight += {unroll};
     }}
-    for (; n; n--, column++, weight++)
-        {one}
 }}
 """
 _GAPS = """\
 /* adds weights, each so many columns after the one before */
 static void @({kind} *x, const uint8_t *gap, const {weight} *weight, uint32_t n{value})
 {{
-    for (; n >= 4u; n -= 4u, gap += 4, weight += 4) {{
-{four}
+    for (; n >= {n}u; n -= {n}u, gap += {n}, weight += {n}) {{
+{all}
     }}
     for (; n; n--, gap++, weight++) {{
         x += *gap;
@@ -305,6 +329,26 @@ static void @({kind} *x, const uint32_t *word, const {weight} *weight, uint32_t 
     }}
 }}
 """
+
+
+def _round_of(wire: WirePlan, most: int) -> int:
+    """Return how many entries a loop over a wire's rows adds in a round: a power of two, and no more than its table has.
+
+    GCC sees that a table is shorter than a round, and warns of it although such a round never runs.
+    """
+    entries = next(t.values.size for t in wire.tables if t.name == f"{wire.name}_weight")
+    return min(most, 1 << (max(1, entries).bit_length() - 1))
+
+
+def _rest(bodies: Sequence[str]) -> str:
+    """Return the switch that adds as many entries as are left over beside the full rounds of the loop."""
+    last = len(bodies)
+    cases = "".join(
+        f"    case {k}u:\n        {bodies[k - 1]}\n        /* fall through */\n" for k in range(last - 1, 0, -1)
+    )
+    count = f"n & {last - 1}u"
+    moved = f"    column += {count};\n    weight += {count};"
+    return f"    switch ({count}) {{\n{cases}    default:\n        break;\n    }}\n{moved}"
 
 
 def _send(layout: Layout, wire: WirePlan, functions: _Functions) -> Iterator[str]:
@@ -516,7 +560,8 @@ def _update(layout: Layout, p: PopulationPlan, functions: _Functions) -> str:
         kind = _list_type(layout, p)
         parameters.append(f"{kind} *list")
         arguments.append(_list(p))
-    text = _update_text(p, parameters, own, bias, _list_type(layout, p) if p.listed else "")
+    kind = _list_type(layout, p) if p.listed else ""
+    text = _update_text(p, parameters, own, bias, kind, _NEURONS[layout.optimize])
     return f"{functions.name('update', text)}({', '.join(arguments)})"
 
 
@@ -530,41 +575,52 @@ def _list_type(layout: Layout, p: PopulationPlan) -> str:
 
 
 def _update_text(
-    p: PopulationPlan, parameters: Sequence[str], own: Mapping[str, Any], bias: str, list_type: str
+    p: PopulationPlan, parameters: Sequence[str], own: Mapping[str, Any], bias: str, list_type: str, unroll: int
 ) -> str:
-    returned = "uint32_t" if p.listed else "void"
-    lines, kept = [], "" if p.bounds.fold else "const "
+    """Return the function that updates a population.
+
+    Several neurons a round save instructions of the loop.
+    """
+    lines = ["int32_t u = x[i].u, v = x[i].v;"]
     if p.ring_rows:
-        lines += [f"{kept}int32_t u = (int32_t)((uint32_t)x[i].u + ((uint32_t)ring[i] << {STATE_SHIFT}));"]
-    else:
-        lines += [f"{kept}int32_t u = x[i].u;"]
-    lines += ["int32_t v = x[i].v;"]
-    if bias == "0":
-        lines += ["if ((u | v) == 0)" if not p.ring_rows else "if ((u | v | ring[i]) == 0)", "    continue;"]
-    if p.ring_rows:
-        lines += ["ring[i] = 0;"]
+        lines += [f"u = (int32_t)((uint32_t)u + ((uint32_t)ring[i] << {STATE_SHIFT}));", "ring[i] = 0;"]
+    lines += [f"v = (int32_t)((uint32_t)({_decayed('v', p.voltage, 'voltage')}) + (uint32_t)u{{added}});"]
+    added = "" if bias == "0" else f" + (uint32_t){bias}"
+    lines[-1] = lines[-1].replace("{added}", added)
     if p.bounds.fold:
         limit = STATE_LIMIT
-        lines += [f"if (u > {limit})", f"    u -= {2 * limit};", f"else if (u <= -{limit})", f"    u += {2 * limit};"]
-    lines += [f"x[i].u = {_decayed('u', p.current, 'current')};"]
-    v = _decayed("v", p.voltage, "voltage")
-    added = "" if bias == "0" else f" + (uint32_t){bias}"
-    lines += [f"v = (int32_t)((uint32_t)({v}) + (uint32_t)u{added});"]
-    if p.bounds.clip:
-        limit = STATE_LIMIT - 1
-        lines += [f"if (v > {limit})", f"    v = {limit};", f"else if (v < -{limit})", f"    v = -{limit};"]
+        fold = [
+            f"if (NETWORK_RARE((uint32_t)u + {limit - 1}u > {2 * limit - 1}u)) /* beyond 24 bits it wraps once */",
+            f"    u = (int32_t)(u > 0 ? (uint32_t)u - {2 * limit}u : (uint32_t)u + {2 * limit}u);",
+        ]
+        lines = [*lines[:-1], *fold, lines[-1]]
+    lines += [f"u = {_decayed('u', p.current, 'current')};"]
+    limit = STATE_LIMIT - 1
+    if p.bounds.clip_high:
+        lines += [f"if (NETWORK_RARE(v > {limit}))", f"    v = {limit};"]
+    if p.bounds.clip_low:
+        lines += [f"if (NETWORK_RARE(v < -{limit}))", f"    v = -{limit};"]
     if p.listed:
-        limit_text = f"((int32_t)threshold[i] * {1 << STATE_SHIFT})" if "threshold" in own else "threshold"
-        subtract = not isinstance(p.model, LeakyIntegrator) and p.model.reset == "subtract"
-        lines += [f"if (v > {limit_text}) {{", f"    list[count++] = ({list_type})i;"]
-        lines += [f"    v -= {limit_text};" if subtract else "    v = 0;", "}"]
-    lines += ["x[i].v = v;"]
-    body = indent("\n".join(lines), " " * 8)
+        threshold = f"((int32_t)threshold[i] * {1 << STATE_SHIFT})" if "threshold" in own else "threshold"
+        subtract = isinstance(p.model, Cuba) and p.model.reset == "subtract"
+        lines += [f"if (NETWORK_RARE(v > {threshold})) {{", f"    list[count++] = ({list_type})i;"]
+        lines += [f"    v -= {threshold};" if subtract else "    v = 0;", "}"]
+    lines += ["x[i].u = u;", "x[i].v = v;"]
+    if bias == "0":
+        rest = f"if ((u | v{' | ring[i]' if p.ring_rows else ''}) != 0) {{"
+        lines = [lines[0], rest, *(f"    {line}" for line in lines[1:]), "}"]
+    returned = "uint32_t" if p.listed else "void"
     start, end = ("count = 0, ", "    return count;\n") if p.listed else ("", "")
-    return (
-        f"static {returned} @({', '.join(parameters)})\n{{\n    uint32_t {start}i;\n    for (i = 0; i < n; i++) {{\n{body}\n"
-        f"    }}\n{end}}}\n"
-    )
+
+    def one(k: int) -> str:
+        own_lines = [line.replace("[i]", f"[i + {k}]").replace(")i;", f")(i + {k});") if k else line for line in lines]
+        return indent("\n".join(["{", *(f"    {line}" for line in own_lines), "}"]), " " * 8)
+
+    rest = f"    for (; i < n % {unroll}u; i++)\n{one(0)}\n" if p.size % unroll else ""
+    every = "\n".join(one(k) for k in range(unroll))
+    loop = f"    for (; i < n; i += {unroll}u) {{\n{every}\n    }}\n"
+    head = f"static NETWORK_NOINLINE {returned} @({', '.join(parameters)})"
+    return f"{head}\n{{\n    uint32_t {start}i = 0;\n{rest}{loop}{end}}}\n"
 
 
 def _decayed(x: str, decay: Decay, table: str) -> str:
@@ -602,10 +658,9 @@ def _step(layout: Layout, functions: _Functions) -> str:
     ]
     if any(s.name == "step" for s in layout.states):
         lines.append("if (net->step != 0xffffffffu)\n    net->step++;\n")
-    declared = "uint32_t k, n_spikes = 0;\n"
-    if any(p.listed and not p.held for p in layout.populations):
-        declared = "uint32_t k, count, n_spikes = 0;\n"
-    return indent(declared + "".join(lines), "    ")
+    text = "".join(lines)
+    names = [name for name in ("k", "count") if re.search(rf"\b{name}\b", text)]
+    return indent(f"uint32_t {', '.join([*names, 'n_spikes = 0'])};\n{text}", "    ")
 
 
 def _from(layout: Layout, p: PopulationPlan, *, held: bool) -> list[WirePlan]:
@@ -650,6 +705,8 @@ def _input_step(layout: Layout) -> list[str]:
     """Return the lines that send the events of this step."""
     network = layout.network
     sending = [(i, [w for w in layout.wires if w.source == i.name]) for i in network.inputs]
+    if not any(wires for _, wires in sending):
+        return ["(void)events;\n(void)values;\n(void)n_events;\n"]
     lines = ["for (k = 0; k < n_events; k++) {\n    const uint32_t j = events[k];\n"]
     if any(w.graded for _, wires in sending for w in wires):
         lines.append("    const int32_t value = values ? values[k] : 1;\n")

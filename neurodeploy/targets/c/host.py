@@ -125,7 +125,7 @@ def run_built(
     head += [n for name in populations for n in (numbers[name], network.sizes[name])]
     with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
         folder = Path(made)
-        _write_events(network, inputs, head, folder / "in.bin")
+        write_events(network, inputs, head, folder / "in.bin")
         done = _call([str(program.resolve()), "in.bin"], folder)
         if done.returncode:
             raise SimulationError(f"c: the program ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
@@ -146,7 +146,7 @@ def time_built(program: Path, network: Network, samples: Samples, n_steps: int, 
     """Return the seconds of a sample in a program that ``build_driver`` made without trace, the median of rounds."""
     inputs = input_events(network, samples, n_steps)
     with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        _write_events(network, inputs, [samples.n_samples, n_steps, rounds], Path(made) / "in.bin")
+        write_events(network, inputs, [samples.n_samples, n_steps, rounds], Path(made) / "in.bin")
         done = _call([str(program.resolve()), "in.bin"], Path(made))
     if done.returncode:
         raise SimulationError(f"c: the program ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
@@ -177,7 +177,8 @@ def step_events(
     return counts.astype(np.uint32), channel[order].astype(np.uint32), values[order].astype(np.int32)
 
 
-def _write_events(network: Network, inputs: dict[str, Events], head: Sequence[int], path: Path) -> None:
+def write_events(network: Network, inputs: dict[str, Events], head: Sequence[int], path: Path) -> None:
+    """Write what ``driver.c`` reads: the numbers of ``head``, then all events."""
     counts, channels, values = step_events(network, inputs)
     with path.open("wb") as file:
         for part in (np.asarray([*head, channels.size], np.uint32), counts, channels, values):

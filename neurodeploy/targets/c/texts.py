@@ -104,7 +104,15 @@ SOURCE = """\
 #ifdef NETWORK_TRACE
 #define NETWORK_TRACE_SPIKE(population, neuron) network_trace(population, neuron)
 #else
-#define NETWORK_TRACE_SPIKE(population, neuron) ((void)0)
+#define NETWORK_TRACE_SPIKE(population, neuron) ((void)(population), (void)(neuron))
+#endif
+
+#if defined(__GNUC__)
+#define NETWORK_RARE(condition) __builtin_expect((condition), 0)
+#define NETWORK_NOINLINE __attribute__((noinline)) /* addresses from the first neuron on, so that both states load at once */
+#else
+#define NETWORK_RARE(condition) (condition)
+#define NETWORK_NOINLINE
 #endif
 
 typedef char network_state_has_its_size[sizeof(network) == NETWORK_STATE_BYTES ? 1 : -1];

@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from neurodeploy.errors import FileError, check_type
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
-from neurodeploy.network import Network
+from neurodeploy.network import Network, spiking_model
+from neurodeploy.tables import plan_tables
 from neurodeploy.tables.rows import Optimize
 from neurodeploy.targets.c.code import LIBRARY, library_texts
 from neurodeploy.targets.c.host import compile_strictly
@@ -39,18 +41,44 @@ def write_c(network: Network, out: str | Path, *, optimize: Optimize = "balance"
     """
     check_type("export", "network", network, Network, "give a Network: as_network(path)")
     out = as_path(out)
+    _check_free(out, force)
     texts = library_texts(network, optimize)
     texts |= {"example/main.c": MAIN, "CMakeLists.txt": CMAKE, f"{out.resolve().name}.ino": SKETCH}
-    _write(texts, out, force)
+    _write(texts, out)
 
 
-def _write(texts: Mapping[str, str], out: Path, force: bool) -> None:
-    """Write files into a folder, all or none."""
+def check_ready(network: Network, out: str | Path, *, force: bool) -> None:
+    """Refuse what ``write_c`` would refuse of a network and a folder.
+
+    Raises:
+        NetworkError, FileError: as ``write_c``.
+    """
+    for population in network.populations:
+        spiking_model(population, "target c")
+    _check_free(as_path(out), force)
+
+
+def describe(network: Network, optimize: Optimize = "balance") -> dict[str, Any]:
+    """Return the bytes of all tables and of an instance, and the format and bytes of each layer, as plain values."""
+    layout = plan_tables(network, optimize)
+    layers = [
+        {"projection": w.projection, "format": w.format or "pool", "bytes": w.n_bytes, "delay": w.delay, "mode": w.mode}
+        for w in layout.wires
+    ]
+    return {"table_bytes": layout.flash_bytes, "ram_bytes": layout.ram_bytes, "layers": layers}
+
+
+def _check_free(out: Path, force: bool) -> None:
+    """Refuse a folder that holds an earlier export, unless ``force`` is set."""
     if out.exists() and not out.is_dir():
         raise FileError(f"export: {out} is a file; name a folder with --out")
-    there = [name for name in texts if (out / name).exists()]
+    there = [name for name in (*LIBRARY, "CMakeLists.txt", "example/main.c") if (out / name).exists()]
     if there and not force:
         raise FileError(f"export: {out} holds {there[0]} already; choose another --out, or --force to replace it")
+
+
+def _write(texts: Mapping[str, str], out: Path) -> None:
+    """Write files into a folder, all or none."""
     try:
         with ExitStack() as stack:
             for name, text in texts.items():

@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 from building import chain, neuron, spikes
 from building import samples as samples_of
+from random_networks import random_network
 
 from neurodeploy.engines.decoding import decode
 from neurodeploy.engines.reference import run_reference
 from neurodeploy.errors import FitError, NetworkError, SimulationError, UsageError
 from neurodeploy.network import Conv, LeakyIntegrator, Network
-from neurodeploy.network.activity import Samples
+from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.tables import plan_tables
-from neurodeploy.targets.c import emulate as emulate_module
+from neurodeploy.targets.c import emulation
 from neurodeploy.targets.c.cores import CORES, missing_tools, needed_tools
-from neurodeploy.targets.c.emulate import emulate
+from neurodeploy.targets.c.emulation import emulate
 
 
 def core(name: str) -> object:
@@ -106,13 +107,13 @@ def test_a_network_beyond_the_boards_memory_is_refused() -> None:
 @m4
 def test_a_step_beyond_the_counter_is_an_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network, samples = small(), spikes((1, 4, 12))
-    run = emulate_module._run
+    run = emulation._run
 
     def overrun(*args: object, **options: object) -> object:
         told = run(*args, **options)
         return dataclasses.replace(told, ticks=np.full_like(told.ticks, 0xFFFFFFFF))
 
-    monkeypatch.setattr(emulate_module, "_run", overrun)
+    monkeypatch.setattr(emulation, "_run", overrun)
     with pytest.raises(SimulationError, match="a step on 'cortex-m4' takes more instructions than the timer"):
         emulate(network, samples, name)
 
@@ -133,3 +134,33 @@ def test_an_unknown_processor_is_refused_with_the_known_ones() -> None:
     samples: Samples = spikes((1, 3, 12))
     with pytest.raises(UsageError, match="there is no processor 'z80'; known: cortex-m0, "):
         emulate(small(), samples, "z80")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", [core(name) for name in ("cortex-m0", "cortex-m4", "cortex-m7", "cortex-m55", "rv32imc")]
+)
+def test_twenty_random_networks_are_the_reference_spike_by_spike(name: str) -> None:
+    compared = 0
+    for seed in range(20):
+        network, samples = random_network(seed)
+        probe = readouts(network)
+        expected = run_reference(network, samples, probe=probe)
+        found = emulate(network, samples, name, probe=probe)
+        result = compare_activities([expected, found.activity], probe)
+        assert result.equal, (seed, result.first_difference)
+        assert found.size.ram == plan_tables(network).ram_bytes
+        for i, output in enumerate(network.outputs):
+            if not decoding_needs_probe(network, output.name, expected):
+                assert found.classes[:, i].tolist() == decode(network, expected, output.name).tolist(), (
+                    seed,
+                    output.name,
+                )
+        compared += result.spikes_compared
+    assert compared > 3000
+
+
+def decoding_needs_probe(network: Network, output: str, activity: Activity) -> bool:
+    """Return whether the class of an output is read from a voltage that the run did not record."""
+    found = next(o for o in network.outputs if o.name == output)
+    return found.decoding == "last_voltage" and (found.population, "v") not in activity.states

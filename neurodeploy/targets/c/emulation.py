@@ -254,4 +254,5 @@ def _instructions(core: str, told: _Told) -> NDArray[np.int64]:
         )
     nothing, loop = (int(n) for n in told.calibration)
     own = (told.ticks.astype(np.float64) - nothing) * _LOOP / (loop - nothing)
-    return np.rint(own).astype(np.int64)
+    found: NDArray[np.int64] = np.rint(own).astype(np.int64)
+    return found
