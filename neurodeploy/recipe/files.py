@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from neurodeploy.errors import RecipeError, UsageError
-from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.checked import all_problems
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.recipe.record import Recipe
@@ -122,7 +122,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
     try:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
-        raise RecipeError(f"recipe: {where}: {worst_problem(error, Recipe)}") from error
+        raise RecipeError(f"recipe: {where}: {all_problems(error, Recipe)}") from error
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
-from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS
@@ -108,7 +108,7 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
     except TomlError as error:
         raise SweepError(f"sweep: {where} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problem = worst_problem(error, Plan, key_name="key '{}'".format)
+        problem = all_problems(error, Plan, key_name="key '{}'".format)
         raise SweepError(f"sweep: {where}: {problem}") from error
     try:
         for name in plan.grid.chip:
