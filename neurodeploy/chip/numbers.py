@@ -30,7 +30,7 @@ _SI = {
 class Table(BaseModel):
     """A TOML table: frozen, strict about types; an unknown key is an error that lists the known keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

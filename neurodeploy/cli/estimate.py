@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, say, warn
+from neurodeploy.cli.program import Dt, FailOnMissed, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.show import fail_if_missed, print_json, say, warn
 
 
 @app.command(
@@ -26,6 +26,8 @@ def estimate(
     period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
     rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
+    battery: Annotated[str | None, typer.Option(help="Say how long a battery lasts, as in 1000mWh.")] = None,
+    fail_on_missed: FailOnMissed = False,
     sanafe: Annotated[
         Path | None, typer.Option(help="Folder for the mapping and the first sample as SANA-FE reads them.")
     ] = None,
@@ -35,7 +37,7 @@ def estimate(
     """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
     from neurodeploy import commands
     from neurodeploy.reports.writing import text_cost
-    from neurodeploy.units import parse_hertz, parse_seconds
+    from neurodeploy.units import parse_battery, parse_hertz, parse_seconds
 
     cost = commands.estimate(
         file,
@@ -48,6 +50,7 @@ def estimate(
         step_period_s=parse_seconds(period, "--period") if period else None,
         deadline_s=parse_seconds(deadline, "--deadline") if deadline else None,
         rate_hz=parse_hertz(rate, "--rate") if rate else None,
+        battery_j=parse_battery(battery, "--battery") if battery else None,
         sanafe=sanafe,
         force=force,
     )
@@ -59,3 +62,5 @@ def estimate(
         print(text_cost(cost))
     for line in cost.warnings:
         warn(line)
+    if fail_on_missed:
+        fail_if_missed("estimate", [cost])

@@ -72,4 +72,10 @@ Dt = Annotated[
     float | None,
     typer.Option("--dt", help="Length of a step in seconds, where the file does not say: --reading dt=SECONDS."),
 ]
+FailOnMissed = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-missed", help="End with exit code 19 where a deadline, rate or period is missed (nominal)."
+    ),
+]
 NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]

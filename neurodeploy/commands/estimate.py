@@ -35,6 +35,7 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
     sanafe: str | Path | None = None,
     force: bool = False,
 ) -> Cost:
@@ -51,7 +52,7 @@ def estimate(
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``.
         sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``targets/sanafe/``); ``force``
             replaces files of an earlier export.
 
@@ -87,9 +88,8 @@ def estimate(
         labels = {p.name: labels[p.name] for p in network.populations}
         recorded = simulate(network, samples, engine=engine, labels=labels)
         silence = find_silence(network, recorded, samples)
-    cost = pricing.estimate(
-        network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
-    )
+    demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz, "battery_j": battery_j}
+    cost = pricing.estimate(network, placed, recorded, **demands)
     if silence is not None:
         notes = (*cost.notes, *(f"{line}." for line in silence.notes))
         cost = cost.model_copy(update={"notes": notes, "warnings": silence.warnings})

@@ -15,12 +15,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.files.budget import MOST_TIMES, most_unpacked
+from neurodeploy.files.plain import open_plain
 from neurodeploy.files.unreadable import UNREADABLE, reason
 
 MOST_BYTES = 2**33
 """Largest size of all arrays of a file together, unpacked: 8 GiB."""
-MOST_TIMES = 1032
-"""Deflate packs a run of equal bytes to no less than 1/1032 (zlib, ``zlib_tech.html``)."""
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -30,20 +30,20 @@ def read_npy(path: Path) -> NDArray[Any]:
         ValueError: if the file is damaged, holds Python objects, or claims more than it holds; says what is wrong.
         OSError: if it cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return _array(file, path.stat().st_size, "it")
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return parse_npz(file)
 
 
 def holds_array(path: Path, name: str) -> bool:
     """Return whether a file is an ``.npz`` file with an array of this name, by its names alone."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             return f"{name}.npy" in archive.namelist()
     except UNREADABLE:
         return False
@@ -58,8 +58,11 @@ def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     with archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
         needed = sum(info.file_size for info in members)
-        if needed > MOST_BYTES:
-            raise ValueError(f"its arrays take {needed:,} bytes unpacked, at most {MOST_BYTES:,} are read")
+        most = min(MOST_BYTES, most_unpacked(file.seek(0, io.SEEK_END)))
+        if needed > most:
+            raise ValueError(
+                f"its arrays take {needed:,} bytes unpacked; of a file of its size at most {most:,} are read"
+            )
         return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
 
 

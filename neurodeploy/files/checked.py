@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Record(BaseModel):
     """A frozen record with checked values; an unknown key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def one_of(names: Collection[str]) -> AfterValidator:

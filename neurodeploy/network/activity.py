@@ -6,7 +6,6 @@ without pickled objects.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
 from neurodeploy.files.arrays import holds_array, read_npz
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import replacing
 
@@ -518,7 +518,7 @@ def _wrong_header(path: Path, key: str) -> FileError:
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write header and arrays to a file next to ``path``, then rename it, so that no half-written file is left."""
     with replacing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        np.savez_compressed(file, header=np.array(to_json(header)), **arrays)
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -527,7 +527,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     how = f". What makes a right one:\n{SAMPLES_IN_THREE_LINES}" if kind == _SAMPLES_FORMAT else ""
     try:
         arrays = read_npz(path)
-        header = json.loads(str(arrays.pop("header"))) if "header" in arrays else None
+        header = parse_json(str(arrays.pop("header"))) if "header" in arrays else None
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"read: {path} is damaged or no neurodeploy .npz file ({error})") from error
     if not isinstance(header, dict) or header.get("format") != kind:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import Verification
@@ -71,7 +72,7 @@ def load_proof(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     try:
-        proof = json.loads(path.read_text(encoding="utf-8"))
+        proof = parse_json(read_text(path))
     except OSError as error:
         raise FileError(f"verify: cannot read {path} ({error.strerror})") from error
     except ValueError as error:

@@ -11,8 +11,10 @@ from pydantic import ValidationError
 
 from neurodeploy.errors import RecipeError, UsageError
 from neurodeploy.files.checked import all_problems
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.recipe.sparse import METHODS
 
@@ -47,11 +49,20 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         RecipeError: for a missing file, bad TOML, an unknown key (lists the known ones) or a value out of range.
     """
+    return parse_recipe(recipe_text(name_or_path), where=str(name_or_path))
+
+
+def recipe_text(name_or_path: str | Path) -> str:
+    """Return the text of a recipe file, or of the shipped recipe of that name.
+
+    Raises:
+        RecipeError: for a missing file, or one that is no text.
+    """
     path = find_recipe(name_or_path)
     try:
-        return parse_recipe(path.read_text(encoding="utf-8"), where=str(name_or_path))
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe: {path} cannot be read: {error}") from error
+        raise RecipeError(f"recipe: {path} cannot be read: {reason(error)}") from error
 
 
 def starting_from(
@@ -87,7 +98,10 @@ def starting_from(
 
 def recipe_values(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the tables of a recipe as plain values, with the keys of ``changes`` replaced, table by table."""
-    values = _toml(find_recipe(name_or_path).read_text(encoding="utf-8"), str(name_or_path))
+    values = _toml(recipe_text(name_or_path), str(name_or_path))
+    for table in (*changes, "sparse"):
+        if not isinstance(values.get(table, {}), dict):
+            raise RecipeError(f"recipe: {name_or_path}: {table} = {values[table]!r} is no table of keys")
     return {**values, **{table: {**values.get(table, {}), **own} for table, own in changes.items()}}
 
 
@@ -123,6 +137,10 @@ def parse_recipe(text: str, where: str) -> Recipe:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
         raise RecipeError(f"recipe: {where}: {all_problems(error, Recipe)}") from error
+    except UNREADABLE as error:
+        raise RecipeError(
+            f"recipe: {where} holds a value of another kind than its key takes ({reason(error)})"
+        ) from error
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:

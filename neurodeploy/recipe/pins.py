@@ -27,9 +27,10 @@ from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import RecipeError
 from neurodeploy.files.checked import first_problem
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml
 
-RANGE = r"^[0-9]+(:[0-9]+)?$"
+RANGE = r"^[0-9]{1,10}(:[0-9]{1,10})?$"
 
 
 class Part(Table):
@@ -77,12 +78,15 @@ def load_pins(path: str | Path) -> Pins:
     """
     path = as_path(path)
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
+        data = parse_toml(read_text(path))
     except OSError as error:
         raise RecipeError(f"map: cannot read {path} ({error.strerror}); give a TOML file of pins") from error
     except (TomlError, UnicodeDecodeError) as error:
         raise RecipeError(f"map: {path} is no TOML file: {error}; correct that line") from error
-    return pins_from_dict(data.get("mapping", data), str(path))
+    table = data.get("mapping", data)
+    if not isinstance(table, dict):
+        raise RecipeError(f"map: {path}: mapping is {table!r}; give a table [mapping] of pins")
+    return pins_from_dict(table, str(path))
 
 
 def pins_from_dict(data: ReadOnlyDict[str, Any], where: str) -> Pins:

@@ -11,7 +11,7 @@ from neurodeploy.files.checked import Record
 from neurodeploy.network import DECAY_ONE
 from neurodeploy.recipe.architectures import Layers
 from neurodeploy.recipe.budget import BudgetRecipe
-from neurodeploy.recipe.data import DataRecipe
+from neurodeploy.recipe.data import DataRecipe, Seed
 from neurodeploy.recipe.layers import DenseLayer, NeuronRecipe, layer_names
 from neurodeploy.recipe.pins import Pins
 from neurodeploy.recipe.sparse import SparseRecipe, takes_density
@@ -89,7 +89,7 @@ class TrainingRecipe(Record):
 
     backend: Backend = "native"
     epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)] = 32
+    batch_size: Annotated[int, Field(ge=1, le=2**24)] = 32
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     weight_scale: Annotated[float, Field(gt=0)] = 1.0
@@ -101,16 +101,24 @@ class TrainingRecipe(Record):
     operations_penalty: Annotated[float, Field(ge=0)] = 0.0
     spikes_penalty: Annotated[float, Field(ge=0)] = 0.0
     restarts: Annotated[int, Field(ge=1)] = 1
-    shift: Annotated[int, Field(ge=0)] = 0
+    shift: Annotated[int, Field(ge=0, le=2**12)] = 0
     parts: Annotated[int, Field(ge=1)] = 1
     threads: Annotated[int, Field(ge=1)] = 1  # fixed, so that sums are rounded in the same way on every machine
+
+    @model_validator(mode="after")
+    def _parts_hold_samples(self) -> TrainingRecipe:
+        if self.parts > self.batch_size:
+            raise ValueError(
+                f"parts is {self.parts}, more than the {self.batch_size} samples of a batch ('batch_size')"
+            )
+        return self
 
 
 class Recipe(Record):
     """A training run: data, network (or a network to start from), rewiring, optimiser, seed."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: int = 0
+    seed: Seed = 0
     data: DataRecipe
     network: NetworkRecipe
     sparse: SparseRecipe
@@ -127,9 +135,9 @@ class Recipe(Record):
             return values
         if values.get("budget"):
             raise ValueError("a [budget] is for networks that begin sparse, not for one to start from")
-        if values.get("distillation") and "neuron" not in values.get("network", {}):
+        if values.get("distillation") and "neuron" not in _table(values, "network"):
             raise ValueError("a teacher needs 'network.neuron' besides the file in 'start'")
-        return {**values, "network": {**_REPLACED, **values.get("network", {})}}
+        return {**values, "network": {**_REPLACED, **_table(values, "network")}}
 
     @model_validator(mode="after")
     def _has_a_density(self) -> Recipe:
@@ -168,6 +176,13 @@ class Recipe(Record):
         if self.sparse.method == "rkd" and self.distillation is None:
             raise ValueError("method 'rkd' needs a [distillation] table with a teacher")
         return self
+
+
+def _table(values: dict[str, Any], name: str) -> dict[str, Any]:
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise ValueError(f"{name} = {table!r} is no table of keys")
+    return table
 
 
 def on_backend(recipe: Recipe, backend: str | None) -> Recipe:

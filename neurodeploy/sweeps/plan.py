@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +14,15 @@ from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
 from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS
 from neurodeploy.mapping.mapper import SPLITS
 from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
 from neurodeploy.recipe.sparse import METHODS, takes_density
+
+MOST_POINTS = 10_000
+"""Points of a sweep."""
 
 
 class Grid(Record):
@@ -95,7 +100,7 @@ def load_plan(path: str | Path) -> tuple[Plan, tuple[Point, ...]]:
     """
     path = as_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SweepError(f"sweep: {path} cannot be read: {error}") from error
     return parse_plan(text, where=str(path), folder=path.parent)
@@ -110,6 +115,7 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
     except ValidationError as error:
         problem = all_problems(error, Plan, key_name="key '{}'".format)
         raise SweepError(f"sweep: {where}: {problem}") from error
+    _check_size(plan, where)
     try:
         for name in plan.grid.chip:
             load_chip(_beside(name, folder))
@@ -118,6 +124,16 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
         raise SweepError(f"sweep: {where}: key 'grid.chip': {error}") from error
     except RecipeError as error:
         raise SweepError(f"sweep: {where}: {error}") from error
+
+
+def _check_size(plan: Plan, where: str) -> None:
+    axes = plan.grid.model_dump()
+    n_points = math.prod(map(len, axes.values()))
+    if n_points > MOST_POINTS:
+        sizes = ", ".join(f"{len(values)} of {name}" for name, values in axes.items() if len(values) > 1)
+        raise SweepError(
+            f"sweep: {where}: {n_points:,} points ({sizes}), at most {MOST_POINTS:,}; cut it into several sweeps"
+        )
 
 
 def _points(plan: Plan, folder: Path) -> Iterator[Point]:

@@ -44,7 +44,8 @@ class Run:
         samples: the training part.
         teacher_logits: a teacher's logits for all of ``samples``, ``(n_samples, n_classes)``, if the recipe distils.
         chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
-        entry: the input, where samples carry payloads; by default one for plain spikes in the shape of the samples.
+        entry: the input, where samples carry payloads; by default that of an ``Encoded`` part, else one for plain spikes in
+            the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
 
     Raises:
@@ -64,6 +65,8 @@ class Run:
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
+        if entry is None and isinstance(samples, Encoded) and samples.entry.graded:
+            entry = samples.entry
         self.input_shape = input_shape(samples) if entry is None else entry.shape
         check_payloads(samples, entry)
         check_labels(self.labels, n_classes(recipe))
@@ -75,7 +78,8 @@ class Run:
         self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.input_shape if entry is None else entry)
+            self.entry = self.input_shape if entry is None else entry
+            self.model = build(recipe, self.entry)
         kept = None if chain is None else install(self.model, chain)
         self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training

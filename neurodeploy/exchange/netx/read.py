@@ -28,6 +28,8 @@ from neurodeploy.exchange.netx.layers import (
     neuron_type,
     text_of,
 )
+from neurodeploy.files.hdf5 import open_hdf5
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.network import (
     DELAY_MAX,
     Approximation,
@@ -129,13 +131,13 @@ def _read(path: Path) -> list[Layer]:
     if not path.is_file():
         raise FileError(f"netx: there is no file {path}")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, ".net files") as file:
             layers = file.get("layer")
             if not isinstance(layers, h5py.Group) or not layers or not all(name.isdigit() for name in layers):
                 raise FileError(f"netx: {path} holds no numbered layers; expected a .net file of slayer's export_hdf5")
             return [_layer(layers[name], int(name)) for name in sorted(layers, key=int)]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise FileError(f"netx: {path} is damaged or no .net file ({error})") from error
+    except UNREADABLE as error:
+        raise FileError(f"netx: {path} is damaged or no .net file ({reason(error)}); export it again") from error
 
 
 def _layer(group: h5py.Group, index: int) -> Layer:
