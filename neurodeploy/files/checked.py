@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -19,17 +21,24 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-def one_of(names: Collection[str]) -> AfterValidator:
-    """Return the check that a value is one of ``names``, looked up at the time of the check, since tables may grow."""
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """The check that a value is one of ``names``, looked up at the time of the check, since tables may grow."""
 
-    def check(value: str) -> str:
-        if value not in names:
-            *others, last = (f"'{name}'" for name in names)
+    names: Collection[str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**handler(schema), "enum": list(self.names)}
+
+    def _check(self, value: str) -> str:
+        if value not in self.names:
+            *others, last = (f"'{name}'" for name in self.names)
             expected = f"{', '.join(others)} or {last}" if others else last
             raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
         return value
-
-    return AfterValidator(check)
 
 
 def first_problem(error: ValidationError, top: str = "") -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ast
 import inspect
 import json
-import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel
@@ -39,17 +38,17 @@ def keys_of(record: type[BaseModel], *, hidden: frozenset[str] = frozenset()) ->
     """Return the keys of a file that is read as ``record``, in the order of the record, tables before what is in them.
 
     Meanings are the strings below the fields of a record. A table that is one of several kinds has the keys of each, with the
-    kind in the name (``layers[conv]``).
+    kind in the name (``layers[conv]``). A table that occurs again is shown once.
 
     Args:
         hidden: fields that are no keys.
     """
     schema = record.model_json_schema()
     records = {cls.__name__: cls for cls in _all_records(record)}
-    return tuple(_keys("", schema, schema.get("$defs", {}), records, hidden))
+    return tuple(_Walk(schema.get("$defs", {}), records, hidden, {}).keys("", schema))
 
 
-@lru_cache(maxsize=None)
+@cache
 def meanings(record: type[BaseModel]) -> Mapping[str, str]:
     """Return the meaning of each field of a record: the string that stands below it, in the record or one it extends."""
     found: dict[str, str] = {}
@@ -58,25 +57,40 @@ def meanings(record: type[BaseModel]) -> Mapping[str, str]:
             (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
             assert isinstance(definition, ast.ClassDef)
             for field, below in zip(definition.body, definition.body[1:]):
-                if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+                if (
+                    isinstance(field, ast.AnnAssign)
+                    and isinstance(field.target, ast.Name)
+                    and isinstance(below, ast.Expr)
+                ):
                     found[field.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
     return found
 
 
-def _keys(
-    prefix: str, schema: Schema, known: Mapping[str, Schema], records: Mapping[str, type[BaseModel]], hidden: frozenset[str]
-) -> Iterator[Key]:
-    told = meanings(records[schema["title"]])
-    for name, value in schema["properties"].items():
-        if name in hidden:
-            continue
-        full = f"{prefix}{name}"
-        default = REQUIRED if name in schema.get("required", ()) else _written(value.get("default"))
-        yield Key(name=full, meaning=told.get(name, ""), value=_value(value), default=default)
-        for marks, table in _tables(value):
-            inner = known[table.rpartition("/")[2]]
-            kind = inner["properties"].get("kind", {}).get("const", "")
-            yield from _keys(f"{full}{marks.replace('[]', f'[{kind}]')}.", inner, known, records, hidden)
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """A walk through a schema; ``seen`` holds where each table was shown first."""
+
+    tables: Mapping[str, Schema]
+    records: Mapping[str, type[BaseModel]]
+    hidden: frozenset[str]
+    seen: dict[str, str]
+
+    def keys(self, prefix: str, schema: Schema) -> Iterator[Key]:
+        told = meanings(self.records[schema["title"]])
+        for name, value in schema["properties"].items():
+            if name in self.hidden:
+                continue
+            full, inside = f"{prefix}{name}", list(_tables(value))
+            default = REQUIRED if name in schema.get("required", ()) else _written(value.get("default"))
+            known = [self.seen[table] for _, table in inside if table in self.seen]
+            text = _value(value) + (f", as {known[0].partition('[')[0]}" if known else "")
+            yield Key(name=full, meaning=told.get(name, ""), value=text, default=default)
+            for marks, table in inside:
+                if table not in self.seen:
+                    inner = self.tables[table.rpartition("/")[2]]
+                    kind = inner["properties"].get("kind", {}).get("const", "")
+                    self.seen[table] = f"{full}{marks.replace('[]', f'[{kind}]')}"
+                    yield from self.keys(f"{self.seen[table]}.", inner)
 
 
 def _tables(value: Schema) -> Iterator[tuple[str, str]]:
@@ -103,7 +117,8 @@ def _value(value: Schema) -> str:
         parts = value.get("prefixItems")
         return f"[{', '.join(map(_value, parts))}]" if parts else f"list of: {_value(value.get('items', {}))}"
     if kind == "object":
-        return f"table of: {_value(value['additionalProperties'])}" if value.get("additionalProperties") else "table"
+        inner = value.get("additionalProperties")
+        return f"table of: {_value(inner)}" if isinstance(inner, Mapping) else "table"
     word = {"integer": "whole number", "number": "number", "boolean": "true or false", "string": "text"}.get(
         str(kind), "any value"
     )
