@@ -13,7 +13,8 @@ from neurodeploy.errors import NeurodeployError
 from neurodeploy.plugins import load_plugins
 
 _COMMANDS = (
-    "demo train export check diff map chips simulate verify faults estimate compare report sweep bench data doctor"
+    "demo recipe train export check diff map chips simulate verify faults estimate compare report sweep bench data "
+    "doctor"
 )
 for _command in _COMMANDS.split():
     import_module(f"neurodeploy.cli.{_command}")

@@ -37,8 +37,8 @@ class Key:
 def keys_of(record: type[BaseModel], *, hidden: frozenset[str] = frozenset()) -> tuple[Key, ...]:
     """Return the keys of a file that is read as ``record``, in the order of the record, tables before what is in them.
 
-    Meanings are the strings below the fields of a record. A table that is one of several kinds has the keys of each, with the
-    kind in the name (``layers[conv]``). A table that occurs again is shown once.
+    Meanings are the strings below the fields of a record. A table that is one of several kinds has the keys of each, with
+    the kind in the name (``layers[conv]``). A table that occurs again is shown once.
 
     Args:
         hidden: fields that are no keys.

@@ -53,16 +53,21 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_text(name_or_path: str | Path) -> str:
-    """Return the text of a recipe file, or of the shipped recipe of that name.
+    """Return the text of a recipe file, or of the shipped recipe of that name; one without a ``name`` has its file's.
 
     Raises:
         RecipeError: for a missing file, or one that is no text.
     """
     path = find_recipe(name_or_path)
     try:
-        return read_text(path)
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe: {path} cannot be read: {reason(error)}") from error
+    try:
+        named = "name" in parse_toml(text)
+    except TomlError:
+        return text  # where it is wrong is said when it is parsed
+    return text if named else f"name = {json.dumps(path.stem)}\n{text}"
 
 
 def starting_from(

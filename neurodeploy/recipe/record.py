@@ -22,6 +22,8 @@ _REPLACED = {
 }
 """Placeholder ``[network]`` of a recipe whose layers come from its ``start`` file."""
 
+DENSITY = 0.1
+"""Density of a recipe that names none, where the method has one and training does not start from a network."""
 Backend = Literal["native", "slayer"]
 BACKENDS: tuple[str, ...] = get_args(Backend)
 """What can compute a training: torch alone on any Python, or lava-dl's slayer on Python 3.10 (``training/model``)."""
@@ -35,7 +37,7 @@ class NetworkRecipe(Record):
     layers: Layers
     """Layers from first hidden to output (a list of tables), or a network of a paper by name: `"vggsnn"`, or `{ name =
     "vggsnn", width = 0.5, classes = 11, dropout = 0.2 }`. The last layer is dense: one neuron for each class."""
-    neuron: NeuronRecipe
+    neuron: NeuronRecipe = NeuronRecipe(threshold=64, current_decay=2048, voltage_decay=512, tau_grad=0.01)
     """Parameters of the neurons of all layers that do not set their own."""
 
 
@@ -87,7 +89,7 @@ class TrainingRecipe(Record):
     backend: Backend = "native"
     """What computes the passes: `native` with torch alone, `slayer` with lava-dl on Python 3.10; both give the same spikes.
     """
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1)] = 20
     """Passes over the training samples."""
     batch_size: Annotated[int, Field(ge=1, le=2**24)] = 32
     """Samples of one step of the optimiser."""
@@ -143,9 +145,9 @@ class Recipe(Record):
     """The data set, its parts, and its encoding as events."""
     network: NetworkRecipe
     """The network to train."""
-    sparse: SparseRecipe
+    sparse: SparseRecipe = SparseRecipe()
     """Rewiring: the method, the number of connections, and how they move."""
-    training: TrainingRecipe
+    training: TrainingRecipe = TrainingRecipe()
     """Optimiser and loss."""
     distillation: DistillationRecipe | None = None
     """Learning from a teacher; needed by the method `rkd`."""
@@ -167,12 +169,16 @@ class Recipe(Record):
             raise ValueError("a teacher needs 'network.neuron' besides the file in 'start'")
         return {**values, "network": {**_REPLACED, **_table(values, "network")}}
 
-    @model_validator(mode="after")
-    def _has_a_density(self) -> Recipe:
-        method = self.sparse.method
-        if self.sparse.density is None and self.start is None and takes_density(method):
-            raise ValueError(f"sparse: method '{method}' needs a 'density'")
-        return self
+    @model_validator(mode="before")
+    @classmethod
+    def _has_a_density(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("start"):
+            return values
+        sparse = values.get("sparse", {})
+        if not isinstance(sparse, dict) or sparse.get("density") is not None:
+            return values
+        method = str(sparse.get("method", SparseRecipe.model_fields["method"].default))
+        return {**values, "sparse": {**sparse, "density": DENSITY}} if takes_density(method) else values
 
     @model_validator(mode="after")
     def _spines_follow_a_chain(self) -> Recipe:

@@ -96,8 +96,8 @@ class SparseRecipe(MethodSettings):
     method: Annotated[str, OneOf(METHODS)] = "esl"
     """Rewiring method."""
     density: Fraction | None = None
-    """Share of all possible connections at the start; `dense` and `sdsnn` have none. A run that starts from a network keeps
-    its largest weights up to this density, or all connections if no density is given."""
+    """Share of all possible connections at the start, 0.1 by default; `dense` and `sdsnn` have none. A run that starts from
+    a network keeps its largest weights up to this density, or all connections if no density is given."""
     distribution: Literal["erk", "er", "uniform"] = "erk"
     """How the density is shared among layers: `erk` by Erdos-Renyi with kernel sizes, `er` without them, `uniform` the same
     in all."""
