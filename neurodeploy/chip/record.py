@@ -23,6 +23,7 @@ from neurodeploy.chip.numbers import (
 )
 from neurodeploy.chip.rules import missing_number
 from neurodeploy.chip.synapse_format import SynapseFormat
+from neurodeploy.files.shown import Shown
 
 
 class About(Table):
@@ -317,7 +318,7 @@ class RecurrentCore(Table):
     """Spikes of one neuron in one step."""
 
 
-class Chip(Table):
+class Chip(Shown, Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
     ``source_file`` is the chip file, ``sha256`` the hash of its content together with the files that it extends.

@@ -43,6 +43,8 @@ chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be m
 app.add_typer(chips_app, name="chips")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
 app.add_typer(data_app, name="data")
+recipe_app = typer.Typer(no_args_is_help=True, help="Recipes: what their keys mean, new ones, and checks.")
+app.add_typer(recipe_app, name="recipe")
 bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
 app.add_typer(bench_app, name="bench")
 

@@ -17,6 +17,7 @@ from neurodeploy.errors import FileError
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
+from neurodeploy.files.shown import Shown
 from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.files.writing import write_text
 
@@ -61,8 +62,8 @@ class CoreLoad:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Mapping:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Mapping(Shown):
     """A network mapped onto a chip.
 
     Inputs of the network occupy no core and no output axons: the host injects their spikes.

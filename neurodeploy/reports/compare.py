@@ -61,12 +61,16 @@ _ACCURACY = "test accuracy"
 
 
 class Gate(Record):
-    """Limits on what may get worse from report A to report B; None sets no limit."""
+    """Limits on what may get worse from report A to report B."""
 
     require_equal: bool = False
+    """B must have a proof that all engines agree."""
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    """Least accuracy of B, 0 to 1."""
     max_accuracy_drop: float | None = Field(default=None, ge=0, le=1)
+    """Most that the accuracy may fall from A to B, in shares: 0.01 is one point."""
     max_increase: dict[Figure, float] = Field(default={})
+    """Most that a figure may rise from A to B, in shares of A: 0.1 is 10 %."""
 
 
 class Row(Record):
