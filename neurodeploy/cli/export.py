@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, show, table, tell_silence
-from neurodeploy.errors import UsageError
 from neurodeploy.targets.table import TARGETS
 
 
@@ -54,8 +53,16 @@ def export(
     weight_bits: Annotated[
         int, typer.Option("--weight-bits", min=2, max=8, help="Bits for weights that have to be rounded.")
     ] = 8,
-    input_shape: Annotated[
-        str | None, typer.Option(metavar="C,H,W", help="Input of a .net file that begins with a convolution, as 4,8,8.")
+    input_shape: InputShape = None,
+    max_delay: Annotated[
+        int | None,
+        typer.Option(
+            "--max-delay",
+            metavar="STEPS",
+            min=0,
+            max=62,
+            help="Longest delay of a synapse; longer ones go through relay neurons, which change no spike.",
+        ),
     ] = None,
     force: Force = False,
     as_json: Json = False,
@@ -79,9 +86,9 @@ def export(
             activity=activity,
             data=data,
             n_samples=samples,
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             weight_bits=weight_bits,
-            input_shape=_shape(input_shape),
+            max_delay=max_delay,
             force=force,
             progress=lambda n, of: bar("integers beside floats", n, of),
         )
@@ -109,12 +116,3 @@ def export(
         table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
     if silence is not None:
         tell_silence(silence)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) for part in parts):
-        raise UsageError(f"export: --input-shape is '{text}', expected whole numbers as 4,8,8")
-    return tuple(int(part) for part in parts)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, table, tell_silence
 
 
@@ -28,6 +28,7 @@ def verify(
     ] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
@@ -43,7 +44,7 @@ def verify(
             source,
             data,
             engines=None if engines is None else [e.strip() for e in engines.split(",") if e.strip()],
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             n_samples=samples,
             out=out,
             against=against,

@@ -34,6 +34,7 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
 ) -> Cost:
     """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
 
@@ -48,7 +49,7 @@ def estimate(
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``.
 
     Raises:
         UsageError: where not just one of ``chip`` and ``mapping`` is given, or where both ``data`` and ``activity`` are.
@@ -76,7 +77,13 @@ def estimate(
         recorded = simulate(network, samples, engine=engine, labels=labels)
         silence = find_silence(network, recorded, samples)
     cost = pricing.estimate(
-        network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
+        network,
+        placed,
+        recorded,
+        step_period_s=step_period_s,
+        deadline_s=deadline_s,
+        rate_hz=rate_hz,
+        battery_j=battery_j,
     )
     if silence is not None:
         notes = (*cost.notes, *(f"{line}." for line in silence.notes))

@@ -12,13 +12,14 @@ from neurodeploy.commands.networks import AnyNetwork, as_network, trained_networ
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.errors import FileError, NetworkError, NirError, UsageError
 from neurodeploy.exchange.formats import ANY_NETWORK, FORMATS, format_of, format_to_write, write_network
-from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.exchange.nir.readings import AnyReading, Reading, as_reading
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping, load_mapping
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples, load_activity
+from neurodeploy.network.relays import with_relays
 from neurodeploy.reports.facts import network_facts
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, recipe_pins
 from neurodeploy.targets.table import TARGETS, Target, check_settings, find_target, write_target
@@ -39,6 +40,7 @@ def export(
     dt: float | None = None,
     weight_bits: int = 8,
     input_shape: tuple[int, ...] | None = None,
+    max_delay: int | None = None,
     force: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -61,6 +63,7 @@ def export(
         dt: length of a step in seconds, where a NIR file does not say.
         weight_bits: bits for weights of a NIR file that have to be rounded, 2 to 8.
         input_shape: shape of the input of a ``.net`` file that begins with a convolution (``from_netx``).
+        max_delay: longest delay of a synapse in steps; longer ones go through relay neurons (``from_nir``).
         force: replace ``out`` if it exists.
         progress: called with the samples done and all samples while integers and floats are compared.
 
@@ -77,7 +80,7 @@ def export(
         FileError: if ``out`` exists and ``force`` is not set.
         NetworkError, NirError: for what the format cannot hold.
     """
-    out = as_path(out)
+    out, said = as_path(out), as_reading(reading, dt=dt, input_shape=input_shape)
     given = {"--optimize": optimize, "--chip": chip, "--mapping": mapping, "--activity": activity}
     if target is not None:
         found = find_target(target)
@@ -86,7 +89,7 @@ def export(
         if out is None:
             raise UsageError(f"export: say where to write for target '{target}': --out PATH")
         samples = None if data is None or found.needs else load_data(data, n_samples=n_samples)
-        network = _network(source, samples, reading, dt, weight_bits, input_shape)
+        network = _network(source, samples, said, weight_bits, max_delay)
         if found.ready is not None:
             named_function(found.ready)(network, out, force=force)
         wanted = _Wanted(chip, as_path(mapping), as_path(activity), data, n_samples)
@@ -108,12 +111,12 @@ def export(
         raise FileError(f"export: {path} exists; choose another --out, or --force to replace it")
     trained = source.is_dir() or source.suffix == ".safetensors"
     floats = not trained and format_of(source).floats
-    if not floats and any(given is not None for given in (data, reading, dt)):
+    if not floats and (data is not None or said.of_nir):
         raise UsageError(
             f"export: {source} holds integers and its own step; --data and --dt are for NIR files in floats, as is --reading"
         )
     samples = None if data is None else load_data(data, n_samples=n_samples)
-    network = _network(source, samples, reading, dt, weight_bits, input_shape)
+    network = _network(source, samples, said, weight_bits, max_delay)
     _write(network, source, path, force)
     facts = network_facts(load_network(path))
     result = {
@@ -143,28 +146,20 @@ def export(
 
 
 def _network(
-    source: AnyNetwork,
-    samples: Samples | None,
-    reading: AnyReading,
-    dt: float | None,
-    weight_bits: int,
-    input_shape: tuple[int, ...] | None,
+    source: AnyNetwork, samples: Samples | None, said: Reading, weight_bits: int, max_delay: int | None
 ) -> Network:
     """Return the network to write: of a run that of its checkpoint, whatever was exported before."""
     if not isinstance(source, str | Path):
-        return as_network(source, reading=reading, dt=dt)
+        network = as_network(source, reading=said)
+        return network if max_delay is None else with_relays(network, max_delay)
     source = as_path(source)
     named = source.is_dir() and ((source / CHECKPOINT_FILE).is_file() or not (source / NETWORK_FILE).is_file())
-    trained = source.suffix == ".safetensors" or named
-    if input_shape is not None and (trained or source.is_dir() or format_of(source) is not FORMATS[".net"]):
+    if source.suffix != ".safetensors" and not named:
+        return load_network(source, data=samples, reading=said, weight_bits=weight_bits, max_delay=max_delay)
+    if said.input_shape is not None:
         raise UsageError(f"export: {source} tells the shape of its input; --input-shape is for .net files that do not")
-    if trained:
-        return trained_network(source)
-    if input_shape is not None:
-        from neurodeploy.exchange.netx.read import from_netx
-
-        return from_netx(source, input_shape=input_shape)
-    return load_network(source, data=samples, reading=reading, dt=dt, weight_bits=weight_bits)
+    network = trained_network(source)
+    return network if max_delay is None else with_relays(network, max_delay)
 
 
 @dataclass(frozen=True, slots=True)

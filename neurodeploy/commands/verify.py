@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import ENGINES, simulate
 from neurodeploy.errors import FileError, LavaError, MismatchError, UsageError, needing
 from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
@@ -52,7 +52,7 @@ def _has_lava() -> bool:
 
 
 def _write_json(value: Any, path: Path) -> None:
-    write_text(json.dumps(value, indent=1) + "\n", path)
+    write_text(to_json(value, 1) + "\n", path)
 
 
 def verify(

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, Microcontroller, Quantity, Work
 from neurodeploy.costs.energy import energy_line
 from neurodeploy.costs.latency import LatencyBuilder, Steps
-from neurodeploy.costs.record import Band, Energy, Program, Unpriced, weakest
+from neurodeploy.costs.operating import price_totals
+from neurodeploy.costs.record import Band, Energy, Latency, Program, Total, Unpriced, weakest
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.program import FLASH, RAM, layout_of
 from neurodeploy.mapping.record import Mapping
@@ -120,8 +121,10 @@ def total_instructions(work: Work, things: Things, level: int) -> NDArray[np.flo
     return total
 
 
-def build_latency(network: Network, mapping: Mapping, things: Things, step_period_s: float | None) -> LatencyBuilder:
-    """Return the step times of a program, ready to finish."""
+def build_latency(
+    network: Network, mapping: Mapping, things: Things, injected: Ints, step_period_s: float | None
+) -> LatencyBuilder:
+    """Return the step times of a program, ready to finish; ``injected``: input events of each step."""
     part, work = _part(mapping.chip)
     levels = []
     for level in (0, 1, 2):
@@ -130,7 +133,7 @@ def build_latency(network: Network, mapping: Mapping, things: Things, step_perio
         busy = time[..., None]
         none = np.zeros(1)
         levels.append(Steps(time, (busy, np.zeros_like(busy)), (none, none), 0.0))
-    builder = LatencyBuilder(network, mapping, step_period_s)
+    builder = LatencyBuilder(network, mapping, injected, None, step_period_s)
     builder.add_steps(levels, weakest((work.step.grade, part.cycles_per_instruction.grade, part.clock.grade)))
     return builder
 
@@ -155,6 +158,21 @@ def price_program(mapping: Mapping, things: Things, n_samples: int) -> Energy:
         total_j=total,
         unpriced=tuple(unpriced),
         notes=("Of the whole device while it computes; sleep between steps, input and output are not in it.",),
+    )
+
+
+def price_program_totals(
+    mapping: Mapping, energy: Energy, latency: Latency, rate_hz: float | None, battery_j: float | None
+) -> tuple[Total, ...]:
+    """Return the totals of a sample: those of the whole chip, which is the boundary of a microcontroller's energy.
+
+    At a step period or a rate the power between computations is left out where the part's file has none.
+    """
+    totals = price_totals(mapping.chip, 1, energy, latency, rate_hz, battery_j)
+    return tuple(
+        t.model_copy(update={"left_out": ()}) if t.operation == "free-running" else t
+        for t in totals
+        if t.boundary == "chip"
     )
 
 

@@ -91,8 +91,8 @@ def code_features(layout: Layout) -> dict[str, float]:
         "limited": sum(p.bounds.fold + p.bounds.clip for p in updates.values()),
     }
     adds = {(w.format or w.kind, w.mode, w.shift, w.weight, w.graded, _unrolled(w)) for w in layout.wires}
-    for name, *_, unrolled in adds:
-        found[f"add.{name}"] = found.get(f"add.{name}", 0) + unrolled / _MOST_UNROLLED
+    for stored, *_, unrolled in adds:
+        found[f"add.{stored}"] = found.get(f"add.{stored}", 0) + unrolled / _MOST_UNROLLED
     for name in (f"wire.conv_{w.format}" if w.kind == "conv" else f"wire.{w.kind}" for w in layout.wires):
         found[name] = found.get(name, 0) + 1
     found["summed"] = sum(w.mode == "sum" for w in layout.wires)

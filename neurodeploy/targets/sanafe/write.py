@@ -16,7 +16,6 @@ hops for their messages (``host_hops``), unlike our estimate; ``expected.json`` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -30,8 +29,9 @@ from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.fanout import FanOut, fan_outs
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.errors import EstimateError, FileError
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import replacing
+from neurodeploy.files.writing import locked_folder, replacing
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Network, Population
@@ -123,9 +123,9 @@ def write_sanafe(
     check_free(folder, force=force)
     files = sanafe_files(network, mapping, activity, sample=sample)
     expected = {"sample": sample, "mode": files.mode, "timing_model": "simple", **files.expected}
-    texts = (files.arch, files.net, json.dumps(expected, indent=1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
+    texts = (files.arch, files.net, to_json(expected, 1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
     with ExitStack() as stack:
+        stack.enter_context(locked_folder(folder, f"export: {folder}"))
         for name, text in zip(FILE_NAMES, texts):
             stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return files
