@@ -37,7 +37,7 @@ class Target:
             ``verify`` compares with the engines; None if the target cannot be run.
         run_at: like ``run``, with the name of a place after the samples, as in ``c:cortex-m4``; it returns an object with an
             ``activity`` and with ``to_json()``, which says what else was measured there.
-        place: function that takes the name of a place and refuses it where ``run_at`` cannot run there.
+        place: function that takes the name of a place ("" for this machine), and refuses it where nothing can run there.
         sources: function that takes the network and returns the SHA-256 of each file of code that ``run`` compiles.
     """
 
@@ -64,7 +64,7 @@ TARGETS: dict[str, Target] = {
         check="neurodeploy.targets.c.write:check_c",
         run="neurodeploy.targets.c.host:run_c",
         run_at="neurodeploy.targets.c.emulation:emulate",
-        place="neurodeploy.targets.c.cores:require_tools",
+        place="neurodeploy.targets.c.host:check_place",
         sources="neurodeploy.targets.c.write:source_hashes",
     ),
     "sanafe": Target(
@@ -95,11 +95,10 @@ def is_runnable(engine: str) -> bool:
     if name not in runnable():
         return False
     target = TARGETS[name]
-    if ":" not in engine:
-        return True
-    if target.run_at is None or target.place is None:
+    if ":" in engine and (target.run_at is None or target.place is None):
         raise UsageError(f"target '{name}' runs on this machine alone; write {name} for '{engine}'")
-    named_function(target.place)(place)
+    if target.place is not None:
+        named_function(target.place)(place)
     return True
 
 

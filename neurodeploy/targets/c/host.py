@@ -17,6 +17,7 @@ from neurodeploy.errors import MissingPackageError, SimulationError, UsageError
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.targets.c.code import library_texts
+from neurodeploy.targets.c.cores import require_tools
 
 DRIVER = Path(__file__).with_name("driver.c")
 """The program that feeds samples to the library, and writes what it does."""
@@ -36,6 +37,19 @@ def find_compiler() -> str:
             return name
     what = f"the C compiler '{named}', which CC names," if named else "a C compiler"
     raise MissingPackageError(f"c: {what} was not found; apt-get install gcc, or name one in the environment as CC")
+
+
+def check_place(place: str) -> None:
+    """Refuse a place where the code cannot run: a processor that cannot be emulated here, or, for "", this machine.
+
+    Raises:
+        UsageError: for an unknown processor; lists the known ones.
+        MissingPackageError: without the compiler, or the emulator; names the packages.
+    """
+    if place:
+        require_tools(place)
+    else:
+        find_compiler()
 
 
 def run_c(

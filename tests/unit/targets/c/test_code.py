@@ -286,6 +286,12 @@ class TestCommands:
         with pytest.raises(UsageError, match="there is no processor 'z80'; known: cortex-m0"):
             verify(file, self.GIVEN, engines=["reference", "c:z80"])
 
+    def test_without_a_compiler_nothing_runs(self, file, monkeypatch):
+        monkeypatch.setenv("CC", "no-such-compiler")
+        monkeypatch.setattr("neurodeploy.commands.verify.simulate", lambda *_, **__: pytest.fail("an engine ran"))
+        with pytest.raises(MissingPackageError, match="apt-get install gcc"):
+            verify(file, self.GIVEN, engines=["reference", "c"])
+
 
 def test_populations_at_convolutions_are_numbered_channel_last_and_spikes_in_c_order(held):
     rng = np.random.default_rng(5)
