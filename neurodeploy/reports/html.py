@@ -17,6 +17,7 @@ from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
 from neurodeploy.reports.pictures import charts
 from neurodeploy.reports.record import Report
 from neurodeploy.reports.text import (
+    against_ann,
     cost_sections,
     first_difference,
     headline,
@@ -38,7 +39,9 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(band=band, hours=hours, kib=kib, nominal=nominal, percent=percent, si=si)
+    environment.filters.update(
+        against_ann=against_ann, band=band, hours=hours, kib=kib, nominal=nominal, percent=percent, si=si
+    )
     return environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
 
 

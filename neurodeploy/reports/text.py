@@ -224,6 +224,8 @@ def against_ann(program: Program) -> str:
     own, ann = program.sample_instructions, program.dense_instructions.nominal
     assert own is not None
     ratio = own.nominal / ann
+    if round(max(ratio, 1 / ratio), 1) == 1.0:
+        return "about as many instructions as a dense int8 ANN of equal shape"
     outcome = f"{ratio:.2g} times the instructions" if ratio >= 1 else f"{1 / ratio:.2g} times fewer instructions"
     return f"{outcome} {'of' if ratio >= 1 else 'than'} a dense int8 ANN of equal shape"
 
@@ -270,7 +272,7 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def cost_sections(cost: Cost) -> Iterator[Section]:
-    """Yield the tables of one chip: totals, memory, payloads, energy, latency; on a microcontroller the dense ANN is first."""
+    """Yield the tables of one chip: totals, memory, payloads, energy, latency; of a microcontroller the dense ANN first."""
     if cost.program is not None:
         yield _program_section(cost, cost.program)
     if cost.totals:
@@ -517,11 +519,13 @@ def verdict_line(verdict: Verdict) -> str:
     allowed = si(verdict.allowed_s, "s")
     if verdict.demand == "rate":
         allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
+    own = verdict.resource == "instructions"  # a program calls the step with its events: no host injects them
+    alone = "" if own else " without host input"
     line = (
-        f"{verdict.demand} of {allowed}: {outcome} without host input; needs {band(verdict.needed_s, 's')}, margin "
+        f"{verdict.demand} of {allowed}: {outcome}{alone}; needs {band(verdict.needed_s, 's')}, margin "
         f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
     )
-    if verdict.needed_with_host_s is not None:
+    if verdict.needed_with_host_s is not None and not own:
         hosted = "met" if verdict.met_with_host else "MISSED"
         line += f" With the input injected by the host: {hosted}; {band(verdict.needed_with_host_s, 's')}."
     if verdict.safe_event_factor is not None:

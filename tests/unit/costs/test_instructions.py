@@ -14,7 +14,9 @@ from neurodeploy.engines.table import simulate
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.network import Conv, Network
 from neurodeploy.network.activity import Activity
-from neurodeploy.reports.text import cost_sections, target_line
+from neurodeploy.reports.facts import network_facts
+from neurodeploy.reports.text import cost_sections, target_line, verdict_line
+from neurodeploy.reports.writing import html_report, make_report
 from neurodeploy.tables import plan_tables
 
 PART = "stm32l4r5"
@@ -188,3 +190,24 @@ def test_baselines_are_the_dense_ann_and_the_dense_network_on_the_same_part() ->
     assert ann.energy_j.nominal == pytest.approx(cost.program.dense_instructions.nominal * 0.468e-9)
     assert twin.energy_j is not None
     assert twin.energy_j.nominal > cost.energy.total_j.nominal  # type: ignore[union-attr]
+
+
+def test_a_deadline_speaks_of_no_host_and_totals_are_those_of_the_whole_chip() -> None:
+    network = small()
+    cost = costed(network, ran(network, np.ones((1, 3, 3), int)), deadline_s=1.0, rate_hz=10.0, battery_j=100.0)
+    assert "host" not in verdict_line(cost.verdicts[0])
+    assert cost.verdicts[0].met
+    assert {(t.boundary, t.operation) for t in cost.totals} == {("chip", "free-running"), ("chip", "rate")}
+    assert cost.total("chip", "free-running").energy_j.nominal == cost.energy.total_j.nominal  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("part", [PART, "loihi2"])
+def test_a_page_shows_instructions_flash_and_ram_of_microcontrollers_alone(part: str) -> None:
+    pytest.importorskip("plotly", reason="needs plotly (extra report)")
+    pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
+    network = small()
+    activity = ran(network, np.ones((1, 3, 3), int))
+    cost = costed(network, activity, load_chip(part))
+    shown = html_report(make_report(title="a", network=network_facts(network), costs=[cost]))
+    assert ("<dt>Flash</dt>" in shown) == (part == PART)
+    assert ("of a dense int8 ANN of equal shape" in shown) == (part == PART)
