@@ -143,6 +143,8 @@ def _format_entry(name: str, index: int) -> Piece:
 def _format_numbers(mapping: Mapping) -> dict[str, int]:
     """Return a number for each format in use, in the order of the chip's file."""
     used = {name for formats in memory_by_format(mapping).values() for name in formats}
+    if mapping.chip.microcontroller is not None:  # formats of the generated C, of which its file lists one
+        return {name: i for i, name in enumerate(sorted(used))}
     return {f.name: i for i, f in enumerate(mapping.chip.synapse_format) if f.name in used}
 
 

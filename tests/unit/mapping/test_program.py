@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from building import chain, connect, neuron, wired
@@ -11,10 +13,12 @@ from neurodeploy.errors import ChipError, FitError, RecipeError
 from neurodeploy.mapping.budget.limits import chip_budget
 from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
 from neurodeploy.mapping.mapper import map_network
+from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.mapping.program import code_bytes, code_features, flash_for_synapses
 from neurodeploy.mapping.record import load_mapping, save_mapping
 from neurodeploy.network import Network
 from neurodeploy.recipe.pins import Pins
+from neurodeploy.reports.pictures.mapping import draw_mapping
 from neurodeploy.tables import plan_tables
 
 PARTS = [name for name in chip_names() if load_chip(name).microcontroller is not None]
@@ -61,9 +65,9 @@ def test_a_network_lies_on_the_one_core_with_tables_and_states_to_the_byte(name:
     assert core.stored == {"w1": np.count_nonzero(sparse(60, 40)), "w2": 600}
 
 
-def test_a_mapping_is_written_and_read_back(tmp_path: object) -> None:
+def test_a_mapping_is_written_and_read_back(tmp_path: Path) -> None:
     mapping = map_network(network(), load_chip("nrf52840"))
-    path = f"{tmp_path}/mapping.json"
+    path = tmp_path / "mapping.json"
     save_mapping(mapping, path)
     again = load_mapping(path)
     assert (again.chip, again.limits, again.split) == (mapping.chip, mapping.limits, "balance")
@@ -215,3 +219,15 @@ def test_a_budget_refuses_connections_and_neurons_that_do_not_fit() -> None:
     assert e.value.binding["resource"] == "flash_bytes"
     with pytest.raises(FitError, match=r"70 neurons take 560 bytes of RAM, but chip 'stm32l4r5' has 500"):
         chip_budget(part(ram=500), masks((60, 40), (10, 60)))
+
+
+@pytest.mark.parametrize("suffix", ["svg", "html"])
+def test_a_mapping_can_be_drawn(suffix: str, tmp_path: Path) -> None:
+    if suffix == "html":
+        pytest.importorskip("jinja2", reason="needs jinja2 (extra report)")
+        pytest.importorskip("plotly", reason="needs plotly (extra report)")
+    mapping = map_network(network(), load_chip("nrf52840"))
+    draw_mapping(mapping, count_traffic(network(), mapping), tmp_path / f"map.{suffix}")
+    text = (tmp_path / f"map.{suffix}").read_text()
+    assert "idx8" in text
+    assert "rows" in text
