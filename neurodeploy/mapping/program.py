@@ -136,7 +136,7 @@ def flash_for_synapses(chip: Chip, shapes: Sequence[tuple[int, int]]) -> int:
     code, left = chip.code, memory_limits(chip)[FLASH]
     assert code is not None
     add = max((n.value for n in code.add.values()), default=0)
-    wire = max((n.value for n in code.wire.values()), default=0)
+    wire = code.wire["matrix"].value if "matrix" in code.wire else 0
     update = code.update.value + code.odd.value + 2 * code.wide.value + 2 * code.limited.value
     each = code.population.value + update + code.summed.value + add + wire
     for n_neurons, n_sources in shapes:
