@@ -49,6 +49,7 @@ class Run:
         chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
         entry: the input, where samples carry payloads; by default one for plain spikes in the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
+        stored: whether sparse layers may hold their connections alone, where that is faster (native backend).
 
     Raises:
         TrainingError: if there are no samples, a label has no output neuron, the samples do not fit the chain, or a
@@ -64,6 +65,7 @@ class Run:
         chain: Network | None = None,
         entry: Input | None = None,
         world: World = ALONE,
+        stored: bool = True,
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
@@ -90,7 +92,8 @@ class Run:
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
         self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
-        self._store()
+        if stored:
+            self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
@@ -126,7 +129,7 @@ class Run:
         order = torch.randperm(len(self.spikes), generator=self._order)
         batches = torch.split(order, self.recipe.training.batch_size)
         for index in batches[self._position :]:
-            self._step(index)
+            self.step(index)
             self._position += 1
             if self._position < len(batches) and stop():
                 return None
@@ -303,8 +306,8 @@ class Run:
             for mine, theirs in zip(own, saved)
         ]
 
-    def _step(self, index: torch.Tensor) -> None:
-        """Take an optimiser step with the gradient of a batch, summed over its parts."""
+    def step(self, index: torch.Tensor) -> None:
+        """Take an optimiser step with the gradient of a batch, given by the numbers of its samples, summed over its parts."""
         self.optimizer.zero_grad()
         loss_sum, n_right = 0.0, 0
         for number, part in self.world.own(index.tensor_split(self.n_parts)):

@@ -156,7 +156,7 @@ class ChainModel(torch.nn.Module):
         """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
 
         Args:
-            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape.
+            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape, of any type.
             respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
                 default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
             every: whether layers inside a segment are wanted as well, whose spikes otherwise stay bits.
@@ -173,7 +173,7 @@ class ChainModel(torch.nn.Module):
                 names = names[len(self._segments[name].names) - 1 :]
                 name = names[0]
             else:
-                arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1])
+                arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1]).float()
                 given[name] = (respond or self._respond)(name, arranged)
             spikes = given[name]
             for after in (self.dropouts, self.delays):
