@@ -88,7 +88,7 @@ def bench_train(
             peers=found,
             rounds=rounds,
             threads=threads,
-            progress=on_row and (lambda row: on_row(dict(row))),
+            progress=on_row,
         )
     ]
     if path is not None:

@@ -307,7 +307,7 @@ class Run:
         ]
 
     def step(self, index: torch.Tensor) -> None:
-        """Take an optimiser step with the gradient of a batch, given by the numbers of its samples, summed over its parts."""
+        """Take an optimiser step with the gradient of a batch, numbers of samples, summed over its parts."""
         self.optimizer.zero_grad()
         loss_sum, n_right = 0.0, 0
         for number, part in self.world.own(index.tensor_split(self.n_parts)):

@@ -20,8 +20,8 @@ A step is what `train` does with a batch: forward pass, backward pass, AdamW and
 `mb` and `peer_mb` are the peak memory of steps over that of the imports, each in a process of its own. Before a time counts,
 the spikes of every layer are compared bit for bit (`equal`); where the peer's neuron is another there is nothing to compare.
 
-- `slayer-masked`: lava-dl's blocks with their own neurons, dense weights and masks. (`training.backend = "slayer"` trains with
-  our compiled neurons, whose steps are faster.)
+- `slayer-masked`: lava-dl's blocks with their own neurons, dense weights and masks. (`training.backend = "slayer"` trains
+  with our compiled neurons, whose steps are faster.)
 - `dense-fused`: the native backend with dense weights and masks, as it trains densities above one half.
 - `snntorch`, `norse`, `spikingjelly`: masked weights of torch, in the Pythons that `NEURODEPLOY_TRAIN_PYTHONS` names.
 """

@@ -71,7 +71,7 @@ def bench_train(
     rounds: int = 5,
     threads: int = 1,
     memory: bool = True,
-    progress: Callable[[Row], None] | None = None,
+    progress: Callable[[dict[str, Any]], None] | None = None,
 ) -> list[Row]:
     """Return a row for each case and peer.
 
@@ -88,7 +88,7 @@ def bench_train(
         for row in _rows(case, peers, rounds, threads, memory):
             rows.append(row)
             if progress:
-                progress(row)
+                progress(dict(row))
     return rows
 
 

@@ -13,6 +13,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -21,8 +22,7 @@ Layer = Callable[[Any, torch.Tensor], torch.Tensor]
 
 
 def snntorch_network(weights: Any, sizes: list[int], n_steps: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    import snntorch
-
+    snntorch = import_module("snntorch")
     neurons = [snntorch.Synaptic(alpha=0.75, beta=0.97, threshold=1.0) for _ in sizes[1:]]
 
     def forward(spikes: torch.Tensor) -> torch.Tensor:
@@ -40,8 +40,7 @@ def snntorch_network(weights: Any, sizes: list[int], n_steps: int) -> Callable[[
 
 
 def norse_network(weights: Any, sizes: list[int], n_steps: int) -> Callable[[torch.Tensor], torch.Tensor]:
-    import norse.torch as norse
-
+    norse = import_module("norse.torch")
     cells = [norse.LIFCell(dt=0.001) for _ in sizes[1:]]
 
     def forward(spikes: torch.Tensor) -> torch.Tensor:
@@ -59,8 +58,8 @@ def norse_network(weights: Any, sizes: list[int], n_steps: int) -> Callable[[tor
 
 def spikingjelly_network(weights: Any, sizes: list[int], n_steps: int) -> Callable[[torch.Tensor], torch.Tensor]:
     del n_steps
-    from spikingjelly.activation_based import functional, neuron
-
+    functional = import_module("spikingjelly.activation_based.functional")
+    neuron = import_module("spikingjelly.activation_based.neuron")
     nodes = torch.nn.ModuleList(neuron.LIFNode(tau=2.0, step_mode="m") for _ in sizes[1:])
 
     def forward(spikes: torch.Tensor) -> torch.Tensor:
@@ -93,7 +92,7 @@ def main(peer: str, given: dict[str, Any]) -> None:
     for _ in sys.stdin:
         begin = time.process_time()
         optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(network(spikes).sum(0), labels).backward()
+        torch.autograd.backward(torch.nn.functional.cross_entropy(network(spikes).sum(0), labels))
         optimizer.step()
         seconds = time.process_time() - begin
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
