@@ -18,6 +18,7 @@ from neurodeploy.commands.faults import faults
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.map import map, search
 from neurodeploy.commands.networks import as_network
+from neurodeploy.commands.recipe import check_recipe, file_keys, key_rows, new_recipe
 from neurodeploy.commands.report import DEMO_CHIPS, report
 from neurodeploy.commands.samples import as_samples
 from neurodeploy.commands.simulate import simulate
@@ -33,6 +34,7 @@ __all__ = [
     "bench_simulate",
     "bench_train",
     "check",
+    "check_recipe",
     "chip_rows",
     "compare_files",
     "convert",
@@ -42,10 +44,13 @@ __all__ = [
     "estimate",
     "export",
     "faults",
+    "file_keys",
+    "key_rows",
     "load_data",
     "load_network",
     "map",
     "new_chip",
+    "new_recipe",
     "report",
     "search",
     "simulate",

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.errors import TrainingError
@@ -21,6 +22,7 @@ from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
 from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
+from neurodeploy.training.first_weights import fit_to_thresholds
 from neurodeploy.training.losses import (
     check_labels,
     distillation_term,
@@ -47,7 +49,8 @@ class Run:
         samples: the training part.
         teacher_logits: a teacher's logits for all of ``samples``, ``(n_samples, n_classes)``, if the recipe distils.
         chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
-        entry: the input, where samples carry payloads; by default one for plain spikes in the shape of the samples.
+        entry: the input, where samples carry payloads; by default that of an ``Encoded`` part, else one for plain spikes in
+            the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
         stored: whether sparse layers may hold their connections alone, where that is faster (native backend).
 
@@ -69,6 +72,8 @@ class Run:
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
+        if entry is None and isinstance(samples, Encoded) and samples.entry.graded:
+            entry = samples.entry
         self.input_shape = input_shape(samples) if entry is None else entry.shape
         check_payloads(samples, entry)
         check_labels(self.labels, n_classes(recipe))
@@ -80,7 +85,8 @@ class Run:
         self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.input_shape if entry is None else entry)
+            self.entry = self.input_shape if entry is None else entry
+            self.model = build(recipe, self.entry)
         kept = None if chain is None else install(self.model, chain)
         self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training
@@ -90,8 +96,10 @@ class Run:
             weight_decay=training.weight_decay,
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
-        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept, self._first_inputs())
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        if METHODS[recipe.sparse.method].reads_inputs and chain is None:
+            fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
         if stored:
             self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
@@ -114,6 +122,16 @@ class Run:
             for own in self.model.stored.values():
                 own.add_to_all = self.world.add
 
+    def _first_inputs(self) -> NDArray[np.bool_] | None:
+        """Return which inputs fire in each step of the first samples, ``(observations, inputs)``, where masks need it."""
+        recipe = self.recipe
+        if not METHODS[recipe.sparse.method].reads_inputs or not isinstance(recipe.network.layers[0], DenseLayer):
+            return None
+        spikes = self.spikes[torch.arange(min(len(self.spikes), _OBSERVED))]
+        steps = spikes[..., :1] if spikes.stride(-1) == 0 else spikes
+        active: NDArray[np.bool_] = (steps.transpose(1, 2).flatten(0, 1) != 0).numpy()
+        return active
+
     def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
         """Train on every sample once, or on the rest of an epoch that was interrupted.
 
@@ -132,13 +150,24 @@ class Run:
             self.step(index)
             self._position += 1
             if self._position < len(batches) and stop():
+                self._check_finite()
                 return None
         self.rewirer.end_epoch()
+        self._check_finite()
         result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
         self.epochs_done += 1
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
         return result
+
+    def _check_finite(self) -> None:
+        """Refuse to go on, and so to save, with weights that are no numbers any more; raises ``TrainingError``."""
+        for name, weight in self.model.weights().items():
+            if not bool(torch.isfinite(weight.detach()).all()):
+                raise TrainingError(
+                    f"train: weights of layer '{name}' are no longer finite in epoch {self.epochs_done + 1}; the state of "
+                    "the last good epoch is kept. Lower training.learning_rate"
+                )
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """Return the spike counts of the output layer, times ``logit_scale``."""
@@ -389,8 +418,24 @@ def n_parts(recipe: Recipe, world: World) -> int:
     return max(asked, world.size)
 
 
-def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> RewiringSettings:
-    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept``: masks to start from."""
+_OBSERVED = 1000
+"""Training samples whose inputs decide first masks."""
+
+
+def sparse_settings(
+    recipe: Recipe,
+    n_steps: int,
+    kept: Mapping[str, torch.Tensor] | None = None,
+    inputs: NDArray[np.bool_] | None = None,
+) -> RewiringSettings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps.
+
+    Args:
+        recipe: its ``[sparse]`` table, budget and seed are read.
+        n_steps: optimiser steps.
+        kept: masks to start from.
+        inputs: see ``RewiringSettings``.
+    """
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHODS[sparse.method].settings if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
@@ -401,7 +446,7 @@ def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tenso
         if sparse.density is None and kept:
             density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
             given["distribution"] = "start"
-    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, **given)
+    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, inputs=inputs, **given)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:

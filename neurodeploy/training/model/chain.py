@@ -6,6 +6,7 @@ start every pass from zero.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,8 +16,7 @@ import torch
 from neurodeploy.engines.lanes.neurons import exact_gain
 from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry
-from neurodeploy.errors import TrainingError
-from neurodeploy.network import Cuba, Input, Shape
+from neurodeploy.network import WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Cuba, Input, Shape
 from neurodeploy.recipe.layers import (
     AnyLayer,
     DenseLayer,
@@ -75,13 +75,11 @@ class Backend:
             ``synapse``, or ``input_synapse`` and ``recurrent_synapse``, which return summed inputs for spikes and have a
             ``weight``; none for a pool.
         give_neuron: tells a block that its neurons are others now; ``tau_grad`` is the width of the surrogate gradient.
-        payloads: whether the input may carry whole numbers instead of spikes.
     """
 
     name: str
     new_block: Callable[[LayerPlan], torch.nn.Module]
     give_neuron: Callable[[torch.nn.Module, Cuba, float], None]
-    payloads: bool
 
 
 class ChainModel(torch.nn.Module):
@@ -109,11 +107,6 @@ class ChainModel(torch.nn.Module):
 
     def __init__(self, recipe: Recipe, entry: Input, backend: Backend) -> None:
         super().__init__()
-        if entry.graded and not backend.payloads:
-            raise TrainingError(
-                f"train: the input carries payloads of {entry.payload_bits} bits, but the backend '{backend.name}' takes "
-                'plain spikes only; set training.backend = "native"'
-            )
         layers = recipe.network.layers
         names = layer_names(len(layers))
         self.entry = replace(entry, shape=(entry.size,)) if isinstance(layers[0], DenseLayer) else entry
@@ -136,7 +129,7 @@ class ChainModel(torch.nn.Module):
                 neuron=neuron_of(layer, recipe.network.neuron),
                 taken=taken,
                 weight_scale=recipe.training.weight_scale,
-                grid=Grid() if isinstance(layer, PoolLayer) else Grid(layer.weight_step, layer.weight_exponent),
+                grid=_grid(layer, self.entry if name == names[0] else None),
                 largest=largest,
             )
             self._add(name, plan)
@@ -156,7 +149,8 @@ class ChainModel(torch.nn.Module):
         """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
 
         Args:
-            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape, of any type.
+            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape, of any type. Where all steps are
+                one in memory (a stride of 0), sums of the first layer are computed once.
             respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
                 default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
             every: whether layers inside a segment are wanted as well, whose spikes otherwise stay bits.
@@ -203,7 +197,7 @@ class ChainModel(torch.nn.Module):
         They have their dense shapes.
         """
         return {
-            name: self.grids[name.removesuffix(recurrent_name(""))](weight, descale=True)
+            name: self.grids.get(name, RECURRENT_GRID)(weight, descale=True)
             for name, weight in self.dense_weights().items()
         }
 
@@ -219,7 +213,8 @@ class ChainModel(torch.nn.Module):
         for name in layers:
             for weight, module in self._synapses(name).items():
                 where = geometry_of(self.recipes[name], self.taken[name], self.shapes[name])
-                own = StoredSynapses(module.weight, masks[weight], where, self.grids[name], team)
+                grid = self.grids.get(weight, RECURRENT_GRID)
+                own = StoredSynapses(module.weight, masks[weight], where, grid, team)
                 setattr(self.blocks[name], _ATTRIBUTE[len(self._synapses(name)) - 1][weight != name], own)
                 self.stored[weight] = own
         self._segments = {}
@@ -345,14 +340,41 @@ class ChainModel(torch.nn.Module):
         layer, block, grid = self.recipes[name], self.blocks[name], self.grids[name]
         settings = self.neuron_settings(name)
         if is_recurrent(layer):
-            recurrent = grid(block.recurrent_synapse.weight).flatten(1)
-            fired, peak = recurrent_cuba_spikes(block.input_synapse(spikes), recurrent, settings)
+            recurrent = RECURRENT_GRID(block.recurrent_synapse.weight).flatten(1)
+            fired, peak = recurrent_cuba_spikes(sums_of(block.input_synapse, spikes, grid), recurrent, settings)
         elif isinstance(layer, PoolLayer):
             fired, peak = cuba_spikes(window_sums(spikes, layer.kernel, layer.weight / WEIGHT_SCALE), settings)
         else:
-            fired, peak = cuba_spikes(grid.whole_sums(block.synapse(spikes)), settings)
+            fired, peak = cuba_spikes(sums_of(block.synapse, spikes, grid), settings)
         self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
         return fired
+
+
+def sums_of(synapse: Callable[[torch.Tensor], torch.Tensor], spikes: torch.Tensor, grid: Grid) -> torch.Tensor:
+    """Return the sums of weights that reach the neurons in every step, computed once where all steps are one in memory."""
+    if spikes.shape[-1] > 1 and spikes.stride(-1) == 0:
+        sums = grid.whole_sums(synapse(spikes[..., :1]))
+        return sums.expand(*sums.shape[:-1], spikes.shape[-1])
+    return grid.whole_sums(synapse(spikes))
+
+
+RECURRENT_GRID = Grid()
+"""The weights of connections of a layer onto itself."""
+
+
+def _grid(layer: AnyLayer, entry: Input | None) -> Grid:
+    """Return the weights that a layer may have; ``entry`` is the input of the first layer.
+
+    Where the recipe leaves ``weight_exponent`` out, it is such that the largest value of a payload counts about as a spike.
+    """
+    if isinstance(layer, PoolLayer):
+        return Grid()
+    if entry is None or not entry.graded:
+        return Grid(layer.weight_step, layer.weight_exponent)
+    exponent = layer.weight_exponent
+    if "weight_exponent" not in layer.model_fields_set:
+        exponent = min(max(round(math.log2(entry.scale)), WEIGHT_EXPONENT_MIN), WEIGHT_EXPONENT_MAX)
+    return Grid(layer.weight_step, exponent, entry.scale)
 
 
 _ATTRIBUTE = (("synapse",), ("input_synapse", "recurrent_synapse"))

@@ -40,6 +40,7 @@ METHODS = {
     "granet": 'sparse = { method = "granet", density = 0.5, floor = 0.1, every_steps = 4 }',
     "srigl": 'sparse = { method = "srigl", density = 0.2, every_steps = 4 }',
     "pq": 'sparse = { method = "pq", density = 0.5, iterations = 3, every_steps = 3 }',
+    "chsnn": 'sparse = { method = "chsnn", density = 0.2, every_steps = 4 }',
     "sdsnn": 'sparse = { method = "sdsnn", spine_constant = 1, spine_rate = 2.0 }',
     "rkd": """sparse = { method = "rkd", density = 0.2, every_steps = 4 }
 distillation = { warmup_epochs = 1, teacher = { layers = [{ neurons = 8 }, { neurons = 10 }], epochs = 1 } }""",
