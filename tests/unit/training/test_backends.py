@@ -41,11 +41,19 @@ MIXED = (
     "[{ kind = 'conv', channels = 4, kernel = 3, padding = 1, dropout = 0.2, delay = 2 }, { kind = 'pool', kernel = 2 }, "
     "{ neurons = 24, delay = 3, weight_step = 8 }, { neurons = 16, recurrent = true }, { neurons = 10 }]"
 )
+BITS = (
+    "[{ kind = 'conv', channels = 4, kernel = 3, padding = 1, dropout = 0.5 }, { kind = 'pool', kernel = 2, weight = 62 }, "
+    "{ neurons = 24, weight_step = 8 }, { neurons = 20, weight_exponent = -1, dropout = 0.2 }, { neurons = 10 }]"
+)
 CASES = {
     "mlp, growth by gradient": (MLP, 'method = "rigl", density = 0.2, every_steps = 4, end_fraction = 1.0'),
     "every kind of layer": (
         MIXED,
         'method = "esl", density = 0.4, growth = "gradient", every_steps = 4, end_fraction = 1.0',
+    ),
+    "dropout between layers that spikes cross as bits": (
+        BITS,
+        'method = "set", density = 0.4, every_steps = 4, end_fraction = 1.0',
     ),
 }
 N_STEPS = 200
