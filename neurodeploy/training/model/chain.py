@@ -227,7 +227,7 @@ class ChainModel(torch.nn.Module):
         rows: list[list[str]] = []
         before: str | None = None
         for name, layer in self.recipes.items():
-            joined = before is not None and self._stays_bits(before, name)
+            joined = before is not None and self.stays_bits(before, name)
             if name in self.stored or (joined and isinstance(layer, PoolLayer)):
                 if joined:
                     rows[-1].append(name)
@@ -238,12 +238,13 @@ class ChainModel(torch.nn.Module):
                 before = None
         return rows
 
-    def _stays_bits(self, before: str, name: str) -> bool:
-        """Return whether the spikes from a layer to the next may stay bits: no learned delay between, exact dropout."""
-        return before not in self.delays and self.takes_dropout(before, name)
+    def stays_bits(self, before: str, name: str) -> bool:
+        """Return whether spikes from one stored layer to the next may stay bits.
 
-    def takes_dropout(self, before: str, name: str) -> bool:
-        """Return whether stored synapses compute the same sums as dense ones with the dropout after the layer before."""
+        They may not through a learned delay, nor through dropout whose factor makes sums that are no whole state units.
+        """
+        if before in self.delays:
+            return False
         if before not in self.dropouts:
             return True
         grid, layer = self.grids[name], self.recipes[name]

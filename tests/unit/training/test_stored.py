@@ -25,7 +25,7 @@ name = "stored"
 data = { name = "digits", n_steps = 8 }
 network = { layers = LAYERS, neuron = { threshold = 64, current_decay = 2048, voltage_decay = 512, tau_grad = 0.01 } }
 sparse = { method = "esl", density = 0.2, every_steps = 2 }
-training = { epochs = 2, batch_size = 16, learning_rate = 1e-2, weight_scale = 3.0, logit_scale = 0.5 }
+training = { epochs = 4, batch_size = 16, learning_rate = 1e-2, weight_scale = 3.0, logit_scale = 0.5 }
 """
 MLP = "[{ neurons = 40, dropout = 0.2 }, { neurons = 10 }]"
 
@@ -77,12 +77,15 @@ class TestChoice:
         events = Events.from_dense(np.random.default_rng(0).integers(-3, 4, (48, 8, 30)), graded=True)
         labels = (np.arange(48) % 10).astype(np.int32)
         entry = Input(name=INPUT_NAME, shape=(30,), payload_bits=4, signed=True)
-        run = Run(
-            parse_recipe(TEXT.replace("LAYERS", MLP), "test"),
-            Samples(inputs={INPUT_NAME: events}, labels=labels),
-            entry=entry,
-        )
-        assert set(run.model.stored) == {"output"}
+        for chance, stored in (("0", {"output"}), ("0.2", set())):
+            recipe = parse_recipe(TEXT.replace("LAYERS", MLP.replace("0.2", chance)), "test")
+            run = Run(recipe, Samples(inputs={INPUT_NAME: events}, labels=labels), entry=entry)
+            assert set(run.model.stored) == stored
+            assert run.epoch() is not None
+
+    def test_a_layer_behind_dropout_and_a_learned_delay_stays_dense(self):
+        run = run_of("[{ neurons = 40, dropout = 0.5, delay = 2 }, { neurons = 30, delay = 2 }, { neurons = 10 }]")
+        assert set(run.model.stored) == {"hidden1", "output"}
         assert run.epoch() is not None
 
     def test_a_recurrent_layer_behind_dropout_stays_dense(self):
