@@ -9,12 +9,14 @@ import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, show, table, tell_silence
+from neurodeploy.targets.table import TARGETS
 
 
 @app.command(
     epilog="Example: neurodeploy export runs/digits-mlp\n\n"
     "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir\n\n"
-    "neurodeploy export lava-dl.net --out network.nd5"
+    "neurodeploy export lava-dl.net --out network.nd5\n\n"
+    "neurodeploy export runs/digits-mlp --target c --out digits-c"
 )
 def export(
     source: Annotated[
@@ -22,10 +24,28 @@ def export(
         typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a file: .nir, .nd5 or .net."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write: .nir, .nd5 or .net; by default RUN/model.nir.")
+        Path | None,
+        typer.Option(
+            help="File to write: .nir, .nd5 or .net; by default RUN/model.nir. For a target its folder or file."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Write for a target: " + "; ".join(f"{name} ({row.title})" for name, row in TARGETS.items())),
+    ] = None,
+    optimize: Annotated[
+        str | None, typer.Option(help="Target c: balance (default), flash (smallest) or speed (fewest instructions).")
+    ] = None,
+    chip: Annotated[str | None, typer.Option(help="Target sanafe: name of a chip, or a chip file.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="Target sanafe: what map --out wrote, instead of --chip.")
+    ] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="Target sanafe: activity of an earlier run, instead of --data.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales.")
+        str | None,
+        typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales, or to run."),
     ] = None,
     samples: NSamples = None,
     reading: ReadingText = None,
@@ -47,7 +67,7 @@ def export(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network's integers as a file, read it back and compare.
+    """Write a network's integers as a file, read it back and compare; or write it for a target.
 
     The suffix of --out says how: .nir for NIR, .nd5 for neurodeploy's own format, which holds every network, .net for
     lava-dl. A NIR file in floats becomes one in integers. With --data the scale of each layer is chosen on samples, each
@@ -59,6 +79,11 @@ def export(
         result = commands.export(
             source,
             out=out,
+            target=target,
+            optimize=optimize,
+            chip=chip,
+            mapping=mapping,
+            activity=activity,
             data=data,
             n_samples=samples,
             reading=reading_of(reading, dt, input_shape),
@@ -69,6 +94,12 @@ def export(
         )
     if as_json:
         print_json(result)
+        return
+    if target is not None:
+        layers = result.pop("layers", None)
+        show(result, as_json=False)
+        if layers:
+            table("Projection|Format|Bytes", [(row["projection"], row["format"], row["bytes"]) for row in layers])
         return
     ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
     reset, silence = result.pop("reset", None), result.pop("silence", None)

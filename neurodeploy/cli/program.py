@@ -32,6 +32,9 @@ def _options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="With an error, show where in the code it and its causes arose.")
+    ] = False,  # taken out of the words of any command by main
 ) -> None:
     pass
 
@@ -40,6 +43,8 @@ chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be m
 app.add_typer(chips_app, name="chips")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
 app.add_typer(data_app, name="data")
+recipe_app = typer.Typer(no_args_is_help=True, help="Recipes: what their keys mean, new ones, and checks.")
+app.add_typer(recipe_app, name="recipe")
 bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
 app.add_typer(bench_app, name="bench")
 
@@ -72,6 +77,12 @@ ReadingText = Annotated[
 Dt = Annotated[
     float | None,
     typer.Option("--dt", help="Length of a step in seconds, where the file does not say: --reading dt=SECONDS."),
+]
+FailOnMissed = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-missed", help="End with exit code 19 where a deadline, rate or period is missed (nominal)."
+    ),
 ]
 InputShape = Annotated[
     str | None,

@@ -15,7 +15,7 @@ from neurodeploy.cli.show import progress, say, show, tell_silence
 def simulate(
     file: NirFile,
     data: Data,
-    engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
+    engine: Annotated[str, typer.Option(help="event, reference, lava, lava-in-process or c: the same bits.")] = "event",
     reading: ReadingText = None,
     dt: Dt = None,
     input_shape: InputShape = None,

@@ -8,7 +8,6 @@ it was lost.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import NetworkError, NirError
 from neurodeploy.exchange.nir.graph import Graph
 from neurodeploy.exchange.nir.node_metadata import KEY, entry_of, input_entry, neuron_entry
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.network import (
     Approximation,
     Conv,
@@ -75,7 +75,7 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         "weight_units": 64,
         "reset": reset,
         "latency": "edges cost no step; on the chip each population costs one",
-        "network": json.dumps(text),
+        "network": to_json(text),
     }
     arrays: dict[str, dict[str, NDArray[np.uint8]]] = {"masks": {}, "stored": {}, "delays": {}}
     for p in network.projections:
@@ -108,7 +108,7 @@ def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, 
     try:
         if int(described["format"]) not in (PLAIN_FORMAT, FORMAT):
             raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
-        return _restored(plain, delayed, described, json.loads(_text(described["network"])))
+        return _restored(plain, delayed, described, parse_json(_text(described["network"])))
     except _UNFIT as error:
         return Approximation(
             where="metadata",
@@ -140,7 +140,7 @@ def check_kept(graph: Graph) -> None:
 def _noted(graph: Graph) -> list[tuple[str, str, str]]:
     """Return node, key and meaning of each entry that nodes of the graph had when it was written."""
     try:
-        text = json.loads(_text(description_of(graph)["network"]))
+        text = parse_json(_text(description_of(graph)["network"]))
         inputs = [e["node"] for e in text["inputs"] if e.get("graded")]
         neurons = [e["node"] for e in text["populations"] if e.get("reset", "zero") != "zero"]
     except _UNFIT:

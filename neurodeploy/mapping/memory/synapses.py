@@ -84,10 +84,14 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     """Return the bits that each weight needs, as Lava's ``optimize_weight_bits`` computes them.
 
     With ``drops_common_power`` a power of two that divides all weights is not stored. Weights of both signs are stored in
-    two's complement. With ``shared_sign`` weights of one sign need no sign bit: positive weights (and zeros) lie in
-    ``0..2**b - 1``, negative weights in ``-2**b..-1``.
+    two's complement. With ``shared_sign`` weights of one sign need no sign bit, zeros included: excitatory ones lie in
+    ``0..2**b - 1``, inhibitory ones in ``-(2**b - 1)..0``. 1 where all are 0 (Lava: 0). Lava refuses -256 among inhibitory
+    weights; here they take the width that they have there as weights of both signs. 255 beside a negative weight takes 9
+    bits, where Lava counts 10; no chip stores either.
 
     >>> needed_bits(np.array([-256, 254], np.int16), shared_sign=True, drops_common_power=True)
+    8
+    >>> needed_bits(np.array([-255, -1], np.int16), shared_sign=True, drops_common_power=True)
     8
     """
     values = weights.astype(np.int64)
@@ -97,10 +101,8 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     power = int(np.bitwise_or.reduce(np.abs(values), axis=None))
     shift = (power & -power).bit_length() - 1 if drops_common_power else 0
     low, high = low >> shift, high >> shift
-    if shared_sign and low == 0:
-        return max(1, high.bit_length())
-    if shared_sign and int(values.max()) < 0:
-        return max(1, (-low - 1).bit_length())
+    if shared_sign and (low == 0 or high == 0):
+        return max(high, -low).bit_length()
     return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
@@ -141,10 +143,7 @@ def stored_bits(
     else:
         shifts = chip.weights.drops_common_power
         own = weights if shifts else weights // np.int16(common_factor(network, projection.target))
-        given = np.append(own, np.int16(0)) if fmt.stores_zeros else own
-        needed = needed_bits(
-            given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
-        )
+        needed = needed_bits(own, shared_sign=chip.weights.shared_sign, drops_common_power=shifts)
         allowed = list(chip.weights.bits.value)
     enough = [bits for bits in allowed if bits >= needed and (wanted is None or bits == wanted)]
     if not enough:
