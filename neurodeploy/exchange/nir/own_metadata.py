@@ -92,7 +92,7 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
 def recorded_inputs(graph: Graph) -> dict[str, str]:
     """Return the node of each input by the name that the input had in the network, as far as the metadata say it."""
     try:
-        text = json.loads(_text(description_of(graph)["network"]))
+        text = parse_json(_text(description_of(graph)["network"]))
         return {str(entry["name"]): str(entry["node"]) for entry in text["inputs"]}
     except _UNFIT:
         return {}
