@@ -46,6 +46,7 @@ from neurodeploy.network import (
     Population,
     Projection,
     Shape,
+    Sparse,
 )
 from neurodeploy.network.relays import Delayed, relayed, with_relays
 
@@ -310,9 +311,9 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     parts.ledger.extend(_readings(node, neuron))
     own = _with_rounded_resets(parts, own)
     whole = _in_integers(parts, name, choices, plain, neuron, own, delays, currents)
-    model, differs = _at_threshold(name, whole, plain.at)
+    model, unit_back, differs = _at_threshold(name, whole, plain.at)
     parts.ledger.extend(differs)
-    projections = []
+    projections = [_last_unit(name, parts.shapes[name])] if unit_back else []
     for (_, c), (weights, exponent), delay in zip(own, whole.weights, delays):
         if c.said:
             parts.ledger.append(Approximation(where=c.name, what=c.said, size=NO_CHANGE))
@@ -378,25 +379,42 @@ def _with_rounded_resets(parts: _Parts, own: Sequence[tuple[int, Connection]]) -
     return found
 
 
-def _at_threshold(name: str, whole: Integers, at: bool) -> tuple[NeuronModel, list[Approximation]]:
+def _at_threshold(name: str, whole: Integers, at: bool) -> tuple[NeuronModel, bool, list[Approximation]]:
     """Return neurons that fire at the threshold as well, if ``at``, and an entry for the ledger where they cannot.
 
-    The chip's neurons fire above it. Where voltages are whole weight units (no leak, or none that lasts) and are set to 0,
-    a threshold one unit lower says the same.
+    The chip's neurons fire above it. Where voltages are whole weight units (no leak, or none that lasts), a threshold one
+    unit lower says the same. If they take it off and do not forget, a unit is left, which a synapse of each neuron onto
+    itself takes off in the next step, before the voltage is looked at again; the second value says that it is needed.
     """
     model = whole.model
     if not at or not isinstance(model, Cuba):
-        return model, []
+        return model, False, []
     whole_units = (
         np.all(np.equal(model.current_decay, DECAY_ONE))
         and np.all(np.isin(model.voltage_decay, (0, DECAY_ONE)))
         and np.all(np.asarray(model.bias) % 2**STATE_SHIFT == 0)
         and all(exponent >= 0 for _, exponent in whole.weights)
     )
-    if whole_units and model.reset == "zero" and np.all(np.greater(model.threshold, 0)):
-        return replace(model, threshold=model.threshold - 1), []
+    lower = whole_units and bool(np.all(np.greater(model.threshold, 0)))
+    if lower and (model.reset == "zero" or np.all(np.equal(model.voltage_decay, DECAY_ONE))):
+        return replace(model, threshold=model.threshold - 1), False, []
+    if lower and np.all(np.equal(model.voltage_decay, 0)):
+        return replace(model, threshold=model.threshold - 1), True, []
     what = "fires above the threshold, where the framework fires at it as well"
-    return model, [Approximation(where=name, what=what, size="where a voltage is exactly the threshold")]
+    return model, False, [Approximation(where=name, what=what, size="where a voltage is exactly the threshold")]
+
+
+def _last_unit(name: str, shape: Shape) -> Delayed:
+    """Return the synapses that take off what a threshold one unit lower leaves of a reset by subtraction."""
+    n = int(np.prod(shape))
+    synapses = Sparse(
+        n_target=n,
+        start=np.arange(n + 1),
+        target=np.arange(n, dtype=np.int32),
+        weights=np.full(n, -1, np.int16),
+    )
+    own = Projection(name=f"{name}.reset", source=name, target=name, synapses=synapses)
+    return Delayed(projection=own, delay=np.asarray(0, np.int64))
 
 
 def _in_integers(
