@@ -1,7 +1,7 @@
 """Cases recorded with SANA-FE 2.2.9 (``shared/cases/sanafe``): counts and energy to the digit, times of both of its modes.
 
-SANA-FE makes an edge of every weight, zeros included, so all weights are 1 here: positions decide the counts. None of its code
-runs here; only its numbers are compared.
+SANA-FE makes an edge of every weight, zeros included, so all weights are 1 here: positions decide the counts.
+None of its code runs here; only its numbers are compared.
 """
 
 from __future__ import annotations
