@@ -23,6 +23,7 @@ from neurodeploy.chip.numbers import (
 )
 from neurodeploy.chip.rules import missing_number
 from neurodeploy.chip.synapse_format import SynapseFormat
+from neurodeploy.files.shown import Shown
 
 
 class About(Table):
@@ -139,9 +140,14 @@ class Axons(Table):
     cross_chip_extra: Count | None = None
     """Additional output entries where the destination core lies on another chip."""
     shared_in: Count | None = None
-    """Input entries of a shared connection on a destination core, in total."""
+    """Input entries of a shared connection on a destination core: for each set of lists, or for each run of channels where
+    a core keeps whole kernels (see ``run_channels``)."""
     map_per_neuron: Count | None = None
     """Axon map entries of a neuron, however many cores it reaches."""
+    run_channels: Count | None = None
+    """The channels of a core are counted in runs: this many channels count as one, and the powers of two that add up to
+    that number are the runs. Where it is given, neurons that only feed convolutions share the entries of the axon map: one
+    for each position and run."""
 
 
 def _rising(counts: Counts) -> Counts:
@@ -312,7 +318,7 @@ class RecurrentCore(Table):
     """Spikes of one neuron in one step."""
 
 
-class Chip(Table):
+class Chip(Shown, Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
     ``source_file`` is the chip file, ``sha256`` the hash of its content together with the files that it extends.
@@ -391,6 +397,11 @@ class Chip(Table):
     def n_cores(self) -> int:
         """Number of cores of the target, over all its chips."""
         return self.n_chips * self.cores.count.value
+
+    @property
+    def run_channels(self) -> int | None:
+        """Channels that count as one in a run of channels (``Axons.run_channels``); None where the chip counts no runs."""
+        return self.axons.run_channels.value if self.axons and self.axons.run_channels else None
 
     @property
     def source(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, FailOnMissed, Force, Json, NirFile, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, FailOnMissed, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
 from neurodeploy.cli.show import fail_if_missed, print_json, progress, say, warn
 
 
@@ -38,6 +38,7 @@ def report(
     ] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="On how many samples to compare them.")] = 64,
     period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
@@ -65,7 +66,7 @@ def report(
             force=force,
             chips=chip or None,
             engines=[e.strip() for e in engines.split(",") if e.strip()] if engines else None,
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             n_samples=samples,
             command=shlex.join(["neurodeploy", *sys.argv[1:]]),
             say=say,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from neurodeploy.costs.record import Cost
+
+from neurodeploy.files.json_text import to_json
 
 
 def print_line(line: str) -> None:
@@ -54,7 +55,7 @@ def fail_if_missed(stage: str, costs: Sequence[Cost]) -> None:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
+    print(to_json(value, 2))
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:

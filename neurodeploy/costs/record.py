@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
 from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.shown import Shown
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """The grades of a price, from strong to weak (``chip/numbers.py``)."""
@@ -420,7 +421,7 @@ class Payload(Record):
         return max(abs(self.lowest), abs(self.highest))
 
 
-class Cost(ShortRecord):
+class Cost(Shown, ShortRecord):
     """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
     left_out_if_empty = ("payloads", "warnings", "totals", "battery_j", "coverage")

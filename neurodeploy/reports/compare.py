@@ -27,6 +27,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml
 from neurodeploy.reports.figures import kib, percent, points, si
 from neurodeploy.reports.record import Report, checked
@@ -60,12 +61,16 @@ _ACCURACY = "test accuracy"
 
 
 class Gate(Record):
-    """Limits on what may get worse from report A to report B; None sets no limit."""
+    """Limits on what may get worse from report A to report B."""
 
     require_equal: bool = False
+    """B must have a proof that all engines agree."""
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    """Least accuracy of B, 0 to 1."""
     max_accuracy_drop: float | None = Field(default=None, ge=0, le=1)
+    """Most that the accuracy may fall from A to B, in shares: 0.01 is one point."""
     max_increase: dict[Figure, float] = Field(default={})
+    """Most that a figure may rise from A to B, in shares of A: 0.1 is 10 %."""
 
 
 class Row(Record):
@@ -145,7 +150,7 @@ def load_gate(path: str | Path) -> Gate:
     """
     path = as_path(path)
     try:
-        return Gate.model_validate(parse_toml(path.read_text(encoding="utf-8")))
+        return Gate.model_validate(parse_toml(read_text(path)))
     except OSError as error:
         raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
     except (TomlError, UnicodeDecodeError) as error:

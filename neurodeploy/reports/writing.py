@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.costs.record import Cost
 from neurodeploy.errors import MissingPackageError, install_hint
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.reports.record import SCHEMA, checked
@@ -134,7 +134,7 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> dict[str, Pat
     """
     folder = as_path(folder)
     texts = {
-        "report_json": ("report.json", json.dumps(report, indent=1) + "\n"),
+        "report_json": ("report.json", to_json(report, 1) + "\n"),
         "report_text": ("report.txt", text_report(report)),
         "report_markdown": ("report.md", markdown_report(report)),
         "report_html": ("report.html", html_report(report)),
