@@ -339,6 +339,19 @@ class TestLatencyByHand:
         assert cost.latency.trace.step_s[1] == pytest.approx((54.5 + barrier) * NS)
         assert [item.component for item in cost.latency.unpriced] == ([] if known else ["barrier_multichip"])
 
+    def test_messages_over_the_link_of_a_chip_bound_a_step_of_loihi_2(self) -> None:
+        """Two messages of step 1 leave chip 0: at 1 ms each they take longer than anything else."""
+        network = small_network()
+        slow = {"low": 1.0, "nominal": 1.0, "high": 1.0, "unit": "ms", "source": "test", "grade": "guess"}
+        for link, step, resource in ((slow, 2e-3, "link between chips"), (None, 10e-6, "barrier")):
+            chip = changed(load_chip("kapoho_point"), "latency", chip_link=link)
+            mapping = small_mapping(network, chip, "fc")
+            away = replace(mapping, cores=(*mapping.cores[:2], replace(mapping.cores[2], chip=1)))
+            latency = estimate(network, away, small_activity(network)).latency
+            assert latency.trace.step_s == pytest.approx((10e-6, step, 10e-6))
+            assert (latency.worst.resource, latency.worst.core) == (resource, 0 if link else None)
+            assert ("chip_link" in [item.component for item in latency.unpriced]) == (link is None)
+
     def test_real_time_pads_each_step_to_the_period(self, loihi1) -> None:
         cost = estimate(*loihi1, step_period_s=1e-3)
         assert cost.latency.real_time_sample_s.mean.nominal == pytest.approx(3e-3)
