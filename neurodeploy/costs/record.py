@@ -30,14 +30,6 @@ Resource = Literal[
     "barrier",
     "step period",
 ]
-    "neurons and sending",
-    "receiving and synapses",
-    "synapses",
-    "neurons",
-    "link between chips",
-    "barrier",
-    "step period",
-]
 """The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
 
