@@ -75,13 +75,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
-    """An estimate in SI: as printed, and nominal prices at the three levels of activity without this fact."""
+    """An estimate in SI: as printed, and nominal prices at the three levels of activity without this fact.
+
+    ``fixed``: the part of an energy beyond that of the cores, as printed; ``bare`` is then that of the cores.
+    """
 
     fact: Fact
     chip: Chip
     group: Group
     printed: Three
     bare: Three
+    fixed: Three = (0.0, 0.0, 0.0)
 
 
 def measure(
@@ -159,11 +163,18 @@ def _estimate(fact: Fact, workload: Workload | None, run: Run | None) -> _Estima
     if fact.kind == "cores":
         n = float(len(run.mapping.cores))
         return _Estimate(fact, chip, _group(chip, fact), (n, n, n), (n, n, n))
-    costs = run.costs(chip)
-    printed = tuple(_figure(fact, workload, cost, chip)[level] for level, cost in enumerate(costs))
-    left = without(chip, fact.without)
-    bare = tuple(_figure(fact, workload, cost, left)[1] for cost in run.costs(left))
-    return _Estimate(fact, chip, _group(chip, fact), (printed[0], printed[1], printed[2]), (bare[0], bare[1], bare[2]))
+    part = fact.model_copy(update={"boundary": "cores"}) if fact.kind == "energy" else fact
+    costs, left = run.costs(chip), without(chip, fact.without)
+    printed, own = (_at_levels(of, workload, costs, chip) for of in (fact, part))
+    bare = [_figure(part, workload, cost, left)[1] for cost in run.costs(left)]
+    fixed = (printed[0] - own[0], printed[1] - own[1], printed[2] - own[2])
+    return _Estimate(fact, chip, _group(chip, fact), printed, (bare[0], bare[1], bare[2]), fixed)
+
+
+def _at_levels(fact: Fact, workload: Workload, costs: Sequence[Cost], chip: Chip) -> Three:
+    """Return the low figure at the low level of activity, the nominal one at the nominal level, the high one at the high."""
+    low, nominal, high = (_figure(fact, workload, cost, chip)[level] for level, cost in enumerate(costs))
+    return low, nominal, high
 
 
 def _times(figures: Three, factor: float) -> Three:
@@ -307,6 +318,7 @@ def _row(estimate: _Estimate, spread: Spread | None) -> SiliconRow:
     low, nominal, high = (value / scale for value in estimate.printed)
     bare = [value / scale for value in estimate.bare]
     left = (bare[0] * spread.low, bare[1], bare[2] * spread.high) if spread is not None else (bare[0], bare[1], bare[2])
+    left = _plus(left, _times(estimate.fixed, 1 / scale))
     return SiliconRow(
         **_taken(fact),
         chip=estimate.chip.name,
