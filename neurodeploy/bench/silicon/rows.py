@@ -166,9 +166,9 @@ def _estimate(fact: Fact, workload: Workload | None, run: Run | None) -> _Estima
     part = fact.model_copy(update={"boundary": "cores"}) if fact.kind == "energy" else fact
     costs, left = run.costs(chip), without(chip, fact.without)
     printed, own = (_at_levels(of, workload, costs, chip) for of in (fact, part))
-    bare = [_figure(part, workload, cost, left)[1] for cost in run.costs(left)]
+    alone = [_figure(part, workload, cost, left)[1] for cost in run.costs(left)]
     fixed = (printed[0] - own[0], printed[1] - own[1], printed[2] - own[2])
-    return _Estimate(fact, chip, _group(chip, fact), printed, (bare[0], bare[1], bare[2]), fixed)
+    return _Estimate(fact, chip, _group(chip, fact), printed, (alone[0], alone[1], alone[2]), fixed)
 
 
 def _at_levels(fact: Fact, workload: Workload, costs: Sequence[Cost], chip: Chip) -> Three:
