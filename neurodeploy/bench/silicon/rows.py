@@ -99,6 +99,8 @@ def measure(
     if out is not None and as_path(out).exists() and not force:
         raise FileError(f"bench: {out} exists; choose another --out, or --force to replace it")
     found = load_facts(facts)
+    if facts is not None:  # priors that the file does not give are those of the package
+        found = found.model_copy(update={"prior": (*found.prior, *load_facts().prior)})
     folder = SHIPPED.parent if facts is None else as_path(facts).parent
     estimates, failed = _estimates(found, folder, say or (lambda _: None))
     return _rows(found, estimates, failed)
@@ -124,7 +126,7 @@ def _estimates(facts: Facts, folder: Path, say: Callable[[str], None]) -> tuple[
             if isinstance(run, NeurodeployError):
                 raise run
             if fact.kind == "static" or run is not None:
-                estimates[i] = _estimate(fact, workload, run)
+                estimates[i] = _estimate(fact, workload, run, folder)
         except NeurodeployError as error:
             failed[i] = str(error)
             say(f"bench: '{fact.workload}', {fact.quantity}: {error}")
@@ -146,9 +148,9 @@ def _chip(name: str, folder: Path) -> Chip:
     return load_chip(str(beside) if name.endswith(".toml") and beside.exists() else name)
 
 
-def _estimate(fact: Fact, workload: Workload | None, run: Run | None) -> _Estimate:
+def _estimate(fact: Fact, workload: Workload | None, run: Run | None, folder: Path) -> _Estimate:
     if run is None or fact.kind == "static":
-        chip = load_chip(fact.chip or "")
+        chip = _chip(fact.chip or (workload.chip if workload else ""), folder)
         quantity = chip.static.chip if fact.boundary == "chip" else chip.static.host
         if quantity is None:
             raise EstimateError(f"bench: {chip.source_file} has no static power of the {fact.boundary}")
@@ -276,9 +278,9 @@ def _prices(chip: Chip) -> str:
 
 @lru_cache(maxsize=64)
 def _family(prices: str, name: str) -> str:
-    """Return the shortest name of a chip with these prices."""
+    """Return the shortest name of a shipped chip with these prices; ``name`` if there is none."""
     same = [known for known in chip_names() if _prices(load_chip(known)) == prices]
-    return min((*same, name), key=lambda known: (len(known), known))
+    return min(same, key=lambda known: (len(known), known), default=name)
 
 
 def _rows(
