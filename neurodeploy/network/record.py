@@ -325,7 +325,7 @@ def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> di
     ready = list(depth)
     while ready:
         reached = dict.fromkeys(p.target for name in ready for p in leaving.get(name, ()) if p.target not in depth)
-        depth |= {name: depth[ready[0]] + 1 for name in reached}
+        depth |= dict.fromkeys(reached, depth[ready[0]] + 1)
         ready = list(reached)
     return depth
 
