@@ -23,6 +23,7 @@ from neurodeploy.chip.numbers import (
 )
 from neurodeploy.chip.rules import missing_number
 from neurodeploy.chip.synapse_format import SynapseFormat
+from neurodeploy.files.shown import Shown
 
 
 class About(Table):
@@ -238,6 +239,8 @@ class Latency(Table):
     """Barrier of a step over several chips."""
     management: Seconds | None = None
     """Time that an embedded processor adds to each step."""
+    host_input: Seconds | None = None
+    """Time that the host takes to inject one spike, on top of all others."""
     step_observed: Seconds | None = None
     """A whole step as measured on hardware, input and output included."""
     updates_per_step: dict[str, Count] = Field(default_factory=dict)
@@ -256,9 +259,29 @@ class Static(Table):
     """Power that does not depend on activity."""
 
     chip: Watts | None = None
-    """One chip without activity."""
+    """One chip without activity, its embedded processors asleep."""
     host: Watts | None = None
-    """Embedded processors that serve one chip."""
+    """Embedded processors that serve one chip, while they are awake."""
+    board: Watts | None = None
+    """The rest of the board: regulators, bridges, memory, without the chips and without the host."""
+
+
+Kind = Literal["energy", "time", "static", "cores"]
+"""Kinds of figures, each with its own range."""
+
+
+class Covered(Table):
+    """Of ``of`` measured facts of a kind, ``inside`` lie in the range that the others give (``docs/silicon.md``)."""
+
+    inside: Annotated[int, Field(ge=0)]
+    of: Annotated[int, Field(ge=0)]
+    source: str
+
+    @model_validator(mode="after")
+    def _part(self) -> Covered:
+        if self.inside > self.of:
+            raise ValueError(f"inside is {self.inside}, of {self.of} only")
+        return self
 
 
 class LayerCore(Table):
@@ -297,7 +320,7 @@ class RecurrentCore(Table):
     """Spikes of one neuron in one step."""
 
 
-class Chip(Table):
+class Chip(Shown, Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
     ``source_file`` is the chip file, ``sha256`` the hash of its content together with the files that it extends.
@@ -314,6 +337,8 @@ class Chip(Table):
     """Other complete sets of prices, by name; an estimate shows them as second opinions on separate lines."""
     latency: Latency | None = None
     static: Static = Field(default_factory=Static)
+    coverage: dict[Kind, Covered] = Field(default_factory=dict)
+    """How well the ranges of this file hold; a kind that is absent was never compared with a measurement."""
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
     layer_limits: LayerLimits | None = None
     recurrent_core: RecurrentCore | None = None

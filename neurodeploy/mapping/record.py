@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +14,11 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, chip_from_dict
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
+from neurodeploy.files.shown import Shown
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.files.writing import write_text
 
 _FORMAT = "neurodeploy-mapping/1"
@@ -59,8 +62,8 @@ class CoreLoad:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Mapping:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Mapping(Shown):
     """A network mapped onto a chip.
 
     Inputs of the network occupy no core and no output axons: the host injects their spikes.
@@ -185,7 +188,7 @@ def save_mapping(mapping: Mapping, path: str | Path) -> None:
         **{name: dict(getattr(mapping, name)) for name in _MAPPING_DICTS},
         "cores": [_load_to_dict(load) for load in mapping.cores],
     }
-    write_text(json.dumps(data), path)
+    write_text(to_json(data), path)
 
 
 def load_mapping(path: str | Path) -> Mapping:
@@ -196,7 +199,7 @@ def load_mapping(path: str | Path) -> Mapping:
     """
     path = as_path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
     except OSError as error:
         raise FileError(f"read: cannot read {path} ({error.strerror})") from error
     except ValueError as error:
@@ -213,8 +216,10 @@ def load_mapping(path: str | Path) -> Mapping:
             cores=tuple(_load_from_dict(entry) for entry in data["cores"]),
             **{name: data[name] for name in _MAPPING_DICTS},
         )
-    except (KeyError, TypeError) as error:
-        raise FileError(f"read: {path} lacks {error}; map the network again") from error
+    except KeyError as error:
+        raise FileError(f"read: {path} lacks {reason(error)}; map the network again") from error
+    except UNREADABLE as error:
+        raise FileError(f"read: {path} is damaged ({reason(error)}); map the network again") from error
 
 
 def _load_to_dict(load: CoreLoad) -> dict[str, Any]:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
+from neurodeploy.files.shown import Shown
 from neurodeploy.network.neurons import (
     Cuba,
     LeakyIntegrator,
@@ -213,8 +214,8 @@ class Approximation:
     size: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Network(Shown):
     """Populations, projections, inputs and outputs, with the step ``dt`` in seconds and a ledger of approximations.
 
     Raises:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.rules import RULES
 from neurodeploy.errors import FitError
-from neurodeploy.network import Conv, Delta, Network, Pool, Projection, Sparse, synapse_shape
+from neurodeploy.network import DELAY_MAX, Conv, Delta, Network, Pool, Projection, Sparse, synapse_shape
 from neurodeploy.network.unrolled import entries
 
 
@@ -183,14 +183,22 @@ def delay_bits(projection: Projection, chip: Chip) -> int:
     if needed and chip.weights.delay_bits is None:
         raise FitError(
             f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, but {chip.source_file} "
-            f"does not say how chip '{chip.name}' stores delays (weights.delay_bits is not there); remove the delays, or "
-            "use another chip"
+            f"does not say how chip '{chip.name}' stores delays (weights.delay_bits is not there); remove the delays, use "
+            f"another chip, or {_with_relays(0)}"
         )
     limit = chip.weights.delay_bits.value if chip.weights.delay_bits else 0
     if needed > limit:
         raise FitError(
             f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, which take {needed} "
-            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays",
+            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays, or "
+            f"{_with_relays(2**limit - 1)}",
             {"layer": projection.target, "core": 0, "resource": "delay_bits", "used": needed, "limit": limit},
         )
     return needed
+
+
+def _with_relays(most: int) -> str:
+    """Return in words how relay neurons take delays beyond ``most`` steps."""
+    most = min(most, DELAY_MAX)
+    command = f"neurodeploy export FILE --max-delay {most} --out NEW"
+    return f"put relay neurons in: {command} (in Python with_relays(network, {most}))"
