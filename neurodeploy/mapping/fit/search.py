@@ -58,6 +58,7 @@ def fit(
     pins: Pins | None = None,
     activity: Activity | None = None,
     remedies: bool = True,
+    other_chips: bool = True,
     tried: Callable[[Chip], None] | None = None,
 ) -> Fit:
     """Return the verdict whether a network fits a chip: loads against limits, or the broken limit and checked remedies.
@@ -65,6 +66,7 @@ def fit(
     Args:
         network, chip, split, store_zeros, pins, activity: as for ``map_network``.
         remedies: look for remedies if the network does not fit.
+        other_chips: whether another chip is a remedy.
         tried: called with the chip before each mapping; where remedies are looked for, there are some twenty.
 
     Raises:
@@ -73,7 +75,7 @@ def fit(
     check_type("map", "network", network, Network, "give a Network: as_network(path)")
     check_type("map", "chip", chip, Chip, "give a Chip: load_chip('loihi1')")
     map_one = _MapWith(split, store_zeros, pins, chip.name, activity, tried)
-    return find_verdict(network, chip, map_one, remedies=remedies)
+    return find_verdict(network, chip, map_one, remedies=remedies, other_chips=other_chips)
 
 
 def find_highest_density(

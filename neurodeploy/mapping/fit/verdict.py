@@ -91,18 +91,21 @@ class Fit:
         return self.mapping is not None
 
 
-def find_verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True) -> Fit:
+def find_verdict(
+    network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True, other_chips: bool = True
+) -> Fit:
     """Return the verdict whether a network fits a chip; ``binding`` is the fullest resource or the broken limit.
 
     Args:
         network, chip: the network and the target.
         map_one: the function that maps a network, with split and options fixed.
         remedies: look for remedies if the network does not fit, which takes some twenty mappings.
+        other_chips: whether another chip is a remedy.
     """
     try:
         mapping = map_one(network, chip)
     except FitError as error:
-        found = tuple(find_remedies(network, chip, map_one, error)) if remedies else ()
+        found = tuple(find_remedies(network, chip, map_one, error, other_chips=other_chips)) if remedies else ()
         return Fit(mapping=None, loads=(), error=str(error), binding=error.binding, remedies=found)
     loads = tuple(loads_of(mapping))
     first = max(loads, key=lambda load: load.share)
@@ -128,13 +131,16 @@ def loads_of(mapping: Mapping) -> Iterator[Load]:
     yield Load(resource="cores", used=len(mapping.cores), limit=mapping.chip.n_cores, core=None, layer=most)
 
 
-def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
+def find_remedies(
+    network: Network, chip: Chip, map_one: MapOne, error: FitError, *, other_chips: bool = True
+) -> Iterator[Remedy]:
     """Yield changes that make a network fit, each checked by mapping: split, format, density, weight width, chips.
 
     Where the chip lacks an ability, only chips whose file says that they have it are offered.
     """
     if error.binding is not None and error.binding["resource"] in ABILITIES:
-        yield from _other_chips(network, chip, map_one, stated=True)
+        if other_chips:
+            yield from _other_chips(network, chip, map_one, stated=True)
         return
     layers = remedied_layers(network, error)
     yield from _other_ways(network, chip, map_one)
@@ -142,7 +148,8 @@ def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError
         yield from _density(network, chip, map_one, layers)
     yield from _weight_bits(network, chip, map_one, layers)
     yield from _more_chips(network, chip, map_one, error)
-    yield from _other_chips(network, chip, map_one)
+    if other_chips:
+        yield from _other_chips(network, chip, map_one)
 
 
 def remedied_layers(network: Network, error: FitError) -> frozenset[str]:
