@@ -7,6 +7,7 @@ Every function here only joins stages; the work is done in the packages it calls
 from neurodeploy.commands.bench import bench_methods, bench_simulate, bench_train
 from neurodeploy.commands.check import check
 from neurodeploy.commands.chips import chip_rows, new_chip
+from neurodeploy.commands.choice import choose_chip
 from neurodeploy.commands.compare import compare_files
 from neurodeploy.commands.data import convert
 from neurodeploy.commands.demo import demo
@@ -36,6 +37,7 @@ __all__ = [
     "check",
     "check_recipe",
     "chip_rows",
+    "choose_chip",
     "compare_files",
     "convert",
     "demo",
