@@ -20,6 +20,7 @@ from neurodeploy.costs.pricing import estimate
 from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
+from neurodeploy.files.arrays import read_npy
 from neurodeploy.files.writing import write_text
 from neurodeploy.mapping.manual import map_by_hand
 from neurodeploy.mapping.mapper import map_network
@@ -141,7 +142,7 @@ def _ntidigits() -> Iterator[SiliconRow]:
     from neurodeploy.exchange.netx.read import from_netx
 
     network = from_netx(file, n_layers=5)
-    raster = np.load(file.with_name("input.npy")) != 0
+    raster = read_npy(file.with_name("input.npy")) != 0
     samples = Samples(inputs={network.inputs[0].name: Events.from_dense(raster.T[None])})
     chip = load_chip("loihi1")
     mapping = map_network(network, chip, split="equal")
@@ -314,7 +315,7 @@ def _pilotnet() -> Iterator[SiliconRow]:
     from neurodeploy.exchange.netx.read import from_netx
 
     network = from_netx(file)
-    raster = (np.load(file.with_name("input.npy")) != 0).transpose(3, 2, 1, 0)[:n_steps]
+    raster = (read_npy(file.with_name("input.npy")) != 0).transpose(3, 2, 1, 0)[:n_steps]
     samples = Samples(inputs={network.inputs[0].name: Events.from_dense(raster.reshape(1, n_steps, -1))})
     mapping = map_network(network, load_chip("loihi2_2023"), split="compiler")
     activity = simulate(network, samples, labels=mapping.core_labels(), n_steps=n_steps)
