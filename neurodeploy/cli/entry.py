@@ -17,7 +17,8 @@ from neurodeploy.files.unreadable import plain_text
 from neurodeploy.plugins import load_plugins
 
 _COMMANDS = (
-    "demo train export check diff map chips simulate verify faults estimate compare report sweep bench data doctor"
+    "demo recipe train export check diff map chips simulate verify faults estimate compare report sweep bench data "
+    "doctor"
 )
 _PIPE_EXIT_CODE = 141
 """As the shell tells it: 128 and the number of SIGPIPE."""

@@ -25,7 +25,7 @@ from neurodeploy.files.writing import locked_folder
 from neurodeploy.mapping.abilities import find_lacks
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.summary import layer_summary
+from neurodeploy.mapping.summary import layer_summaries
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
@@ -59,6 +59,7 @@ def report(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -78,7 +79,8 @@ def report(
         engines: engines to compare; by default ``default_engines`` of ``verify``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: compare the engines on so many samples.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``; the report starts
+            with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
         warn: called with what makes the answers of the network worthless (``engines.silence.Silence``); else ``say`` is.
@@ -124,7 +126,12 @@ def report(
         costs: list[Cost] = []
         for mapping, activity in zip(mappings, done.by_mapping):
             tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
-            demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
+            demands = {
+                "step_period_s": step_period_s,
+                "deadline_s": deadline_s,
+                "rate_hz": rate_hz,
+                "battery_j": battery_j,
+            }
             costs.append(pricing.estimate(network, mapping, activity, with_baselines=True, **demands))
             for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
                 tell(f"estimate  {line}")
@@ -195,7 +202,7 @@ def _run_each_once(
         if engine == "reference":
             runs[engine] = simulate(network, first, engine=engine, probe=probes, progress=progress)
         elif engine != "event":
-            runs[engine] = run_engine(engine, source, network, first, progress)
+            runs[engine], _ = run_engine(engine, source, network, first, progress)
     by_mapping = _whole(network, samples, mappings, progress)
     whole = by_mapping[0]
     if "event" in engines:
@@ -280,8 +287,7 @@ def _tell_proof(
 
 def _formats(mapping: Mapping) -> str:
     """Say the synapse format of each layer."""
-    layers = (layer_summary(mapping, name) for name in mapping.sizes)
-    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
+    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layer_summaries(mapping))
 
 
 def _provenance(source: Path, data: AnySamples, command: str | None) -> dict[str, Any]:

@@ -37,7 +37,12 @@ def load_set(recipe: DataRecipe, root: Path) -> Loaded:
     arguments: tuple[Any, ...] = ()
     if known.kind == "events":
         frame = Frame(
-            n_steps=recipe.n_steps, duration_us=duration_us, shape=known.shape, crop=recipe.crop, pool=recipe.pool
+            n_steps=recipe.n_steps,
+            duration_us=duration_us,
+            shape=known.shape,
+            crop=recipe.crop,
+            pool=recipe.pool,
+            counts=recipe.frames == "counts",
         )
         arguments = (frame,)
     elif known.kind == "sound":

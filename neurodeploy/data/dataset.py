@@ -18,7 +18,8 @@ class Dataset:
     """Samples of values that an encoding turns into spikes; ``labels`` int32 in 0..n_classes - 1.
 
     ``values`` is ``(n_samples, n_channels)``, channels in C order of ``shape``: float32 in 0..1, or uint8 grey levels, where
-    255 stands for 1 (a quarter of the memory).
+    255 stands for 1 (a quarter of the memory). ``scale`` is the value that a payload of 1 stands for under direct coding:
+    1/255 for grey levels; values in floats have none but what the recipe says.
     """
 
     name: str
@@ -37,13 +38,28 @@ class Dataset:
         floats: NDArray[np.float32] = values.astype(np.float32)
         return floats if values.dtype == np.float32 else floats / np.float32(255)
 
+    def payloads(self, index: NDArray[np.int64] | slice, scale: float | None) -> NDArray[np.uint8]:
+        """Return the values of the samples at ``index`` as whole numbers, each times ``scale`` the value, rounded.
+
+        Args:
+            index: samples.
+            scale: ``payload_scale`` of the data.
+        """
+        values = self.values[index]
+        if values.dtype == np.uint8:
+            return values  # type: ignore[return-value]
+        assert scale is not None, "payload_scale refuses floats without a scale"
+        whole: NDArray[np.uint8] = np.rint(values.astype(np.float64) / scale).astype(np.uint8)
+        return whole
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frames:
-    """Events binned to binary frames, eight to a byte; ``labels`` int32 in 0..n_classes - 1.
+    """Events binned to frames, binary ones eight to a byte; ``labels`` int32 in 0..n_classes - 1.
 
     ``bits`` is uint8 ``(n_samples, ceil(n_steps * n_channels / 8))`` as ``numpy.packbits`` packs a raster
-    ``(n_steps, n_channels)``, channels in C order of ``shape``. Memory depends on the size of the frames, not on the events.
+    ``(n_steps, n_channels)``, channels in C order of ``shape``; with ``counts`` a byte is the number of events of a channel
+    in a step, ``(n_samples, n_steps * n_channels)``. Memory depends on the size of the frames, not on the events.
     ``seen`` tells what was in the recordings of a part as loaded.
     """
 
@@ -54,18 +70,53 @@ class Frames:
     labels: NDArray[np.int32]
     n_classes: int
     seen: Seen | None = None
+    counts: bool = False
 
     def take(self, index: NDArray[np.int64]) -> Frames:
         """Return the samples at ``index``, in that order, without ``seen``."""
         return replace(self, bits=self.bits[index], labels=self.labels[index], seen=None)
 
     def raster(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-        """Return the frames of the samples at ``index``, uint8 ``(n, n_steps, n_channels)`` of 0 and 1."""
+        """Return the frames of the samples at ``index``, uint8 ``(n, n_steps, n_channels)``: 0 and 1, or counts."""
         bits = self.bits[index]
         n_channels = int(np.prod(self.shape))
-        flat = np.unpackbits(bits, axis=1, count=self.n_steps * n_channels)
+        flat = bits if self.counts else np.unpackbits(bits, axis=1, count=self.n_steps * n_channels)
         return flat.reshape(len(bits), self.n_steps, n_channels)
 
+
+def payload_scale(data: Dataset, scale: float | None) -> float:
+    """Return the value that a payload of 1 stands for when ``data`` is coded directly.
+
+    Raises:
+        DataError: for values in floats without a scale, negative ones, those that need more than 8 bits, and grey levels
+            with another scale than theirs.
+    """
+    if data.values.dtype == np.uint8:
+        if scale not in (None, GREY):
+            raise DataError(
+                f"data: '{data.name}' holds grey levels, whose payloads stand for 1/255; leave data.scale out"
+            )
+        return GREY
+    low, high = (float(data.values.min()), float(data.values.max())) if data.values.size else (0.0, 0.0)
+    if scale is None:
+        raise DataError(
+            f"data: '{data.name}' holds floats ({low:g} to {high:g}), which direct coding sends as whole numbers of 0..255; "
+            "say the value that 1 stands for: data.scale, for example 0.0625 for sixteen levels"
+        )
+    if low < 0:
+        raise DataError(
+            f"data: '{data.name}' holds a negative value ({low:g}); direct coding sends whole numbers of 0..255"
+        )
+    if np.rint(high / scale) > 255:
+        raise DataError(
+            f"data: '{data.name}' reaches {high:g}, with data.scale = {scale:g} a payload of {high / scale:.0f}, which has "
+            f"more than 8 bits; the smallest scale is {high / 255:g}"
+        )
+    return scale
+
+
+GREY = 1 / 255
+"""The value that one grey level of 8 bits stands for."""
 
 Part = TypeVar("Part", bound=Dataset | Frames)
 

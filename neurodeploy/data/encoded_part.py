@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.data.dataset import Dataset, Frames
-from neurodeploy.data.encodings import ENCODINGS
+from neurodeploy.data.dataset import Dataset, Frames, payload_scale
+from neurodeploy.data.encodings import ENCODINGS, PAYLOAD_BITS
 from neurodeploy.errors import DataError
+from neurodeploy.network import Input
 from neurodeploy.network.activity import Events, Samples, join_samples
 
 INPUT_NAME = "input"
@@ -22,13 +23,32 @@ _CHUNK = 1000
 class Encoded:
     """The samples of ``data`` under an encoding over ``n_steps`` steps; ``name`` describes them.
 
-    Only values or packed frames are stored: 60,000 MNIST images take 47 MB, whatever the number of steps.
+    Only values or packed frames are stored: 60,000 MNIST images take 47 MB, whatever the number of steps. ``scale`` is the
+    value that a payload of 1 stands for under direct coding.
     """
 
     data: Dataset | Frames
     encoding: str
     n_steps: int
     name: str
+    scale: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.constant:
+            assert isinstance(self.data, Dataset), "recordings are frames"
+            object.__setattr__(self, "scale", payload_scale(self.data, self.scale))
+
+    @property
+    def constant(self) -> bool:
+        """Whether the input is the same in every step."""
+        return self.encoding == "direct"
+
+    @property
+    def entry(self) -> Input:
+        """The input that the samples are for: with payloads of 8 bits under direct coding and for counts of events."""
+        counts = isinstance(self.data, Frames) and self.data.counts
+        graded = {"payload_bits": PAYLOAD_BITS, "scale": self.scale or 1.0} if self.constant or counts else {}
+        return Input(name=INPUT_NAME, shape=self.data.shape, **graded)  # type: ignore[arg-type]
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -46,10 +66,16 @@ class Encoded:
         return len(self.data.labels)
 
     def raster(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
-        """Return the spikes of the samples at ``index``, uint8 ``(n, n_steps, n_channels)`` of 0 and 1."""
+        """Return the spikes or payloads of the samples at ``index``, uint8 ``(n, n_steps, n_channels)``."""
         if isinstance(self.data, Frames):
             return self.data.raster(index)
-        return ENCODINGS[self.encoding](self.data.floats(index), self.n_steps)
+        values = self.levels(index) if self.constant else self.data.floats(index)
+        return ENCODINGS[self.encoding](values, self.n_steps)
+
+    def levels(self, index: NDArray[np.int64] | slice) -> NDArray[np.uint8]:
+        """Return the payloads of the samples at ``index`` under direct coding, uint8 ``(n, n_channels)``."""
+        assert isinstance(self.data, Dataset), "recordings are frames"
+        return self.data.payloads(index, self.scale)
 
     def samples(self) -> Samples:
         """Return all samples as events, for later stages; memory grows with the number of spikes.
@@ -60,7 +86,8 @@ class Encoded:
         if not self.n_samples:
             raise DataError(f"data: {self.name} holds no samples")
         starts = range(0, self.n_samples, _CHUNK)
-        parts = [Events.from_dense(self.raster(slice(start, start + _CHUNK))) for start in starts]
+        graded = self.entry.graded
+        parts = [Events.from_dense(self.raster(slice(start, start + _CHUNK)), graded=graded) for start in starts]
         return Samples(
             inputs={INPUT_NAME: parts[0] if len(parts) == 1 else join_samples(parts)},
             labels=self.labels,

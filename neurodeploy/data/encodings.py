@@ -1,4 +1,4 @@
-"""Encodings of values and events as spikes. All are deterministic: the same sample gives the same spikes everywhere."""
+"""Encodings of values and events as spikes or whole numbers: the same sample gives the same ones everywhere."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     """Return the spikes of integrate-and-fire neurons, one for each channel, that the values drive as constant currents.
 
     In each step the voltage of a neuron grows by the value; at 1 it fires and loses 1. After ``t`` steps it has fired
-    ``floor(t * value)`` times: small values stay silent longest, whatever ``n_steps`` is. To feed the current itself into a
-    network would need analog input, which neither NIR's edges nor a chip's axons carry.
+    ``floor(t * value)`` times: small values stay silent longest, whatever ``n_steps`` is. ``direct`` feeds the current
+    itself into the network, as payloads.
 
     Args:
         values: float ``(n_samples, n_channels)`` in 0..1; used with 16 bits.
@@ -78,10 +78,33 @@ def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     return fires.astype(np.uint8)
 
 
-ENCODINGS: Mapping[str, Callable[[NDArray[np.floating[Any]], int], NDArray[np.uint8]]] = {
+def direct(payloads: NDArray[np.uint8], n_steps: int) -> NDArray[np.uint8]:
+    """Return whole numbers, the same in every step: direct coding.
+
+    A payload multiplies the weights, so that the first layer gets the value itself as a constant current. The analog input
+    of Rueckauer et al. 2017 (Frontiers in Neuroscience 11:682), in whole numbers.
+
+    Args:
+        payloads: uint8 ``(n_samples, n_channels)``; 0 is no event.
+        n_steps: number of steps, at least 1.
+
+    Returns:
+        uint8 ``(n_samples, n_steps, n_channels)``.
+
+    >>> direct(np.array([[128, 255, 0]], np.uint8), 2)[0].T.tolist()
+    [[128, 128], [255, 255], [0, 0]]
+    """
+    return np.repeat(payloads[:, None, :], n_steps, axis=1)
+
+
+PAYLOAD_BITS, PAYLOAD_MAX = 8, 255
+"""Bits and largest value of the payloads of ``direct`` and of counts in frames."""
+
+ENCODINGS: Mapping[str, Callable[[NDArray[Any], int], NDArray[np.uint8]]] = {
     "rate": rate,
     "latency": latency,
     "current": current,
+    "direct": direct,
 }
 
 
@@ -91,12 +114,12 @@ Place = NDArray[np.signedinteger[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """Settings for binning the events of a recording to ``n_steps`` binary frames.
+    """Settings for binning the events of a recording to ``n_steps`` frames.
 
     ``shape`` is the shape of the sensor, ``(polarities, height, width)`` or ``(n_channels,)``. With a crop the middle
     ``(height, width)`` is kept; then squares of ``pool`` by ``pool`` pixels become one pixel, with smaller ones in the last
     row and column if the size is not a multiple of ``pool``. The recording's first ``duration_us`` microseconds fill the
-    frames; later events are left out.
+    frames; later events are left out. With ``counts`` a frame holds the number of events of each channel.
     """
 
     n_steps: int
@@ -104,6 +127,7 @@ class Frame:
     shape: tuple[int, ...]
     crop: tuple[int, int] | None = None
     pool: int = 1
+    counts: bool = False
 
     @property
     def out_shape(self) -> tuple[int, ...]:
@@ -118,9 +142,31 @@ class Frame:
 
         Arguments and errors as ``cells``.
         """
-        raster = np.zeros(self.n_steps * int(np.prod(self.out_shape)), np.uint8)
+        raster = np.zeros(self.n_cells, np.uint8)
         raster[self.cells(time_us, *place)] = 1
         return np.packbits(raster)
+
+    def numbers(self, time_us: NDArray[np.int64], *place: Place) -> NDArray[np.uint8]:
+        """Return the number of events of each cell, uint8 ``(n_steps * n_channels,)``.
+
+        Arguments as ``cells``.
+
+        Raises:
+            DataError: as ``cells``, and for more than 255 events in a cell.
+        """
+        found = np.bincount(self.cells(time_us, *place), minlength=self.n_cells)
+        if found.size and found.max() > PAYLOAD_MAX:
+            step, channel = divmod(int(found.argmax()), self.n_cells // self.n_steps)
+            raise DataError(
+                f"data: channel {channel} has {found.max()} events in step {step}, a payload of {PAYLOAD_BITS} bits counts "
+                f"to {PAYLOAD_MAX}; take more or shorter steps (data.n_steps), or frames = 'spikes'"
+            )
+        return found.astype(np.uint8)
+
+    @property
+    def n_cells(self) -> int:
+        """Number of steps times number of channels."""
+        return self.n_steps * int(np.prod(self.out_shape))
 
     def cells(self, time_us: NDArray[np.int64], *place: Place) -> NDArray[np.int64]:
         """Return ``step * n_channels + channel`` of each event that lies in the frames, in the order of the events.

@@ -241,8 +241,7 @@ def _frames(
     frame: Frame,
     n_classes: int,
 ) -> Frames:
-    n_bits = frame.n_steps * int(np.prod(frame.out_shape))
-    bits = np.zeros((len(labels), -(-n_bits // 8)), np.uint8)
+    bits = np.zeros((len(labels), frame.n_cells if frame.counts else -(-frame.n_cells // 8)), np.uint8)
     counts = np.zeros((3, len(labels)), np.int64)
     dropped: dict[str, int] = {}
     for i, (path, recording) in enumerate(zip(paths, recordings)):
@@ -250,7 +249,7 @@ def _frames(
         for axis, size in zip(place, frame.shape):
             if axis.size and not 0 <= axis.min() <= axis.max() < size:
                 raise damaged(path, f"an event at {axis.min()} or {axis.max()}, the sensor has 0..{size - 1}")
-        bits[i] = frame.bits(time_us, *place)
+        bits[i] = _counted(frame, path, time_us, *place) if frame.counts else frame.bits(time_us, *place)
         inside = np.count_nonzero((time_us >= 0) & (time_us < frame.duration_us))
         counts[:, i] = time_us.size, inside, time_us.max() if time_us.size else -1
     seen = Seen(events=counts[0], inside=counts[1], last_us=counts[2], dropped=dropped)
@@ -263,7 +262,15 @@ def _frames(
         labels=labels,
         n_classes=n_classes,
         seen=seen,
+        counts=frame.counts,
     )
+
+
+def _counted(frame: Frame, path: Path, *recording: NDArray[np.int64]) -> NDArray[np.uint8]:
+    try:
+        return frame.numbers(*recording)
+    except DataError as error:
+        raise DataError(f"{error} ({path})") from error
 
 
 def _of_set(

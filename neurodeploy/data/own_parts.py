@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.data.dataset import Dataset, Frames
+from neurodeploy.data.encodings import PAYLOAD_BITS, PAYLOAD_MAX
 from neurodeploy.data.fields import Values
 from neurodeploy.data.own import class_folders, is_table, of_understood, read_own, understand
 from neurodeploy.data.reading import Reading
@@ -63,7 +64,7 @@ def _part(path: Path, recipe: DataRecipe, classes: tuple[str, ...]) -> AnyPart:
     if not path.is_dir() and is_table(path):
         meant = understand(path, reading)
         if isinstance(meant, Values):
-            return _values(meant, path)
+            return _values(meant, path, recipe)
         return _frames(of_understood(meant, str(path), reading, None).samples, path, recipe)
     if recipe.duration_s is None:
         raise DataError(f"data: {path} holds recordings; say how long they are: data.duration_s")
@@ -74,15 +75,18 @@ def _n_classes(labels: NDArray[np.int32]) -> int:
     return int(labels.max()) + 1 if labels.size else 0
 
 
-def _values(meant: Values, path: Path) -> Dataset:
+def _values(meant: Values, path: Path, recipe: DataRecipe) -> Dataset:
     values = meant.values
     if meant.labels is None:
         raise DataError(f"data: {path} has no labels, which training needs; add an array 'labels'")
     if values.dtype != np.uint8:
         with np.errstate(invalid="ignore"):
-            if values.size and not ((values >= 0) & (values <= 1)).all():
+            # direct coding checks values against their scale (dataset.payload_scale)
+            most = np.inf if recipe.encoding == "direct" and recipe.scale is not None else 1
+            if values.size and not ((values >= 0) & (values <= most) & np.isfinite(values)).all():
                 raise DataError(
-                    f"data: {path}: values lie between 0 and 1, or are grey levels as uint8; these reach from "
+                    f"data: {path}: values lie between 0 and 1, or are grey levels as uint8"
+                    f"{'' if most == 1 else ', or have a data.scale and none is negative'}; these reach from "
                     f"{values.min()} to {values.max()}"
                 )
         values = values.astype(np.float32)
@@ -104,22 +108,31 @@ def _frames(samples: Samples, path: Path, recipe: DataRecipe) -> Frames:
     if len(samples.inputs) != 1:
         raise DataError(f"data: {path} has events for {', '.join(samples.inputs)}; training takes one input")
     name, events = next(iter(samples.inputs.items()))
-    if events.payload is not None and (events.payload != 1).any():
+    counts = recipe.frames == "counts"
+    payload = np.ones(len(events), np.int32) if events.payload is None else events.payload
+    if not counts and (payload != 1).any():
         raise DataError(
-            f"data: {path} holds payloads ({events.payload.min()} to {events.payload.max()}), training takes plain spikes; "
-            "spread them over steps, or call them 'values' and let the recipe encode them"
+            f"data: {path} holds payloads ({payload.min()} to {payload.max()}), training takes plain spikes; "
+            "spread them over steps, call them 'values' and let the recipe encode them, or write data.frames = \"counts\""
+        )
+    if payload.size and (payload.min() < 0 or payload.max() > PAYLOAD_MAX):
+        raise DataError(
+            f"data: {path} holds payloads from {payload.min()} to {payload.max()}; counts have {PAYLOAD_BITS} bits, "
+            f"1..{PAYLOAD_MAX}"
         )
     if events.n_steps != recipe.n_steps:
         raise DataError(
             f"data: {path} has samples of {events.n_steps} steps; write data.n_steps = {events.n_steps} in the recipe"
         )
-    bits = np.zeros((events.n_samples, -(-events.n_steps * events.size // 8)), np.uint8)
+    n_cells = events.n_steps * events.size
+    bits = np.zeros((events.n_samples, n_cells if counts else -(-n_cells // 8)), np.uint8)
     cuts = np.searchsorted(events.sample, np.arange(events.n_samples + 1))
     cell = events.step.astype(np.int64) * events.size + events.neuron
     for i in range(events.n_samples):
-        raster = np.zeros(events.n_steps * events.size, np.uint8)
-        raster[cell[cuts[i] : cuts[i + 1]]] = 1
-        bits[i] = np.packbits(raster)
+        raster = np.zeros(n_cells, np.uint8)
+        own = slice(cuts[i], cuts[i + 1])
+        raster[cell[own]] = payload[own]
+        bits[i] = raster if counts else np.packbits(raster)
     return Frames(
         name=OWN,
         shape=samples.shapes.get(name, (events.size,)),
@@ -127,4 +140,5 @@ def _frames(samples: Samples, path: Path, recipe: DataRecipe) -> Frames:
         bits=bits,
         labels=samples.labels,
         n_classes=_n_classes(samples.labels),
+        counts=counts,
     )

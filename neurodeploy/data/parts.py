@@ -50,7 +50,8 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
 def encode_lazily(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:
     """Return a part under a recipe's encoding, with spikes computed on request; ``part`` becomes part of the name."""
     encoding = "frames" if isinstance(data, Frames) else recipe.encoding
-    return Encoded(data=data, encoding=encoding, n_steps=recipe.n_steps, name=f"{data.name}/{part}/{encoding}")
+    name = f"{data.name}/{part}/{encoding}"
+    return Encoded(data=data, encoding=encoding, n_steps=recipe.n_steps, name=name, scale=recipe.scale)
 
 
 def encode(data: AnyPart, recipe: DataRecipe, part: str) -> Samples:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from neurodeploy.errors import RecipeError, UsageError
-from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.checked import all_problems
 from neurodeploy.files.plain import read_text
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
@@ -53,16 +53,21 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
 
 
 def recipe_text(name_or_path: str | Path) -> str:
-    """Return the text of a recipe file, or of the shipped recipe of that name.
+    """Return the text of a recipe file, or of the shipped recipe of that name; one without a ``name`` has its file's.
 
     Raises:
         RecipeError: for a missing file, or one that is no text.
     """
     path = find_recipe(name_or_path)
     try:
-        return read_text(path)
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"recipe: {path} cannot be read: {reason(error)}") from error
+    try:
+        named = "name" in parse_toml(text)
+    except TomlError:
+        return text  # where it is wrong is said when it is parsed
+    return text if named else f"name = {json.dumps(path.stem)}\n{text}"
 
 
 def starting_from(
@@ -136,7 +141,7 @@ def parse_recipe(text: str, where: str) -> Recipe:
     try:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
-        raise RecipeError(f"recipe: {where}: {worst_problem(error, Recipe)}") from error
+        raise RecipeError(f"recipe: {where}: {all_problems(error, Recipe)}") from error
     except UNREADABLE as error:
         raise RecipeError(
             f"recipe: {where} holds a value of another kind than its key takes ({reason(error)})"

@@ -17,6 +17,7 @@ from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
+from neurodeploy.files.shown import Shown
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -200,7 +201,7 @@ class Provenance(Record):
     versions: dict[str, str] = Field(default={})
 
 
-class Report(Record):
+class Report(Shown, Record):
     """A whole report."""
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")

@@ -72,14 +72,19 @@ def make_report(
 
 
 def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None if unknown."""
+    """Return cores, synaptic bytes, dynamic and total energy per sample by chip name; energies are None if unknown.
+
+    ``total_energy_per_sample_j`` is that of the whole chip at the operating point of the report.
+    """
     summary = {}
     for cost in checked(dict(report)).targets:
         total = cost.energy.total_j if cost.energy else None
+        chip = cost.total("chip")
         summary[cost.chip] = {
             "cores": cost.memory.n_cores,
             "synaptic_bytes": cost.memory.synaptic_bytes,
             "energy_per_sample_j": total and {"low": total.low, "nominal": total.nominal, "high": total.high},
+            "total_energy_per_sample_j": chip and chip.energy_j.model_dump(include={"low", "nominal", "high"}),
         }
     return summary
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.checked import all_problems
 from neurodeploy.files.lazy import named_function
 from neurodeploy.recipe.sparse import METHODS, MethodSettings
 from neurodeploy.sparse.ablation import Ablation
@@ -43,6 +45,8 @@ class RewiringSettings(MethodSettings):
         whole_lists: drop all connections of a source on a core of the budget together, by ``taylor`` (``scores.by_list``).
         start: connections of a trained network to start from, whose weights are then kept as they are (``kept_masks``);
             with ``distribution="start"`` each layer keeps their number.
+        inputs: which inputs fire in steps of some training samples, bool ``(n_observations, n_inputs)``, for methods that
+            begin from their correlations (``recipe.sparse.Method.reads_inputs``).
         seed: seed of positions, random growth and ties.
     """
 
@@ -55,13 +59,14 @@ class RewiringSettings(MethodSettings):
     preference: float = 0.0
     whole_lists: bool = False
     start: Masks | None = None
+    inputs: NDArray[np.bool_] | None = None
     seed: int = 0
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise TrainingError(f"sparse: {worst_problem(error, RewiringSettings)}") from error
+            raise TrainingError(f"sparse: {all_problems(error, RewiringSettings)}") from error
 
 
 AnyRewirer = Rewirer | SpineRewirer

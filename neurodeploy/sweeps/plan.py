@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
-from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
@@ -26,21 +26,22 @@ MOST_POINTS = 10_000
 
 
 class Grid(Record):
-    """The values of each axis; every combination is a point. An axis that is left out has one value.
-
-    ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
-    ``density``: density of all weights at the end of training; methods without a density are trained once.
-    ``weight_bits``: 1 to 8 bits for a stored weight; weights are rounded to this width after training.
-    ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``map_network``.
-    """
+    """The values of each axis; every combination is a point. An axis that is left out has one value."""
 
     method: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
+    """Names of rewiring methods, or tables of a method and its settings: `{ method = "pq", gamma = 3.0 }`."""
     density: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (0.1,)
+    """Densities of all weights at the end of training; methods without a density are trained once."""
     seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    """Seeds of weights, masks, rewiring and the order of samples."""
     weight_bits: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1)] = (8,)
+    """Bits of a stored weight; weights are rounded to this width after training."""
     chip: Annotated[tuple[str, ...], Field(min_length=1)] = ("loihi2",)
+    """Names of chips, or chip files."""
     split: Annotated[tuple[str, ...], Field(min_length=1)] = ("overlap",)
+    """Ways to cut layers into parts, as `map --split`."""
     placement: Annotated[tuple[str, ...], Field(min_length=1)] = ("traffic",)
+    """Ways to give parts to cores: `traffic` or `order`."""
 
     @field_validator("method")
     @classmethod
@@ -62,16 +63,18 @@ class Grid(Record):
 
 
 class Plan(Record):
-    """A sweep: base recipe, grid, and changes to the recipe for all points (``changes``: table -> key -> value).
-
-    ``samples``: number of test samples to run, by default all. ``recipe`` is a name, or a path relative to the sweep file.
-    """
+    """A sweep: base recipe, grid, and changes to the recipe for all points."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the sweep and of its folder."""
     recipe: str
+    """Name of a recipe, or a path relative to the sweep file."""
     samples: Annotated[int, Field(ge=1)] | None = None
+    """Number of test samples to run; by default all."""
     grid: Grid
+    """The axes."""
     changes: dict[str, dict[str, Any]] = Field(default={})
+    """Changes to the recipe for all points: table, key, value."""
 
 
 class Point(Record):
@@ -113,7 +116,7 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
     except TomlError as error:
         raise SweepError(f"sweep: {where} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problem = worst_problem(error, Plan, key_name="key '{}'".format)
+        problem = all_problems(error, Plan, key_name="key '{}'".format)
         raise SweepError(f"sweep: {where}: {problem}") from error
     _check_size(plan, where)
     try:

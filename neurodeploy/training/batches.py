@@ -15,7 +15,10 @@ from neurodeploy.network.activity import Samples
 
 
 class Inputs:
-    """Input spikes, float32 ``(n_samples, n_channels, n_steps)``, made from values or packed frames when indexed.
+    """Input spikes or payloads, float32 ``(n_samples, n_channels, n_steps)``, made from values or frames when indexed.
+
+    An input that is the same in every step has one column in memory (a stride of 0), from which ``ChainModel`` sees that one
+    product is enough.
 
     Used in place of a tensor of that shape, which for 60,000 images of 784 pixels over 20 steps would take 3.8 GB.
     """
@@ -35,6 +38,9 @@ class Inputs:
             yield self._tensor(slice(start, start + batch_size))
 
     def _tensor(self, index: NDArray[np.int64] | slice) -> torch.Tensor:
+        if self._encoded.constant:
+            levels = torch.from_numpy(self._encoded.levels(index).astype(np.float32))
+            return levels[..., None].expand(-1, -1, self._encoded.n_steps)
         return torch.from_numpy(self._encoded.raster(index).transpose(0, 2, 1).astype(np.float32, order="C"))
 
 
@@ -58,7 +64,8 @@ def check_payloads(samples: Samples | Encoded, entry: Input | None) -> None:
     """Refuse samples with payloads that the input does not take, or without those that it does; raises ``TrainingError``."""
     payload = None if isinstance(samples, Encoded) else samples.inputs[INPUT_NAME].payload
     graded = entry is not None and entry.graded
-    if graded != (payload is not None):
+    carries = samples.entry.graded if isinstance(samples, Encoded) else payload is not None
+    if graded != carries:
         what = ("plain spikes", "payloads") if graded else ("payloads", "plain spikes")
         raise TrainingError(
             f"train: the samples carry {what[0]}, but the input takes {what[1]}; give the input that fits"

@@ -58,7 +58,7 @@ def save_checkpoint(
     ``network``: the layers, if they come from the network file that the recipe names; the integers of the neurons are then
     written too.
     """
-    weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
+    weights = {name: weight * masks[name] for name, weight in model.dense_weights().items()}
     tensors = {f"weight/{name}": weight for name, weight in weights.items()}
     tensors.update({f"mask/{name}": mask.to(torch.uint8) for name, mask in masks.items()})
     tensors.update({f"delay/{name}": fraction for name, fraction in model.delay_fractions().items()})

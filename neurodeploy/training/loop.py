@@ -15,6 +15,7 @@ from neurodeploy.data.parts import AnyPart, encode, encode_lazily, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import Shown
 from neurodeploy.files.unreadable import reason
 from neurodeploy.files.writing import locked_folder, write_text
 from neurodeploy.network import STATE_LIMIT, Network
@@ -45,8 +46,8 @@ from neurodeploy.training.teacher import train_teacher
 from neurodeploy.training.tensorboard import Board
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TrainingResult(Shown):
     """Result of a training run: its files in ``folder``, and the best epoch, chosen on the validation part alone.
 
     If training started from a network, ``imported_accuracy`` is the accuracy of that network's integers on the validation

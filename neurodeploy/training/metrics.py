@@ -140,7 +140,7 @@ def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: floa
         explored=rewirer.explored(),
         rewired={name: event.ratio for name, event in rewirer.events.items()},
         overlap={name: event.overlap for name, event in rewirer.events.items()},
-        pq_index={name: pq_index(weight[rewirer.masks[name]]) for name, weight in rewirer.weights.items()},
+        pq_index={name: pq_index(weight) for name, weight in rewirer.existing_weights().items()},
         tied=seen.tied,
         silent_samples=seen.silent,
         silent={name: (count == 0).float().mean().item() for name, count in seen.spikes.items()},

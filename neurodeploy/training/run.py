@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.errors import TrainingError
@@ -17,9 +18,11 @@ from neurodeploy.recipe.layers import DenseLayer
 from neurodeploy.recipe.record import Recipe, TrainingRecipe
 from neurodeploy.recipe.sparse import METHODS
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
+from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
 from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
+from neurodeploy.training.first_weights import fit_to_thresholds
 from neurodeploy.training.losses import (
     check_labels,
     distillation_term,
@@ -31,8 +34,10 @@ from neurodeploy.training.losses import (
 )
 from neurodeploy.training.model.backends import build
 from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.choice import stored_layers
 from neurodeploy.training.model.fused import WEIGHT_SCALE
 from neurodeploy.training.model.imported import check_fits, install
+from neurodeploy.training.model.stored import StoredSynapses
 from neurodeploy.training.parallel import ALONE, World
 
 
@@ -44,7 +49,8 @@ class Run:
         samples: the training part.
         teacher_logits: a teacher's logits for all of ``samples``, ``(n_samples, n_classes)``, if the recipe distils.
         chain: the network to start from (``imported.as_chain``); ``recipe`` must have its layers.
-        entry: the input, where samples carry payloads; by default one for plain spikes in the shape of the samples.
+        entry: the input, where samples carry payloads; by default that of an ``Encoded`` part, else one for plain spikes in
+            the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
 
     Raises:
@@ -64,6 +70,8 @@ class Run:
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
+        if entry is None and isinstance(samples, Encoded) and samples.entry.graded:
+            entry = samples.entry
         self.input_shape = input_shape(samples) if entry is None else entry.shape
         check_payloads(samples, entry)
         check_labels(self.labels, n_classes(recipe))
@@ -75,7 +83,8 @@ class Run:
         self.shifts = Shifts(recipe.training.shift, self.input_shape, recipe.seed, len(self.spikes))
         with torch.random.fork_rng():
             torch.manual_seed(recipe.seed)
-            self.model = build(recipe, self.input_shape if entry is None else entry)
+            self.entry = self.input_shape if entry is None else entry
+            self.model = build(recipe, self.entry)
         kept = None if chain is None else install(self.model, chain)
         self.start_fingerprint = "" if chain is None else chain.fingerprint
         training = recipe.training
@@ -85,13 +94,40 @@ class Run:
             weight_decay=training.weight_decay,
         )
         self.steps_per_epoch = math.ceil(len(self.spikes) / training.batch_size)
-        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept)
+        self.settings = sparse_settings(recipe, self.steps_per_epoch * training.epochs, kept, self._first_inputs())
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
+        if METHODS[recipe.sparse.method].reads_inputs and chain is None:
+            fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
+        self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+
+    def _store(self) -> None:
+        """Let layers that train faster so hold their connections alone (``choice.py``)."""
+        if not isinstance(self.rewirer, Rewirer) or not self.rewirer.storable:
+            return
+        batch = math.ceil(self.recipe.training.batch_size / self.n_parts)
+        layers = stored_layers(self.model, self.rewirer.density(), batch)
+        if not layers:
+            return
+        self.model.store(layers, self.rewirer.masks, self.recipe.training.threads)
+        self.rewirer.store(self.model.stored)
+        if self.world.size > 1:
+            for own in self.model.stored.values():
+                own.add_to_all = self.world.add
+
+    def _first_inputs(self) -> NDArray[np.bool_] | None:
+        """Return which inputs fire in each step of the first samples, ``(observations, inputs)``, where masks need it."""
+        recipe = self.recipe
+        if not METHODS[recipe.sparse.method].reads_inputs or not isinstance(recipe.network.layers[0], DenseLayer):
+            return None
+        spikes = self.spikes[torch.arange(min(len(self.spikes), _OBSERVED))]
+        steps = spikes[..., :1] if spikes.stride(-1) == 0 else spikes
+        active: NDArray[np.bool_] = (steps.transpose(1, 2).flatten(0, 1) != 0).numpy()
+        return active
 
     def epoch(self, stop: Callable[[], bool] = lambda: False) -> tuple[float, float] | None:
         """Train on every sample once, or on the rest of an epoch that was interrupted.
@@ -172,10 +208,22 @@ class Run:
 
     def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return everything that the rest of the training depends on: tensors by name, and plain values fit for JSON."""
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        stored = self._stored_parameters()
+        names = {name: stored[id(p)] for name, p in self.model.named_parameters() if id(p) in stored}
+        tensors = {
+            f"model/{name}": names[name].spread(value) if name in names else value
+            for name, value in self.model.state_dict().items()
+        }
         optimizer = self.optimizer.state_dict()
+        numbered = self._optimized()
         for index, state in optimizer["state"].items():
-            tensors.update({f"optimizer/{index}/{key}": value for key, value in state.items()})
+            own = stored.get(id(numbered[index]))
+            tensors.update(
+                {
+                    f"optimizer/{index}/{key}": own.spread(value) if own and value.ndim else value
+                    for key, value in state.items()
+                }
+            )
         rewirer = self.rewirer.state_dict()
         numbers = {key: value for key, value in rewirer.items() if not isinstance(value, torch.Tensor)}
         tensors.update({f"rewirer/{key}": value for key, value in rewirer.items() if key not in numbers})
@@ -208,7 +256,14 @@ class Run:
         try:
             saved = _under(tensors, "model/")
             foreign = backend not in (None, self.model.backend.name)
-            self.model.load_state_dict(self._own_with(saved) if foreign else saved)
+            # first of all, as the connections say where stored weights belong
+            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
+            stored = self._stored_parameters()
+            saved = self._own_with(saved) if foreign else saved
+            for name, p in self.model.named_parameters():
+                if id(p) in stored:
+                    saved[name] = _picked(stored[id(p)], saved[name])
+            self.model.load_state_dict(saved)
             optimizer: dict[int, dict[str, torch.Tensor]] = {}
             for name, value in _under(tensors, "optimizer/").items():
                 index, key = name.split("/", 1)
@@ -216,8 +271,13 @@ class Run:
             groups = values["parameter_groups"]
             if foreign:
                 optimizer, groups = self._renumbered(optimizer), self._own_groups_with(groups)
+            for number, p in enumerate(self._optimized()):
+                if id(p) in stored and number in optimizer:
+                    optimizer[number] = {
+                        key: _picked(stored[id(p)], value) if value.ndim else value
+                        for key, value in optimizer[number].items()
+                    }
             self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
-            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
             self.schedule.load_state_dict(dict(values["schedule"]))
             self._order.set_state(tensors["order"])
             self._order_at_start = self._order.get_state()
@@ -225,9 +285,17 @@ class Run:
             self.teacher_logits = tensors.get("teacher_logits")
             self.epochs_done, self._position = int(values["epochs_done"]), int(values["position"])
             self._loss_sum, self._n_right = float(values["loss_sum"]), int(values["n_right"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, TrainingError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
+
+    def _stored_parameters(self) -> dict[int, StoredSynapses]:
+        """Return the modules of stored synapses by the ``id`` of their parameter."""
+        return {id(own.weight): own for own in self.model.stored.values()}
+
+    def _optimized(self) -> list[torch.nn.Parameter]:
+        """Return the optimiser's parameters in the order of their numbers in its state."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _own_with(self, saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the state of this model with all that is learned or drawn from a model of another backend.
@@ -243,10 +311,14 @@ class Run:
 
         Only what is learned has a state, and its order is the same.
         """
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        learned = [(number, p.shape) for number, p in enumerate(parameters) if p.requires_grad]
+        stored = self._stored_parameters()
+        learned = [
+            (number, stored[id(p)].shape if id(p) in stored else tuple(p.shape))
+            for number, p in enumerate(self._optimized())
+            if p.requires_grad
+        ]
         found = [saved[number] for number in sorted(saved)]
-        if found and [state["exp_avg"].shape for state in found] != [shape for _, shape in learned]:
+        if found and [tuple(state["exp_avg"].shape) for state in found] != [shape for _, shape in learned]:
             raise ValueError("the optimizer's moments have other shapes")
         return {number: state for (number, _), state in zip(learned, found)}
 
@@ -281,12 +353,18 @@ class Run:
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the summed loss and the number of correct answers."""
-        layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
+        spikes = self.shifts.moved(self.spikes[index], index, self.epochs_done)
+        layers = self.model.layers(spikes, every=self._penalised)
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
         torch.autograd.backward(loss * share)
         n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
         return loss.item() * len(index), n_right
+
+    @property
+    def _penalised(self) -> bool:
+        """Whether the loss depends on the spikes of all layers."""
+        return bool(self.recipe.training.operations_penalty or self.recipe.training.spikes_penalty)
 
     def _penalties(self, layers: Mapping[str, torch.Tensor]) -> torch.Tensor | float:
         training = self.recipe.training
@@ -337,8 +415,24 @@ def n_parts(recipe: Recipe, world: World) -> int:
     return max(asked, world.size)
 
 
-def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tensor] | None = None) -> RewiringSettings:
-    """Return the method's settings for a training of ``n_steps`` optimiser steps; ``kept``: masks to start from."""
+_OBSERVED = 1000
+"""Training samples whose inputs decide first masks."""
+
+
+def sparse_settings(
+    recipe: Recipe,
+    n_steps: int,
+    kept: Mapping[str, torch.Tensor] | None = None,
+    inputs: NDArray[np.bool_] | None = None,
+) -> RewiringSettings:
+    """Return the method's settings for a training of ``n_steps`` optimiser steps.
+
+    Args:
+        recipe: its ``[sparse]`` table, budget and seed are read.
+        n_steps: optimiser steps.
+        kept: masks to start from.
+        inputs: see ``RewiringSettings``.
+    """
     sparse = recipe.sparse
     given = {name: getattr(sparse, name) for name in METHODS[sparse.method].settings if name != "end_fraction"}
     end_step = math.floor(sparse.end_fraction * n_steps)
@@ -349,13 +443,19 @@ def sparse_settings(recipe: Recipe, n_steps: int, kept: Mapping[str, torch.Tenso
         if sparse.density is None and kept:
             density = sum(int(m.sum()) for m in kept.values()) / sum(m.numel() for m in kept.values())
             given["distribution"] = "start"
-    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, **given)
+    return RewiringSettings(end_step=end_step, density=density, seed=recipe.seed, inputs=inputs, **given)
 
 
 def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> torch.optim.lr_scheduler.LRScheduler:
     if restarts == 1:
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, math.ceil(n_steps / restarts))
+
+
+def _picked(stored: StoredSynapses, dense: torch.Tensor) -> torch.Tensor:
+    if tuple(dense.shape) != stored.shape:
+        raise ValueError(f"a weight has the shape {tuple(dense.shape)}, not {stored.shape}")
+    return stored.picked(dense)
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

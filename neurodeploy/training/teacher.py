@@ -70,7 +70,7 @@ def train_teacher(
     assert recipe.distillation is not None
     run = Run(teacher_recipe(recipe), samples, world=world)
     with torch.random.fork_rng():
-        student = _n_weights(build(recipe, run.input_shape))
+        student = _n_weights(build(recipe, run.entry))
     teacher, direction = _n_weights(run.model), recipe.distillation.direction
     if (teacher < student) != (direction == "reverse"):
         raise TrainingError(

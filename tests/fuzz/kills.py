@@ -1,7 +1,7 @@
 """``python tests/fuzz/kills.py [--n 100] [--seed 0]``: commands killed at random moments, then begun again.
 
-After each kill nothing of the command may live on, in processes or shared memory; after the command was begun again its files
-are those of an unbroken run, and no unfinished file is left.
+After each kill nothing of the command may live on, in processes or shared memory; after the command was begun again its
+files are those of an unbroken run, and no unfinished file is left.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ chip = ["loihi2"]
 COMMANDS = {
     "train": ("train recipe.toml --out run", "train recipe.toml --out run --resume"),
     "export": ("export done --out net.nir", "export done --out net.nir --force"),
-    "report": ("report done --out rep --chips loihi2 --engines reference,event", "--force"),
+    "report": ("report done --out rep --chip loihi2 --engines reference,event", "--force"),
     "sweep": ("sweep sweep.toml --out sw --jobs 2", ""),
 }
 """By name: the command, and what begins it again: another command, or words to add."""

@@ -270,13 +270,21 @@ def test_replay_of_each_population_sends_and_holds_what_the_reference_does(case)
                     np.testing.assert_array_equal(values, run.states[population.name, state][sample, -1])
 
 
+def largest_sum(projection, network: Network) -> float:
+    """What payloads of an input can add up to in a convolution or pool, beyond any bound for messages of neurons."""
+    bits = {i.name: max(map(abs, i.payload_range)) for i in network.inputs}
+    conv = projection.synapses.as_conv() if isinstance(projection.synapses, Pool) else projection.synapses
+    rows = [sum(abs(int(w)) for w in kernel.ravel()) for kernel in conv.weights]
+    return max(rows) * bits.get(projection.source, 2**60) * 2.0**projection.weight_exponent
+
+
 def refusal(network: Network) -> str | None:
     """The reason for which Lava refuses a network, None where it runs it."""
     if any(getattr(p.model, "reset", "zero") == "subtract" for p in network.populations):
         return "subtracts its threshold when it fires, and Lava has no process that does"
     for p in network.projections:
         image = isinstance(p.synapses, Conv | Pool) and p.source in network.graded
-        if image and (p.max_delay or p.weight_exponent < 0):
+        if image and (p.max_delay or p.weight_exponent < 0) and largest_sum(p, network) >= 2**23:
             return "is a convolution of graded messages with delays or a negative exponent"
     return None
 

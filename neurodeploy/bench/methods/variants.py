@@ -25,6 +25,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "pq-neuron": {"method": "pq", **_PQ, "scope": "neuron"},
     "pq-fixed": {"method": "pq", **_PQ, "schedule": "fixed"},
     "pq-cosine": {"method": "pq", **_PQ, "schedule": "cosine"},
+    "chsnn": {"method": "chsnn"},
     "sdsnn": {"method": "sdsnn", "spine_rate": 1.6},
     "rkd": {"method": "rkd"},
     "rkd-none": {"method": "esl", "growth": "gradient"},

@@ -5,6 +5,7 @@ A job consists of plain numbers, strings, lists and arrays, so the worker needs 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -127,10 +128,12 @@ def _projection(projection: Projection, network: Network) -> Record:
         graded
         and isinstance(projection.synapses, Conv | Pool)
         and (projection.max_delay or projection.weight_exponent < 0)
+        and _largest_sum(projection, network) >= STATE_LIMIT
     ):
         raise LavaError(
             f"lava: projection '{projection.name}' is a convolution of graded messages with delays or a negative exponent; "
-            "Lava runs it as a sparse matrix, whose sums do not wrap at 24 bits. Leave out delay and exponent"
+            "Lava runs it as a sparse matrix, whose sums do not wrap at 24 bits. Leave out delay and exponent, or lower the "
+            "weights or the bits of the payloads"
         )
     record = {
         "name": projection.name,
@@ -141,6 +144,17 @@ def _projection(projection: Projection, network: Network) -> Record:
     }
     record["arguments"] |= {"num_message_bits": _message_bits(projection, network) if graded else 0}
     return record
+
+
+def _largest_sum(projection: Projection, network: Network) -> float:
+    """Return a bound on the summed input of a convolution or pool from an input; infinite for messages of neurons."""
+    given = next((i for i in network.inputs if i.name == projection.source), None)
+    if given is None:
+        return math.inf
+    synapses = projection.synapses.as_conv() if isinstance(projection.synapses, Pool) else projection.synapses
+    assert isinstance(synapses, Conv), "asked of convolutions and pools alone"
+    weights = int(np.abs(synapses.weights.astype(np.int64)).reshape(len(synapses.weights), -1).sum(1).max())
+    return weights * max(map(abs, given.payload_range)) * 2.0**projection.weight_exponent
 
 
 def _message_bits(projection: Projection, network: Network) -> int:

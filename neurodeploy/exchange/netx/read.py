@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     import h5py
 
 LAYER_KINDS = ("input", "dense", "dense_rec", "conv", "pool", "flatten", "average")
+_OTHER_NAMES = {"recurrent": "dense_rec"}
 _NOTHING = np.zeros(0)
 
 
@@ -146,6 +147,7 @@ def _layer(group: h5py.Group, index: int) -> Layer:
 
     fields = {name: np.asarray(item[()]) for name, item in group.items() if isinstance(item, h5py.Dataset)}
     kind = text_of(fields.pop("type", _NOTHING))
+    kind = _OTHER_NAMES.get(kind, kind)
     if kind not in LAYER_KINDS:
         raise NetworkError(f"netx: layer {index} has type '{kind}'; supported: {', '.join(LAYER_KINDS)}")
     if isinstance(group.get("weight"), h5py.Group):

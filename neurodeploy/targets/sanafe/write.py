@@ -71,7 +71,7 @@ def check_network(network: Network) -> None:
         EstimateError: for neurons other than CUBA and leaky integrators, or an input with payloads; names the first.
     """
     for reason in _lacks(network):
-        raise EstimateError(f"estimate: no export to SANA-FE: {reason}; leave --sanafe out")
+        raise EstimateError(f"export: no export to SANA-FE: {reason}; choose another target")
 
 
 def _lacks(network: Network) -> Iterator[str]:
@@ -131,6 +131,21 @@ def write_sanafe(
     return files
 
 
+def check_ready(network: Network, folder: str | Path, *, force: bool) -> None:
+    """Refuse what ``write_sanafe`` would refuse of a network and a folder.
+
+    Raises:
+        EstimateError, FileError: as ``check_network`` and ``check_free``.
+    """
+    check_network(network)
+    check_free(folder, force=force)
+
+
+def describe(_: Network) -> dict[str, str]:
+    """Return how to compare SANA-FE with what is written."""
+    return {"compare": "python run.py, in this folder, runs SANA-FE 2.2.9 and compares"}
+
+
 def check_free(folder: str | Path, *, force: bool) -> None:
     """Refuse a folder with an earlier export, unless ``force`` is set.
 
@@ -154,7 +169,7 @@ def _check(mapping: Mapping, activity: Activity, sample: int) -> None:
     elif not 0 <= sample < activity.n_samples:
         reason = f"sample {sample} is not one of the {activity.n_samples} of the activity; choose one of them"
     if reason is not None:
-        raise EstimateError(f"estimate: no export to SANA-FE: {reason}")
+        raise EstimateError(f"export: no export to SANA-FE: {reason}")
 
 
 def _exact(network: Network, fans: list[FanOut]) -> bool:

@@ -17,9 +17,10 @@ import torch
 
 from neurodeploy.errors import MissingPackageError, TrainingError, install_hint
 from neurodeploy.network import DECAY_ONE, Cuba, Shape
-from neurodeploy.recipe.layers import NeuronRecipe
+from neurodeploy.recipe.layers import NeuronRecipe, PoolLayer
 from neurodeploy.training.model.chain import LayerPlan
 from neurodeploy.training.model.fused import STATE_SCALE, WEIGHT_SCALE, raised_threshold
+from neurodeploy.training.model.synapses import may_round
 from neurodeploy.training.model.weight_grid import Grid
 
 try:
@@ -48,9 +49,25 @@ def new_block(plan: LayerPlan) -> torch.nn.Module:
     """
     _check_reset(plan.neuron.reset)
     block = _BLOCKS[plan.layer.kind](_neuron(plan.neuron), plan.taken, plan.layer, plan.weight_scale)
+    into: Any = block.input_synapse if isinstance(block, RecurrentBlock) else getattr(block, "synapse", None)
     if plan.grid != Grid():
-        block.synapse.pre_hook_fx = plan.grid
+        into.pre_hook_fx = plan.grid
+    if plan.largest > 1 and not isinstance(plan.layer, PoolLayer):
+        into.register_forward_pre_hook(_refuse_to_round(plan))
     return block
+
+
+def _refuse_to_round(plan: LayerPlan) -> Callable[[torch.nn.Module, object], None]:
+    """Return a hook that refuses payloads whose sums slayer, which computes in float32, could not hold exactly."""
+
+    def check(synapse: Any, _: object) -> None:
+        if may_round(plan.grid(synapse.weight), plan.grid, plan.largest):
+            raise TrainingError(
+                f"train: sums of payloads of up to {plan.largest} times the weights of a layer may pass 2**24, beyond which "
+                'slayer rounds; set training.backend = "native", which computes them exactly, or lower the weights'
+            )
+
+    return check
 
 
 def give_neuron(block: torch.nn.Module, neuron: Cuba, tau_grad: float) -> None:

@@ -29,7 +29,7 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
         NetworkError: for a model without slayer blocks, a block that did not see an input, and what a chip cannot hold.
     """
     if isinstance(model, ChainModel):
-        masks = {name: weight.detach() != 0 for name, weight in model.weights().items()}
+        masks = {name: weight != 0 for name, weight in model.dense_weights().items()}
         return to_network(model, masks, dt)
     blocks = _blocks(_copy(model))
     if not blocks:

@@ -14,7 +14,7 @@ from neurodeploy.training.model.synapses import ConvSynapses, DenseSynapses, dra
 
 def native_backend() -> Backend:
     """Return the backend."""
-    return Backend(name="native", new_block=new_block, give_neuron=_keep_none, payloads=True)
+    return Backend(name="native", new_block=new_block, give_neuron=_keep_none)
 
 
 def new_block(plan: LayerPlan) -> torch.nn.Module:

@@ -22,7 +22,7 @@ from neurodeploy.training.model.recorded import recorded_spikes
 
 def slayer_backend() -> Backend:
     """Return the backend."""
-    return Backend(name="slayer", new_block=new_block, give_neuron=give_neuron, payloads=False)
+    return Backend(name="slayer", new_block=new_block, give_neuron=give_neuron)
 
 
 def run_slayer(model: ChainModel, network: Network, samples: Samples, *, batch_size: int = 64) -> Activity:
@@ -48,6 +48,11 @@ def own_neurons(model: ChainModel) -> Callable[[str, torch.Tensor], torch.Tensor
             )
         _forget(block)
         fired: torch.Tensor
+        if isinstance(block, RecurrentBlock) and grid.exponent < 0:
+            raise TrainingError(
+                f"train: slayer's recurrent layer '{name}' cannot round its input sums to whole weights (weight_exponent "
+                f'{grid.exponent}); set training.backend = "native", or compare --engines native,reference,event'
+            )
         fired = block(spikes) if grid.exponent >= 0 else block.neuron(grid.whole_sums(block.synapse(spikes)))
         return fired
 

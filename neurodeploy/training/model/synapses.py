@@ -38,7 +38,7 @@ class DenseSynapses(torch.nn.Module):
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the sums ``(batch, targets, steps)`` in slayer's float units for spikes ``(batch, sources, steps)``."""
         weight = self.grid(self.weight).flatten(2)
-        if _may_round(weight, self.grid, self.largest):
+        if may_round(weight, self.grid, self.largest):
             return torch.nn.functional.conv1d(spikes.double(), weight.double()).float()
         # a convolution over one step: as fast as the fastest product on large layers, and twice as fast on small ones
         return torch.nn.functional.conv1d(spikes, weight)
@@ -64,7 +64,7 @@ class ConvSynapses(torch.nn.Module):
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the sums ``(batch, channels, height, width, steps)`` for spikes ``(batch, *taken, steps)``."""
         weight = self.grid(self.weight)
-        if _may_round(weight, self.grid, self.largest):
+        if may_round(weight, self.grid, self.largest):
             return self._convolved(spikes.double(), weight.double()).float()
         return self._convolved(spikes, weight)
 
@@ -84,7 +84,7 @@ def _drawn(shape: tuple[int, ...], scale: float) -> torch.nn.Parameter:
     return torch.nn.Parameter(weight if scale == 1 else scale * weight)
 
 
-def _may_round(weight: torch.Tensor, grid: Grid, largest: int) -> bool:
+def may_round(weight: torch.Tensor, grid: Grid, largest: int) -> bool:
     """Return whether the sums of payloads times quantised weights may be too large for float32 to hold them exactly."""
     if largest == 1:
         return False

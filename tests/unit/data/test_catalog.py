@@ -357,7 +357,7 @@ class TestRecipe:
             ('name = "nmnist"\nencoding = "rate"', "'nmnist' takes the encoding 'frames', not 'rate'"),
             (
                 'name = "mnist"\nencoding = "frames"',
-                "'mnist' takes the encoding 'rate', 'latency' or 'current', not 'frames'",
+                "'mnist' takes the encoding 'rate', 'latency', 'current' or 'direct', not 'frames'",
             ),
             ('name = "mnist"\npool = 2', "'mnist' holds images"),
             ('name = "shd"\npool = 2', "'shd' has channels in a row"),

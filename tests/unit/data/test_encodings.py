@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurodeploy.data.dataset import Dataset, split
-from neurodeploy.data.encodings import rate
+from neurodeploy.data.encodings import Frame, direct, rate
 from neurodeploy.errors import DataError
 
 
@@ -54,3 +54,29 @@ def test_digits_are_the_1797_scans_with_values_in_0_to_1():
     assert data.values.shape == (1797, 64)
     assert (data.values.min(), data.values.max()) == (0.0, 1.0)
     assert np.bincount(data.labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_direct_coding_repeats_whole_numbers_in_every_step():
+    payloads = np.array([[0, 1, 255], [7, 0, 3]], np.uint8)
+    raster = direct(payloads, 3)
+    assert raster.dtype == np.uint8
+    assert raster.shape == (2, 3, 3)
+    assert all(np.array_equal(raster[:, t], payloads) for t in range(3))
+
+
+class TestCounts:
+    frame = Frame(n_steps=2, duration_us=20, shape=(1, 4, 4), pool=2, counts=True)
+
+    def test_events_of_a_cell_add_up(self):
+        time_us = np.array([0, 1, 9, 10, 19, 20])
+        place = np.zeros(6, np.int64), np.array([0, 1, 3, 0, 0, 0]), np.array([0, 1, 3, 0, 1, 0])
+        # two in the first square in step 0, one in the last; two in the first square in step 1; the last event is too late
+        assert self.frame.numbers(time_us, *place).tolist() == [2, 0, 0, 1, 2, 0, 0, 0]
+        assert np.array_equal(self.frame.numbers(time_us, *place) > 0, np.unpackbits(self.frame.bits(time_us, *place)))
+
+    def test_more_than_a_payload_holds_is_refused(self):
+        time_us = np.full(256, 12)
+        place = np.zeros(256, np.int64), np.full(256, 3), np.zeros(256, np.int64)
+        assert self.frame.numbers(time_us[:255], *(axis[:255] for axis in place)).max() == 255
+        with pytest.raises(DataError, match=r"channel 2 has 256 events in step 1, a payload of 8 bits counts to 255"):
+            self.frame.numbers(time_us, *place)

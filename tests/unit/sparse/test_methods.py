@@ -56,7 +56,7 @@ def test_every_method_says_its_source():
         assert name in ("dense", "static") or "Source" in (named_function(method.start).__doc__ or "")
 
 
-@pytest.mark.parametrize("method", ["static", "set", "rigl", "esl", "rkd"])
+@pytest.mark.parametrize("method", ["static", "set", "rigl", "esl", "rkd", "chsnn"])
 def test_density_is_exact_and_constant(method):
     rewirer, totals = _train(method)
     assert set(totals) == {round(0.25 * N_WEIGHTS)}

@@ -165,9 +165,9 @@ class TestPayloads:
     @pytest.mark.parametrize("name", LAYERS)
     def test_spikes_are_those_of_the_integers(self, name, bits):
         shape, _ = LAYERS[name]
-        entry = Input(name="input", shape=shape, payload_bits=bits, signed=bits > 4, scale=1 / 255)
+        entry = Input(name="input", shape=shape, payload_bits=bits, signed=bits > 4, scale=2.0**-bits)
         model, _, network, _ = model_of(name, entry=entry)
-        assert (network.inputs[0].payload_bits, network.inputs[0].scale) == (bits, 1 / 255)
+        assert (network.inputs[0].payload_bits, network.inputs[0].scale) == (bits, 2.0**-bits)
         activity = assert_same_spikes(model, network, self.shown(entry, bits, density=0.3 if bits < 8 else 0.05))
         assert max(model.peak_state.values()) < 2**23, "beyond 24 bits nothing is promised"
         assert len(activity.spikes["hidden1"]) > 0
@@ -224,13 +224,21 @@ class TestPayloads:
             Run(recipe, wide, entry=entry)
 
     @pytest.mark.slayer
-    def test_slayer_takes_plain_spikes_only(self):
-        shape, recipe = recipe_of("dense", on("slayer", TEXT.replace('"subtract"', '"zero"')))
-        entry = Input(name="input", shape=shape, payload_bits=3)
-        with pytest.raises(
-            TrainingError, match=r"payloads of 3 bits, but the backend 'slayer' takes plain spikes only; set"
-        ):
-            Run(recipe, self.shown(entry, 0), entry=entry)
+    @pytest.mark.parametrize("name", ["dense", "convolution and pool", "odd weights and exponents"])
+    def test_slayer_gives_the_spikes_of_the_integers_too(self, name):
+        text = on("slayer", TEXT.replace('"subtract"', '"zero"'))
+        entry = Input(name="input", shape=LAYERS[name][0], payload_bits=8, scale=1 / 255)
+        model, _, network, _ = model_of(name, entry=entry, text=text)
+        activity = assert_same_spikes(model, network, self.shown(entry, 1))
+        assert len(activity.spikes["hidden1"]) > 0
+
+    @pytest.mark.slayer
+    def test_slayer_refuses_payloads_whose_sums_it_would_round(self):
+        text = on("slayer", TEXT.replace('"subtract"', '"zero"'))
+        entry = Input(name="input", shape=(20,), payload_bits=20)
+        model, _, network, _ = model_of("dense", entry=entry, text=text)
+        with pytest.raises(TrainingError, match=r'times the weights of a layer may pass 2\*\*24.*backend = "native"'):
+            run_trainer(model, network, self.shown(entry, 1))
 
 
 def test_a_model_knows_its_backend(tmp_path):
