@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from neurodeploy.engines.event.vector import bit_count, lowest_bit
+from neurodeploy.files.loops import compiled
 
 GROUP = 4
 """Event lists are a multiple of this long, so that loops over them need no remainder."""
 FEW = 4
 """Numbers that are written at the end of a list in any case."""
 
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 _ONE = np.uint64(1)
 
 
