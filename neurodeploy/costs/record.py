@@ -22,7 +22,14 @@ GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published
 """The grades of a price, from strong to weak (``chip/numbers.py``)."""
 
 Resource = Literal[
-    "neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period", "instructions"
+    "neurons and sending",
+    "receiving and synapses",
+    "synapses",
+    "neurons",
+    "link between chips",
+    "barrier",
+    "step period",
+    "instructions",
 ]
 """The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
