@@ -246,8 +246,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
     lines = [
         "# Predicted and counted instructions and bytes of generated C",
         "",
-        "Written by `neurodeploy bench microcontrollers --out docs/c-predictions.md --force`: random networks on emulated",
-        "cores; instructions of a mean step, bytes of flash and RAM of the library from the linker's map.",
+        "Written by `neurodeploy bench microcontrollers --out docs/c-predictions.md --force`, where `--core` and `--small`",
+        "choose the rows: random networks on emulated cores; instructions of a mean step, and the library's bytes of flash and",
+        "RAM from the linker's map.",
         "",
         "| core | network | density | rate | instructions | predicted | flash | predicted | RAM | predicted |",
         "|---|---|---|---|---|---|---|---|---|---|",
