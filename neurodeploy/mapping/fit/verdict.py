@@ -297,7 +297,7 @@ def with_chips(chip: Chip, n: int) -> Chip:
 
 
 def _other_chips(network: Network, chip: Chip, map_one: MapOne, *, stated: bool = False) -> Iterator[Remedy]:
-    """Yield other chips that fit the network and can run it, for a microcontroller other ones and for other chips none of them.
+    """Yield other chips that fit the network and can run it: microcontrollers for a microcontroller, and only there.
 
     Args:
         stated: only those whose file says that they can.
