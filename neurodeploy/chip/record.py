@@ -37,6 +37,8 @@ class About(Table):
     simulated_by: str | None = None
     excludes: str | None = None
     """Features that its neurons or formats lack, in words, for the fit report."""
+    limits_only: bool = False
+    """Whether its neurons cannot run a spiking network: it is mapped to for its limits where it is named, never offered."""
 
 
 class System(Table):

@@ -116,6 +116,7 @@ def headline(report: Report) -> list[str]:
     )
     lines += [f"{line}." for line in silence.notes] if silence else []
     lines += [target_line(cost) for cost in report.targets]
+    lines += [f"{chip.title} ({chip.chip}) is left out: {chip.reason}." for chip in report.left_out]
     return lines
 
 
