@@ -32,7 +32,7 @@ class Method:
 
 
 _REWIRING = frozenset({"distribution", "ratio", "every_steps", "end_fraction"})
-_PQ = frozenset({"scope", "shrink", "schedule", "iterations", "p", "q", "gamma", "eta", "floor"})
+_PQ = frozenset({"scope", "shrink", "schedule", "iterations", "p", "q", "gamma", "eta", "floor", "finish"})
 _HERE = "neurodeploy.sparse.methods"
 
 METHODS: dict[str, Method] = {
@@ -73,6 +73,8 @@ class MethodSettings(Record):
         iterations: number of iterations of ``pq``.
         p, q, gamma, eta: see ``sparse.sparsity_index.PqSettings``.
         floor: density that ``granet`` ends at and ``pq`` never falls below.
+        finish: part of the steps with rewirings, 0..1, in which ``pq`` falls the rest of the way to ``floor`` along a cubic
+            curve, so that its ratios end with equally many connections; 0: it ends where its ratio led.
         ablation: see ``sparse.ablation.Ablation.threshold``.
         spine_constant, spine_rate: see ``sparse.spines.SpineSettings``.
     """
@@ -89,6 +91,7 @@ class MethodSettings(Record):
     gamma: Annotated[float, Field(ge=0)] = 1.0
     eta: Annotated[float, Field(ge=0)] = 0.001
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    finish: Annotated[float, Field(ge=0, le=1)] = 0.0
     ablation: Annotated[float, Field(ge=0, le=1)] = 0.3
     spine_constant: Annotated[int, Field(ge=1)] = 18
     spine_rate: Annotated[float, Field(ge=0)] = 1.0

@@ -87,6 +87,21 @@ def test_pairing_by_sample_narrows_the_interval():
     assert paired.high - paired.low < (alone.high - alone.low) / 2
 
 
+def test_rows_without_answers_give_the_wider_interval_of_two_accuracies():
+    rng = np.random.default_rng(3)
+    hard = rng.random(2000) < 0.9
+    sparse, dense = _row("esl", hard & (rng.random(2000) < 0.99)), _row("dense", hard)
+    without = {key: value for key, value in sparse.items() if key != "correct"}
+    paired, loss = paired_loss(_by_seed(sparse), _by_seed(dense)), paired_loss(_by_seed(without), _by_seed(dense))
+    assert (paired.paired, loss.paired) == (True, False)
+    assert loss.points == pytest.approx(paired.points)
+    assert loss.by_seed == pytest.approx(paired.by_seed)
+    expected = 100 * 1.96 * np.sqrt(sum(p * (1 - p) / 2000 for p in (sparse["accuracy"], dense["accuracy"])))
+    assert (loss.low, loss.high) == pytest.approx((loss.points - expected, loss.points + expected), abs=0.1)
+    assert loss.high - loss.low > 2 * (paired.high - paired.low)
+    assert "(unpaired)" in render_page([without, {**dense, "density": None}])
+
+
 def test_rows_tested_on_other_samples_are_not_compared():
     with pytest.raises(TrainingError, match=r"tested on \[3, 4\] samples"):
         paired_loss(_by_seed(_row("esl", [1, 1, 0])), _by_seed(_row("dense", [1, 1, 0, 1])))
