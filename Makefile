@@ -1,6 +1,6 @@
 # make demo: the whole path on real data.   make test: the tests.   Both set up what they need first.
 .POSIX:
-.PHONY: help demo test test-all test-core lint lock clean setup
+.PHONY: help demo test test-all test-core lint docs lock clean setup
 
 EXTRAS = train,slayer,lava,report,map,dev
 # of test-core; with train (CORE_EXTRAS=train,report,map,dev) the tests of training on the native backend run too
@@ -17,6 +17,7 @@ help:
 	@echo "make test-core PYTHON=python3.12 tests of the half that needs neither torch nor Lava; with training on any Python:"
 	@echo "                                 make test-core PYTHON=python3.12 CORE_EXTRAS=train,report,map,dev"
 	@echo "make lint                        ruff and mypy"
+	@echo "make docs                        the documentation as a site, in site/"
 	@echo "make lock                        write constraints.txt anew (needs uv)"
 	@echo "make clean                       remove environments, runs and caches"
 
@@ -40,11 +41,14 @@ test-core:
 lint: setup
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
+docs:
+	@tools/setup.sh 3.10 .venv-docs docs,report && .venv-docs/bin/mkdocs build --strict
+
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.10 --fork-strategy requires-python \
-		--extra train --extra slayer --extra lava --extra report --extra map --extra sweep --extra data --extra oracle --extra dev \
+		--extra train --extra slayer --extra lava --extra report --extra map --extra sweep --extra data --extra oracle --extra docs --extra dev \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links --output-file constraints.txt
 
 clean:
-	rm -rf .venv .venv-core-* runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf .venv .venv-core-* .venv-docs site runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     )
     from neurodeploy.network.neurons import Cuba, Delta, LeakyIntegrator, ResonateAndFire, Sigma, SigmaDelta
     from neurodeploy.network.record import Approximation, Input, Network, Output, Population, Projection
+    from neurodeploy.network.relays import with_relays
     from neurodeploy.network.synapses import Conv, Dense, Pool, Sparse
     from neurodeploy.plugins import load_plugins
     from neurodeploy.proofs.compare import compare_activities
@@ -118,6 +119,7 @@ _HOME = {
     "network.activity": "Activity Events Samples load_activity load_samples save_activity save_samples",
     "network.neurons": "Cuba Delta LeakyIntegrator ResonateAndFire Sigma SigmaDelta",
     "network.record": "Approximation Input Network Output Population Projection",
+    "network.relays": "with_relays",
     "network.synapses": "Conv Dense Pool Sparse",
     "plugins": "load_plugins",
     "proofs.compare": "compare_activities",
@@ -238,6 +240,7 @@ __all__ = [
     "to_nir",
     "train",
     "verify",
+    "with_relays",
     "write_network",
     "write_report",
     "write_target",

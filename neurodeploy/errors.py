@@ -21,6 +21,7 @@ command line prints the message and ends with ``exit_code``; a caller from Pytho
         EstimateError              16   cost estimates
         ReportError                17   reports
         SweepError                 18   sweeps
+        DemandError                19   a deadline, rate or period that is missed
         TrainingInterruptedError  130   the user stopped a training
 """
 
@@ -176,6 +177,12 @@ class SweepError(NeurodeployError):
     """A sweep file has an unknown key or a value out of range, or a sweep cannot go on."""
 
     exit_code = 18
+
+
+class DemandError(NeurodeployError):
+    """A deadline, a rate or a step period is missed, and ``--fail-on-missed`` asked for a failure then."""
+
+    exit_code = 19
 
 
 INTERRUPTED_EXIT_CODE = 130

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from neurodeploy.chip import Chip
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.recipe.files import parse_recipe
+from neurodeploy.recipe.files import load_recipe
 from neurodeploy.recipe.pins import Pins
 from neurodeploy.recipe.record import Recipe
 
@@ -33,6 +33,9 @@ NETWORK_FILE = "model.nir"
 
 BOARD_FOLDER = "tensorboard"
 
+MOST_HEADER = 2**27
+"""Length of the longest header of a safetensors file that is read, in bytes."""
+
 OLDEST_BACKEND = "slayer"
 """Backend of the checkpoints and states whose header names none: there was no other when they were written."""
 
@@ -40,7 +43,7 @@ OLDEST_BACKEND = "slayer"
 def run_recipe(run: str | Path) -> Recipe:
     """Return the recipe that a run's folder was trained with."""
     run = as_path(run)
-    return parse_recipe((run / RECIPE_FILE).read_text(encoding="utf-8"), where=str(run / RECIPE_FILE))
+    return load_recipe(run / RECIPE_FILE)
 
 
 def recipe_pins(run: str | Path, chip: Chip) -> Pins | None:
@@ -61,7 +64,7 @@ def written_backend(path: Path) -> str | None:
     """
     try:
         with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            header = parse_json(file.read(min(int.from_bytes(file.read(8), "little"), MOST_HEADER)))
     except (OSError, ValueError, OverflowError, MemoryError):
         return None
     named = header.get("__metadata__", {}) if isinstance(header, dict) else {}

@@ -1,4 +1,4 @@
-"""Conversion of durations and rates written with a unit, such as ``10ms``, to SI."""
+"""Conversion of durations, rates and energies written with a unit, such as ``10ms``, to SI."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from neurodeploy.errors import UsageError
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _HERTZ = {"Hz": 1.0, "kHz": 1e3, "MHz": 1e6}
+
+_JOULES = {"Wh": 3600.0, "mWh": 3.6, "J": 1.0, "mJ": 1e-3}
 
 
 def parse_seconds(text: str, what: str) -> float:
@@ -26,6 +28,17 @@ def parse_seconds(text: str, what: str) -> float:
 def parse_hertz(text: str, what: str) -> float:
     """Return a rate in 1/s, from a positive number and one of Hz, kHz, MHz; errors as ``parse_seconds``."""
     return _parse(text, what, _HERTZ)
+
+
+def parse_battery(text: str, what: str) -> float:
+    """Return the energy of a battery in joules, from a positive number and one of Wh, mWh, J, mJ.
+
+    Errors as ``parse_seconds``.
+
+    >>> parse_battery("500 mWh", "battery")
+    1800.0
+    """
+    return _parse(text, what, _JOULES)
 
 
 def _parse(text: str, what: str, units: dict[str, float]) -> float:

@@ -13,6 +13,7 @@ from typing import Any
 import h5py
 import numpy as np
 from event_files import aedat3, bin5, dat, davis346, dvs128, evt2, evt3, some_rows, write
+from fuzz.mutate import damages
 from scipy.io import savemat
 from tiny_sets import write_cifar10, write_idx_set, write_nmnist, write_shd, write_wav
 
@@ -137,31 +138,6 @@ def read(path: Path, folder: Path) -> None:
         as_samples(path, dt_s=1e-3, time_unit=unit, sensor=sensor)
         if path.name != "samples.npz":
             understood(read_table(path), str(path), time_unit=unit)
-
-
-def damages(content: bytes, rng: np.random.Generator) -> bytes:
-    """Return content with some bytes changed, a part cut off, doubled or taken out, or a number made large."""
-    data = bytearray(content)
-    kind = rng.integers(6)
-    if not data:
-        return b"x"
-    at = int(rng.integers(len(data)))
-    if kind == 0:
-        return bytes(data[:at])
-    if kind == 1:
-        for place in rng.integers(0, len(data), rng.integers(1, 9)):
-            data[place] = rng.integers(256)
-    elif kind == 2:
-        for place in rng.integers(0, min(len(data), 256), rng.integers(1, 5)):
-            data[place] = rng.integers(256)
-    elif kind == 3:
-        data[at : at + int(rng.integers(1, 64))] = b""
-    elif kind == 4:
-        data[at:at] = data[at : at + int(rng.integers(1, 200))]
-    else:
-        big = rng.choice([b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x00" * 8, b"99999999999", b"\x80\x00\x00\x00"])
-        data[at : at + len(big)] = big
-    return bytes(data)
 
 
 def outcomes(folder: Path, n: int, seed: int) -> Iterator[tuple[str, str]]:

@@ -15,14 +15,19 @@ from pydantic import ValidationError
 from neurodeploy.chip.record import Chip
 from neurodeploy.errors import ChipError
 from neurodeploy.files.checked import first_problem
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.files.unreadable import UNREADABLE, reason
 
 FOLDERS_VARIABLE = "NEURODEPLOY_CHIPS"
 """Environment variable that lists more folders with chip files, separated as in PATH."""
 ENTRY_POINTS = "neurodeploy.chips"
 """Entry point group through which a package offers a folder of chip files: a path (``Path`` or str), or a function without
 arguments that returns one."""
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""Names of chips, which are names of files."""
 
 
 def chip_folders() -> list[Path]:
@@ -84,7 +89,7 @@ def new_chip_text(name: str, base: str = "loihi2") -> str:
     Raises:
         ChipError: if ``base`` is unknown, or ``name`` is not allowed as a file name.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+    if not re.fullmatch(_NAME, name):
         raise ChipError(f"chip: '{name}' cannot name a chip; take letters, digits, '_', '-' and '.'")
     load_chip(base)
     return f"""# Every number is a table with unit, source and grade (measured, calibrated, pre-silicon, published, guess).
@@ -117,6 +122,8 @@ def _checked(data: dict[str, Any], path: Path, *, stamped: bool = False) -> Chip
         return Chip.model_validate(data)
     except ValidationError as error:
         raise ChipError(f"chip: {path}: {first_problem(error)}; correct the file") from error
+    except UNREADABLE as error:
+        raise ChipError(f"chip: {path}: a value is of another kind than its key takes ({reason(error)})") from error
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
@@ -124,7 +131,7 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if path in seen:
         raise ChipError(f"chip: {path}: extends leads back to itself; remove it from one of the files")
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
+        data = parse_toml(read_text(path))
     except OSError as error:
         raise ChipError(
             f"chip: cannot read {path} ({error.strerror}); known chips: {', '.join(chip_names())}"
@@ -134,9 +141,13 @@ def _read(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     base = data.pop("extends", None)
     if base is None:
         return data
+    if not isinstance(base, str) or not re.fullmatch(_NAME, base):
+        raise ChipError(f"chip: {path}: extends = {base!r} is no name of a chip; give one, as 'loihi2'")
     beside = path.parent / f"{base}.toml"
     inherited = _read(beside if beside.is_file() else _found(str(base)), (*seen, path))
     if "synapse_format" in data:
+        if not isinstance(data["synapse_format"], list) or not all(isinstance(f, dict) for f in data["synapse_format"]):
+            raise ChipError(f"chip: {path}: synapse_format must be tables [[synapse_format]]; correct the file")
         inherited = _of_formats(inherited, {str(f.get("name")) for f in data["synapse_format"]})
     return _merged(inherited, data)
 
@@ -145,7 +156,7 @@ def _of_formats(table: dict[str, Any], names: set[str]) -> dict[str, Any]:
     """Return a chip's tables without the prices and times of synapses in other formats than ``names``."""
     kept = {}
     for key, value in table.items():
-        if key in ("synop", "synop_graded"):
+        if key in ("synop", "synop_graded") and isinstance(value, dict):
             kept[key] = {name: price for name, price in value.items() if name in names}
         else:
             kept[key] = _of_formats(value, names) if isinstance(value, dict) else value

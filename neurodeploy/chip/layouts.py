@@ -165,6 +165,15 @@ def power_of_two_runs(n: int) -> list[int]:
     return [1 << i for i in range(n.bit_length() - 1, -1, -1) if n >> i & 1]
 
 
+def channel_runs(channels: Ints, unit: int) -> Ints:
+    """Return the power-of-two runs of numbers of channels, ``unit`` of them counted as one: 36 in fours are 9, so 2 runs."""
+    n, runs = -(-np.asarray(channels, np.int64) // unit), np.zeros(np.shape(channels), np.int64)
+    while np.any(n):
+        runs += n & 1
+        n >>= 1
+    return runs
+
+
 def lava_conv_words(channels: int, width: int, fmt: SynapseFormat, word_bits: int) -> int:
     """Return the words on a core for one kernel tap and one input channel, which feed ``channels`` output channels."""
     return sum(-(-(run * width + _bits(fmt.header_bits)) // word_bits) for run in power_of_two_runs(channels))

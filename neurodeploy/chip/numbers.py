@@ -16,6 +16,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from neurodeploy.files.checked import unknown_key
+
 Grade = Literal["measured", "calibrated", "pre-silicon", "published", "guess"]
 
 _SI = {
@@ -28,7 +30,7 @@ _SI = {
 class Table(BaseModel):
     """A TOML table: frozen, strict about types; an unknown key is an error that lists the known keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
@@ -36,8 +38,9 @@ class Table(BaseModel):
         if isinstance(data, dict):
             unknown = [str(key) for key in data if key not in cls.model_fields]
             if unknown:
-                known = ", ".join(name for name in cls.model_fields if name not in ("source_file", "sha256"))
-                raise ValueError(f"unknown key '{unknown[0]}'; known keys: {known}")
+                known = [name for name in cls.model_fields if name not in ("source_file", "sha256")]
+                told = [f"unknown key '{key}'; known keys: {unknown_key(key, known)}" for key in unknown]
+                raise ValueError("; ".join(told))
         return data
 
 

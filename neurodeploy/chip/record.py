@@ -23,6 +23,7 @@ from neurodeploy.chip.numbers import (
 )
 from neurodeploy.chip.rules import missing_number
 from neurodeploy.chip.synapse_format import SynapseFormat
+from neurodeploy.files.shown import Shown
 
 
 class About(Table):
@@ -139,9 +140,14 @@ class Axons(Table):
     cross_chip_extra: Count | None = None
     """Additional output entries where the destination core lies on another chip."""
     shared_in: Count | None = None
-    """Input entries of a shared connection on a destination core, in total."""
+    """Input entries of a shared connection on a destination core: for each set of lists, or for each run of channels where
+    a core keeps whole kernels (see ``run_channels``)."""
     map_per_neuron: Count | None = None
     """Axon map entries of a neuron, however many cores it reaches."""
+    run_channels: Count | None = None
+    """The channels of a core are counted in runs: this many channels count as one, and the powers of two that add up to
+    that number are the runs. Where it is given, neurons that only feed convolutions share the entries of the axon map: one
+    for each position and run."""
 
 
 def _rising(counts: Counts) -> Counts:
@@ -231,6 +237,8 @@ class Latency(Table):
     """Barrier of a step over several chips."""
     management: Seconds | None = None
     """Time that an embedded processor adds to each step."""
+    host_input: Seconds | None = None
+    """Time that the host takes to inject one spike, on top of all others."""
     step_observed: Seconds | None = None
     """A whole step as measured on hardware, input and output included."""
     updates_per_step: dict[str, Count] = Field(default_factory=dict)
@@ -249,9 +257,29 @@ class Static(Table):
     """Power that does not depend on activity."""
 
     chip: Watts | None = None
-    """One chip without activity."""
+    """One chip without activity, its embedded processors asleep."""
     host: Watts | None = None
-    """Embedded processors that serve one chip."""
+    """Embedded processors that serve one chip, while they are awake."""
+    board: Watts | None = None
+    """The rest of the board: regulators, bridges, memory, without the chips and without the host."""
+
+
+Kind = Literal["energy", "time", "static", "cores"]
+"""Kinds of figures, each with its own range."""
+
+
+class Covered(Table):
+    """Of ``of`` measured facts of a kind, ``inside`` lie in the range that the others give (``docs/silicon.md``)."""
+
+    inside: Annotated[int, Field(ge=0)]
+    of: Annotated[int, Field(ge=0)]
+    source: str
+
+    @model_validator(mode="after")
+    def _part(self) -> Covered:
+        if self.inside > self.of:
+            raise ValueError(f"inside is {self.inside}, of {self.of} only")
+        return self
 
 
 class LayerCore(Table):
@@ -290,7 +318,7 @@ class RecurrentCore(Table):
     """Spikes of one neuron in one step."""
 
 
-class Chip(Table):
+class Chip(Shown, Table):
     """A target: structure, limits, synapse formats and prices, each with its source.
 
     ``source_file`` is the chip file, ``sha256`` the hash of its content together with the files that it extends.
@@ -307,6 +335,8 @@ class Chip(Table):
     """Other complete sets of prices, by name; an estimate shows them as second opinions on separate lines."""
     latency: Latency | None = None
     static: Static = Field(default_factory=Static)
+    coverage: dict[Kind, Covered] = Field(default_factory=dict)
+    """How well the ranges of this file hold; a kind that is absent was never compared with a measurement."""
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
     layer_limits: LayerLimits | None = None
     recurrent_core: RecurrentCore | None = None
@@ -367,6 +397,11 @@ class Chip(Table):
     def n_cores(self) -> int:
         """Number of cores of the target, over all its chips."""
         return self.n_chips * self.cores.count.value
+
+    @property
+    def run_channels(self) -> int | None:
+        """Channels that count as one in a run of channels (``Axons.run_channels``); None where the chip counts no runs."""
+        return self.axons.run_channels.value if self.axons and self.axons.run_channels else None
 
     @property
     def source(self) -> str:

@@ -132,19 +132,23 @@ def _bench_line(row: dict[str, Any]) -> str:
     )
 
 
-@bench_app.command("silicon", epilog="Example: neurodeploy bench silicon --out docs/silicon.md --force")
+@bench_app.command(
+    "silicon",
+    epilog="Example: neurodeploy bench silicon --out docs/silicon.md --force   or   "
+    "neurodeploy bench silicon --facts mine.toml --json",
+)
 def bench_silicon(
+    facts: Annotated[
+        Path | None, typer.Option(help="Facts to compare with, by default those of the package (docs/facts.md).")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Estimates beside measurements of Loihi 1 and 2, hits and misses alike; takes about a minute."""
+    """Estimates beside measurements of chips, hits and misses alike, and how many lie inside; about a minute."""
     from neurodeploy.bench.silicon import bench_silicon
 
-    def told(row: dict[str, Any]) -> None:
-        figures = f"{row['nominal']:.3g} ({row['low']:.3g} to {row['high']:.3g}) {row['unit']}"
-        say(f"{row['workload']}, {row['quantity']}: measured {row['measured']} {row['unit']}, estimate {figures}")
-
-    rows = bench_silicon(out=out, force=force, on_row=told)
-    columns = ("workload", "quantity", "unit", "measured", "low", "nominal", "high", "kind", "outcome")
+    rows = bench_silicon(facts=facts, out=out, force=force, say=say)
+    named = ("workload", "quantity", "kind", "boundary", "role", "activity", "unit")
+    columns = (*named, "measured", "low", "nominal", "high", "inside", "inside_left_out")
     show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import table
 
 
@@ -21,6 +21,7 @@ def check(
     draw: Annotated[Path | None, typer.Option(help="Write a drawing of the graph to this .svg file.")] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     data: Annotated[
         str | None, typer.Option(metavar="DATA", help="Samples that show what hangs on the reset of the neurons.")
     ] = None,
@@ -41,7 +42,7 @@ def check(
         chip=chip,
         fix=fix,
         draw=draw,
-        reading=reading_of(reading, dt),
+        reading=reading_of(reading, dt, input_shape),
         data=data,
         n_samples=samples,
         force=force,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Json, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, InputShape, Json, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, table
 
 
@@ -17,6 +17,7 @@ def diff(
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     metadata: Annotated[bool, typer.Option(help="Compare metadata or ledgers too.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -27,7 +28,7 @@ def diff(
     from neurodeploy import commands
     from neurodeploy.errors import MismatchError
 
-    found = commands.diff(a, b, reading=reading_of(reading, dt), metadata=metadata)
+    found = commands.diff(a, b, reading=reading_of(reading, dt, input_shape), metadata=metadata)
     if as_json:
         print_json(found)
     else:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, say, warn
+from neurodeploy.cli.program import Dt, FailOnMissed, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.show import fail_if_missed, print_json, warn
 
 
 @app.command(
@@ -19,6 +19,7 @@ def estimate(
     chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     mapping: Annotated[Path | None, typer.Option(help="A mapping that map --out wrote, instead of --chip.")] = None,
     data: Annotated[str | None, typer.Option(help="Samples to run: an .npz file, a run's folder, or a recipe.")] = None,
     activity: Annotated[Path | None, typer.Option(help="Activity of an earlier run, instead of --data.")] = None,
@@ -26,21 +27,28 @@ def estimate(
     period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
     rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
-    sanafe: Annotated[
-        Path | None, typer.Option(help="Folder for the mapping and the first sample as SANA-FE reads them.")
-    ] = None,
-    force: Force = False,
+    battery: Annotated[str | None, typer.Option(help="Say how long a battery lasts, as in 1000mWh.")] = None,
+    fail_on_missed: FailOnMissed = False,
+    sanafe: Annotated[Path | None, typer.Option(hidden=True)] = None,
     as_json: Json = False,
 ) -> None:
     """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
     from neurodeploy import commands
+    from neurodeploy.errors import UsageError
     from neurodeploy.reports.writing import text_cost
-    from neurodeploy.units import parse_hertz, parse_seconds
+    from neurodeploy.units import parse_battery, parse_hertz, parse_seconds
 
+    if sanafe is not None:
+        where = f"--mapping {mapping}" if mapping else f"--chip {chip or 'NAME'}"
+        spikes = f"--activity {activity}" if activity else f"--data {data or 'DATA'}"
+        raise UsageError(
+            f"estimate: --sanafe is a target of export now: neurodeploy export {file} --target sanafe --out {sanafe} "
+            f"{where} {spikes}"
+        )
     cost = commands.estimate(
         file,
         chip=chip,
-        reading=reading_of(reading, dt),
+        reading=reading_of(reading, dt, input_shape),
         mapping=mapping,
         data=data,
         activity=activity,
@@ -48,14 +56,13 @@ def estimate(
         step_period_s=parse_seconds(period, "--period") if period else None,
         deadline_s=parse_seconds(deadline, "--deadline") if deadline else None,
         rate_hz=parse_hertz(rate, "--rate") if rate else None,
-        sanafe=sanafe,
-        force=force,
+        battery_j=parse_battery(battery, "--battery") if battery else None,
     )
-    if sanafe is not None:
-        say(f"estimate: {sanafe} holds what SANA-FE 2.2.9 needs and has to answer; compare: python {sanafe / 'run.py'}")
     if as_json:
         print_json(cost.to_json())
     else:
         print(text_cost(cost))
     for line in cost.warnings:
         warn(line)
+    if fail_on_missed:
+        fail_if_missed("estimate", [cost])

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, show, table, tell_silence
-from neurodeploy.errors import UsageError
+from neurodeploy.targets.table import TARGETS
 
 
 @app.command(
     epilog="Example: neurodeploy export runs/digits-mlp\n\n"
     "neurodeploy export trained-elsewhere.nir --data samples.npz --out integers.nir\n\n"
-    "neurodeploy export lava-dl.net --out network.nd5"
+    "neurodeploy export lava-dl.net --out network.nd5\n\n"
+    "neurodeploy export runs/digits-mlp --target c --out digits-c"
 )
 def export(
     source: Annotated[
@@ -23,10 +24,28 @@ def export(
         typer.Argument(metavar="RUN|FILE", help="A run's folder, a checkpoint, or a file: .nir, .nd5 or .net."),
     ],
     out: Annotated[
-        Path | None, typer.Option(help="File to write: .nir, .nd5 or .net; by default RUN/model.nir.")
+        Path | None,
+        typer.Option(
+            help="File to write: .nir, .nd5 or .net; by default RUN/model.nir. For a target its folder or file."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(help="Write for a target: " + "; ".join(f"{name} ({row.title})" for name, row in TARGETS.items())),
+    ] = None,
+    optimize: Annotated[
+        str | None, typer.Option(help="Target c: balance (default), flash (smallest) or speed (fewest instructions).")
+    ] = None,
+    chip: Annotated[str | None, typer.Option(help="Target sanafe: name of a chip, or a chip file.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="Target sanafe: what map --out wrote, instead of --chip.")
+    ] = None,
+    activity: Annotated[
+        Path | None, typer.Option(help="Target sanafe: activity of an earlier run, instead of --data.")
     ] = None,
     data: Annotated[
-        str | None, typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales.")
+        str | None,
+        typer.Option(metavar="DATA", help="Samples on which a NIR file in floats gets its scales, or to run."),
     ] = None,
     samples: NSamples = None,
     reading: ReadingText = None,
@@ -34,13 +53,21 @@ def export(
     weight_bits: Annotated[
         int, typer.Option("--weight-bits", min=2, max=8, help="Bits for weights that have to be rounded.")
     ] = 8,
-    input_shape: Annotated[
-        str | None, typer.Option(metavar="C,H,W", help="Input of a .net file that begins with a convolution, as 4,8,8.")
+    input_shape: InputShape = None,
+    max_delay: Annotated[
+        int | None,
+        typer.Option(
+            "--max-delay",
+            metavar="STEPS",
+            min=0,
+            max=62,
+            help="Longest delay of a synapse; longer ones go through relay neurons, which change no spike.",
+        ),
     ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network's integers as a file, read it back and compare.
+    """Write a network's integers as a file, read it back and compare; or write it for a target.
 
     The suffix of --out says how: .nir for NIR, .nd5 for neurodeploy's own format, which holds every network, .net for
     lava-dl. A NIR file in floats becomes one in integers. With --data the scale of each layer is chosen on samples, each
@@ -52,16 +79,27 @@ def export(
         result = commands.export(
             source,
             out=out,
+            target=target,
+            optimize=optimize,
+            chip=chip,
+            mapping=mapping,
+            activity=activity,
             data=data,
             n_samples=samples,
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             weight_bits=weight_bits,
-            input_shape=_shape(input_shape),
+            max_delay=max_delay,
             force=force,
             progress=lambda n, of: bar("integers beside floats", n, of),
         )
     if as_json:
         print_json(result)
+        return
+    if target is not None:
+        layers = result.pop("layers", None)
+        show(result, as_json=False)
+        if layers:
+            table("Projection|Format|Bytes", [(row["projection"], row["format"], row["bytes"]) for row in layers])
         return
     ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
     reset, silence = result.pop("reset", None), result.pop("silence", None)
@@ -78,12 +116,3 @@ def export(
         table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
     if silence is not None:
         tell_silence(silence)
-
-
-def _shape(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    parts = text.replace("x", ",").split(",")
-    if not all(part.strip().isdigit() and int(part) for part in parts):
-        raise UsageError(f"export: --input-shape is '{text}', expected whole numbers as 4,8,8")
-    return tuple(int(part) for part in parts)

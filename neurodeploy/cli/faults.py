@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Data, Dt, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import Data, Dt, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, say, table, warn
 
 
@@ -24,6 +24,7 @@ def faults(
     engine: Annotated[str, typer.Option(help="Which simulator runs.")] = "event",
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: NSamples = None,
     repeats: Annotated[int, typer.Option(min=1, help="Draws a rate.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the draws.")] = 0,
@@ -43,7 +44,7 @@ def faults(
         fault=fault,
         rates=numbers,
         engine=engine,
-        reading=reading_of(reading, dt),
+        reading=reading_of(reading, dt, input_shape),
         n_samples=samples,
         repeats=repeats,
         seed=seed,

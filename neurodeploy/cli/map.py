@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NirFile, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
 from neurodeploy.cli.show import kib, print_json, short, table
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def map_(
     chip: Annotated[str | None, typer.Option("--chip", help="Name of a chip, or a chip file.")] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     split: Annotated[
         str, typer.Option(help="overlap, equal, mtkahypar, compiler or slayer2loihi: how layers are cut.")
     ] = "overlap",
@@ -53,14 +54,16 @@ def map_(
     if search:
         if store_zeros or any(given is not None for given in (pin, activity, out, draw)):
             raise UsageError("map: --search takes --chip and --split only; map to the chip that it finds")
-        _show_search(commands.search(file, chip=chip, reading=reading_of(reading, dt), split=split), as_json)
+        _show_search(
+            commands.search(file, chip=chip, reading=reading_of(reading, dt, input_shape), split=split), as_json
+        )
         return
     if chip is None:
         raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
     found, result = commands.map(
         file,
         chip=chip,
-        reading=reading_of(reading, dt),
+        reading=reading_of(reading, dt, input_shape),
         split=split,
         store_zeros=store_zeros,
         pin=pin,

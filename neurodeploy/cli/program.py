@@ -32,6 +32,9 @@ def _options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="With an error, show where in the code it and its causes arose.")
+    ] = False,  # taken out of the words of any command by main
 ) -> None:
     pass
 
@@ -40,15 +43,18 @@ chips_app = typer.Typer(no_args_is_help=True, help="Chips that networks can be m
 app.add_typer(chips_app, name="chips")
 data_app = typer.Typer(no_args_is_help=True, help="Data sets: which are known, which are there, and how to get them.")
 app.add_typer(data_app, name="data")
+recipe_app = typer.Typer(no_args_is_help=True, help="Recipes: what their keys mean, new ones, and checks.")
+app.add_typer(recipe_app, name="recipe")
 bench_app = typer.Typer(no_args_is_help=True, help="Measurements on this machine, side by side with their peers.")
 app.add_typer(bench_app, name="bench")
 
 
-def reading_of(text: str | None, dt: float | None) -> Reading | None:
-    """Return what --reading and --dt say, None where they are left out."""
-    from neurodeploy.exchange.nir.readings import as_reading
+def reading_of(text: str | None, dt: float | None, input_shape: str | None = None) -> Reading | None:
+    """Return what --reading, --dt and --input-shape say, None where they are left out."""
+    from neurodeploy.exchange.nir.readings import as_reading, as_shape
 
-    return None if text is None and dt is None else as_reading(text, dt=dt)
+    shape = None if input_shape is None else as_shape(input_shape)
+    return None if text is None and dt is None and shape is None else as_reading(text, dt=dt, input_shape=shape)
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -71,5 +77,17 @@ ReadingText = Annotated[
 Dt = Annotated[
     float | None,
     typer.Option("--dt", help="Length of a step in seconds, where the file does not say: --reading dt=SECONDS."),
+]
+FailOnMissed = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-missed", help="End with exit code 19 where a deadline, rate or period is missed (nominal)."
+    ),
+]
+InputShape = Annotated[
+    str | None,
+    typer.Option(
+        "--input-shape", metavar="C,H,W", help="Input of a .net file that begins with a convolution, as 4,8,8."
+    ),
 ]
 NSamples = Annotated[int | None, typer.Option("--samples", min=1, help="Only so many samples.")]

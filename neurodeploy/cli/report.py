@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, say, warn
+from neurodeploy.cli.program import Dt, FailOnMissed, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
+from neurodeploy.cli.show import fail_if_missed, print_json, progress, say, warn
 
 
 @app.command(
@@ -38,21 +38,25 @@ def report(
     ] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="On how many samples to compare them.")] = 64,
     period: Annotated[str | None, typer.Option(help="Real time: length of a step, as in 1ms.")] = None,
     deadline: Annotated[str | None, typer.Option(help="Time allowed for a sample, as in 10ms.")] = None,
     rate: Annotated[str | None, typer.Option(help="Samples a second that must be done, as in 200Hz.")] = None,
+    battery: Annotated[str | None, typer.Option(help="Say how long a battery lasts, as in 1000mWh.")] = None,
+    fail_on_missed: FailOnMissed = False,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Write report.json, .md, .txt and .html of a run or a NIR file: verdict, exactness, memory, energy, latency."""
     from neurodeploy import commands
-    from neurodeploy.units import parse_hertz, parse_seconds
+    from neurodeploy.units import parse_battery, parse_hertz, parse_seconds
 
     demands = {
         "step_period_s": parse_seconds(period, "--period") if period else None,
         "deadline_s": parse_seconds(deadline, "--deadline") if deadline else None,
         "rate_hz": parse_hertz(rate, "--rate") if rate else None,
+        "battery_j": parse_battery(battery, "--battery") if battery else None,
     }
     with progress() as bar:
         result = commands.report(
@@ -62,7 +66,7 @@ def report(
             force=force,
             chips=chip or None,
             engines=[e.strip() for e in engines.split(",") if e.strip()] if engines else None,
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             n_samples=samples,
             command=shlex.join(["neurodeploy", *sys.argv[1:]]),
             say=say,
@@ -74,3 +78,7 @@ def report(
         print_json(result["report"])
     else:
         print(Path(result["files"]["report_text"]).read_text(encoding="utf-8"))
+    if fail_on_missed:
+        from neurodeploy.costs.record import Cost
+
+        fail_if_missed("report", [Cost.from_json(target) for target in result["report"]["targets"]])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from neurodeploy.costs.record import Cost
+
+from neurodeploy.files.json_text import to_json
 
 
 def print_line(line: str) -> None:
@@ -33,8 +37,25 @@ def tell_silence(silence: dict[str, Any]) -> None:
         say(f"neurodeploy: {line}")
 
 
+def fail_if_missed(stage: str, costs: Sequence[Cost]) -> None:
+    """End with an error where a chip misses a demand by its nominal figures, host input included where it has a time.
+
+    Raises:
+        DemandError: naming the demands.
+        UsageError: where there is no demand at all.
+    """
+    from neurodeploy.errors import DemandError, UsageError
+    from neurodeploy.reports.text import verdict_line
+
+    if not any(cost.verdicts for cost in costs):
+        raise UsageError(f"{stage}: --fail-on-missed needs a demand: give --deadline, --rate or --period")
+    missed = [f"{cost.chip_title}: {verdict_line(v)}" for cost in costs for v in cost.verdicts if v.fails]
+    if missed:
+        raise DemandError(f"{stage}: missed: {' '.join(missed)} Allow more, or make the network smaller")
+
+
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, allow_nan=False))
+    print(to_json(value, 2))
 
 
 def show(result: dict[str, Any], as_json: bool) -> None:

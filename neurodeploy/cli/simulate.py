@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Data, Dt, Force, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import Data, Dt, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
 from neurodeploy.cli.show import progress, say, show, tell_silence
 
 
@@ -15,9 +15,10 @@ from neurodeploy.cli.show import progress, say, show, tell_silence
 def simulate(
     file: NirFile,
     data: Data,
-    engine: Annotated[str, typer.Option(help="event, reference, lava or lava-in-process: the same bits.")] = "event",
+    engine: Annotated[str, typer.Option(help="event, reference, lava, lava-in-process or c: the same bits.")] = "event",
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: NSamples = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of each sample; by default its own plus the depth of the network.")
@@ -40,7 +41,7 @@ def simulate(
             file,
             data,
             engine=engine,
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             n_samples=samples,
             n_steps=steps,
             timeout_s=parse_seconds(timeout, "--timeout") if timeout else None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
 from neurodeploy.cli.show import progress, say, show, warn
 from neurodeploy.errors import NeurodeployError
 
@@ -32,6 +32,7 @@ def train(
     ] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     force: Force = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the folder.")] = False,
     backend: Annotated[
@@ -51,7 +52,7 @@ def train(
     from neurodeploy.commands.train import training_recipe
 
     with _leader_speaks(), progress() as bar:
-        said = reading_of(reading, None)
+        said = reading_of(reading, None, input_shape)
         checked = training_recipe(recipe, start=start, weight_bits=weight_bits, reading=said, dt=dt)[1]
         epochs = checked.training.epochs
         result = commands.train(

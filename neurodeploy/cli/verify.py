@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, Force, Json, ReadingText, app, reading_of
+from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
 from neurodeploy.cli.show import print_json, progress, table, tell_silence
 
 
@@ -20,13 +20,15 @@ def verify(
     engines: Annotated[
         str | None,
         typer.Option(
-            help="Two or more of native, slayer, reference, event, lava, lava-in-process. By default for a run the backend "
+            help="Two or more of native, slayer, reference, event, lava, lava-in-process, c (generated C on this machine), "
+            "c:cortex-m4 (or another processor, emulated). By default for a run the backend "
             "that trained it, reference, event and lava (a native run where there is no Lava: without); for a file "
             "reference,event."
         ),
     ] = None,
     reading: ReadingText = None,
     dt: Dt = None,
+    input_shape: InputShape = None,
     samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
@@ -42,7 +44,7 @@ def verify(
             source,
             data,
             engines=None if engines is None else [e.strip() for e in engines.split(",") if e.strip()],
-            reading=reading_of(reading, dt),
+            reading=reading_of(reading, dt, input_shape),
             n_samples=samples,
             out=out,
             against=against,

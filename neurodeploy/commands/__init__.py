@@ -18,6 +18,7 @@ from neurodeploy.commands.faults import faults
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.map import map, search
 from neurodeploy.commands.networks import as_network
+from neurodeploy.commands.recipe import check_recipe, file_keys, key_rows, new_recipe
 from neurodeploy.commands.report import DEMO_CHIPS, report
 from neurodeploy.commands.samples import as_samples
 from neurodeploy.commands.simulate import simulate
@@ -32,6 +33,7 @@ __all__ = [
     "bench_methods",
     "bench_simulate",
     "check",
+    "check_recipe",
     "chip_rows",
     "compare_files",
     "convert",
@@ -41,10 +43,13 @@ __all__ = [
     "estimate",
     "export",
     "faults",
+    "file_keys",
+    "key_rows",
     "load_data",
     "load_network",
     "map",
     "new_chip",
+    "new_recipe",
     "report",
     "search",
     "simulate",

@@ -9,7 +9,7 @@ from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.formats import FORMATS, format_of
-from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.run_folder import NETWORK_FILE
@@ -54,7 +54,7 @@ def check(
     path = file / NETWORK_FILE if file.is_dir() else file
     kind = format_of(path)
     graph = kind is FORMATS[".nir"]
-    no_floats = not kind.floats and (dt is not None or reading is not None)
+    no_floats = not kind.floats and (dt is not None or as_reading(reading).of_nir)
     if not graph and (fix is not None or draw is not None or data is not None or no_floats):
         raise UsageError(
             f"check: {path} holds integers and no graph; --fix, --draw and --dt are for NIR files, as are --reading and "
@@ -67,6 +67,8 @@ def check(
         from neurodeploy.chip import load_chip
 
         known = load_chip(chip)
+    if graph and as_reading(reading).input_shape is not None:
+        raise UsageError(f"check: {path} tells the shape of its input; --input-shape is for .net files that do not")
     if not graph:
         return _check_network(path, known, reading, dt)
     from neurodeploy.exchange.doctor.check import check_nir

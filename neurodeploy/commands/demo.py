@@ -12,6 +12,7 @@ from neurodeploy.commands.inputs import silent
 from neurodeploy.commands.report import report
 from neurodeploy.commands.train import train
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import locked_folder
 from neurodeploy.recipe.files import load_recipe
 from neurodeploy.reports.writing import chips_summary
 
@@ -40,40 +41,43 @@ def demo(
     """
     out = as_path(out)
     tell, advance = say or silent, progress or silent
-    started = time.perf_counter()
-    epochs = load_recipe(DEMO_RECIPE).training.epochs
-    trained = train(
-        DEMO_RECIPE,
-        out=out,
-        force=force,
-        backend=DEMO_BACKEND,
-        on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs),
-    )
-    tell(
-        f"train     {DEMO_RECIPE}: {epochs} epochs in {trained['seconds']:.0f} s, best validation accuracy "
-        f"{trained['validation_accuracy']:.2%} in epoch {trained['best_epoch']}"
-    )
-    exported = export(out, force=force)
-    tell(
-        f"export    {exported['path']}: {exported['mask']:,} of {exported['weights']:,} connections kept (density "
-        f"{exported['density']:.4f}), {exported['nonzero']:,} not zero after quantisation "
-        f"({exported['density_nonzero']:.4f})"
-    )
-    made = report(out, command="neurodeploy demo", say=tell, progress=lambda n, of: advance("verify", n, of))
-    seconds = time.perf_counter() - started
-    tell(f"report    {made['files']['report_html']}, and report.json, .txt and .md beside it; {seconds:.0f} s in all")
-    found, proof = made["report"], made["report"]["verification"]
-    return {
-        "test_accuracy": found["accuracy"]["test"],
-        "test_samples": found["accuracy"]["n_samples"],
-        "density": exported["density"],
-        "density_nonzero": exported["density_nonzero"],
-        "connections": {key: exported[key] for key in ("weights", "mask", "nonzero")},
-        "samples_compared": proof["n_samples"],
-        "spikes_compared": proof["spikes_compared"],
-        "spikes_different": proof["spikes_different"],
-        "engines": proof["engines"],
-        "chips": chips_summary(found),
-        "seconds": seconds,
-        "files": {"nir": exported["path"], "checkpoint": trained["checkpoint"], **made["files"]},
-    }
+    with locked_folder(out, f"demo: {out}"):
+        started = time.perf_counter()
+        epochs = load_recipe(DEMO_RECIPE).training.epochs
+        trained = train(
+            DEMO_RECIPE,
+            out=out,
+            force=force,
+            backend=DEMO_BACKEND,
+            on_epoch=lambda m: advance(f"train: {m.loss:.3f}", m.epoch, epochs),
+        )
+        tell(
+            f"train     {DEMO_RECIPE}: {epochs} epochs in {trained['seconds']:.0f} s, best validation accuracy "
+            f"{trained['validation_accuracy']:.2%} in epoch {trained['best_epoch']}"
+        )
+        exported = export(out, force=force)
+        tell(
+            f"export    {exported['path']}: {exported['mask']:,} of {exported['weights']:,} connections kept (density "
+            f"{exported['density']:.4f}), {exported['nonzero']:,} not zero after quantisation "
+            f"({exported['density_nonzero']:.4f})"
+        )
+        made = report(out, command="neurodeploy demo", say=tell, progress=lambda n, of: advance("verify", n, of))
+        seconds = time.perf_counter() - started
+        tell(
+            f"report    {made['files']['report_html']}, and report.json, .txt and .md beside it; {seconds:.0f} s in all"
+        )
+        found, proof = made["report"], made["report"]["verification"]
+        return {
+            "test_accuracy": found["accuracy"]["test"],
+            "test_samples": found["accuracy"]["n_samples"],
+            "density": exported["density"],
+            "density_nonzero": exported["density_nonzero"],
+            "connections": {key: exported[key] for key in ("weights", "mask", "nonzero")},
+            "samples_compared": proof["n_samples"],
+            "spikes_compared": proof["spikes_compared"],
+            "spikes_different": proof["spikes_different"],
+            "engines": proof["engines"],
+            "chips": chips_summary(found),
+            "seconds": seconds,
+            "files": {"nir": exported["path"], "checkpoint": trained["checkpoint"], **made["files"]},
+        }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.exchange.formats import FORMATS, format_of
-from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.exchange.nir.readings import AnyReading, Reading, as_reading
 from neurodeploy.files.paths import as_path
 
 
@@ -25,9 +25,19 @@ def diff(a: str | Path, b: str | Path, *, reading: AnyReading = None, metadata: 
     if any(format_of(path) is not FORMATS[".nir"] for path in (a, b)):
         from neurodeploy.exchange.doctor.networks import diff_networks
 
-        floats = [format_of(path).floats for path in (a, b)]
-        networks = [load_network(p, reading=reading if f else None) for p, f in zip((a, b), floats)]
+        networks = [load_network(path, reading=_own_part(reading, path)) for path in (a, b)]
         return [asdict(found) for found in diff_networks(*networks, ledger=metadata)]
     from neurodeploy.exchange.doctor.diff import diff_nir
 
     return [asdict(found) for found in diff_nir(a, b, metadata=metadata)]
+
+
+def _own_part(given: AnyReading, path: Path) -> Reading:
+    """Return what a reading says of one of the files: the shape of an input is for ``.net`` files, the rest for NIR."""
+    said, kind = as_reading(given), format_of(path)
+    return Reading(
+        name=said.name if kind.floats else "",
+        dt=said.dt if kind.floats else None,
+        reset=said.reset if kind.floats else None,
+        input_shape=said.input_shape if "input_shape" in kind.takes else None,
+    )

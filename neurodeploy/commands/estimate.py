@@ -19,7 +19,6 @@ from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import load_mapping
 from neurodeploy.network.activity import load_activity
 from neurodeploy.run_folder import recipe_pins
-from neurodeploy.targets.sanafe.write import check_free, check_network, write_sanafe
 
 
 def estimate(
@@ -35,8 +34,7 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
-    sanafe: str | Path | None = None,
-    force: bool = False,
+    battery_j: float | None = None,
 ) -> Cost:
     """Return what a network costs on a chip; without samples or an activity: memory and cores alone.
 
@@ -51,32 +49,23 @@ def estimate(
         activity: the activity of an earlier run instead.
         engine: which simulator runs ``data``.
         n_samples: only so many samples of ``data``.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``.
-        sanafe: folder to write the mapping and the first sample to, as SANA-FE reads them (``targets/sanafe/``); ``force``
-            replaces files of an earlier export.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``.
 
     Raises:
-        UsageError: where not just one of ``chip`` and ``mapping`` is given, where both ``data`` and ``activity`` are, or
-            ``sanafe`` without either.
-        EstimateError: for samples on a chip whose file has no prices, a mapping or an activity of another network, or a
-            network that SANA-FE cannot describe.
+        UsageError: where not just one of ``chip`` and ``mapping`` is given, or where both ``data`` and ``activity`` are.
+        EstimateError: for samples on a chip whose file has no prices, or a mapping or an activity of another network.
         FitError: where the chip lacks what the network needs, or has no room for it.
     """
-    file, mapping, activity, sanafe = as_path(file), as_path(mapping), as_path(activity), as_path(sanafe)
+    file, mapping, activity = as_path(file), as_path(mapping), as_path(activity)
     if (chip is None) == (mapping is None):
         raise UsageError("estimate: name a chip (--chip NAME), or give a mapping that map --out wrote (--mapping FILE)")
     if data is not None and activity is not None:
         raise UsageError("estimate: give samples to run (--data) or the activity of a run (--activity), not both")
-    if sanafe is not None and data is None and activity is None:
-        raise UsageError("estimate: --sanafe writes the spikes of a sample; give --data or --activity as well")
     network = load_network(file, reading=reading)
     given = None if mapping is None else load_mapping(mapping)
     target = load_chip(str(chip)) if given is None else given.chip
     if data is not None or activity is not None:
         _check_priced(target)
-    if sanafe is not None:
-        check_network(network)
-        check_free(sanafe, force=force)
     placed = given or map_network(network, target, pins=recipe_pins(file, target))
     check_belongs(network, placed, None)
     recorded = None if activity is None else load_activity(activity)
@@ -88,13 +77,17 @@ def estimate(
         recorded = simulate(network, samples, engine=engine, labels=labels)
         silence = find_silence(network, recorded, samples)
     cost = pricing.estimate(
-        network, placed, recorded, step_period_s=step_period_s, deadline_s=deadline_s, rate_hz=rate_hz
+        network,
+        placed,
+        recorded,
+        step_period_s=step_period_s,
+        deadline_s=deadline_s,
+        rate_hz=rate_hz,
+        battery_j=battery_j,
     )
     if silence is not None:
         notes = (*cost.notes, *(f"{line}." for line in silence.notes))
         cost = cost.model_copy(update={"notes": notes, "warnings": silence.warnings})
-    if sanafe is not None and recorded is not None:
-        write_sanafe(network, placed, recorded, sanafe, force=force)
     return cost
 
 

@@ -26,15 +26,18 @@ def load_network(
     reading: AnyReading = None,
     dt: float | None = None,
     weight_bits: int = 8,
+    max_delay: int | None = None,
 ) -> Network:
     """Return the network in a ``.nir``, ``.nd5`` or ``.net`` file, or in the ``model.nir`` of a run's folder.
 
     Args:
-        data, reading, dt, weight_bits: for NIR files in floats, as in ``from_nir``.
+        data, reading, dt, weight_bits: for NIR files in floats, as in ``from_nir``; an ``input_shape`` in ``reading`` is for
+            ``.net`` files.
+        max_delay: longer delays go through relay neurons, as in ``from_nir``.
     """
     path = as_path(path)
     file = path / NETWORK_FILE if path.is_dir() else path
-    return read_network(file, data=data, reading=reading, dt=dt, weight_bits=weight_bits)
+    return read_network(file, data=data, reading=reading, dt=dt, weight_bits=weight_bits, max_delay=max_delay)
 
 
 def load_start(start: StartRecipe) -> Network:

@@ -21,10 +21,11 @@ from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, MismatchError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import locked_folder
 from neurodeploy.mapping.abilities import find_lacks
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.mapping.summary import layer_summary
+from neurodeploy.mapping.summary import layer_summaries
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
@@ -58,6 +59,7 @@ def report(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
     command: str | None = None,
     say: Callable[[str], None] | None = None,
     warn: Callable[[str], None] | None = None,
@@ -77,7 +79,8 @@ def report(
         engines: engines to compare; by default ``default_engines`` of ``verify``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: compare the engines on so many samples.
-        step_period_s, deadline_s, rate_hz: demands, see ``neurodeploy.estimate``; the report starts with verdicts.
+        step_period_s, deadline_s, rate_hz, battery_j: demands and battery, see ``neurodeploy.estimate``; the report starts
+            with verdicts.
         command: how to repeat it, for the report's provenance.
         say: called with a line for each stage that is done.
         warn: called with what makes the answers of the network worthless (``engines.silence.Silence``); else ``say`` is.
@@ -99,47 +102,53 @@ def report(
     tell = say or silent
     compared = tuple(engines or default_engines(source))
     folder = _check(source, data, out, force, DEMO_CHIPS if chips is None else chips, compared)
-    if source.is_dir() and not (source / NETWORK_FILE).exists() and (source / CHECKPOINT_FILE).exists():
-        tell(f"export    {export(source)['path']}")
-    network = load_network(source, reading=reading)
-    samples = load_data(source if data is None else data, network=network)
-    targets = _default_chips(network, tell) if chips is None else [load_chip(name) for name in chips]
-    mappings = [map_network(network, chip, pins=recipe_pins(source, chip)) for chip in targets]
-    done = _run_each_once(source, network, samples, mappings, compared, n_samples, progress)
-    held_out = source.is_dir() and data is None
-    _tell_proof(source, network, done.proof, held_out, tell)
-    right = accuracy(network, done.whole, samples) if _has_accuracy(network, samples) else None
-    silence = find_silence(network, done.whole, samples)
-    undecided = next(iter(silence.outputs.values())) if right is not None else {}
-    if right is not None:
-        words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
-        beside = "".join(f", {share:.2%} {word}" for word, share in undecided.items() if share)
-        tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}{beside}")
-    for line in silence.notes:
-        tell(f"simulate  {line}")
-    for line in silence.warnings:
-        (warn or tell)(line if warn else f"simulate  warning: {line}")
-    costs: list[Cost] = []
-    for mapping, activity in zip(mappings, done.by_mapping):
-        tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
-        demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
-        costs.append(pricing.estimate(network, mapping, activity, with_baselines=True, **demands))
-        for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
-            tell(f"estimate  {line}")
-    made = make_report(
-        title=run_recipe(source).name if source.is_dir() else source.stem,
-        network=network_facts(network),
-        costs=costs,
-        accuracy=None
-        if right is None
-        else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, **undecided},
-        verification={key: done.proof[key] for key in VERIFICATION_KEYS},
-        raster=raster_facts(network, done.whole),
-        neurobench=neurobench_metrics(network, done.probed).to_json(),
-        silence=silence.to_json(),
-        provenance=_provenance(source, data, command),
-    )
-    return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
+    with locked_folder(folder, f"report: {folder}"):
+        if source.is_dir() and not (source / NETWORK_FILE).exists() and (source / CHECKPOINT_FILE).exists():
+            tell(f"export    {export(source)['path']}")
+        network = load_network(source, reading=reading)
+        samples = load_data(source if data is None else data, network=network)
+        targets = _default_chips(network, tell) if chips is None else [load_chip(name) for name in chips]
+        mappings = [map_network(network, chip, pins=recipe_pins(source, chip)) for chip in targets]
+        done = _run_each_once(source, network, samples, mappings, compared, n_samples, progress)
+        held_out = source.is_dir() and data is None
+        _tell_proof(source, network, done.proof, held_out, tell)
+        right = accuracy(network, done.whole, samples) if _has_accuracy(network, samples) else None
+        silence = find_silence(network, done.whole, samples)
+        undecided = next(iter(silence.outputs.values())) if right is not None else {}
+        if right is not None:
+            words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
+            beside = "".join(f", {share:.2%} {word}" for word, share in undecided.items() if share)
+            tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}{beside}")
+        for line in silence.notes:
+            tell(f"simulate  {line}")
+        for line in silence.warnings:
+            (warn or tell)(line if warn else f"simulate  warning: {line}")
+        costs: list[Cost] = []
+        for mapping, activity in zip(mappings, done.by_mapping):
+            tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
+            demands = {
+                "step_period_s": step_period_s,
+                "deadline_s": deadline_s,
+                "rate_hz": rate_hz,
+                "battery_j": battery_j,
+            }
+            costs.append(pricing.estimate(network, mapping, activity, with_baselines=True, **demands))
+            for line in (*map(verdict_line, costs[-1].verdicts), target_line(costs[-1])):
+                tell(f"estimate  {line}")
+        made = make_report(
+            title=run_recipe(source).name if source.is_dir() else source.stem,
+            network=network_facts(network),
+            costs=costs,
+            accuracy=None
+            if right is None
+            else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, **undecided},
+            verification={key: done.proof[key] for key in VERIFICATION_KEYS},
+            raster=raster_facts(network, done.whole),
+            neurobench=neurobench_metrics(network, done.probed).to_json(),
+            silence=silence.to_json(),
+            provenance=_provenance(source, data, command),
+        )
+        return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
 
 
 def _check(
@@ -193,7 +202,7 @@ def _run_each_once(
         if engine == "reference":
             runs[engine] = simulate(network, first, engine=engine, probe=probes, progress=progress)
         elif engine != "event":
-            runs[engine] = run_engine(engine, source, network, first, progress)
+            runs[engine], _ = run_engine(engine, source, network, first, progress)
     by_mapping = _whole(network, samples, mappings, progress)
     whole = by_mapping[0]
     if "event" in engines:
@@ -278,8 +287,7 @@ def _tell_proof(
 
 def _formats(mapping: Mapping) -> str:
     """Say the synapse format of each layer."""
-    layers = (layer_summary(mapping, name) for name in mapping.sizes)
-    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layers)
+    return ", ".join(f"{layer['name']} {layer['format']}" for layer in layer_summaries(mapping))
 
 
 def _provenance(source: Path, data: AnySamples, command: str | None) -> dict[str, Any]:

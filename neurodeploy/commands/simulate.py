@@ -15,12 +15,13 @@ from neurodeploy.commands.samples import AnySamples
 from neurodeploy.engines.checks import lasting_steps
 from neurodeploy.engines.decoding import answers, decode, decoding_probes
 from neurodeploy.engines.silence import find_silence
-from neurodeploy.engines.table import check_offered, find_engine
-from neurodeploy.errors import FileError
+from neurodeploy.engines.table import ENGINES, check_offered, find_engine
+from neurodeploy.errors import FileError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
+from neurodeploy.targets.table import is_runnable, run_target, runnable
 
 
 def simulate(
@@ -43,6 +44,7 @@ def simulate(
     Voltages that an output is decoded from are recorded, on every engine.
 
     Args:
+        engine: one of ``engines.table.ENGINES``, or a target that runs: ``c``, ``c:cortex-m4``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_steps: steps run for each sample; by default those of the samples plus the depth of the network.
         timeout_s: time limit for engine ``lava``; by default far above the time that it is predicted to take.
@@ -63,12 +65,17 @@ def simulate(
     file, out = as_path(file), as_path(out)
     if out is not None and out.exists() and not force:
         raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
+    on_target = engine not in ENGINES and is_runnable(engine)
+    if on_target and (on_overflow != "report" or timeout_s is not None):
+        raise UsageError(f"simulate: target '{engine}' takes neither --on-overflow nor --timeout; leave them out")
+    if not on_target and engine not in ENGINES:
+        raise UsageError(f"simulate: unknown engine '{engine}'; known: {', '.join([*ENGINES, *runnable()])}")
     check_offered(engine, on_overflow)
     network = load_network(file, reading=reading)
     samples = load_data(data, n_samples=n_samples, network=network)
     probe = decoding_probes(network)
     started = time.perf_counter()
-    chosen = find_engine(engine)
+    chosen = None if on_target else find_engine(engine)
     steps = samples.n_steps + network.depth if n_steps is None else n_steps
     needed = lasting_steps(network, samples.n_steps)
     if steps < needed and any(p.max_delay for p in network.projections):
@@ -77,18 +84,21 @@ def simulate(
             f"simulate: the run of {steps} steps ends before all delayed spikes arrive (delays of up to {longest} steps): "
             f"after the last step of a sample they need {needed} steps, --steps {needed} (in Python n_steps={needed})"
         )
-    if (seconds := chosen.predict_seconds(network, samples, steps)) is not None:
-        (say or silent)(f"simulate: {engine} will take about {seconds:.0f} s")
-    activity = engines.simulate(
-        network,
-        samples,
-        engine=engine,
-        n_steps=n_steps,
-        probe=probe,
-        on_overflow=on_overflow,
-        timeout_s=timeout_s,
-        progress=progress,
-    )
+    if chosen is None:
+        activity, _ = run_target(engine, network, samples, n_steps=n_steps, probe=probe, progress=progress)
+    else:
+        if (seconds := chosen.predict_seconds(network, samples, steps)) is not None:
+            (say or silent)(f"simulate: {engine} will take about {seconds:.0f} s")
+        activity = engines.simulate(
+            network,
+            samples,
+            engine=engine,
+            n_steps=n_steps,
+            probe=probe,
+            on_overflow=on_overflow,
+            timeout_s=timeout_s,
+            progress=progress,
+        )
     outputs = {o.name: _decoded(network, activity, samples, o) for o in network.outputs}
     only = next(iter(outputs.values())) if len(outputs) == 1 else dict.fromkeys(("accuracy", "tied", "silent"))
     facts = {
@@ -99,7 +109,7 @@ def simulate(
         **{key: only[key] for key in ("accuracy", "tied", "silent")},
         "outputs": outputs,
         "spikes": {name: len(events) for name, events in activity.spikes.items()},
-        "overflow": dict(activity.overflow) if chosen.sees_overflow else None,
+        "overflow": dict(activity.overflow) if chosen is not None and chosen.sees_overflow else None,
         "seconds": time.perf_counter() - started,
         "silence": find_silence(network, activity, samples).to_json(),
     }

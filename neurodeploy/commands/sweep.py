@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.plain import read_text
+from neurodeploy.files.writing import locked_folder, write_text
 
 RESULTS_FILE = "results.json"
 
@@ -53,8 +54,10 @@ def sweep(
     plan, points = load_plan(file)
     folder = out or Path("runs") / plan.name
     _refuse_another(folder, plan.name, force)
-    folder.mkdir(parents=True, exist_ok=True)
-    with ray_workers(ray) if ray else workers(jobs or os.cpu_count() or 1) as submit:
+    with (
+        locked_folder(folder, f"sweep: {folder}"),
+        ray_workers(ray) if ray else workers(jobs or os.cpu_count() or 1) as submit,
+    ):
         rows = run_sweep(
             points,
             folder / "stages",
@@ -63,11 +66,11 @@ def sweep(
             train_here=ray is None,
             progress=progress,
         )
-    results = make_results(plan, points, rows)
-    paths = {"results": folder / RESULTS_FILE, "markdown": folder / "results.md", "page": folder / "sweep.html"}
-    write_text(render_page(results), paths["page"])
-    write_text(markdown(results), paths["markdown"])
-    write_text(json.dumps(results, indent=1, allow_nan=False) + "\n", paths["results"])
+        results = make_results(plan, points, rows)
+        paths = {"results": folder / RESULTS_FILE, "markdown": folder / "results.md", "page": folder / "sweep.html"}
+        write_text(render_page(results), paths["page"])
+        write_text(markdown(results), paths["markdown"])
+        write_text(to_json(results, 1) + "\n", paths["results"])
     return {**results, "files": {key: str(path) for key, path in paths.items()}}
 
 
@@ -76,7 +79,7 @@ def _refuse_another(folder: Path, name: str, force: bool) -> None:
     if not path.exists() or force:
         return
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))["name"]
+        there = parse_json(read_text(path))["name"]
     except (OSError, ValueError, KeyError, TypeError):
         there = None
     if there != name:

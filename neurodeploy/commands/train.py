@@ -11,7 +11,7 @@ from neurodeploy.commands.inputs import load_start
 from neurodeploy.errors import check_type, needing
 from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
-from neurodeploy.recipe.files import find_recipe, parse_recipe, starting_from
+from neurodeploy.recipe.files import parse_recipe, recipe_text, starting_from
 from neurodeploy.recipe.record import Recipe
 
 
@@ -31,7 +31,7 @@ def training_recipe(
     """
     start = as_path(start)
     said = None if reading is None else str(as_reading(reading))
-    text = find_recipe(recipe).read_text(encoding="utf-8")
+    text = recipe_text(recipe)
     text = starting_from(text, start, weight_bits=weight_bits, reading=said, dt=dt, where=str(recipe))
     return text, parse_recipe(text, where=str(recipe))
 

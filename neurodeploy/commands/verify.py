@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import ENGINES, simulate
 from neurodeploy.errors import FileError, LavaError, MismatchError, UsageError, needing
 from neurodeploy.exchange.nir.readings import AnyReading
-from neurodeploy.files.lazy import named_function
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Network
@@ -23,7 +22,7 @@ from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import broken, load_proof, make_proof
 from neurodeploy.recipe.record import BACKENDS
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, OLDEST_BACKEND, written_backend
-from neurodeploy.targets.table import TARGETS
+from neurodeploy.targets.table import is_runnable, run_target, runnable
 
 NETWORK_ENGINES = ("reference", "event")
 """Engines that ``verify`` compares where there is no run."""
@@ -53,7 +52,7 @@ def _has_lava() -> bool:
 
 
 def _write_json(value: Any, path: Path) -> None:
-    write_text(json.dumps(value, indent=1) + "\n", path)
+    write_text(to_json(value, 1) + "\n", path)
 
 
 def verify(
@@ -76,7 +75,8 @@ def verify(
     Args:
         network: a run's folder, or a network in any other form (``as_network``), where no backend takes part.
         samples: samples, or what ``load_data`` reads them from; by default the test part of the run.
-        engines: at least two of the backends, the simulators and the targets that can run; by default ``default_engines``.
+        engines: at least two of the backends, the simulators and the targets that can run (``c``, and ``c:cortex-m4`` for
+            an emulated processor); by default ``default_engines``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
         n_samples: number of samples from a file or run, at most so many of samples in memory; None: all of them.
         out: JSON file to write the proof to: the outcome with hashes of network, samples and rasters.
@@ -85,7 +85,8 @@ def verify(
 
     Returns:
         The proof (``neurodeploy.proofs.proof``); ``equal`` tells the outcome, ``diagnosis`` explains a difference, and
-        ``silence`` says what the first engine's run left unsaid (``engines.silence.Silence``).
+        ``silence`` says what the first engine's run left unsaid (``engines.silence.Silence``), ``targets`` by target what
+        was compiled (``sources``: SHA-256 by file) and measured.
 
     Raises:
         UsageError: for an unknown engine, fewer than two, a backend without a run's folder, or a network without data.
@@ -124,8 +125,11 @@ def prove(
     else:
         network = as_network(source, reading=reading)
     samples = _samples(path if data is None else data, n_samples, network)
-    runs = [run_engine(engine, path, network, samples, progress) for engine in engines]
+    done = [run_engine(engine, path, network, samples, progress) for engine in engines]
+    runs = [activity for activity, _ in done]
     proof = make_proof(network, samples, runs, compare_activities(runs, readouts(network)))
+    if targets := {activity.engine: facts for activity, facts in done if facts}:
+        proof["targets"] = targets
     return proof | {"silence": find_silence(network, runs[0], samples).to_json()}
 
 
@@ -142,10 +146,9 @@ def check_engines(source: Path | None, data: AnySamples, engines: Sequence[str])
     Raises:
         UsageError: for an unknown engine, a backend without a run's folder, or a network without data.
     """
-    runnable = [name for name, target in TARGETS.items() if target.run is not None]
-    unknown = [e for e in engines if e not in BACKENDS and e not in ENGINES and e not in runnable]
+    unknown = [e for e in engines if e not in BACKENDS and e not in ENGINES and not is_runnable(e)]
     if unknown:
-        known = ", ".join([*BACKENDS, *ENGINES, *runnable])
+        known = ", ".join([*BACKENDS, *ENGINES, *runnable()])
         raise UsageError(f"verify: unknown engine '{unknown[0]}'; known: {known}")
     what = source or "a network in memory"
     trainer = next((engine for engine in engines if engine in BACKENDS), None)
@@ -162,17 +165,15 @@ def check_engines(source: Path | None, data: AnySamples, engines: Sequence[str])
 
 def run_engine(
     engine: str, run: Path | None, network: Network, samples: Samples, progress: Progress | None
-) -> Activity:
-    """Return what one engine does with the samples, with the voltages of read-outs.
+) -> tuple[Activity, dict[str, Any]]:
+    """Return what one engine does with the samples, with the voltages of read-outs, and what a target says of its run.
 
     A backend runs the checkpoint of the run's folder, which has none.
     """
     if engine in ENGINES:
-        return simulate(network, samples, engine=engine, probe=readouts(network), progress=progress)
+        return simulate(network, samples, engine=engine, probe=readouts(network), progress=progress), {}
     if engine not in BACKENDS:
-        run_target = named_function(str(TARGETS[engine].run))
-        ran: Activity = run_target(network, samples, probe=readouts(network), progress=progress)
-        return ran
+        return run_target(engine, network, samples, probe=readouts(network), progress=progress)
     assert run is not None, "check_engines refuses a backend without a run's folder"
     with needing("verify", "train"):
         from neurodeploy.training.checkpoint import checkpoint_network
@@ -184,4 +185,4 @@ def run_engine(
             f"verify: {run / NETWORK_FILE} does not hold the network of {run / CHECKPOINT_FILE}; export again: "
             f"neurodeploy export {run} --force"
         )
-    return run_trainer(model, network, samples)
+    return run_trainer(model, network, samples), {}

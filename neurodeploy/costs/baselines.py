@@ -16,7 +16,7 @@ import numpy as np
 
 from neurodeploy.costs.counts import count_events
 from neurodeploy.costs.energy import family, price_energy
-from neurodeploy.costs.record import Band, Baseline, Cost
+from neurodeploy.costs.record import Band, Baseline, Boundary, Cost
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import FitError
 from neurodeploy.mapping.mapper import SPLITS, map_network
@@ -58,6 +58,9 @@ def price_baselines(network: Network, mapping: Mapping, activity: Activity, cost
     Break-even figures keep everything else fixed: ``break_even_activity`` is the factor by which all spikes could grow until
     the chip's dynamic energy reaches the baseline's, ``break_even_density`` the density up to which connections could grow.
     They are computed from nominal figures; None where the energy of the chip is unknown.
+
+    ``against_j``, ``times``, ``even_activity`` and ``even_density`` compare within one boundary: a microcontroller is a
+    whole chip, so it is compared with the whole chip at the operating point of the estimate.
     """
     macs, events = dense_macs(network), cost.counts["effective_synops"] / activity.n_samples
     rows = [_dense_on_chip(network, mapping, activity, cost)]
@@ -98,26 +101,39 @@ def _macs(projection: Projection) -> int:
     return taps
 
 
-def _row(what: str, energy_j: Band, cost: Cost, network: Network, note: str = "") -> Baseline:
+def _row(
+    what: str, energy_j: Band, cost: Cost, network: Network, note: str = "", boundary: Boundary = "chip"
+) -> Baseline:
     activity, density = _break_even(energy_j.nominal, cost)
     kept, possible = (sum(of(p) for p in _layers(network)) for of in (n_nonzero, n_parameters))
+    share = kept / possible if possible else None
+    against = cost.total(boundary)
+    even = (None, None) if against is None else _break_even(energy_j.nominal, cost, against.energy_j.nominal)
     return Baseline(
         what=what,
         energy_j=energy_j,
         break_even_activity=activity,
-        break_even_density=None if density is None or not possible else density * kept / possible,
+        break_even_density=None if density is None or share is None else density * share,
         note=note,
+        boundary=boundary,
+        operation=None if against is None else against.operation,
+        against_j=None if against is None else against.energy_j,
+        times=None if against is None else energy_j.over(against.energy_j),
+        even_activity=even[0],
+        even_density=None if even[1] is None or share is None else even[1] * share,
     )
 
 
-def _break_even(limit_j: float, cost: Cost) -> tuple[float | None, float | None]:
-    """Return the factors by which all events, or all synapses, may grow until the dynamic energy reaches ``limit_j``.
+def _break_even(limit_j: float, cost: Cost, whole_j: float | None = None) -> tuple[float | None, float | None]:
+    """Return the factors by which all events, or all synapses, may grow until the energy reaches ``limit_j``.
 
-    Accesses and updates of neurons do not grow with events here: accesses are paid in every step, updates saturate.
+    Accesses and updates of neurons do not grow with events here: accesses are paid in every step, updates saturate. The
+    energy is the dynamic one, or ``whole_j``, of which all but the dynamic energy is fixed.
     """
     if cost.energy is None or cost.energy.total_j is None:
         return None, None
     total = cost.energy.total_j.nominal
+    limit_j -= 0.0 if whole_j is None else whole_j - total
     fixed = sum(x.energy_j.nominal for x in cost.energy.lines if x.component.startswith("neuron_"))
     synapses = sum(x.energy_j.nominal for x in cost.energy.lines if family(x.component) == "synop")
     return _factor(limit_j - fixed, total - fixed), _factor(limit_j - total + synapses, synapses)
@@ -169,4 +185,4 @@ def _dense_on_chip(network: Network, mapping: Mapping, activity: Activity, cost:
     memory = f"{len(placed.cores)} cores, {placed.synaptic_bytes:,} bytes of synapses"
     if dense.total_j is None:
         return Baseline(what=what, energy_j=None, break_even_activity=None, break_even_density=None, note=memory)
-    return _row(what, dense.total_j, cost, network, memory)
+    return _row(what, dense.total_j, cost, network, memory, "cores")

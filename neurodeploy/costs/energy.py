@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from neurodeploy.chip import Chip, Quantity
 from neurodeploy.chip import Energy as Prices
 from neurodeploy.costs.counts import SEVERAL
-from neurodeploy.costs.record import Band, Energy, EnergyLine, StaticLine, Unpriced
+from neurodeploy.costs.record import Band, Coverage, Energy, EnergyLine, StaticLine, Unpriced
 from neurodeploy.dicts import ReadOnlyDict
 
 ADD_45NM_J, MAC_45NM_J = 0.9e-12, 4.6e-12
@@ -110,19 +110,25 @@ def _arithmetic(value: float) -> Quantity:
     return Quantity(low=value, nominal=value, high=value, unit="J", source="Horowitz 2014, 45 nm", grade="published")
 
 
-def price_static(chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band]) -> tuple[StaticLine, ...]:
-    """Return the static energy per sample of chip and host, for each basis (``free-running``, ``real-time``)."""
+def price_static(
+    chip: Chip, n_chips: int, n_cores: int, times: ReadOnlyDict[str, Band], coverage: Coverage | None = None
+) -> tuple[StaticLine, ...]:
+    """Return the static energy per sample of chip and host, for each basis (``free-running``, ``real-time``).
+
+    Grades are no better than what ``coverage``, that of the chip's static powers, allows.
+    """
     share = n_cores / (n_chips * chip.cores.count.value)
     lines = []
     for component, power in (("chip", chip.static.chip), ("host", chip.static.host)):
         for basis, time_s in times.items() if power is not None else ():
             assert power is not None
-            whole = Band.of(power).by(time_s).times(n_chips)
+            watts = Band.of(power).read_by(coverage)
+            whole = watts.by(time_s).times(n_chips)
             lines.append(
                 StaticLine.model_validate(
                     {
                         **{"component": component, "basis": basis, "n_chips": n_chips, "share": share},
-                        **{"power_w": Band.of(power), "time_s": time_s, "source": power.source},
+                        **{"power_w": watts, "time_s": time_s, "source": power.source},
                         **{"whole_j": whole, "share_j": whole.times(share)},
                     }
                 )

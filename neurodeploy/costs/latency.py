@@ -24,7 +24,21 @@ from numpy.typing import NDArray
 from neurodeploy.chip import PLAIN_KINDS, Count, Grade, Quantity
 from neurodeploy.chip import Latency as Times
 from neurodeploy.costs.counts import Counts
-from neurodeploy.costs.record import Band, Binding, Latency, Resource, Spread, Trace, Unpriced, WorstStep, weakest
+from neurodeploy.costs.record import (
+    TIE,
+    Band,
+    Binding,
+    Coverage,
+    HostInput,
+    Latency,
+    Resource,
+    Spread,
+    Trace,
+    Unpriced,
+    WorstStep,
+    best_grade,
+    weakest,
+)
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, NeuronModel, SigmaDelta
 
@@ -174,10 +188,17 @@ def _most_passes(clock: _Clock, updated: NDArray[np.int64], mapping: Mapping, ne
 
 @dataclass(slots=True, eq=False)
 class LatencyBuilder:
-    """Builder of a ``Latency``: ``add`` collects the step times of chunks of samples, ``finish`` makes the record."""
+    """Builder of a ``Latency``: ``add`` collects the step times of chunks of samples, ``finish`` makes the record.
+
+    Args:
+        injected: spikes that the host injects in each step, int64 ``(n_samples, n_steps)``.
+        coverage: that of the chip's times, which limits their grade.
+    """
 
     network: Network
     mapping: Mapping
+    injected: NDArray[np.int64]
+    coverage: Coverage | None
     step_period_s: float | None = None
     times: list[list[Floats]] = field(default_factory=lambda: [[], [], []])
     cores: list[NDArray[np.int64]] = field(default_factory=list)
@@ -251,13 +272,13 @@ class LatencyBuilder:
 
     def finish(self) -> Latency:
         """Return the record of all samples added."""
-        levels = [np.concatenate(parts) for parts in self.times]
+        levels, whole = self._levels()
         core, kind = np.concatenate(self.cores), np.concatenate(self.kinds)
         nominal = levels[1]
-        grade = weakest(self.clocks[1].grades or {"guess"})
-        whole = [t + extra for t, extra in zip(levels, self.management)]
+        grade = self._grade
         paced = None if self.step_period_s is None else [np.maximum(t, self.step_period_s) for t in whole]
         management = self._times.management
+        managed = grade if management is None else weakest((grade, management.grade))
         return Latency(
             model=self._times.model,
             n_steps=nominal.shape[1],
@@ -266,13 +287,50 @@ class LatencyBuilder:
             management_s=Band.of(management) if management is not None else None,
             step_period_s=self.step_period_s,
             real_time_sample_s=None if paced is None else self._real_time(paced, grade),
-            late_steps=None if self.step_period_s is None else int(np.count_nonzero(whole[1] > self.step_period_s)),
+            late_steps=None
+            if self.step_period_s is None
+            else int(np.count_nonzero(~fits_in_all(whole[1], self.step_period_s))),
             bindings=tuple(_bindings(core, kind, self._resources)),
             worst=_worst(nominal, core, kind, self._resources),
             trace=_trace(nominal, core),
             unpriced=tuple(self._unpriced()),
             notes=tuple(self._notes()),
+            managed_step_s=_spread([t.ravel() for t in whole], managed),
+            managed_sample_s=_spread([t.sum(axis=1) for t in whole], managed),
+            host_input=self._host_input(),
         )
+
+    @property
+    def _grade(self) -> Grade:
+        """The grade of the weakest time that counted, and no better than what the coverage of times allows."""
+        return weakest((*(self.clocks[1].grades or {"guess"}), best_grade(self.coverage)))
+
+    def _levels(self) -> tuple[list[Floats], list[Floats]]:
+        """Return the times of all steps at the three levels, and the same with the management of each step."""
+        levels = [np.concatenate(parts) for parts in self.times]
+        return levels, [t + extra for t, extra in zip(levels, self.management)]
+
+    def _host_input(self) -> HostInput | None:
+        if not self.injected.any():
+            return None
+        spikes, price = float(self.injected.sum(axis=1).mean()), self._times.host_input
+        if price is None:
+            return HostInput(spikes=spikes, sample_s=None)
+        levels = [self.injected.sum(axis=1) * seconds for seconds in price.si]
+        return HostInput(spikes=spikes, sample_s=_spread(levels, price.grade), source=price.source)
+
+    def with_host(self) -> tuple[Spread, Spread] | None:
+        """Return the times of a step and of a sample with management and with the host's injection of the input.
+
+        Steps that have a period last at least that long. None where the chip file has no time for an injected spike.
+        """
+        price = self._times.host_input
+        if price is None:
+            return None
+        grade = weakest((self._grade, price.grade))
+        levels = [t + self.injected * seconds for t, seconds in zip(self._levels()[1], price.si)]
+        paced = [np.maximum(t, self.step_period_s or 0.0) for t in levels]
+        return _spread([t.ravel() for t in levels], grade), _spread([t.sum(axis=1) for t in paced], grade)
 
     def _real_time(self, paced: list[Floats], grade: Grade) -> Spread:
         """Return the times of a sample if each step lasts at least the step period; exact if no step can be late."""
@@ -294,9 +352,17 @@ class LatencyBuilder:
         if observed is not None and self._times.model == "slowest-unit":
             seen = f"{observed.nominal:g} {observed.unit} ({observed.source})"
             yield f"The high figures take a whole step as observed: {seen}."
-        yield "The host's input and output take time that no chip file gives: it is not in the times above."
+        if self._times.host_input is None:
+            yield "The host's input and output take time that no chip file gives: it is not in the times above."
+        else:
+            yield "The host's injection of the input is a line of its own; the time to read the output has no price."
         if self._times.management is not None:
             yield "Management by an embedded processor is a line of its own: it counts in verdicts, not in the times above."
+
+
+def fits_in_all(needed: Floats, allowed: float) -> NDArray[np.bool_]:
+    """Return for each figure whether it is at most a limit, ties included (``record.fits_in``)."""
+    return np.less_equal(needed, allowed * (1 + TIE))
 
 
 def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from neurodeploy.mapping.record import CoreLoad, Mapping
 
 def count_memory(mapping: Mapping) -> Memory:
     """Return the memory that a mapping takes, by core and by layer."""
-    core_bytes = mapping.core_bytes()
+    core_bytes, layer_bytes = mapping.core_bytes(), mapping.layer_bytes()
     cores = mapping.chip.cores
     return Memory(
         n_cores=len(mapping.cores),
@@ -23,7 +23,7 @@ def count_memory(mapping: Mapping) -> Memory:
         synaptic_bytes=mapping.synaptic_bytes,
         limits=dict(mapping.limits),
         cores=tuple(_core(i, load, core_bytes[i], mapping) for i, load in enumerate(mapping.cores)),
-        layers=tuple(_layer(name, mapping) for name in mapping.sizes),
+        layers=tuple(_layer(name, mapping, layer_bytes[name]) for name in mapping.sizes),
     )
 
 
@@ -45,14 +45,14 @@ def _core(index: int, load: CoreLoad, n_bytes: int, mapping: Mapping) -> CoreMem
     )
 
 
-def _layer(name: str, mapping: Mapping) -> LayerMemory:
-    into = [p for p, target in mapping.targets.items() if target == name]
-    pairs = [(load, p) for load in mapping.cores for p in into if p in load.formats]
+def _layer(name: str, mapping: Mapping, n_bytes: int) -> LayerMemory:
+    held = [mapping.cores[i] for i in mapping.layer_cores(name)]
+    pairs = [(load, p) for load in held for p in mapping.into(name) if p in load.formats]
     return LayerMemory(
         name=name,
         neurons=mapping.sizes[name],
         cores=len(mapping.layer_cores(name)),
-        synaptic_bytes=mapping.layer_bytes()[name],
+        synaptic_bytes=n_bytes,
         stored=sum(load.stored[p] for load, p in pairs),
         formats=dict(sorted(Counter(load.formats[p] for load, p in pairs).items())),
         weight_bits=tuple(sorted({load.weight_bits[p] for load, p in pairs})),

@@ -5,14 +5,26 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neurodeploy.costs.baselines import dense_macs, price_baselines
 from neurodeploy.costs.counts import check_belongs, count_events
 from neurodeploy.costs.energy import arithmetic_ann, arithmetic_only, price_energy, price_static
 from neurodeploy.costs.latency import LatencyBuilder
 from neurodeploy.costs.memory import count_memory
+from neurodeploy.costs.operating import price_totals
 from neurodeploy.costs.payloads import find_payloads, payload_notes
-from neurodeploy.costs.record import Band, Binding, Cost, Latency, Verdict, WorstStep
+from neurodeploy.costs.record import (
+    TIE,
+    Band,
+    Binding,
+    Cost,
+    Coverage,
+    Latency,
+    Verdict,
+    WorstStep,
+    fits_in,
+)
 from neurodeploy.costs.totals import events_of, totals_of
 from neurodeploy.errors import EstimateError, check_type
 from neurodeploy.mapping.record import Mapping
@@ -28,6 +40,7 @@ def estimate(
     step_period_s: float | None = None,
     deadline_s: float | None = None,
     rate_hz: float | None = None,
+    battery_j: float | None = None,
     with_baselines: bool = False,
 ) -> Cost:
     """Return the cost of a network on the chip of its mapping.
@@ -39,7 +52,9 @@ def estimate(
             an activity the cost has only memory and limits.
         step_period_s: real time: each step takes at least this long; adds static energy and a verdict for real time.
         deadline_s: time allowed for a sample; adds a verdict on the slowest sample.
-        rate_hz: samples per second, processed one after the other; adds a verdict on the mean sample.
+        rate_hz: samples per second, processed one after the other; adds a verdict on the mean sample, and totals at this
+            rate.
+        battery_j: energy of a battery; totals say how many hours it lasts.
         with_baselines: also price a dense ANN and this network on microcontrollers, and the dense network on the chip,
             which is mapped for this.
 
@@ -52,7 +67,8 @@ def estimate(
     check_type(
         "estimate", "activity", activity, (Activity, type(None)), "give the Activity of simulate(network, samples)"
     )
-    for name, value in (("step_period_s", step_period_s), ("deadline_s", deadline_s), ("rate_hz", rate_hz)):
+    demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz, "battery_j": battery_j}
+    for name, value in demands.items():
         _check_demand(name, value, activity, mapping)
     check_belongs(network, mapping, activity)
     chip = mapping.chip
@@ -67,11 +83,12 @@ def estimate(
         n_steps=activity.n_steps if activity else 0,
         memory=count_memory(mapping),
         notes=tuple(mapping.notes),
+        coverage={kind: Coverage(**c.model_dump()) for kind, c in chip.coverage.items()},
     )
     if activity is None:
         note = "Energy and latency are not available without an activity: simulate the network on samples first."
         return cost.model_copy(update={"notes": (*cost.notes, note)})
-    cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz)
+    cost = _with_activity(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz, battery_j)
     return (
         cost.model_copy(update={"baselines": price_baselines(network, mapping, activity, cost)})
         if with_baselines
@@ -87,9 +104,15 @@ def _with_activity(
     step_period_s: float | None,
     deadline_s: float | None,
     rate_hz: float | None,
+    battery_j: float | None,
 ) -> Cost:
     chip, totals = mapping.chip, Counter[str]()
-    builder = LatencyBuilder(network, mapping, step_period_s) if chip.latency is not None else None
+    injected = _injected(network, activity)
+    builder = (
+        LatencyBuilder(network, mapping, injected, cost.coverage.get("time"), step_period_s)
+        if chip.latency is not None
+        else None
+    )
     for counts in count_events(network, mapping, activity):
         totals.update(totals_of(counts))
         if builder is not None:
@@ -97,15 +120,24 @@ def _with_activity(
     events = events_of(totals, activity.n_samples)
     latency = builder.finish() if builder is not None else None
     payloads = find_payloads(network, activity, chip)
+    energy = price_energy(events, chip.energy, chip.name, chip.source_file)
+    if energy.total_j is not None:
+        energy = energy.model_copy(update={"total_j": energy.total_j.read_by(cost.coverage.get("energy"))})
     opinions = [price_energy(events, p, name, chip.source_file) for name, p in chip.energy_alternative.items()]
     return cost.model_copy(
         update={
             "counts": dict(sorted(totals.items())),
-            "energy": price_energy(events, chip.energy, chip.name, chip.source_file),
+            "energy": energy,
             "second_opinions": (*opinions, arithmetic_ann(dense_macs(network)), arithmetic_only(events)),
-            "static": price_static(chip, mapping.n_chips, len(mapping.cores), _static_times(latency)),
+            "static": price_static(
+                chip, mapping.n_chips, len(mapping.cores), _static_times(latency), cost.coverage.get("static")
+            ),
             "latency": latency,
             "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
+            "totals": price_totals(
+                chip, mapping.n_chips, energy, latency, rate_hz, battery_j, cost.coverage.get("static")
+            ),
+            "battery_j": battery_j,
             "payloads": payloads,
             "notes": (
                 *cost.notes,
@@ -114,6 +146,15 @@ def _with_activity(
             ),
         }
     )
+
+
+def _injected(network: Network, activity: Activity) -> NDArray[np.int64]:
+    """Return the spikes of all inputs in each step, int64 ``(n_samples, n_steps)``."""
+    total = np.zeros((activity.n_samples, activity.n_steps), np.int64)
+    for source in network.inputs:
+        events = activity.spikes[source.name]
+        np.add.at(total, (events.sample, events.step), 1)
+    return total
 
 
 def _static_times(latency: Latency | None) -> dict[str, Band]:
@@ -139,18 +180,21 @@ def _verdicts(
     worst, in_period = latency.worst, _finite(builder.safe_factor)
     waits = paced is not None and latency.late_steps == 0
     most = Binding(core=None, resource="step period", steps=steps) if waits else latency.bindings[0]
-    verdicts = []
+    verdicts, hosted = [], builder.with_host()
     for demand, allowed in (("deadline", deadline_s), ("rate", 1 / rate_hz if rate_hz else None)):
         if allowed is not None:
             slowest = demand == "deadline"
             free = _managed(latency.sample_s.worst if slowest else latency.sample_s.mean, latency, steps)
             needed = free if paced is None else paced.worst if slowest else paced.mean
             room = builder.safe_events(allowed, worst=slowest) if paced is None else in_period
-            room = room if needed.nominal <= allowed else None
-            verdicts.append(_verdict(demand, allowed, needed, most, room, input_spikes / allowed))
+            room = room if fits_in(needed.nominal, allowed) else None
+            with_host = None if hosted is None else hosted[1].worst if slowest else hosted[1].mean
+            verdicts.append(_verdict(demand, allowed, needed, with_host, most, room, input_spikes / allowed))
     if period is not None:
         needed = _managed(latency.step_s.worst, latency, 1)
-        verdicts.append(_verdict("step period", period, needed, worst, in_period, input_spikes / (steps * period)))
+        with_host = None if hosted is None else hosted[0].worst
+        often = input_spikes / (steps * period)
+        verdicts.append(_verdict("step period", period, needed, with_host, worst, in_period, often))
     return tuple(verdicts)
 
 
@@ -162,20 +206,29 @@ def _managed(time: Band, latency: Latency, steps: int) -> Band:
 
 
 def _verdict(
-    demand: str, allowed: float, needed: Band, binding: Binding | WorstStep, room: float | None, input_hz: float
+    demand: str,
+    allowed: float,
+    needed: Band,
+    with_host: Band | None,
+    binding: Binding | WorstStep,
+    room: float | None,
+    input_hz: float,
 ) -> Verdict:
+    margin = 1 - needed.nominal / allowed
     return Verdict.model_validate(
         {
             "demand": demand,
             "allowed_s": allowed,
             "needed_s": needed,
-            "met": needed.nominal <= allowed,
-            "met_at_high": needed.high <= allowed,
-            "margin": 1 - needed.nominal / allowed,
+            "met": fits_in(needed.nominal, allowed),
+            "met_at_high": fits_in(needed.high, allowed),
+            "margin": 0.0 if abs(margin) <= TIE else margin,
             "core": binding.core,
             "resource": binding.resource,
             "safe_event_factor": room,
             "safe_input_hz": None if room is None else room * input_hz,
+            "needed_with_host_s": with_host,
+            "met_with_host": None if with_host is None else fits_in(with_host.nominal, allowed),
         }
     )
 

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema
 from neurodeploy.chip import Grade, Quantity
 from neurodeploy.errors import EstimateError
 from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.shown import Shown
 
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """The grades of a price, from strong to weak (``chip/numbers.py``)."""
@@ -24,9 +25,44 @@ Resource = Literal["neurons and sending", "receiving and synapses", "synapses", 
 """The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
 
+TIE = 1e-9
+"""Share of an allowed time, or of a limit, below which a difference is float rounding."""
+
+
+def fits_in(needed: float, allowed: float) -> bool:
+    """Return whether a figure is at most a limit, ties included."""
+    return needed <= allowed * (1 + TIE)
+
+
 def weakest(grades: Iterable[Grade]) -> Grade:
     """Return the weakest of at least one grade."""
     return max(grades, key=GRADES.index)
+
+
+class Coverage(Record):
+    """How many measured facts of a kind lie in the ranges of a chip, each left out when the range was set; ``source``."""
+
+    inside: int
+    of: int
+    source: str
+
+
+def best_grade(coverage: Coverage | None) -> Grade:
+    """Return the best grade that a figure may read, by the coverage of its kind on its chip.
+
+    ``guess`` where less than 70 % of the facts lie inside, ``measured`` from 80 % of at least five facts on, ``calibrated``
+    between these, and ``published`` where there is no fact at all.
+    """
+    if coverage is None or not coverage.of:
+        return "published"
+    share = coverage.inside / coverage.of
+    if share < _ENOUGH[0]:
+        return "guess"
+    return "measured" if share >= _ENOUGH[1] and coverage.of >= _ENOUGH[2] else "calibrated"
+
+
+_ENOUGH = (0.7, 0.8, 5)
+"""Shares of facts inside, and a number of facts."""
 
 
 class ShortRecord(Record):
@@ -76,11 +112,31 @@ class Band(Record):
             grade=weakest((self.grade, other.grade)),
         )
 
+    def read_by(self, coverage: Coverage | None) -> Band:
+        """Return the band with a grade no better than the coverage of its kind."""
+        return self.model_copy(update={"grade": weakest((self.grade, best_grade(coverage)))})
+
     def at_least(self, floor: float) -> Band:
         """Return the band with every figure raised to ``floor``."""
         return Band(
             low=max(self.low, floor), nominal=max(self.nominal, floor), high=max(self.high, floor), grade=self.grade
         )
+
+    def over(self, other: Band) -> Band | None:
+        """Return this band divided by another one, as intervals; None where the other one reaches 0."""
+        if other.low <= 0:
+            return None
+        return Band(
+            low=self.low / other.high,
+            nominal=self.nominal / other.nominal,
+            high=self.high / other.low,
+            grade=weakest((self.grade, other.grade)),
+        )
+
+    @property
+    def spread(self) -> float:
+        """The width of the range, as a share of the nominal figure; 0 where that is 0."""
+        return (self.high - self.low) / self.nominal if self.nominal else 0.0
 
     @staticmethod
     def total(bands: Iterable[Band]) -> Band | None:
@@ -222,6 +278,18 @@ class Trace(Record):
     worst_s: tuple[float, ...]
 
 
+class HostInput(Record):
+    """Spikes that the host injects, one after the other, and the time that this takes, per sample and on top of all others.
+
+    ``sample_s`` is None where the chip file has no time for it (``latency.host_input``): the times are then those without
+    host input.
+    """
+
+    spikes: float
+    sample_s: Spread | None
+    source: str = ""
+
+
 class Latency(Record):
     """Times of a step and of a sample, free-running, and in real time, where each step takes at least ``step_period_s``.
 
@@ -242,12 +310,17 @@ class Latency(Record):
     trace: Trace
     unpriced: tuple[Unpriced, ...]
     notes: tuple[str, ...] = ()
+    managed_step_s: Spread | None = None
+    """``step_s`` with the management of each step; None in records of older versions, as ``managed_sample_s``."""
+    managed_sample_s: Spread | None = None
+    host_input: HostInput | None = None
 
 
 class Verdict(Record):
     """The verdict whether a demand is met by the nominal and the high figure; ``margin`` is 1 - needed / allowed (nominal).
 
-    ``needed_s`` includes the management time of each step, but no input and output of the host.
+    ``needed_s`` includes the management time of each step, but no input and output of the host. Ties are met: differences
+    below ``TIE`` of the allowed time are those of float rounding.
     """
 
     demand: Literal["deadline", "rate", "step period"]
@@ -262,13 +335,56 @@ class Verdict(Record):
     """Factor by which events may grow and still meet the demand (for deadline and rate a lower bound); None if not met."""
     safe_input_hz: float | None = None
     """The same as spikes of all inputs per second: the mean spikes of a sample, times the factor, in the allowed time."""
+    needed_with_host_s: Band | None = None
+    """``needed_s`` plus the time in which the host injects the input; None where the chip file has no time for it."""
+    met_with_host: bool | None = None
+    """Whether the demand is met by the nominal figure of ``needed_with_host_s``."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the demand is missed by the nominal figure, host input included where it has a time."""
+        return not self.met or self.met_with_host is False
+
+
+Boundary = Literal["cores", "chip", "board"]
+"""How much of a system a figure counts: the events in the cores; the whole chip, with its static power, its embedded CPUs
+and their management; the board around it. A microcontroller has one boundary, the chip."""
+Operation = Literal["free-running", "period", "rate"]
+"""How samples follow each other: at once; at once, with steps of a given period; or at a given rate."""
+
+
+class Part(Record):
+    """A named part of a total, in joules per sample."""
+
+    name: str
+    energy_j: Band
+
+
+class Total(Record):
+    """Energy of a sample within a boundary at an operating point.
+
+    ``time_s`` is the time from the start of a sample to that of the next; ``power_w`` the average power in it; ``battery_h``
+    the hours on a battery, where one was named. ``left_out`` says what belongs to the boundary and has no price: where it
+    is not empty, the figures are at least those given.
+    """
+
+    boundary: Boundary
+    operation: Operation
+    time_s: Band
+    energy_j: Band
+    power_w: Band
+    battery_h: Band | None = None
+    parts: tuple[Part, ...]
+    left_out: tuple[str, ...] = ()
 
 
 class Baseline(Record):
     """A baseline for the same task, with its energy per sample; None if it is not possible, and ``note`` says why.
 
     Break-even: the factor by which all spikes could grow, and the density up to which connections could grow, until the
-    chip's dynamic energy reaches the energy of the baseline.
+    chip's dynamic energy reaches the energy of the baseline. ``boundary`` is that of ``energy_j``; ``against`` the total of
+    the chip within the same boundary, ``times`` the energy of the baseline divided by it, and ``even_activity`` and
+    ``even_density`` the break-even of these two, times held fixed. All are None in records of older versions.
     """
 
     what: str
@@ -276,6 +392,12 @@ class Baseline(Record):
     break_even_activity: float | None
     break_even_density: float | None
     note: str = ""
+    boundary: Boundary | None = None
+    operation: Operation | None = None
+    against_j: Band | None = None
+    times: Band | None = None
+    even_activity: float | None = None
+    even_density: float | None = None
 
 
 class Payload(Record):
@@ -299,10 +421,10 @@ class Payload(Record):
         return max(abs(self.lowest), abs(self.highest))
 
 
-class Cost(ShortRecord):
+class Cost(Shown, ShortRecord):
     """All results of a cost estimate. Without an activity only memory is known, and the rest is None or empty."""
 
-    left_out_if_empty = ("payloads", "warnings")
+    left_out_if_empty = ("payloads", "warnings", "totals", "battery_j", "coverage")
     chip: str
     chip_title: str
     chip_source: str
@@ -319,11 +441,22 @@ class Cost(ShortRecord):
     static: tuple[StaticLine, ...] = ()
     latency: Latency | None = None
     verdicts: tuple[Verdict, ...] = ()
+    totals: tuple[Total, ...] = ()
+    """By operating point, free-running first, and by boundary from the inside out."""
+    battery_j: float | None = None
+    """Energy of the battery that ``totals`` were asked for."""
+    coverage: dict[str, Coverage] = Field(default={})
+    """How well the ranges of each kind of figure hold: keys ``energy``, ``time``, ``static``, ``cores``."""
     payloads: tuple[Payload, ...] = ()
     """Of populations and inputs whose messages carry one."""
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     """What makes the activity a doubtful one to price: layers that never fire, outputs that are silent."""
+
+    def total(self, boundary: Boundary, operation: Operation | None = None) -> Total | None:
+        """Return the total of a boundary at an operating point, by default the one that was asked for; None if unknown."""
+        found = [t for t in self.totals if t.boundary == boundary and operation in (None, t.operation)]
+        return found[-1] if found else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the cost as plain values."""

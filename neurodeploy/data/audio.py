@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.data.dataset import Frames
-from neurodeploy.data.files import damaged, find_folder, missing
+from neurodeploy.data.files import damaged, find_folder, missing, read_bytes
 from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.recipe.data_sets import DATA_SETS
 
@@ -55,7 +55,7 @@ def _wavs(folder: Path) -> Iterator[tuple[str, bytes]]:
     if not archive.is_file():
         for path in sorted((folder / "recordings").glob("*.wav")) or sorted(folder.glob("*.wav")):
             if _NAME.fullmatch(path.name):
-                yield path.name, path.read_bytes()
+                yield path.name, read_bytes(path)
         return
     try:
         with zipfile.ZipFile(archive) as content:

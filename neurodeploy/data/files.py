@@ -6,7 +6,6 @@ import gzip
 import io
 import os
 import pickle
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import DataError
+from neurodeploy.files.budget import most_unpacked
+from neurodeploy.files.plain import read_whole
+from neurodeploy.files.unreadable import UNREADABLE, reason
 
 ROOT_VARIABLE = "NEURODEPLOY_DATA"
 
@@ -76,9 +78,17 @@ def read_bytes(path: Path) -> bytes:
         DataError: if the file cannot be read or unpacked.
     """
     try:
-        return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise damaged(path, error) from error
+        content = read_whole(path)
+        if path.suffix != ".gz":
+            return content
+        most = most_unpacked(len(content))
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+            unpacked = file.read(most + 1)
+    except UNREADABLE as error:
+        raise damaged(path, reason(error)) from error
+    if len(unpacked) > most:
+        raise damaged(path, f"it takes more than {most:,} bytes unpacked")
+    return unpacked
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -124,8 +134,8 @@ def unpickle_plain(path: Path, *, arrays: bool = False) -> Any:
     data = read_bytes(path)
     try:
         return _PlainUnpickler(data, _ARRAYS if arrays else {}).load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise damaged(path, error) from error
+    except (pickle.UnpicklingError, *UNREADABLE) as error:
+        raise damaged(path, reason(error)) from error
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:

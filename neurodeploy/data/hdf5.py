@@ -1,9 +1,7 @@
-"""Data sets in HDF5 files, read whole: their sizes are checked first, and nothing outside the file is read."""
+"""Data sets in HDF5 files, read whole."""
 
 from __future__ import annotations
 
-import io
-import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.data.files import damaged, read_bytes
 from neurodeploy.errors import DataError, NeurodeployError
-from neurodeploy.files.arrays import MOST_BYTES, MOST_TIMES
+from neurodeploy.files.hdf5 import open_hdf5
 from neurodeploy.files.unreadable import UNREADABLE, reason
 
 Ragged = list[NDArray[Any]]
@@ -44,13 +42,10 @@ def parse_hdf5(
     content: bytes, path: Path, *, wanted: Callable[[str], bool] = lambda _: True
 ) -> dict[str, NDArray[Any] | Ragged]:
     """Return the data sets in the content of a file, as ``read_hdf5`` does; ``path`` is for messages."""
-    import h5py
-
-    _check_heaps(content, path)
     try:
-        with h5py.File(io.BytesIO(content), "r") as file:
+        with open_hdf5(path, "files of data", content, soft=True) as file:
             found = list(_sets(file, wanted))
-            _check_sizes(found, len(content), path)
+            _check_filters(found, path)
             return {name: _read(data) for name, data in found}
     except NeurodeployError:
         raise
@@ -59,7 +54,7 @@ def parse_hdf5(
 
 
 def _sets(file: Any, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]:
-    """Yield the data sets below a file, each group entered once; links to elsewhere are left out."""
+    """Yield the data sets below a file, each group entered once; soft links are left out."""
     import h5py
 
     left, seen, n_sets = [("", file)], set(), 0
@@ -82,26 +77,17 @@ def _sets(file: Any, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Any]]
                 yield f"{where}{name}", item
 
 
-def _check_sizes(found: list[tuple[str, Any]], n_bytes: int, path: Path) -> None:
-    """Refuse data sets that lie elsewhere, that need an absent plugin, or that claim more than the file can hold."""
+def _check_filters(found: list[tuple[str, Any]], path: Path) -> None:
+    """Refuse data sets that need an absent plugin."""
     import h5py
 
-    total = 0
     for name, data in found:
-        if data.is_virtual or data.external:
-            raise damaged(path, f"'{name}' lies in another file; files of data hold them themselves")
         packing = data.id.get_create_plist()
         for i in range(packing.get_nfilters()):
             code = packing.get_filter(i)[0]
             if not h5py.h5z.filter_avail(code):
                 how = _ECF_HINT if code == _ECF else f"filter {code} of HDF5, whose plugin is not installed"
                 raise DataError(f"data: {path}: '{name}' is packed with {how}")
-        claimed = data.size * data.dtype.itemsize if data.size else 0
-        total += claimed
-        if claimed > MOST_TIMES * max(data.id.get_storage_size(), n_bytes if data.size < 64 else 0) + 4096:
-            raise damaged(path, f"'{name}' claims {claimed:,} bytes, its file of {n_bytes:,} cannot hold them")
-        if total > MOST_BYTES:
-            raise damaged(path, f"its data sets take {total:,} bytes, at most {MOST_BYTES:,} are read")
 
 
 def _read(data: Any) -> NDArray[Any] | Ragged:
@@ -111,29 +97,3 @@ def _read(data: Any) -> NDArray[Any] | Ragged:
             raise ValueError(f"'{data.name}' holds a table of lists")
         return [np.asarray(row) for row in values]
     return values
-
-
-def _check_heaps(content: bytes, path: Path) -> None:
-    """Refuse a heap of lists whose parts do not fill it: HDF5 (2.0) searches such a heap for ever.
-
-    A global heap is ``GCOL``, a version, its size, then objects of number, count, and size, each padded to 8 bytes (HDF5
-    File Format Specification 3.0, III.E).
-    """
-    at = content.find(b"GCOL\x01\0\0\0")
-    while at >= 0:
-        if at + 16 > len(content):
-            raise damaged(path, "HDF5: a heap is cut short")
-        size = struct.unpack_from("<Q", content, at + 8)[0]
-        end, place = at + size, at + 16
-        if not 16 <= size <= len(content) - at:
-            raise damaged(path, f"HDF5: a heap claims {size:,} bytes")
-        while place + 16 <= end:
-            number, _, n_bytes = struct.unpack_from("<HHxxxxQ", content, place)
-            if number == 0:  # the free rest, whose size includes its own 16 bytes
-                if n_bytes != end - place:
-                    raise damaged(path, f"HDF5: the free rest of a heap claims {n_bytes:,} of {end - place:,} bytes")
-                break
-            place += 16 + (n_bytes + 7) // 8 * 8
-            if place > end:
-                raise damaged(path, f"HDF5: an object in a heap claims {n_bytes:,} bytes")
-        at = content.find(b"GCOL\x01\0\0\0", at + 8)

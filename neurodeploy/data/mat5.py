@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.files.arrays import MOST_BYTES, MOST_TIMES
+from neurodeploy.files.budget import MOST_TIMES, most_unpacked
 
 Variable = NDArray[Any] | list[NDArray[Any]]
 """An array, or a cell array of arrays."""
@@ -45,7 +45,7 @@ def parse_mat5(content: bytes) -> dict[str, Variable]:
     if order is None:
         raise ValueError("its header tells no order of bytes")
     found: dict[str, Variable] = {}
-    left = MOST_BYTES
+    left = most_unpacked(len(content))
     for kind, data in _elements(content, 128, order):
         if kind == _COMPRESSED:
             data = _inflated(data, left)

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import UsageError, check_type
-from neurodeploy.exchange.nir.readings import AnyReading
+from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
-from neurodeploy.network import Network
+from neurodeploy.network import Network, Shape
 from neurodeploy.network.activity import Samples
+from neurodeploy.network.relays import with_relays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +25,14 @@ class Format:
         write: ``module:function`` that takes a network, a path and ``force``; None if the format is only read.
         floats: whether files may hold floats, so that ``read`` takes ``data``, ``dt`` and ``weight_bits``, and ``reading``
             where somebody gives one.
+        takes: further arguments of ``read_network`` that ``read`` takes where somebody gives them.
     """
 
     title: str
     read: str | None = None
     write: str | None = None
     floats: bool = False
+    takes: tuple[str, ...] = ()
 
 
 FORMATS: dict[str, Format] = {
@@ -38,11 +41,13 @@ FORMATS: dict[str, Format] = {
         read="neurodeploy.exchange.nir.read:from_nir",
         write="neurodeploy.exchange.nir.write:to_nir",
         floats=True,
+        takes=("max_delay",),
     ),
     ".net": Format(
         title="lava-dl",
         read="neurodeploy.exchange.netx.read:from_netx",
         write="neurodeploy.exchange.netx.write:to_netx",
+        takes=("input_shape",),
     ),
     ".nd5": Format(
         title="neurodeploy",
@@ -86,26 +91,38 @@ def read_network(
     reading: AnyReading = None,
     dt: float | None = None,
     weight_bits: int = 8,
+    input_shape: Shape | None = None,
+    max_delay: int | None = None,
 ) -> Network:
     """Return the network in a file.
 
     Args:
         data, reading, dt, weight_bits: for formats that may hold floats, as in ``from_nir``.
+        input_shape: for formats that may leave the shape of the input out, as in ``from_netx``.
+        max_delay: longer delays go through relay neurons, as in ``from_nir``, whatever the format.
 
     Raises:
-        UsageError: for a format that is only written, and a ``reading`` of one that holds integers.
+        UsageError: for a format that is only written, a ``reading`` of one that holds integers, and an ``input_shape`` of
+            one that tells it.
     """
     path = as_path(path)
     kind = format_of(path)
     if kind.read is None:
         raise UsageError(f"{path}: {kind.title} files are written, not read; known: {', '.join(_suffixes('read'))}")
     choices: dict[str, Any] = {"data": data, "dt": dt, "weight_bits": weight_bits} if kind.floats else {}
-    if reading is not None:
+    said = as_reading(reading, input_shape=input_shape)
+    if said.of_nir:
         if not kind.floats:
             raise UsageError(f"{path} holds integers and its own step; --reading and --dt are for NIR files")
-        choices["reading"] = reading
+        choices["reading"] = said
+    if said.input_shape is not None:
+        if "input_shape" not in kind.takes:
+            raise UsageError(f"{path} tells the shape of its input; --input-shape is for .net files that do not")
+        choices["input_shape"] = said.input_shape
+    if max_delay is not None and "max_delay" in kind.takes:
+        choices["max_delay"] = max_delay
     network: Network = named_function(kind.read)(path, **choices)
-    return network
+    return network if max_delay is None else with_relays(network, max_delay)
 
 
 def write_network(network: Network, path: str | Path, *, force: bool = False) -> None:

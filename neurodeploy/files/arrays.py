@@ -15,12 +15,12 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.files.unreadable import UNREADABLE, reason
+from neurodeploy.files.budget import MOST_TIMES, most_unpacked
+from neurodeploy.files.plain import open_plain
+from neurodeploy.files.unreadable import UNREADABLE, plain_text, reason
 
 MOST_BYTES = 2**33
 """Largest size of all arrays of a file together, unpacked: 8 GiB."""
-MOST_TIMES = 1032
-"""Deflate packs a run of equal bytes to no less than 1/1032 (zlib, ``zlib_tech.html``)."""
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -30,48 +30,58 @@ def read_npy(path: Path) -> NDArray[Any]:
         ValueError: if the file is damaged, holds Python objects, or claims more than it holds; says what is wrong.
         OSError: if it cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return _array(file, path.stat().st_size, "it")
 
 
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
-    with path.open("rb") as file:
-        return _parse_npz(file)
+    with open_plain(path) as file:
+        return parse_npz(file)
 
 
 def holds_array(path: Path, name: str) -> bool:
     """Return whether a file is an ``.npz`` file with an array of this name, by its names alone."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_plain(path) as file, zipfile.ZipFile(file) as archive:
             return f"{name}.npy" in archive.namelist()
     except UNREADABLE:
         return False
 
 
-def _parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+def parse_npz(file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """Return the arrays in the open ``.npz`` file by name; errors as ``read_npy``."""
     try:
         archive = zipfile.ZipFile(file)
     except UNREADABLE as error:
         raise ValueError(f"it is no zip file of arrays: {reason(error)}") from error
     with archive:
         members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+        for info in members:
+            _check_claim(info)
         needed = sum(info.file_size for info in members)
-        if needed > MOST_BYTES:
-            raise ValueError(f"its arrays take {needed:,} bytes unpacked, at most {MOST_BYTES:,} are read")
+        most = min(MOST_BYTES, most_unpacked(file.seek(0, io.SEEK_END)))
+        if needed > most:
+            raise ValueError(
+                f"its arrays take {needed:,} bytes unpacked; of a file of its size at most {most:,} are read"
+            )
         return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
 
 
+def _check_claim(info: zipfile.ZipInfo) -> None:
+    if info.file_size > MOST_TIMES * info.compress_size + 1024:
+        name = f"array '{plain_text(info.filename.removesuffix('.npy'))}'"
+        raise ValueError(
+            f"{name} claims {info.file_size:,} bytes, which {info.compress_size:,} packed bytes cannot hold"
+        )
+
+
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
-    name = f"array '{info.filename.removesuffix('.npy')}'"
+    name = f"array '{plain_text(info.filename.removesuffix('.npy'))}'"
     if info.flag_bits & 1:
         raise ValueError(f"{name} is encrypted; write the file without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is packed in another way than numpy.savez_compressed does")
-    if info.file_size > MOST_TIMES * info.compress_size + 1024:
-        raise ValueError(
-            f"{name} claims {info.file_size:,} bytes, which {info.compress_size:,} packed bytes cannot hold"
-        )
     try:
         with archive.open(info) as stream:
             return _array(stream, info.file_size, name)

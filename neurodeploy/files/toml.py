@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from neurodeploy.files.unreadable import plain_text, reason
+
 if sys.version_info >= (3, 11):
     import tomllib
 else:
@@ -16,8 +18,27 @@ TomlError = tomllib.TOMLDecodeError
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Return the values in a TOML text; raises ``TomlError``."""
-    return tomllib.loads(text)
+    """Return the values in a TOML text.
+
+    Raises:
+        TomlError: for another text, one that nests too deep, and whole numbers of more than 64 bits, which TOML has not.
+    """
+    try:
+        values = tomllib.loads(text)
+    except TomlError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise TomlError(reason(error)) from error
+    _check_whole(values, "")
+    return values
+
+
+def _check_whole(value: Any, key: str) -> None:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise TomlError(f"{key} = {str(value)[:20]}... does not fit 64 bits")
+    named = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in named:
+        _check_whole(part, f"{key}.{name}" if key else plain_text(str(name)))
 
 
 def to_toml(values: Mapping[str, Any]) -> str:

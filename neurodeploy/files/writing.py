@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from neurodeploy.errors import FileError
 
+LOCK_FILE = ".lock"
+"""In a folder that a process writes into."""
+_held: set[tuple[int, Path]] = set()
+"""Folders that this process holds, with its number, which a fork changes."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Context that yields a path next to ``path`` to write to; the file is moved to ``path``, or removed on failure."""
-    partial = path.with_name(path.name + ".part")
+    """Context that yields a path next to ``path`` to write to; the file is moved to ``path``, or removed on failure.
+
+    The path carries our process, so that two that write the same file do not write into one; what a killed process left
+    is removed.
+    """
+    _remove_left(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield partial
         partial.replace(path)
@@ -25,6 +36,51 @@ def write_text(text: str, path: Path) -> None:
     """Write a text file (UTF-8) atomically, replacing an existing file."""
     with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def _remove_left(path: Path) -> None:
+    """Remove the unfinished files for ``path`` of processes that are no more."""
+    with suppress(OSError):
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
+            number = left.name[len(path.name) + 1 : -len(".part")]
+            if number.isdigit() and not _lives(int(number)):
+                left.unlink(missing_ok=True)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # of another user
+        return True
+    return True
+
+
+@contextmanager
+def locked_folder(folder: Path, what: str) -> Iterator[None]:
+    """Context that keeps other processes from writing into a folder, which it makes; within itself it is free to enter.
+
+    Raises:
+        FileError: if a living process holds the folder; ``what`` begins the message.
+    """
+    own = folder.resolve()
+    if (os.getpid(), own) in _held:
+        yield
+        return
+    new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder / LOCK_FILE, what):
+            _held.add((os.getpid(), own))
+            try:
+                yield
+            finally:
+                _held.discard((os.getpid(), own))
+    finally:
+        if new:
+            with suppress(OSError):
+                folder.rmdir()  # where nothing was written
 
 
 @contextmanager

@@ -127,7 +127,7 @@ def _use(projection: Projection, fmt: SynapseFormat, chip: Chip, labels: NDArray
     on, conv = lists_on(matrix_of(projection), cut), conv_of(projection)
     if fmt.connection == "shared":
         assert conv is not None
-        taken, stored, axons = shared_memory(conv, on, cut, width, fmt, word_bits)
+        taken, stored, axons = shared_memory(conv, on, cut, width, fmt, word_bits, chip.run_channels)
     else:
         taken, stored = list_memory(on, width, fmt, cut.n_parts, word_bits)
         axons = np.bincount(on.part, minlength=cut.n_parts)

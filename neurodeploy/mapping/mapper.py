@@ -11,9 +11,11 @@ from neurodeploy.mapping.cuts.equal import equal_cut
 from neurodeploy.mapping.cuts.mtkahypar import mtkahypar_cut
 from neurodeploy.mapping.cuts.overlap import overlap_cut
 from neurodeploy.mapping.cuts.pinned import check_pins, cut_as_pinned, pinned_places
+from neurodeploy.mapping.cuts.positions import has_positions
 from neurodeploy.mapping.cuts.search import CutOne, cut_populations
 from neurodeploy.mapping.cuts.slayer2loihi import slayer2loihi_cut
 from neurodeploy.mapping.fixed import map_layers, map_recurrent
+from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.places.assemble import PLACEMENTS, assembled, crowded, place_parts
 from neurodeploy.mapping.places.traffic import spike_counts
@@ -34,6 +36,10 @@ SPLITS: dict[str, CutOne] = {
 
 _ANY_LAYER = [name for name in SPLITS if name != "slayer2loihi"]
 """Splits that pins may give to a single layer; slayer2loihi stores the synapses of all layers in its own format."""
+
+
+_BY_POSITION = ("overlap", "mtkahypar")
+"""Splits that cut images by position where that takes fewer cores."""
 
 
 def map_network(
@@ -57,7 +63,8 @@ def map_network(
         network: the network to map. Synapses with weight 0 are not stored, even where the mask keeps them.
         chip: the target, with one chip or several.
         split: how populations are cut, a name in ``SPLITS``. ``equal``: fewest contiguous equal parts; ``overlap`` (never
-            more cores than ``equal``): neurons that share sources lie together; ``mtkahypar``: the same, found by a
+            more cores than ``equal``): neurons that share sources lie together, convolutions channel by channel or
+            position by position where output axons bind, whichever takes fewer cores; ``mtkahypar``: the same, found by a
             hypergraph partitioner; ``compiler``: as Lava's Loihi 2 compiler cuts; ``slayer2loihi``: as that tool cuts for
             Loihi 1.
         placement: ``order`` fills cores in order, ``traffic`` puts parts close to the parts that they send messages to.
@@ -97,8 +104,7 @@ def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], p
     least |= {name: max(layer.cores, least.get(name, 1)) for name, layer in pins.layers.items() if layer.cores}
     places = pinned_places(pins, layers.chip)
     notes = (f"pinned by hand ({pins.source_file}): {', '.join(pins.layers)}",) if pins.layers else ()
-    cut_one = cut_as_pinned(pins, SPLITS, split)
-    cuts = cut_populations(layers, cut_one, least)
+    cuts, cut_one = _fewest_parts(layers, pins, split, least)
     while True:
         at = place_parts(layers, cuts, placement, places)
         more = crowded(layers, cuts, at, fixed)
@@ -107,6 +113,41 @@ def _mapped(layers: Layers, split: str, placement: str, least: dict[str, int], p
         # blocks of equal size may give fewer parts than requested, so the requested number has to rise
         least |= {name: max(parts, least.get(name, 1) + 1) for name, parts in more.items()}
         cuts = cut_populations(layers, cut_one, least, {name: cut for name, cut in cuts.items() if name not in more})
+
+
+def _fewest_parts(layers: Layers, pins: Pins, split: str, least: dict[str, int]) -> tuple[dict[str, Cut], CutOne]:
+    """Return the cuts by a split, and that split; or, where images are cut channel by channel with fewer cores, those.
+
+    Raises:
+        FitError: if parts of one neuron break a limit of a core either way.
+    """
+    cut_one = cut_as_pinned(pins, SPLITS, split)
+    splits = {p.name: _split_of(pins, p.name, split) for p in layers.network.populations}
+    images = {name for name, own in splits.items() if own in _BY_POSITION and has_positions(layers, name)}
+
+    def by_channels(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int = 1) -> Cut:
+        return (equal_cut if population in images else cut_one)(layers, population, cuts, at_least)
+
+    try:
+        cuts = cut_populations(layers, cut_one, least)
+    except FitError:
+        if not images:
+            raise
+        return cut_populations(layers, by_channels, least), by_channels
+    if all(cuts[name].contiguous for name in images):
+        return cuts, cut_one
+    try:
+        other = cut_populations(layers, by_channels, least)
+    except FitError:
+        return cuts, cut_one
+    fewer = sum(cut.n_parts for cut in other.values()) < sum(cut.n_parts for cut in cuts.values())
+    return (other, by_channels) if fewer else (cuts, cut_one)
+
+
+def _split_of(pins: Pins, name: str, split: str) -> str | None:
+    """Return the split that cuts a layer, None where its parts are pinned."""
+    own = pins.layers.get(name)
+    return split if own is None else None if own.parts is not None else own.split or split
 
 
 def _check_names(split: str, placement: str, chip: Chip) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, chip_from_dict
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
+from neurodeploy.files.shown import Shown
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.files.writing import write_text
 
 _FORMAT = "neurodeploy-mapping/1"
@@ -58,8 +62,8 @@ class CoreLoad:
             object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Mapping:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Mapping(Shown):
     """A network mapped onto a chip.
 
     Inputs of the network occupy no core and no output axons: the host injects their spikes.
@@ -120,21 +124,42 @@ class Mapping:
 
     def projection_bytes(self) -> dict[str, int]:
         """Return the synaptic memory of each projection, in bytes."""
-        return {
-            name: sum(load.words.get(name, 0) for load in self.cores) * self.word_bits // 8 for name in self.targets
-        }
+        words = dict.fromkeys(self.targets, 0)
+        for load in self.cores:
+            for name, taken in load.words.items():
+                words[name] += taken
+        return {name: taken * self.word_bits // 8 for name, taken in words.items()}
 
     def layer_bytes(self) -> dict[str, int]:
         """Return the synaptic memory of all projections into each population, in bytes."""
-        by_projection = self.projection_bytes()
-        return {
-            population: sum(n for name, n in by_projection.items() if self.targets[name] == population)
-            for population in self.sizes
-        }
+        by_layer = dict.fromkeys(self.sizes, 0)
+        for name, taken in self.projection_bytes().items():
+            if self.targets[name] in by_layer:
+                by_layer[self.targets[name]] += taken
+        return by_layer
+
+    def into(self, population: str) -> list[str]:
+        """Return the projections that end at a population, in the network's order."""
+        return list(self._projections_into.get(population, ()))
+
+    @cached_property
+    def _projections_into(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for projection, target in self.targets.items():
+            found.setdefault(target, []).append(projection)
+        return found
 
     def layer_cores(self, population: str) -> list[int]:
         """Return the indices into ``cores`` of the cores that hold neurons of ``population``."""
-        return [i for i, load in enumerate(self.cores) if population in load.neurons]
+        return list(self._cores_of.get(population, ()))
+
+    @cached_property
+    def _cores_of(self) -> dict[str, list[int]]:
+        held: dict[str, list[int]] = {}
+        for i, load in enumerate(self.cores):
+            for population in load.neurons:
+                held.setdefault(population, []).append(i)
+        return held
 
     def core_labels(self) -> dict[str, NDArray[np.int32]]:
         """Return, for each population, the index into ``cores`` of each neuron: int32, shape ``(size,)``."""
@@ -163,7 +188,7 @@ def save_mapping(mapping: Mapping, path: str | Path) -> None:
         **{name: dict(getattr(mapping, name)) for name in _MAPPING_DICTS},
         "cores": [_load_to_dict(load) for load in mapping.cores],
     }
-    write_text(json.dumps(data), path)
+    write_text(to_json(data), path)
 
 
 def load_mapping(path: str | Path) -> Mapping:
@@ -174,7 +199,7 @@ def load_mapping(path: str | Path) -> Mapping:
     """
     path = as_path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
     except OSError as error:
         raise FileError(f"read: cannot read {path} ({error.strerror})") from error
     except ValueError as error:
@@ -191,8 +216,10 @@ def load_mapping(path: str | Path) -> Mapping:
             cores=tuple(_load_from_dict(entry) for entry in data["cores"]),
             **{name: data[name] for name in _MAPPING_DICTS},
         )
-    except (KeyError, TypeError) as error:
-        raise FileError(f"read: {path} lacks {error}; map the network again") from error
+    except KeyError as error:
+        raise FileError(f"read: {path} lacks {reason(error)}; map the network again") from error
+    except UNREADABLE as error:
+        raise FileError(f"read: {path} is damaged ({reason(error)}); map the network again") from error
 
 
 def _load_to_dict(load: CoreLoad) -> dict[str, Any]:

@@ -48,20 +48,23 @@ def mapping_summary(mapping: Mapping) -> dict[str, Any]:
         "cores": len(mapping.cores),
         "synaptic_bytes": mapping.synaptic_bytes,
         "split": mapping.split,
-        "layers": [layer_summary(mapping, name) for name in mapping.sizes],
+        "layers": layer_summaries(mapping),
         "limits": dict(mapping.limits),
         "used": [{"chip": load.chip, "core": load.core, **load.used} for load in mapping.cores],
         "notes": list(mapping.notes),
     }
 
 
-def layer_summary(mapping: Mapping, name: str) -> dict[str, Any]:
-    """Return figures of a layer: neurons, cores, bytes, formats, stored bits of a weight, stored weights, bits for each."""
+def layer_summaries(mapping: Mapping) -> list[dict[str, Any]]:
+    """Return figures of each layer: neurons, cores, bytes, formats, stored bits of a weight, stored weights, bits for each."""
+    taken = mapping.layer_bytes()
+    return [_layer(mapping, name, mapping.into(name), taken[name]) for name in mapping.sizes]
+
+
+def _layer(mapping: Mapping, name: str, into: list[str], layer_bytes: int) -> dict[str, Any]:
     cores = mapping.layer_cores(name)
     loads = [mapping.cores[i] for i in cores]
-    into = [p for p, target in mapping.targets.items() if target == name]
     stored = sum(load.stored.get(p, 0) for load in loads for p in into)
-    layer_bytes = mapping.layer_bytes()[name]
     formats = sorted({load.formats[p] for load in loads for p in into if p in load.formats})
     return {
         "name": name,

@@ -6,7 +6,6 @@ without pickled objects.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
 from neurodeploy.files.arrays import holds_array, read_npz
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import Shown
 from neurodeploy.files.writing import replacing
 
 _SAMPLES_FORMAT = "neurodeploy-samples/1"
@@ -33,8 +34,8 @@ SAMPLES_IN_THREE_LINES = """\
 """What makes a right file of samples, for messages about wrong ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Events:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Events(Shown):
     """Spikes of ``size`` neurons over ``n_samples`` samples of ``n_steps`` steps each, sorted by sample, step, neuron.
 
     ``sample``, ``step`` and ``neuron`` are int32 arrays of the same length. ``payload`` is None where every event is a
@@ -197,8 +198,8 @@ def _joined_payloads(parts: Sequence[Events]) -> NDArray[np.int32] | None:
     return np.concatenate([np.ones(len(p), np.int32) if p.payload is None else p.payload for p in parts])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Samples:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Samples(Shown):
     """Input events by input name, for all samples, with one label for each sample where labels are known.
 
     ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from; ``shapes`` holds the shape of
@@ -252,8 +253,8 @@ class Samples:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Activity:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Activity(Shown):
     """The record of one simulation run: spikes, and on request states and update counts.
 
     Args:
@@ -518,7 +519,7 @@ def _wrong_header(path: Path, key: str) -> FileError:
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write header and arrays to a file next to ``path``, then rename it, so that no half-written file is left."""
     with replacing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+        np.savez_compressed(file, header=np.array(to_json(header)), **arrays)
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -527,7 +528,7 @@ def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]
     how = f". What makes a right one:\n{SAMPLES_IN_THREE_LINES}" if kind == _SAMPLES_FORMAT else ""
     try:
         arrays = read_npz(path)
-        header = json.loads(str(arrays.pop("header"))) if "header" in arrays else None
+        header = parse_json(str(arrays.pop("header"))) if "header" in arrays else None
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"read: {path} is damaged or no neurodeploy .npz file ({error})") from error
     if not isinstance(header, dict) or header.get("format") != kind:

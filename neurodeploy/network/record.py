@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
+from neurodeploy.files.shown import Shown
 from neurodeploy.network.neurons import (
     Cuba,
     LeakyIntegrator,
@@ -213,8 +214,8 @@ class Approximation:
     size: str
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Network(Shown):
     """Populations, projections, inputs and outputs, with the step ``dt`` in seconds and a ledger of approximations.
 
     Raises:
@@ -253,13 +254,26 @@ class Network:
         inputs = {i.name for i in self.inputs if i.graded}
         return frozenset(inputs | {p.name for p in self.populations if p.model.graded})
 
+    @cached_property
+    def _by_name(self) -> dict[str, Population]:
+        return {p.name: p for p in self.populations}
+
+    @cached_property
+    def _by_end(self) -> tuple[dict[str, tuple[Projection, ...]], dict[str, tuple[Projection, ...]]]:
+        """Projections by source and by target, so that a deep network costs each layer the same."""
+        return _grouped(self.projections, "source"), _grouped(self.projections, "target")
+
     def population(self, name: str) -> Population:
         """Return the population called ``name``."""
-        return next(p for p in self.populations if p.name == name)
+        return self._by_name[name]
 
     def into(self, target: str) -> tuple[Projection, ...]:
         """Return the projections that end at ``target``."""
-        return tuple(p for p in self.projections if p.target == target)
+        return self._by_end[1].get(target, ())
+
+    def out_of(self, source: str) -> tuple[Projection, ...]:
+        """Return the projections that start at ``source``, a population or an input."""
+        return self._by_end[0].get(source, ())
 
     @cached_property
     def depth(self) -> int:
@@ -273,6 +287,13 @@ class Network:
         for part in _content(self):
             digest.update(part)
         return digest.hexdigest()
+
+
+def _grouped(projections: tuple[Projection, ...], end: str) -> dict[str, tuple[Projection, ...]]:
+    groups: dict[str, list[Projection]] = {}
+    for p in projections:
+        groups.setdefault(getattr(p, end), []).append(p)
+    return {name: tuple(group) for name, group in groups.items()}
 
 
 def spiking_model(population: Population, stage: str) -> SpikingModel:
@@ -301,15 +322,13 @@ def depths(inputs: tuple[Input, ...], projections: tuple[Projection, ...]) -> di
     equally long (``docs/notes/nir.md`` 4.5).
     """
     depth = {i.name: 0 for i in inputs}
-    waiting = [p for p in projections if p.source != p.target]
-    while True:
-        ready = [p for p in waiting if p.source in depth]
-        if not ready:
-            return depth
-        for p in ready:
-            reached = depth[p.source] + 1
-            depth[p.target] = min(depth.get(p.target, reached), reached)
-        waiting = [p for p in waiting if p not in ready]
+    leaving = _grouped(tuple(p for p in projections if p.source != p.target), "source")
+    ready = list(depth)
+    while ready:
+        reached = dict.fromkeys(p.target for name in ready for p in leaving.get(name, ()) if p.target not in depth)
+        depth |= dict.fromkeys(reached, depth[ready[0]] + 1)
+        ready = list(reached)
+    return depth
 
 
 def n_parameters(projection: Projection) -> int:

@@ -18,6 +18,7 @@ from neurodeploy.exchange.nir.prepare import choose_reading
 from neurodeploy.exchange.nir.readings import READINGS, AnyReading, Reading, as_reading
 from neurodeploy.network import DECAY_ONE, Cuba, Network
 from neurodeploy.network.activity import Activity, Samples
+from neurodeploy.network.relays import is_relay
 
 _CHUNK = 64
 
@@ -48,7 +49,7 @@ def beside_floats(
     said = _read_like(network, _with_step(graph, as_reading(reading, dt=dt), network.dt))
     ours, theirs = [], []
     scales = {i.name: i.scale for i in network.inputs}
-    differing = dict.fromkeys((p.name for p in network.populations), 0)
+    differing = dict.fromkeys((p.name for p in network.populations if not is_relay(p)), 0)
     for first in range(0, samples.n_samples, _CHUNK):
         part = samples.take(first, min(first + _CHUNK, samples.n_samples))
         values = {name: events.to_dense() * scales[name] for name, events in part.inputs.items()}

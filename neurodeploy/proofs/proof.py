@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.proofs.compare import Verification
@@ -71,14 +72,24 @@ def load_proof(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     try:
-        proof = json.loads(path.read_text(encoding="utf-8"))
+        proof = parse_json(read_text(path))
     except OSError as error:
         raise FileError(f"verify: cannot read {path} ({error.strerror})") from error
     except ValueError as error:
         raise FileError(f"verify: {path} is no JSON file ({error})") from error
     if not isinstance(proof, dict) or proof.get("schema") != SCHEMA:
         raise FileError(f"verify: {path} is no {SCHEMA}; make one with neurodeploy verify ... --out")
+    for key in ("samples", "rasters", *(["voltages"] if "voltages" in proof else [])):
+        table = proof.get(key)
+        if not isinstance(table, dict) or not (key == "samples" or _of_tables(table)):
+            raise FileError(f"verify: {path}: '{key}' is no table of hashes; make the proof again")
+    if not isinstance(proof.get("network"), str):
+        raise FileError(f"verify: {path}: 'network' is no hash; make the proof again")
     return proof
+
+
+def _of_tables(table: Mapping[str, Any]) -> bool:
+    return bool(table) and all(isinstance(digests, dict) for digests in table.values())
 
 
 def broken(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

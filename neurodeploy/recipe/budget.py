@@ -24,17 +24,20 @@ Amounts = Annotated[int | dict[str, int] | None, BeforeValidator(_amounts)]
 class BudgetRecipe(Record):
     """Limits of a chip that all connections keep from the first step on (``mapping/budget/``).
 
-    ``cores`` is the number of cores of each layer. The limits ``synapse_words`` and ``input_axons`` of a core and
-    ``destinations`` (cores that one source reaches) tighten the chip's limits. Each of these is one number for all layers,
-    or a table by layer (``hidden1``, ..., ``output``). ``preference``: strength with which growth prefers sources that
-    already reach a core. ``whole_lists``: a rewiring drops all synapses of a source on a core together, so that another
-    source can reach the core.
+    Each limit is one number for all layers, or a table by layer (``hidden1``, ..., ``output``).
     """
 
     chip: str
+    """Name of a chip, or a chip file."""
     cores: Amounts = None
+    """Cores of each layer."""
     synapse_words: Amounts = None
+    """Words of synaptic memory of a core; tightens the chip's limit."""
     input_axons: Amounts = None
+    """Input axons of a core; tightens the chip's limit."""
     destinations: Amounts = None
+    """Cores that one source reaches; tightens the chip's limit."""
     preference: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    """Strength with which growth prefers sources that already reach a core."""
     whole_lists: bool = False
+    """A rewiring drops all synapses of a source on a core together, so that another source can reach the core."""

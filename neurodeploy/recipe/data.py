@@ -7,9 +7,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from neurodeploy.files.checked import Record, one_of
+from neurodeploy.files.checked import OneOf, Record
 from neurodeploy.recipe.data_sets import DATA_SETS, known_name
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""A seed that every library takes."""
 OWN = "own"
 """Name of the data in a file or folder of the user's, which ``path`` names."""
 
@@ -28,38 +30,41 @@ class _Names(Collection[str]):
 
 
 class DataRecipe(Record):
-    """The data set, its parts, and the encoding of its values or events as spikes over ``n_steps`` steps.
+    """The data set, its parts, and the encoding of its values or events over ``n_steps`` steps (``data/encodings.py``)."""
 
-    Images take the encoding ``rate``, ``latency`` or ``current``, or ``direct``: whole numbers of 0..255 instead of spikes,
-    the same in every step (``data/encodings.py``). Of grey levels they are the levels; for values in floats ``scale`` says
-    the value that 1 stands for. Recordings become ``frames`` of their first ``duration_s`` seconds (by default the length of
-    the set's recordings): ``spikes``, or the ``counts`` of the events of a step. Of camera images, ``crop`` keeps the middle
-    (height, width), and ``pool`` merges squares of ``pool`` by ``pool`` pixels to one. ``test_fraction`` is used for sets
-    that have no test part.
-
-    ``root`` is the folder with the data sets (otherwise NEURODEPLOY_DATA, or ``data``); ``test_samples`` is the largest
-    number of samples of the test part that are used.
-
-    ``path`` names a file or folder of samples of one's own instead of a set, ``test_path`` that of its test part, both below
-    ``root`` where it is given (``docs/data.md``); of times in arrays ``time_unit`` says the unit.
-    """
-
-    name: Annotated[str, one_of(_Names())]
+    name: Annotated[str, OneOf(_Names())]
+    """Name of a data set (`neurodeploy data list`), or `own` for samples of your own."""
     path: Annotated[str, Field(min_length=1)] | None = None
+    """File or folder of samples of your own instead of a set, below `root` where that is given (docs/data.md)."""
     test_path: Annotated[str, Field(min_length=1)] | None = None
+    """File or folder of the test part of samples of your own."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
+    """Unit of the times in arrays of your own."""
     encoding: Literal["rate", "latency", "current", "direct", "frames"] = "rate"
+    """Images become events by `rate`, `latency` or `current`, or stay whole numbers of 0 to 255 in every step (`direct`);
+    recordings become `frames`."""
     scale: Annotated[float, Field(gt=0)] | None = None
+    """Value that 1 stands for, for `direct` images of floats; grey levels are taken as they are."""
     frames: Literal["spikes", "counts"] = "spikes"
+    """What a step of a recording holds: `spikes` (0 or 1), or the `counts` of its events."""
     n_steps: Annotated[int, Field(ge=1, le=1000)]
+    """Steps of a sample."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
+    """Share of the training part that is kept back to choose the best epoch."""
     test_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.25
-    split_seed: int = 0
+    """Share of all samples that is the test part, for sets without one of their own."""
+    split_seed: Seed = 0
+    """Seed of the division into parts."""
     root: str | None = None
+    """Folder with the data sets; otherwise the environment variable NEURODEPLOY_DATA, or `data`."""
     duration_s: Annotated[float, Field(ge=1e-3, le=100)] | None = None
+    """Seconds of a recording that are used, from its start; by default the length of the set's recordings."""
     crop: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] | None = None
+    """Middle of camera images that is kept: height and width in pixels."""
     pool: Annotated[int, Field(ge=1)] = 1
+    """Squares of so many by so many pixels of camera images are merged to one."""
     test_samples: Annotated[int, Field(ge=1)] | None = None
+    """Largest number of samples of the test part that are used."""
 
     @model_validator(mode="before")
     @classmethod
@@ -101,4 +106,4 @@ class DataRecipe(Record):
 
 
 def _has_events(name: object) -> bool:
-    return name in DATA_SETS and DATA_SETS[str(name)].kind != "images"
+    return isinstance(name, str) and name in DATA_SETS and DATA_SETS[name].kind != "images"

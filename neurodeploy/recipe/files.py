@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from neurodeploy.errors import RecipeError, UsageError
-from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.checked import all_problems
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import TomlError, parse_toml
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.recipe.sparse import METHODS
 
@@ -47,11 +49,25 @@ def load_recipe(name_or_path: str | Path) -> Recipe:
     Raises:
         RecipeError: for a missing file, bad TOML, an unknown key (lists the known ones) or a value out of range.
     """
+    return parse_recipe(recipe_text(name_or_path), where=str(name_or_path))
+
+
+def recipe_text(name_or_path: str | Path) -> str:
+    """Return the text of a recipe file, or of the shipped recipe of that name; one without a ``name`` has its file's.
+
+    Raises:
+        RecipeError: for a missing file, or one that is no text.
+    """
     path = find_recipe(name_or_path)
     try:
-        return parse_recipe(path.read_text(encoding="utf-8"), where=str(name_or_path))
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(f"recipe: {path} cannot be read: {error}") from error
+        raise RecipeError(f"recipe: {path} cannot be read: {reason(error)}") from error
+    try:
+        named = "name" in parse_toml(text)
+    except TomlError:
+        return text  # where it is wrong is said when it is parsed
+    return text if named else f"name = {json.dumps(path.stem)}\n{text}"
 
 
 def starting_from(
@@ -87,7 +103,10 @@ def starting_from(
 
 def recipe_values(name_or_path: str | Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the tables of a recipe as plain values, with the keys of ``changes`` replaced, table by table."""
-    values = _toml(find_recipe(name_or_path).read_text(encoding="utf-8"), str(name_or_path))
+    values = _toml(recipe_text(name_or_path), str(name_or_path))
+    for table in (*changes, "sparse"):
+        if not isinstance(values.get(table, {}), dict):
+            raise RecipeError(f"recipe: {name_or_path}: {table} = {values[table]!r} is no table of keys")
     return {**values, **{table: {**values.get(table, {}), **own} for table, own in changes.items()}}
 
 
@@ -122,7 +141,11 @@ def parse_recipe(text: str, where: str) -> Recipe:
     try:
         return Recipe.model_validate(_toml(text, where))
     except ValidationError as error:
-        raise RecipeError(f"recipe: {where}: {worst_problem(error, Recipe)}") from error
+        raise RecipeError(f"recipe: {where}: {all_problems(error, Recipe)}") from error
+    except UNREADABLE as error:
+        raise RecipeError(
+            f"recipe: {where} holds a value of another kind than its key takes ({reason(error)})"
+        ) from error
 
 
 def _toml(text: str, where: str) -> dict[str, Any]:

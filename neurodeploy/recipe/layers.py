@@ -36,48 +36,59 @@ Reset = Literal["zero", "subtract"]
 
 
 class NeuronRecipe(Record):
-    """CUBA neuron in chip units: decays 0..4096, threshold in weight units (64 is one float unit, below 64 * 64).
-
-    A spike sets the voltage to 0, or with ``reset = "subtract"`` takes the threshold away from it (backend ``native`` only).
-    """
+    """CUBA neuron in chip units."""
 
     threshold: Threshold
+    """Voltage above which a neuron fires, in weight units (64 is one float unit)."""
     current_decay: Decay
+    """Decay of the current in a step, in 4096ths: 4096 forgets it at once."""
     voltage_decay: Decay
+    """Decay of the voltage in a step, in 4096ths: 0 keeps it."""
     reset: Reset = "zero"
+    """What a spike does to the voltage: sets it to 0, or takes the threshold away from it (backend `native` only)."""
     tau_grad: Positive = 1.0
+    """Width of the surrogate gradient around the threshold, in units of the threshold."""
     scale_grad: Positive = 1.0
+    """Height of the surrogate gradient."""
 
 
 class LayerNeuron(Record):
     """Neuron parameters of a single layer; parameters that are left out are those of the table ``[network.neuron]``."""
 
     threshold: Threshold | None = None
+    """As `network.neuron.threshold`, of this layer."""
     current_decay: Decay | None = None
+    """As `network.neuron.current_decay`, of this layer."""
     voltage_decay: Decay | None = None
+    """As `network.neuron.voltage_decay`, of this layer."""
     reset: Reset | None = None
+    """As `network.neuron.reset`, of this layer."""
     tau_grad: Positive | None = None
+    """As `network.neuron.tau_grad`, of this layer."""
     scale_grad: Positive | None = None
+    """As `network.neuron.scale_grad`, of this layer."""
 
 
 class DenseLayer(Record):
-    """A fully connected layer.
-
-    ``recurrent`` adds a connection from every neuron to every neuron of the layer, which takes one step. ``delay`` above 0
-    gives each neuron a learned axonal delay of 0 to ``delay`` steps. ``dropout`` is the probability that a neuron is
-    silent for a whole sample in training; the spikes of the other neurons are scaled up, so that the mean stays the same.
-    Weights are whole multiples of ``weight_step`` in -256..255, times ``2**weight_exponent``: a step of 2 means 8 bits and
-    fits the chip's grid for mixed signs, a step of 32 means 4 bits.
-    """
+    """A fully connected layer."""
 
     kind: Literal["dense"] = "dense"
+    """Kind of the layer."""
     neurons: Count
+    """Number of neurons."""
     recurrent: bool = False
+    """Adds a connection from every neuron to every neuron of the layer, which takes one step."""
     delay: Delay = 0
+    """Above 0 each neuron learns an axonal delay of 0 to so many steps."""
     dropout: Dropout = 0.0
+    """Probability that a neuron is silent for a whole sample in training; the spikes of the others are scaled up."""
     weight_step: WeightStep = 2
+    """Weights are multiples of this in -256..255: 2 means 8 bits and fits the chip's grid for mixed signs, 32 means 4 bits.
+    """
     weight_exponent: WeightExponent = 0
+    """Weights are multiplied by 2 to this power."""
     neuron: LayerNeuron | None = None
+    """The layer's own parameters of neurons."""
 
     @model_validator(mode="after")
     def _recurrent_ones_are_plain(self) -> DenseLayer:
@@ -87,23 +98,33 @@ class DenseLayer(Record):
 
 
 class ConvLayer(Record):
-    """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``.
-
-    The other keys are as for dense layers; all neurons of a channel have the same delay.
-    """
+    """A convolution (torch's ``conv2d``); sizes are one number, or ``[vertical, horizontal]``."""
 
     kind: Literal["conv"] = "conv"
+    """Kind of the layer."""
     channels: Count
+    """Output channels."""
     kernel: Pair
+    """Size of the kernel in pixels."""
     stride: Pair = (1, 1)
+    """Pixels between two positions of the kernel."""
     padding: PairFrom0 = (0, 0)
+    """Rows and columns of zeros around the image, on each side."""
     dilation: Pair = (1, 1)
+    """Pixels between two taps of the kernel."""
     groups: Count = 1
+    """Groups of channels that are convolved apart."""
     delay: Delay = 0
+    """Above 0 each channel learns an axonal delay of 0 to so many steps."""
     dropout: Dropout = 0.0
+    """Probability that a neuron is silent for a whole sample in training; the spikes of the others are scaled up."""
     weight_step: WeightStep = 2
+    """Weights are multiples of this in -256..255: 2 means 8 bits and fits the chip's grid for mixed signs, 32 means 4 bits.
+    """
     weight_exponent: WeightExponent = 0
+    """Weights are multiplied by 2 to this power."""
     neuron: LayerNeuron | None = None
+    """The layer's own parameters of neurons."""
 
 
 class PoolLayer(Record):
@@ -114,9 +135,13 @@ class PoolLayer(Record):
     """
 
     kind: Literal["pool"] = "pool"
+    """Kind of the layer."""
     kernel: Pair
+    """Size of a window, which is also the stride, in pixels."""
     weight: Annotated[int, Field(ge=2, le=254, multiple_of=2)] = 64
+    """Weight of every synapse, in chip units."""
     neuron: LayerNeuron | None = None
+    """The layer's own parameters of neurons."""
 
 
 def _kind(layer: Any) -> str:

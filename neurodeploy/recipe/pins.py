@@ -27,17 +27,21 @@ from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.errors import RecipeError
 from neurodeploy.files.checked import first_problem
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml
 
-RANGE = r"^[0-9]+(:[0-9]+)?$"
+RANGE = r"^[0-9]{1,10}(:[0-9]{1,10})?$"
 
 
 class Part(Table):
-    """The neurons of one part: numbers (``"8"``) or ranges without their end (``"0:5"``); its chip and core if fixed."""
+    """The neurons of one part, and where it lies."""
 
     neurons: Annotated[list[Annotated[str, Field(pattern=RANGE)]], Field(min_length=1)]
+    """Numbers of neurons (`"8"`), or ranges without their end (`"0:5"`)."""
     chip: Annotated[int, Field(ge=0)] | None = None
+    """Number of the chip of a board."""
     core: Annotated[int, Field(ge=0)] | None = None
+    """Number of the core on the chip."""
 
     @model_validator(mode="after")
     def _placed_on_a_core(self) -> Part:
@@ -50,9 +54,13 @@ class LayerPins(Table):
     """The pins of a layer; keys that are absent are chosen as without pins."""
 
     cores: Annotated[int, Field(ge=1)] | None = None
+    """Smallest number of cores."""
     split: str | None = None
+    """The split that cuts this layer."""
     weight_bits: Annotated[int, Field(ge=1)] | None = None
+    """Stored bits of a weight, even if fewer suffice."""
     parts: Annotated[list[Part], Field(min_length=1)] | None = None
+    """The parts that the layer is cut into."""
 
     @model_validator(mode="after")
     def _parts_are_the_cut(self) -> LayerPins:
@@ -65,8 +73,11 @@ class Pins(Table):
     """The pins of a mapping onto ``chip`` (any chip if None), by layer; ``source_file`` names their origin in errors."""
 
     chip: str | None = None
+    """Chip that the pins are meant for; any chip if absent."""
     layers: dict[str, LayerPins] = Field(default_factory=dict)
+    """Pins by layer."""
     source_file: str = "pins"
+    """Origin of the pins in errors; not a key of the file."""
 
 
 def load_pins(path: str | Path) -> Pins:
@@ -77,12 +88,15 @@ def load_pins(path: str | Path) -> Pins:
     """
     path = as_path(path)
     try:
-        data = parse_toml(path.read_text(encoding="utf-8"))
+        data = parse_toml(read_text(path))
     except OSError as error:
         raise RecipeError(f"map: cannot read {path} ({error.strerror}); give a TOML file of pins") from error
     except (TomlError, UnicodeDecodeError) as error:
         raise RecipeError(f"map: {path} is no TOML file: {error}; correct that line") from error
-    return pins_from_dict(data.get("mapping", data), str(path))
+    table = data.get("mapping", data)
+    if not isinstance(table, dict):
+        raise RecipeError(f"map: {path}: mapping is {table!r}; give a table [mapping] of pins")
+    return pins_from_dict(table, str(path))
 
 
 def pins_from_dict(data: ReadOnlyDict[str, Any], where: str) -> Pins:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from neurodeploy.files.checked import Record, one_of
+from neurodeploy.files.checked import OneOf, Record
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -61,55 +61,60 @@ def takes_density(method: str) -> bool:
 
 
 class MethodSettings(Record):
-    """Settings of rewiring methods with their defaults; ``METHODS`` says which method uses which setting.
-
-    Attributes:
-        growth: rule of growth, a name in ``sparse.scores.GROWTH``; None: the rule of the method.
-        every_steps: optimiser steps between two rewirings.
-        ratio: fraction rewired at the start, 0..1 (1 excluded); None: the fraction of the method.
-        scope: ``layer`` or ``neuron`` (``pq``).
-        shrink: whether ``pq`` removes connections at the end of each iteration.
-        schedule: rule for how many connections ``pq`` moves and removes: ``pq``, or its controls ``fixed`` and ``cosine``.
-        iterations: number of iterations of ``pq``.
-        p, q, gamma, eta: see ``sparse.sparsity_index.PqSettings``.
-        floor: density that ``granet`` ends at and ``pq`` never falls below.
-        finish: part of the steps with rewirings, 0..1, in which ``pq`` falls the rest of the way to ``floor`` along a cubic
-            curve, so that its ratios end with equally many connections; 0: it ends where its ratio led.
-        ablation: see ``sparse.ablation.Ablation.threshold``.
-        spine_constant, spine_rate: see ``sparse.spines.SpineSettings``.
-    """
+    """Settings of rewiring methods with their defaults; ``METHODS`` says which method uses which setting."""
 
     growth: str | None = None
+    """Rule of growth, a name in `sparse.scores.GROWTH`; by default that of the method."""
     every_steps: Annotated[int, Field(ge=1)] = 100
+    """Steps of the optimiser between two rewirings."""
     ratio: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of the connections that is rewired at the start; by default that of the method."""
     scope: Literal["layer", "neuron"] = "layer"
+    """Whether `pq` counts in a layer or in each neuron."""
     shrink: bool = True
+    """Whether `pq` removes connections at the end of each iteration."""
     schedule: Literal["pq", "fixed", "cosine"] = "pq"
+    """Rule for how many connections `pq` moves and removes: its own, or the controls `fixed` and `cosine`."""
     iterations: Annotated[int, Field(ge=1)] = 10
+    """Iterations of `pq`."""
     p: Annotated[float, Field(gt=0)] = 0.5
+    """Order of the first norm of the PQ index, above 0 and below `q`."""
     q: Annotated[float, Field(gt=0)] = 1.0
+    """Order of the second norm of the PQ index."""
     gamma: Annotated[float, Field(ge=0)] = 1.0
+    """Factor on the ratio of `pq`."""
     eta: Annotated[float, Field(ge=0)] = 0.001
+    """Lowers the bound on the weights that `pq` keeps."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Density that `granet` ends at and `pq` never falls below."""
     finish: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Part of the steps with rewirings in which `pq` falls the rest of the way to `floor` along a cubic curve."""
     ablation: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """`srigl` removes a neuron with fewer salient connections than this share of its fan-in."""
     spine_constant: Annotated[int, Field(ge=1)] = 18
+    """Epochs that a trend of a weight must last before its range in `sdsnn` moves."""
     spine_rate: Annotated[float, Field(ge=0)] = 1.0
+    """Factor on the rates at which `sdsnn` prunes neurons."""
 
 
 class SparseRecipe(MethodSettings):
     """Rewiring: the method, the number of connections, and how often and by what rule they move (``sparse.methods``).
 
-    ``density`` is the density of all weights at the start; ``dense`` and ``sdsnn`` have none. A run that starts from a
-    network keeps its largest weights up to this density, or all connections if no density is given. ``end_fraction`` is the
-    part of training in which connections move. Every other key belongs to some methods only (``METHODS``).
+    A key belongs to some methods only (``METHODS``).
     """
 
-    method: Annotated[str, one_of(METHODS)] = "esl"
+    method: Annotated[str, OneOf(METHODS)] = "esl"
+    """Rewiring method."""
     density: Fraction | None = None
+    """Share of all possible connections at the start, 0.1 by default; `dense` and `sdsnn` have none. A run that starts from
+    a network keeps its largest weights up to this density, or all connections if no density is given."""
     distribution: Literal["erk", "er", "uniform"] = "erk"
+    """How the density is shared among layers: `erk` by Erdos-Renyi with kernel sizes, `er` without them, `uniform` the same
+    in all."""
     growth: Literal["random", "gradient", "unseen", "momentum", "displacement"] | None = None
+    """Rule by which connections grow; by default that of the method."""
     end_fraction: Fraction = 0.75
+    """Part of the training in which connections move."""
 
     @model_validator(mode="after")
     def _belongs_to_method(self) -> SparseRecipe:

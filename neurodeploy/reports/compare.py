@@ -9,7 +9,8 @@ A gate is a TOML file; every key may be absent, and an absent key sets no limit:
     [max_increase]                  # B / A - 1, for every chip
     cores = 0.0
     synaptic_bytes = 0.05
-    energy = 0.05
+    energy = 0.05               # dynamic, in the cores
+    total_energy = 0.05         # whole chip, at the operating point of the report
     latency = 0.10
     connections = 0.0
 """
@@ -26,12 +27,13 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml
-from neurodeploy.reports.figures import kib, percent, si
+from neurodeploy.reports.figures import kib, percent, points, si
 from neurodeploy.reports.record import Report, checked
 from neurodeploy.reports.text import Section, as_markdown
 
-Figure = Literal["cores", "synaptic_bytes", "energy", "latency", "connections"]
+Figure = Literal["cores", "synaptic_bytes", "energy", "total_energy", "latency", "connections"]
 
 _OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[float], str]]] = {
     "cores": ("cores", lambda c: c.memory.n_cores, lambda v: f"{v:,.0f}"),
@@ -39,6 +41,11 @@ _OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[floa
     "energy": (
         "dynamic energy per sample",
         lambda c: c.energy.total_j.nominal if c.energy and c.energy.total_j else None,
+        lambda v: si(v, "J"),
+    ),
+    "total_energy": (
+        "total energy per sample, whole chip",
+        lambda c: total.energy_j.nominal if (total := c.total("chip")) else None,
         lambda v: si(v, "J"),
     ),
     "latency": (
@@ -50,13 +57,20 @@ _OF_COST: dict[Figure, tuple[str, Callable[[Cost], float | None], Callable[[floa
 """Figure of a chip -> its name, a function that reads it, a function that formats it. Less is better for all of them."""
 
 
+_ACCURACY = "test accuracy"
+
+
 class Gate(Record):
-    """Limits on what may get worse from report A to report B; None sets no limit."""
+    """Limits on what may get worse from report A to report B."""
 
     require_equal: bool = False
+    """B must have a proof that all engines agree."""
     min_accuracy: float | None = Field(default=None, ge=0, le=1)
+    """Least accuracy of B, 0 to 1."""
     max_accuracy_drop: float | None = Field(default=None, ge=0, le=1)
+    """Most that the accuracy may fall from A to B, in shares: 0.01 is one point."""
     max_increase: dict[Figure, float] = Field(default={})
+    """Most that a figure may rise from A to B, in shares of A: 0.1 is 10 %."""
 
 
 class Row(Record):
@@ -79,6 +93,8 @@ class Comparison(Record):
     b: str
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    gated: bool = True
+    """Whether a gate was given; without one nothing is judged."""
 
     @property
     def ok(self) -> bool:
@@ -99,10 +115,13 @@ class Comparison(Record):
         rows = [("figure", "chip", self.a, self.b, "change", "")]
         for row in self.rows:
             change = "" if row.change is None else f"{100 * row.change:+.2f} %"
+            if row.figure == _ACCURACY and row.a is not None and row.b is not None:
+                change = f"{100 * (row.b - row.a):+.2f} points"
             rows.append(
                 (row.figure, row.chip or "", row.shown_a, row.shown_b, change, "**fails**" if row.failed else "")
             )
         verdict = "The gate passes." if self.ok else "The gate fails."
+        verdict = verdict if self.gated else "No gate was given, so nothing is judged (--gate FILE.toml)."
         return as_markdown(
             f"{self.b} against {self.a}", [verdict, *self.failures], [Section("Figures", rows, self.notes)]
         )
@@ -114,12 +133,13 @@ def compare_reports(a: Mapping[str, Any], b: Mapping[str, Any], gate: Gate | Non
     Raises:
         ReportError: if one of them is not a report, or has another schema.
     """
-    first, second, gate = checked(dict(a)), checked(dict(b)), gate or Gate()
+    first, second, judged, gate = checked(dict(a)), checked(dict(b)), gate is not None, gate or Gate()
+    notes = tuple(_remarks(first, second))
     rows = [*_whole(first, second, gate), *_chips(first, second, gate)]
     names = (
         (first.title, second.title) if first.title != second.title else (f"{first.title} (A)", f"{second.title} (B)")
     )
-    return Comparison(a=names[0], b=names[1], rows=tuple(rows), notes=tuple(_remarks(first, second)))
+    return Comparison(a=names[0], b=names[1], rows=tuple(rows), notes=notes, gated=judged)
 
 
 def load_gate(path: str | Path) -> Gate:
@@ -130,7 +150,7 @@ def load_gate(path: str | Path) -> Gate:
     """
     path = as_path(path)
     try:
-        return Gate.model_validate(parse_toml(path.read_text(encoding="utf-8")))
+        return Gate.model_validate(parse_toml(read_text(path)))
     except OSError as error:
         raise ReportError(f"compare: cannot read the gate {path} ({error.strerror})") from error
     except (TomlError, UnicodeDecodeError) as error:
@@ -170,10 +190,10 @@ def _accuracy(a: Report, b: Report, gate: Gate) -> Row:
     elif new is not None and gate.min_accuracy is not None and new < gate.min_accuracy:
         failed = f"Accuracy is {percent(new)}, the gate requires {percent(gate.min_accuracy)}."
     elif new is not None and old is not None and _falls(old - new, gate):
-        failed = f"Accuracy falls by {percent(old - new)}, the gate allows {percent(gate.max_accuracy_drop or 0)}."
+        failed = f"Accuracy falls by {points(old - new)}, the gate allows {points(gate.max_accuracy_drop or 0)}."
     shown = ["-" if v is None else percent(v) for v in (old, new)]
     return Row(
-        **{"figure": "test accuracy", "chip": None, "a": old, "b": new, "change": None},
+        **{"figure": _ACCURACY, "chip": None, "a": old, "b": new, "change": None},
         shown_a=shown[0],
         shown_b=shown[1],
         failed=failed,

@@ -75,6 +75,12 @@ def raster_facts(network: Network, activity: Activity, sample: int = 0) -> dict[
     return {"sample": sample, "n_steps": activity.n_steps, "layers": layers}
 
 
+def raster_of(activity: Activity, sample: int = 0) -> dict[str, Any]:
+    """Return the spikes of one sample of all that an activity holds, as ``raster_facts`` does."""
+    layers = [_raster_layer(name, events.take(sample, sample + 1)) for name, events in activity.spikes.items()]
+    return {"sample": sample, "n_steps": activity.n_steps, "layers": layers}
+
+
 def _raster_layer(name: str, events: Events) -> dict[str, Any]:
     shown = min(events.size, _RASTER_NEURONS)
     while True:

@@ -13,13 +13,14 @@ from plotly import graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from neurodeploy.costs.record import Cost
-from neurodeploy.reports.figures import band, kib, percent, si
+from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
 from neurodeploy.reports.pictures import charts
 from neurodeploy.reports.record import Report
 from neurodeploy.reports.text import (
     cost_sections,
     first_difference,
     headline,
+    operation_words,
     own_spikes,
     sections,
     sent_word,
@@ -37,7 +38,7 @@ def render(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(band=band, kib=kib, percent=percent, si=si)
+    environment.filters.update(band=band, hours=hours, kib=kib, nominal=nominal, percent=percent, si=si)
     return environment.get_template(template).render(plotly=Markup(get_plotlyjs()), **values)
 
 
@@ -75,7 +76,10 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
         "cost": cost,
         "pictures": pictures,
         "sections": list(cost_sections(cost)),
-        "verdicts": [(v.met, verdict_line(v)) for v in cost.verdicts],
+        "verdicts": [(not v.fails, verdict_line(v)) for v in cost.verdicts],
+        "chip": cost.total("chip"),
+        "board": cost.total("board"),
+        "operation": operation_words(cost, total) if (total := cost.total("chip")) else "",
     }
 
 

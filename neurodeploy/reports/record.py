@@ -6,7 +6,6 @@ version number.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,10 @@ from pydantic import Field, ValidationError
 from neurodeploy.costs.record import Cost, ShortRecord
 from neurodeploy.errors import ReportError
 from neurodeploy.files.checked import Record, first_problem
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
+from neurodeploy.files.shown import Shown
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -199,7 +201,7 @@ class Provenance(Record):
     versions: dict[str, str] = Field(default={})
 
 
-class Report(Record):
+class Report(Shown, Record):
     """A whole report."""
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
@@ -240,7 +242,7 @@ def load_report(path: str | Path) -> dict[str, Any]:
     """
     path = as_path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
     except OSError as error:
         raise ReportError(f"report: cannot read {path} ({error.strerror})") from error
     except ValueError as error:

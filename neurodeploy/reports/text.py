@@ -11,8 +11,19 @@ from rich.console import Console
 from rich.table import Table
 
 from neurodeploy.chip import MESSAGE_KINDS, PLAIN_KINDS
-from neurodeploy.costs.record import Cost, Energy, Latency, Verdict
-from neurodeploy.reports.figures import band, kib, percent, si
+from neurodeploy.costs.record import (
+    Band,
+    Baseline,
+    Boundary,
+    Cost,
+    Coverage,
+    Energy,
+    HostInput,
+    Latency,
+    Total,
+    Verdict,
+)
+from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
 from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
 COMPONENTS = {
@@ -130,15 +141,51 @@ def first_difference(report: Report) -> str | None:
 
 
 def target_line(cost: Cost) -> str:
-    """Return one sentence about a chip."""
+    """Return one sentence about a chip: what a sample takes in total, and the part of the cores, each with its range."""
     m = cost.memory
     parts = [f"{m.n_cores} of {m.cores_available} cores", f"{kib(m.synaptic_bytes)} of synapses"]
-    if cost.energy is not None:
-        total = cost.energy.total_j
-        parts.append(f"{band(total, 'J')} dynamic per sample [{total.grade}]" if total else "energy not available")
-    if cost.latency is not None:
-        parts.append(f"{si(cost.latency.sample_s.mean.nominal, 's')} per sample")
+    parts += list(_total_words(cost))
     return f"{cost.chip_title}: {', '.join(parts)}."
+
+
+def _total_words(cost: Cost) -> Iterator[str]:
+    dynamic = cost.energy.total_j if cost.energy else None
+    chip = cost.total("chip")
+    if chip is not None:
+        least = "at least " if chip.left_out else ""
+        whole = "whole chip" if cost.memory.n_chips == 1 else f"{cost.memory.n_chips} whole chips"
+        yield f"{least}{band(chip.energy_j, 'J')} a sample for the {whole} [{chip.energy_j.grade}]"
+    if dynamic is not None:
+        alone = "" if chip is not None else " a sample"
+        grade = "" if chip is not None else f" [{dynamic.grade}]"
+        yield f"{band(dynamic, 'J')}{alone} in the cores alone{grade}"
+    elif cost.energy is not None:
+        yield "energy not available"
+    if chip is not None:
+        yield f"{nominal(chip.time_s, 's')} per sample {operation_words(cost, chip)}"
+        if chip.operation != "free-running":
+            yield f"average power {band(chip.power_w, 'W')}"
+        if chip.battery_h is not None and cost.battery_j is not None:
+            yield f"{hours(chip.battery_h)} on {cost.battery_j / 3.6:,.4g} mWh"
+    elif cost.latency is not None:
+        yield f"{nominal(cost.latency.sample_s.mean, 's')} per sample"
+
+
+def operation_words(cost: Cost, total: Total) -> str:
+    """Return an operating point in words."""
+    if total.operation == "rate":
+        return f"at {si(1 / total.time_s.nominal, 'Hz')}"
+    if total.operation == "period" and cost.latency is not None and cost.latency.step_period_s is not None:
+        return f"with steps of {si(cost.latency.step_period_s, 's')}"
+    return "free-running"
+
+
+BOUNDARIES: dict[Boundary, str] = {
+    "cores": "cores, dynamic",
+    "chip": "chip: and static power, embedded CPUs, management",
+    "board": "board: and what is known around the chip",
+}
+"""Boundary of a total -> its name for readers."""
 
 
 def sections(report: Report) -> Iterator[Section]:
@@ -152,7 +199,9 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def cost_sections(cost: Cost) -> Iterator[Section]:
-    """Yield the tables of one chip: memory, payloads, energy, latency."""
+    """Yield the tables of one chip: totals, memory, payloads, energy, latency."""
+    if cost.totals:
+        yield totals_section(cost)
     yield _memory_section(cost)
     if cost.payloads:
         yield _payloads_section(cost)
@@ -233,6 +282,44 @@ def _payloads_section(cost: Cost) -> Section:
     return Section(f"{cost.chip_title}: payloads of messages, as sent in this run", rows)
 
 
+def totals_section(cost: Cost) -> Section:
+    """Return the totals at every operating point, the boundaries one below the other."""
+    battery = [f"on {cost.battery_j / 3.6:,.4g} mWh"] if cost.battery_j is not None else []
+    rows = [
+        ("operating point", "boundary", "energy per sample", "average power", *battery, "grade", "no price is known of")
+    ]
+    for total in cost.totals:
+        least = "at least " if total.left_out else ""
+        figures = [f"{least}{band(total.energy_j, 'J')}", f"{least}{band(total.power_w, 'W')}"]
+        figures += [hours(total.battery_h) if total.battery_h else "-"] if battery else []
+        lacks = ", ".join(component_name(name, graded=bool(cost.payloads)) for name in total.left_out)
+        where = f"{operation_words(cost, total)}, {nominal(total.time_s, 's')} a sample"
+        rows.append((where, BOUNDARIES[total.boundary], *figures, total.energy_j.grade, lacks or "-"))
+    host = cost.latency.host_input if cost.latency else None
+    waits = [] if host is None else [_host_words(host)]
+    notes = [*waits, *(covered_line(kind, coverage) for kind, coverage in cost.coverage.items() if kind != "cores")]
+    return Section(f"{cost.chip_title}: energy of a sample in total", rows, notes)
+
+
+def _host_words(host: HostInput) -> str:
+    """Return in words what the host's injection of the input adds to the time of a sample."""
+    if host.sample_s is None:
+        return "The input is there when a sample starts; how long the host takes to inject it is not known."
+    return (
+        "The input is there when a sample starts: if the host injects it, that takes "
+        f"{band(host.sample_s.mean, 's')} more a sample, in which the chip draws power as well."
+    )
+
+
+def covered_line(kind: str, coverage: Coverage) -> str:
+    """Return in words how well the ranges of a kind of figure hold."""
+    words = {"energy": "Energy of the cores", "time": "Times", "static": "Static and CPU power", "cores": "Cores"}
+    return (
+        f"{words.get(kind, kind)}: {coverage.inside} of {coverage.of} measured facts lie in the range that the others give "
+        f"({coverage.source})."
+    )
+
+
 def energy_section(cost: Cost, energy: Energy) -> Section:
     """Return the components of one set of prices: events, price, energy, grade and source."""
     rows = [("component", "events per sample", "price", "energy per sample", "grade", "source of the price")]
@@ -255,8 +342,10 @@ def _static_section(cost: Cost) -> Section:
     rows = [("power of", "power", "basis", "time of a sample", "whole chips", "share of cores", "grade")]
     for line in cost.static:
         figures = (band(line.whole_j, "J"), f"{band(line.share_j, 'J')}, {percent(line.share)}", line.whole_j.grade)
-        rows.append((line.component, band(line.power_w, "W"), line.basis, si(line.time_s.nominal, "s"), *figures))
-    return Section(f"{cost.chip_title}: static energy per sample, not part of the dynamic energy", rows)
+        name = "embedded CPUs, awake" if line.component == "host" else line.component
+        rows.append((name, band(line.power_w, "W"), line.basis, nominal(line.time_s, "s"), *figures))
+    notes = ["Times here are those of the cores, without management; the totals above have both."]
+    return Section(f"{cost.chip_title}: static energy per sample, not part of the dynamic energy", rows, notes)
 
 
 def _opinions_section(cost: Cost) -> Section:
@@ -275,20 +364,42 @@ def _opinions_section(cost: Cost) -> Section:
 
 
 def _baselines_section(cost: Cost) -> Section:
-    rows = [("instead", "energy per sample", "even at activity times", "even at density", "grade")]
+    header = ("instead", "boundary", "energy per sample", f"{cost.chip_title}, same boundary", "times")
+    rows: list[tuple[str, ...]] = [(*header, "even at activity times", "even at density", "grade")]
     for other in cost.baselines:
-        energy, grade = (
-            ("not possible", "") if other.energy_j is None else (band(other.energy_j, "J"), other.energy_j.grade)
-        )
-        activity = "-" if other.break_even_activity is None else _factor(other.break_even_activity)
-        density = "-" if other.break_even_density is None else _density(other.break_even_density)
-        rows.append((other.what + (f" ({other.note})" if other.note else ""), energy, activity, density, grade))
+        what = other.what + (f" ({other.note})" if other.note else "")
+        if other.energy_j is None:
+            rows.append((what, "-", "not possible", "-", "-", "-", "-", ""))
+            continue
+        rows.append((what, other.boundary or "-", band(other.energy_j, "J"), *_against(other), other.energy_j.grade))
     notes = (
-        "Even: where the dynamic energy of the chip reaches the nominal figure of the row, everything else held fixed.",
-        "A microcontroller's figure is that of the whole device, the chip's is dynamic only: add its static energy above.",
+        "Times: the energy of the row divided by that of this chip within the same boundary, at "
+        f"{_point_words(cost)}; above 1 this chip takes less.",
+        "Even: where the nominal energy of this chip reaches that of the row, times and everything else held fixed.",
+        "A microcontroller is a whole chip, so the whole chip is set against it; what it takes asleep is not counted.",
         "The grades differ from row to row; do not rank by nominal figures alone.",
     )
     return Section(f"{cost.chip_title}: what else the task could run on", rows, notes)
+
+
+def _against(other: Baseline) -> tuple[str, str, str, str]:
+    against = "-" if other.against_j is None else band(other.against_j, "J")
+    times = "-" if other.times is None else _times(other.times)
+    activity = (
+        "-" if other.even_activity is None else "never" if not other.even_activity else _factor(other.even_activity)
+    )
+    density = "-" if other.even_density is None else "never" if not other.even_density else _density(other.even_density)
+    return against, times, activity, density
+
+
+def _times(ratio: Band) -> str:
+    low, mid, high = (_factor(float(f"{v:.1e}")) for v in (ratio.low, ratio.nominal, ratio.high))
+    return f"{mid} ({low} to {high})"
+
+
+def _point_words(cost: Cost) -> str:
+    chip = cost.total("chip")
+    return "no operating point" if chip is None else f"the operating point '{operation_words(cost, chip)}'"
 
 
 def _density(density: float) -> str:
@@ -296,7 +407,7 @@ def _density(density: float) -> str:
 
 
 def _latency_section(cost: Cost, latency: Latency) -> Section:
-    rows = [("time", "mean", "99 % below", "worst")]
+    rows: list[tuple[str, ...]] = [("time", "mean", "99 % below", "worst")]
     spreads = {"step, free-running": latency.step_s, "sample, free-running": latency.sample_s}
     if latency.real_time_sample_s is not None and latency.step_period_s is not None:
         spreads[f"sample, one step each {si(latency.step_period_s, 's')}"] = latency.real_time_sample_s
@@ -304,6 +415,14 @@ def _latency_section(cost: Cost, latency: Latency) -> Section:
         rows.append((name, band(spread.mean, "s"), band(spread.p99, "s"), band(spread.worst, "s")))
     if latency.management_s is not None:
         rows.append(("management of a step, on top", band(latency.management_s, "s"), "", ""))
+    if latency.managed_sample_s is not None and latency.management_s is not None:
+        spread = latency.managed_sample_s
+        rows.append(("sample with management", band(spread.mean, "s"), band(spread.p99, "s"), band(spread.worst, "s")))
+    host = latency.host_input
+    if host is not None:
+        own, name = host.sample_s, f"host injects {host.spikes:,.1f} events a sample, on top"
+        shown = ["no time is known"] * 3 if own is None else [band(s, "s") for s in (own.mean, own.p99, own.worst)]
+        rows.append((name, *shown))
     first = latency.bindings[0]
     share = percent(first.steps / sum(b.steps for b in latency.bindings))
     notes = [f"What decides a step most often: {place(first.core)}{first.resource} ({share} of steps)."]
@@ -318,7 +437,7 @@ def place(core: int | None) -> str:
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """Return a verdict as a sentence."""
+    """Return a verdict as a sentence: met or missed, with and without the host's injection of the input."""
     outcome = "met" if verdict.met else "MISSED"
     if verdict.met and not verdict.met_at_high:
         outcome = "met by the nominal figure, missed by the high one"
@@ -326,9 +445,12 @@ def verdict_line(verdict: Verdict) -> str:
     if verdict.demand == "rate":
         allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
     line = (
-        f"{verdict.demand} of {allowed}: {outcome}; needs {band(verdict.needed_s, 's')}, margin "
+        f"{verdict.demand} of {allowed}: {outcome} without host input; needs {band(verdict.needed_s, 's')}, margin "
         f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
     )
+    if verdict.needed_with_host_s is not None:
+        hosted = "met" if verdict.met_with_host else "MISSED"
+        line += f" With the input injected by the host: {hosted}; {band(verdict.needed_with_host_s, 's')}."
     if verdict.safe_event_factor is not None:
         line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit"
         line += f": {si(verdict.safe_input_hz, 'Hz')} of input spikes." if verdict.safe_input_hz else "."

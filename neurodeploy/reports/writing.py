@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.costs.record import Cost
 from neurodeploy.errors import MissingPackageError, install_hint
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import write_text
 from neurodeploy.reports.record import SCHEMA, checked
@@ -72,14 +72,19 @@ def make_report(
 
 
 def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return cores, synaptic bytes and dynamic energy per sample by chip name; energy is None if unknown."""
+    """Return cores, synaptic bytes, dynamic and total energy per sample by chip name; energies are None if unknown.
+
+    ``total_energy_per_sample_j`` is that of the whole chip at the operating point of the report.
+    """
     summary = {}
     for cost in checked(dict(report)).targets:
         total = cost.energy.total_j if cost.energy else None
+        chip = cost.total("chip")
         summary[cost.chip] = {
             "cores": cost.memory.n_cores,
             "synaptic_bytes": cost.memory.synaptic_bytes,
             "energy_per_sample_j": total and {"low": total.low, "nominal": total.nominal, "high": total.high},
+            "total_energy_per_sample_j": chip and chip.energy_j.model_dump(include={"low", "nominal", "high"}),
         }
     return summary
 
@@ -129,7 +134,7 @@ def write_report(report: Mapping[str, Any], folder: str | Path) -> dict[str, Pat
     """
     folder = as_path(folder)
     texts = {
-        "report_json": ("report.json", json.dumps(report, indent=1) + "\n"),
+        "report_json": ("report.json", to_json(report, 1) + "\n"),
         "report_text": ("report.txt", text_report(report)),
         "report_markdown": ("report.md", markdown_report(report)),
         "report_html": ("report.html", html_report(report)),

@@ -10,7 +10,7 @@ import torch
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.budgets import DISTRIBUTIONS, constant_fan_in
-from neurodeploy.sparse.layers import Masks, SparseLayer, Weights
+from neurodeploy.sparse.layers import Masks, Weights
 from neurodeploy.sparse.selection import ranked, take
 
 Scope = str | tuple[int, int]
@@ -137,20 +137,32 @@ def _lowest(
     return masks
 
 
-def grouping(shape: Sequence[int], scope: Scope) -> torch.Tensor:
-    """Return the group of every position of a weight in C order, numbered from 0, int64 ``(prod(shape),)``."""
+def grouping(shape: Sequence[int], scope: Scope, places: torch.Tensor | None = None) -> torch.Tensor:
+    """Return the group of positions of a weight, numbered from 0, int64: of all in C order, or of ``places`` alone."""
     size, fan_in = math.prod(shape), math.prod(shape[1:])
-    position = torch.arange(size)
+    position = torch.arange(size) if places is None else places
     if scope in ("layer", "global"):
-        return torch.zeros(size, dtype=torch.int64)
-    neuron = torch.arange(shape[0]).repeat_interleave(fan_in)
+        return torch.zeros(len(position), dtype=torch.int64)
+    neuron: torch.Tensor = position // fan_in
     if scope == "neuron":
         return neuron
     if not (isinstance(scope, tuple) and len(scope) == 2 and 0 < scope[0] <= scope[1]):
         raise TrainingError(f"sparse: unknown scope {scope!r}; known: layer, neuron, global, or (n, m) with 0 < n <= m")
     blocks_a_row = -(-fan_in // scope[1])
-    block: torch.Tensor = position % fan_in // scope[1]
-    return neuron * blocks_a_row + block
+    group: torch.Tensor = neuron * blocks_a_row + position % fan_in // scope[1]
+    return group
+
+
+def _capacity(shape: Sequence[int], scope: Scope) -> torch.Tensor:
+    """Return the number of positions of each group of a weight, int64."""
+    fan_in = math.prod(shape[1:])
+    if scope in ("layer", "global"):
+        return torch.tensor([math.prod(shape)])
+    if not isinstance(scope, tuple):
+        return torch.full((shape[0],), fan_in)
+    row = torch.full((-(-fan_in // scope[1]),), scope[1])
+    row[-1] = fan_in - scope[1] * (len(row) - 1)
+    return row.repeat(shape[0])
 
 
 def scale_sparse_init(weights: Weights, masks: Mapping[str, torch.Tensor]) -> None:
@@ -161,30 +173,39 @@ def scale_sparse_init(weights: Weights, masks: Mapping[str, torch.Tensor]) -> No
 
 
 class Pool:
-    """All positions of all layers in one flat sequence, with the group and the neuron of each; tensors are on the CPU.
+    """Positions of all layers in one flat sequence, with the group and the neuron of each; tensors are on the CPU.
 
-    ``group`` and ``neuron`` are int64 ``(n_positions,)``; ``capacity`` is the number of positions of each group; ``part``
-    the slice of the sequence that each layer has; ``groups`` the groups of each layer.
+    Args:
+        shapes: shape of each layer's weight.
+        scope: the groups.
+        places: flat positions in a layer, rising, if only some belong to the sequence; by default all do.
+
+    ``group`` and ``neuron`` are int64 ``(n_positions,)``; ``capacity`` is the number of positions of each group, counting
+    those that are left out; ``part`` the slice of the sequence that each layer has; ``groups`` the groups of each layer.
     """
 
-    def __init__(self, layers: Mapping[str, SparseLayer], scope: Scope) -> None:
+    def __init__(
+        self, shapes: Mapping[str, Sequence[int]], scope: Scope, places: Mapping[str, torch.Tensor] | None = None
+    ) -> None:
         self.part: dict[str, slice] = {}
         self.groups: dict[str, slice] = {}
-        group, neuron = [], []
+        self._places = dict(places or {})
+        group, neuron, capacity = [], [], []
         n_positions = n_groups = n_neurons = 0
-        for name, layer in layers.items():
-            own = grouping(layer.mask.shape, scope)
+        for name, shape in shapes.items():
+            own, size = grouping(shape, scope, self._places.get(name)), _capacity(shape, scope)
+            first = 0 if scope == "global" else n_groups
             self.part[name] = slice(n_positions, n_positions + len(own))
-            group.append(own if scope == "global" else own + n_groups)
-            neuron.append(grouping(layer.mask.shape, "neuron") + n_neurons)
+            group.append(own + first)
+            neuron.append(grouping(shape, "neuron", self._places.get(name)) + n_neurons)
+            capacity.append(size)
             n_positions += len(own)
-            n_neurons += layer.n_neurons
-            last = 1 if scope == "global" else n_groups + int(own[-1]) + 1
-            self.groups[name] = slice(0 if scope == "global" else n_groups, last)
-            n_groups = last
+            n_neurons += shape[0]
+            n_groups = first + len(size)
+            self.groups[name] = slice(first, n_groups)
         self.group, self.neuron = torch.cat(group), torch.cat(neuron)
         self.n_groups, self.n_neurons = n_groups, n_neurons
-        self.capacity = torch.bincount(self.group, minlength=n_groups)
+        self.capacity = sum(capacity).reshape(1) if scope == "global" else torch.cat(capacity)  # type: ignore[union-attr]
 
     def join(self, values: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """Return the tensors of all layers as one flat tensor on the CPU."""
@@ -192,10 +213,11 @@ class Pool:
 
     def split(self, positions: torch.Tensor) -> dict[str, torch.Tensor]:
         """Return positions in the flat sequence as flat positions within each layer."""
-        return {
-            name: positions[(positions >= part.start) & (positions < part.stop)] - part.start
-            for name, part in self.part.items()
-        }
+        found = {}
+        for name, part in self.part.items():
+            own = positions[(positions >= part.start) & (positions < part.stop)] - part.start
+            found[name] = self._places[name][own] if name in self._places else own
+        return found
 
 
 def _counts(shape: Sequence[int], budget: int, scope: Scope, group: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, ValidationError
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.files.checked import worst_problem
+from neurodeploy.files.checked import all_problems
 from neurodeploy.files.lazy import named_function
 from neurodeploy.recipe.sparse import METHODS, MethodSettings
 from neurodeploy.sparse.ablation import Ablation
@@ -75,7 +75,7 @@ class RewiringSettings(MethodSettings):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise TrainingError(f"sparse: {worst_problem(error, RewiringSettings)}") from error
+            raise TrainingError(f"sparse: {all_problems(error, RewiringSettings)}") from error
 
 
 AnyRewirer = Rewirer | SpineRewirer

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from neurodeploy.errors import TrainingError
 from neurodeploy.sparse.ablation import Ablation
-from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Weights, copy_into
-from neurodeploy.sparse.masks import Pool, Scope
+from neurodeploy.sparse.layers import MaskedWeights, Masks, SparseLayer, Stored, StoredLayer, Weights, copy_into
+from neurodeploy.sparse.masks import Pool, Scope, grouping
 from neurodeploy.sparse.schedules import ConstantPath, CosineRatio, DensityPath, Groups, Ratio
-from neurodeploy.sparse.scores import AVERAGE_DECAY, Growth, Score, drop_score, growth_rule
+from neurodeploy.sparse.scores import (
+    AVERAGE_DECAY,
+    DROP,
+    GROWTH,
+    Growth,
+    Score,
+    drop_score,
+    few_candidates,
+    growth_rule,
+    reads_gradient,
+)
 from neurodeploy.sparse.selection import Constraint, Swap, count_by, ranked
 
 
@@ -114,17 +126,36 @@ class Rewirer:
         self._pooled_drop = isinstance(scope, tuple) if pooled_drop is None else pooled_drop
         self._regrow, self._min_fan_in, self._caps, self._ablation = regrow, min_fan_in, caps, ablation
         self._masked = MaskedWeights(weights, masks, optimizer)
-        self._pool = Pool(self._masked.layers, scope)
-        self._allowed = self._pool.join(allowed or {n: torch.ones_like(m) for n, m in self.masks.items()})
+        self._scope, self._seed = scope, seed
+        self._pool: Pool | None = Pool(self._masked.shapes, scope)
+        self._allowed: torch.Tensor | None = None if allowed is None else self._pool.join(allowed)
         self._budgets = {name: int(mask.sum()) for name, mask in self.masks.items()}
         self._generator = torch.Generator().manual_seed(seed)
         if caps is not None:
             caps.room(self._pool.join(self.masks).numpy())
 
+    @property
+    def storable(self) -> bool:
+        """Whether layers may be stored: the growth rule gathers no dense gradients from step to step."""
+        return self._growth.gathers == "gradient"
+
+    def store(self, stored: Mapping[str, Stored]) -> None:
+        """Let others hold the connections of some layers; their parameters, one-dimensional now, are still the weights.
+
+        The dense weights are gone from here on. Rewirings choose the same connections, but where scores are equal: with
+        scope ``layer`` or ``global`` and a growth rule of ``scores.GROWTH`` from few candidates, else from positions that
+        are made whole for the moment.
+        """
+        assert self.storable, "dense gradients are not gathered for stored layers"
+        for name, own in stored.items():
+            self._masked.store(name, own)
+        self._pool = None
+        self._watch()
+
     def before_step(self) -> None:
         """Gather the dense gradients that growth needs, then zero the gradients of absent connections."""
         self._masked.require_gradients()
-        for layer in self._masked.layers.values():
+        for layer in self._masked.dense:
             self._gather(layer)
         self._masked.mask_gradients()
 
@@ -135,14 +166,19 @@ class Rewirer:
         self.step += 1
         if due:
             self._rewire()
+        self._watch()
 
     def end_epoch(self) -> None:
         """Do nothing; ``SpineRewirer`` has rules for the end of an epoch."""
 
     @property
     def masks(self) -> Masks:
-        """The masks by layer name; not copies."""
+        """The masks by layer name; not copies, except those of stored layers."""
         return self._masked.masks
+
+    def existing_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights of the connections by layer name, one-dimensional, in C order."""
+        return self._masked.existing()
 
     @property
     def ratio(self) -> float:
@@ -160,7 +196,7 @@ class Rewirer:
 
     def export_masks(self) -> Masks:
         """Return copies of the masks for a checkpoint."""
-        return {name: mask.clone() for name, mask in self.masks.items()}
+        return {name: layer.mask.clone() for name, layer in self._masked.layers.items()}
 
     def density(self) -> dict[str, float]:
         """Return the mask density by layer."""
@@ -197,10 +233,18 @@ class Rewirer:
         self.events = events_from_state(state)
         self.step, self.n_rewirings = int(state["step"]), int(state["n_rewirings"])
         self._budgets = {name: int(state[f"budget/{name}"]) for name in self._budgets}
+        self._watch()
 
     def _due(self) -> bool:
         next_step = self.step + 1
         return next_step % self._every_steps == 0 and next_step < self._end_step
+
+    def _watch(self) -> None:
+        """Have the passes of the next step kept where the rewiring after it needs gradients of absent connections."""
+        wanted = self._due() and reads_gradient(self._growth)
+        for layer in self._masked.layers.values():
+            if isinstance(layer, StoredLayer):
+                layer.stored.watched = wanted
 
     def _gather(self, layer: SparseLayer) -> None:
         gradient = layer.dense_gradient.detach()
@@ -211,13 +255,15 @@ class Rewirer:
             layer.memory.add_(gradient, alpha=self._masked.learning_rate(layer))
 
     def _groups(self) -> Groups:
-        pool = self._pool
-        existing = pool.join(self.masks).nonzero().squeeze(1)
-        group = pool.group[existing]
+        shapes, layers = self._masked.shapes, self._masked.layers
+        pool = Pool(shapes, self._scope, dict.fromkeys(shapes, torch.zeros(0, dtype=torch.int64)))
+        group = torch.cat(
+            [grouping(layer.shape, self._scope, layer.places) + pool.groups[n].start for n, layer in layers.items()]
+        )
         return Groups(
             step=self.step,
             every_steps=self._every_steps,
-            sizes=pool.join(self.weights)[existing].abs(),
+            sizes=torch.cat([weight.abs().cpu() for weight in self._masked.existing().values()]),
             group=group,
             counts=count_by(group, pool.n_groups),
             capacity=pool.capacity,
@@ -225,25 +271,67 @@ class Rewirer:
 
     def _rewire(self) -> None:
         """Move ``floor(ratio * k)`` connections of every group, and bring its count to what the path asks for."""
-        pool, layers = self._pool, self._masked.layers
         groups = self._groups()
         ratio = self._ratio(groups)
-        keep = pool.join({n: self._drop(layer, self._generator) for n, layer in layers.items()})
-        grow = pool.join({n: self._growth.score(layer, self._generator) for n, layer in layers.items()})
-        n_drop = self._pooled(ratio, groups, keep) if self._pooled_drop else _whole(ratio * groups.counts)
+        if self._needs_few:
+            self._move(*self._few_moves(groups, ratio), ratio)
+            return
+        views = {name: layer.whole() for name, layer in self._masked.layers.items()}
+        pool = self._pool or Pool(self._masked.shapes, self._scope)
+        keep = pool.join({n: self._drop(layer, self._generator) for n, layer in views.items()})
+        grow = pool.join({n: self._growth.score(layer, self._generator) for n, layer in views.items()})
+        n_drop = self._pooled(ratio, groups, keep, pool, views) if self._pooled_drop else _whole(ratio * groups.counts)
         target = self._path(groups)
         if self._ablation is not None:
-            target = self._ablate(groups, keep, grow, n_drop)
+            target = self._ablate(groups, keep, grow, n_drop, pool, views)
         loss = groups.counts - target
         n_drop = torch.maximum(n_drop, loss)
-        drop, new = self._swap(keep, grow).choose(n_drop, n_drop - loss, self._generator)
-        self._move(drop, new, ratio)
+        swap = self._swap(keep, grow, pool, views)
+        drop, new = swap.choose(n_drop, n_drop - loss, self._generator)
+        self._move(pool.split(drop), pool.split(new), ratio)
 
-    def _pooled(self, ratio: torch.Tensor, groups: Groups, keep: torch.Tensor) -> torch.Tensor:
+    @property
+    def _needs_few(self) -> bool:
+        """Whether the connections, and as many of the best absent positions as may grow, decide a rewiring."""
+        return (
+            self._pool is None
+            and self._scope in ("layer", "global")
+            and self._growth in GROWTH.values()
+            and self._drop in DROP.values()
+            and not self._pooled_drop
+            and self._caps is None
+            and self._ablation is None
+            and self._allowed is None
+        )
+
+    def _few_moves(self, groups: Groups, ratio: torch.Tensor) -> tuple[Masks, Masks]:
+        """Return what drops and grows in each layer, chosen among the connections and a few candidates for growth."""
+        loss = groups.counts - self._path(groups)
+        n_drop = torch.maximum(_whole(ratio * groups.counts), loss)
+        whole = Pool(self._masked.shapes, self._scope, {n: layer.places for n, layer in self._masked.layers.items()})
+        views, places, scores = {}, {}, {}
+        for number, (name, layer) in enumerate(self._masked.layers.items()):
+            if not isinstance(layer, StoredLayer):
+                views[name], scores[name] = layer, self._growth.score(layer, self._generator)
+                continue
+            wanted = min(int((n_drop - loss)[whole.groups[name]].sum()), layer.size - layer.n_connections)
+            rng = np.random.default_rng((self._seed, self.n_rewirings, number))
+            places[name], active, scores[name] = few_candidates(self._growth, layer, wanted, self._generator, rng)
+            views[name] = layer.at(places[name], active)
+        pool = Pool(self._masked.shapes, self._scope, places)
+        keep = pool.join({n: self._drop(view, self._generator) for n, view in views.items()})
+        swap = self._swap(keep, pool.join(scores), pool, views)
+        n_positions = sum(math.prod(shape) for shape in self._masked.shapes.values())
+        drop, new = swap.choose(n_drop, n_drop - loss, self._generator, n_positions)
+        return pool.split(drop), pool.split(new)
+
+    def _pooled(
+        self, ratio: torch.Tensor, groups: Groups, keep: torch.Tensor, pool: Pool, views: Mapping[str, SparseLayer]
+    ) -> torch.Tensor:
         """Return how many connections each group loses when the lowest of a whole layer are dropped."""
-        pool, n_drop = self._pool, torch.zeros_like(groups.counts)
-        active = pool.join(self.masks)
-        newest = self._newest()
+        n_drop = torch.zeros_like(groups.counts)
+        active = pool.join({n: view.mask for n, view in views.items()})
+        newest = self._newest(pool, views)
         for name, part in pool.part.items():
             asked = _whole((ratio * groups.counts)[pool.groups[name]].sum())
             existing = active[part].nonzero().squeeze(1) + part.start
@@ -252,52 +340,62 @@ class Rewirer:
             n_drop += count_by(pool.group[existing[order[: int(asked)]]], pool.n_groups)
         return n_drop
 
-    def _newest(self) -> torch.Tensor:
-        born = self._pool.join({n: layer.born for n, layer in self._masked.layers.items()})
+    def _newest(self, pool: Pool, views: Mapping[str, SparseLayer]) -> torch.Tensor:
+        born = pool.join({n: view.born for n, view in views.items()})
         return (born == self.n_rewirings) & (self.n_rewirings > 0)
 
-    def _swap(self, keep: torch.Tensor, grow: torch.Tensor) -> Swap:
-        alive = torch.cat([layer.alive for layer in self._masked.layers.values()])
+    def _swap(self, keep: torch.Tensor, grow: torch.Tensor, pool: Pool, views: Mapping[str, SparseLayer]) -> Swap:
+        alive = torch.cat([view.alive for view in views.values()])
+        active = pool.join({n: view.mask for n, view in views.items()})
         return Swap(
-            active=self._pool.join(self.masks),
-            allowed=self._allowed,
+            active=active,
+            allowed=torch.ones_like(active) if self._allowed is None else self._allowed,
             keep=keep,
             grow=grow,
-            newest=self._newest(),
-            group=self._pool.group,
-            neuron=self._pool.neuron,
+            newest=self._newest(pool, views),
+            group=pool.group,
+            neuron=pool.neuron,
             min_fan_in=alive.long() * self._min_fan_in,
             caps=self._caps,
             regrow=self._regrow,
         )
 
-    def _move(self, drop: torch.Tensor, grow: torch.Tensor, ratio: torch.Tensor) -> None:
-        both = torch.isin(grow, drop)
-        stays = grow[both]
-        moved = self._pool.split(drop[~torch.isin(drop, stays)]), self._pool.split(grow[~both])
-        regrown = self._pool.split(stays)
+    def _move(self, drop: Masks, grow: Masks, ratio: torch.Tensor) -> None:
+        """Make the move: flat positions that drop and grow by layer."""
+        groups = Pool(self._masked.shapes, self._scope, {n: drop[n][:0] for n in drop}).groups
         self.n_rewirings += 1
         for name, layer in self._masked.layers.items():
-            dropped, grown, back = moved[0][name], moved[1][name], regrown[name]
+            both = torch.isin(grow[name], drop[name])
+            back = grow[name][both]
+            dropped, grown = drop[name][~torch.isin(drop[name], back)], grow[name][~both]
             self._masked.move(name, dropped, grown, self.n_rewirings)
-            if self._growth.gathers == "sum":
-                layer.memory.zero_()
-            layer.gradient = None
+            if isinstance(layer, SparseLayer):
+                if self._growth.gathers == "sum":
+                    layer.memory.zero_()
+                layer.gradient = None
             self.events[name] = RewiringEvent(
                 step=self.step,
-                ratio=ratio[self._pool.groups[name]].mean().item(),
+                ratio=ratio[groups[name]].mean().item(),
                 dropped=len(dropped) + len(back),
                 grown=len(grown) + len(back),
                 overlap=len(back) / max(len(grown) + len(back), 1),
-                connections=int(layer.mask.sum()),
+                connections=layer.n_connections,
             )
 
-    def _ablate(self, groups: Groups, keep: torch.Tensor, grow: torch.Tensor, n_drop: torch.Tensor) -> torch.Tensor:
+    def _ablate(
+        self,
+        groups: Groups,
+        keep: torch.Tensor,
+        grow: torch.Tensor,
+        n_drop: torch.Tensor,
+        pool: Pool,
+        views: Mapping[str, SparseLayer],
+    ) -> torch.Tensor:
         """Remove neurons with few salient connections; return the equal fan-in of the remaining neurons, by group."""
         assert self._ablation is not None
         target = torch.zeros_like(groups.counts)
-        for name, layer in self._masked.layers.items():
-            part, rows = self._pool.part[name], self._pool.groups[name]
+        for name, layer in views.items():
+            part, rows = pool.part[name], pool.groups[name]
             self._ablation.update(layer, keep[part], grow[part], int(n_drop[rows].sum()))
             fan_in = min(self._budgets[name] // max(int(layer.alive.sum()), 1), layer.fan_in)
             target[rows] = layer.alive.long() * fan_in

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.sparse.layers import SparseLayer
+from neurodeploy.sparse.layers import SparseLayer, StoredLayer
 
 Score = Callable[[SparseLayer, torch.Generator], torch.Tensor]
 """Takes a layer and a generator, returns a tensor of the weight's shape."""
@@ -145,6 +146,71 @@ GROWTH: Mapping[str, Growth] = {
     "momentum": Growth(score=memory_growth, gathers="average"),
     "displacement": Growth(score=memory_growth, gathers="sum"),
 }
+
+_DRAWN = 2**20
+"""Random scores that are drawn at once for a stored layer, a multiple of 8."""
+
+
+def reads_gradient(growth: Growth) -> bool:
+    """Return whether the scores of a rule need the dense gradient."""
+    return growth not in (GROWTH["random"], GROWTH["unseen"])
+
+
+def few_candidates(
+    growth: Growth, layer: StoredLayer, count: int, generator: torch.Generator, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the connections of a stored layer and its best absent positions, with the scores of a rule of ``GROWTH``.
+
+    Args:
+        growth: ``random``, ``unseen`` or ``gradient``.
+        layer: the layer.
+        count: absent positions wanted; those that equal the last of them come too.
+        generator: gives the random scores, the same as for a dense layer.
+        rng: draws absent positions where fewer than ``count`` have a gradient.
+
+    Returns:
+        Flat positions, rising; whether a connection exists there; and the scores.
+    """
+    stored = layer.places
+    if growth is GROWTH["gradient"]:
+        assert layer.weight.grad is not None
+        found, size = layer.stored.largest(count, rng)
+        new, own, theirs = torch.from_numpy(found), layer.weight.grad.abs(), torch.from_numpy(size)
+    else:
+        new, own, theirs = _drawn(layer, stored, count, generator, growth is GROWTH["unseen"])
+    places, order = torch.cat([stored, new]).sort()
+    active = torch.cat([torch.ones(len(stored), dtype=torch.bool), torch.zeros(len(new), dtype=torch.bool)])
+    return places, active[order], torch.cat([own, theirs])[order]
+
+
+def _drawn(
+    layer: StoredLayer, stored: torch.Tensor, count: int, generator: torch.Generator, unseen: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the absent positions with the highest random scores, the scores of the connections, and theirs."""
+    own, best, at = torch.zeros(len(stored)), torch.zeros(0), torch.zeros(0, dtype=torch.int64)
+    for start in range(0, layer.size, _DRAWN):
+        stop = min(start + _DRAWN, layer.size)
+        score = torch.rand(stop - start, generator=generator)
+        if unseen:
+            score += ~layer.was_seen(start, stop)
+        first, last = torch.searchsorted(stored, torch.tensor([start, stop])).tolist()
+        here = stored[first:last] - start
+        own[first:last] = score[here]
+        score[here] = -1
+        level = _level(best, count)
+        above = (score >= level).nonzero().squeeze(1)
+        best, at = torch.cat([best, score[above]]), torch.cat([at, above + start])
+        kept = best >= _level(best, count)
+        best, at = best[kept], at[kept]
+    return at, own, best
+
+
+def _level(scores: torch.Tensor, count: int) -> float:
+    """Return the smallest of the ``count`` highest scores, 0 while there are fewer."""
+    if count == 0:
+        return math.inf
+    return 0.0 if len(scores) < count else scores.kthvalue(len(scores) - count + 1).values.item()
+
 
 AVERAGE_DECAY = 0.9
 """Decay per step of the running average that ``momentum`` growth reads (sparse_learning and GraNet use SGD's 0.9)."""

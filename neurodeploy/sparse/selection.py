@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+_DRAWN = 2**20
+
 
 def ranked(
     key: torch.Tensor, group: torch.Tensor, generator: torch.Generator, last: torch.Tensor | None = None
@@ -26,6 +28,15 @@ def ranked(
     if last is not None:
         order = order[torch.argsort(last[order].to(torch.uint8), stable=True)]
     return order[torch.argsort(group[order], stable=True)]
+
+
+def _passed(generator: torch.Generator, n: int) -> torch.Generator:
+    """Return a copy of a generator, which itself goes on as if ``n`` elements had been put in random order."""
+    before = torch.Generator()
+    before.set_state(generator.get_state())
+    for start in range(0, n - 1, _DRAWN):
+        torch.empty(min(_DRAWN, n - 1 - start), dtype=torch.int32).random_(generator=generator)
+    return before
 
 
 def take(order: torch.Tensor, group: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
@@ -165,9 +176,11 @@ class Swap:
     regrow: bool = False
 
     def choose(
-        self, n_drop: torch.Tensor, n_grow: torch.Tensor, generator: torch.Generator
+        self, n_drop: torch.Tensor, n_grow: torch.Tensor, generator: torch.Generator, n_positions: int | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return positions to drop and to grow, ``n_drop[g]`` and ``n_grow[g]`` in each group.
+
+        If only some positions are given, of ``n_positions``, the generator is left as all of them would leave it.
 
         If the candidates for growth run out, as many of the drops with the highest scores are undone, so that the
         count after the swap is the one asked for. Connections that ``min_fan_in`` protects are not dropped.
@@ -176,7 +189,8 @@ class Swap:
         limit = count_by(self.group[droppable], len(n_drop))
         n_drop, n_grow = torch.minimum(n_drop, limit), (n_grow - (n_drop - limit).clamp(min=0)).clamp(min=0)
         by_keep = droppable[ranked(self.keep[droppable], self.group[droppable], generator, self.newest[droppable])]
-        by_grow = ranked(-self.grow, self.group, generator)
+        ties = generator if n_positions is None else _passed(generator, n_positions)
+        by_grow = ranked(-self.grow, self.group, ties)
         while True:
             drop = take(by_keep, self.group, n_drop)
             grow = self._grown(by_grow, drop, n_grow)

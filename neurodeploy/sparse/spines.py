@@ -185,7 +185,7 @@ class SpineRewirer:
         self.step = self.epoch = self.n_rewirings = 0
         self.events: dict[str, RewiringEvent] = {}
         self._masked = MaskedWeights(weights, masks, optimizer)
-        self._layers = list(self._masked.layers.values())
+        self._layers = self._masked.dense
         self._spines = {layer.name: Spines.around(layer.weight.detach()) for layer in self._layers}
         self.rates = [0.5 if _kind(layer) == "conv" else 2.0 for layer in self._layers[:-1]]
         _check_chain(self._layers)
@@ -223,6 +223,13 @@ class SpineRewirer:
             layer.memory.zero_()
             self._spines[layer.name].previous.copy_(layer.weight)
         self.epoch += 1
+
+    storable = False
+    """Its ranges belong to every possible connection."""
+
+    def existing_weights(self) -> dict[str, torch.Tensor]:
+        """Return the weights of the connections by layer name, one-dimensional, in C order."""
+        return self._masked.existing()
 
     @property
     def masks(self) -> Masks:

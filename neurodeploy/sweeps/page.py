@@ -7,6 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from neurodeploy.costs.record import Band
 from neurodeploy.reports.figures import si
 from neurodeploy.reports.html import drawn, render
 from neurodeploy.reports.pictures.charts import ACCENT, WARM, styled
@@ -17,7 +18,8 @@ from neurodeploy.sweeps.results import HEADER, figure, plane, point_words, table
 Row = dict[str, Any]
 
 COSTS = {
-    "energy_j": ("Energy", "dynamic energy a sample, J"),
+    "energy_j": ("Energy, cores", "dynamic energy of the cores a sample, J"),
+    "total_energy_j": ("Energy, chip", "energy of the whole chip a sample, free-running, J"),
     "latency_s": ("Latency", "time of the mean sample, s"),
     "cores": ("Cores", "cores"),
     "synaptic_bytes": ("Memory", "synaptic memory, bytes"),
@@ -40,6 +42,10 @@ def render_page(results: dict[str, Any]) -> str:
         header=HEADER,
         table=table(results),
         knee=None if best is None else rows[best],
+        knee_energy=None if best is None else Band.model_validate(rows[best]["energy_j"]),
+        knee_total=Band.model_validate(rows[best]["total_energy_j"])
+        if best is not None and rows[best].get("total_energy_j")
+        else None,
         knee_words=None if best is None else point_words(rows[best]),
         failed=[(point_words(row), row["error"]) for row in rows if row["error"]],
     )
@@ -124,7 +130,7 @@ def _view(rows: Sequence[Row], shown: Sequence[int], cost: str) -> list[dict[str
 
 def _points(rows: Sequence[Row], of: Sequence[int], cost: str, *, ranges: bool = True) -> dict[str, Any]:
     values = [figure(rows[i], cost) or 0.0 for i in of]
-    bands = [rows[i][cost] for i in of if isinstance(rows[i][cost], dict)]
+    bands = [rows[i][cost] for i in of if isinstance(rows[i].get(cost), dict)]
     error = {
         **{"type": "data", "symmetric": False, "thickness": 0.8, "width": 2, "color": MUTED},
         "array": [band["high"] - band["nominal"] for band in bands],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,31 +12,36 @@ from pydantic import Field, ValidationError, field_validator
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import ChipError, RecipeError, SweepError
-from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
 from neurodeploy.mapping import PLACEMENTS
 from neurodeploy.mapping.mapper import SPLITS
 from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
 from neurodeploy.recipe.sparse import METHODS, takes_density
 
+MOST_POINTS = 10_000
+"""Points of a sweep."""
+
 
 class Grid(Record):
-    """The values of each axis; every combination is a point. An axis that is left out has one value.
-
-    ``method``: names of rewiring methods, or tables of a method and its settings (``{ method = "pq", gamma = 3.0 }``).
-    ``density``: density of all weights at the end of training; methods without a density are trained once.
-    ``weight_bits``: 1 to 8 bits for a stored weight; weights are rounded to this width after training.
-    ``chip``: names of chips or chip files. ``split``, ``placement``: as for ``map_network``.
-    """
+    """The values of each axis; every combination is a point. An axis that is left out has one value."""
 
     method: Annotated[tuple[str | dict[str, Any], ...], Field(min_length=1)]
+    """Names of rewiring methods, or tables of a method and its settings: `{ method = "pq", gamma = 3.0 }`."""
     density: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (0.1,)
+    """Densities of all weights at the end of training; methods without a density are trained once."""
     seed: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
+    """Seeds of weights, masks, rewiring and the order of samples."""
     weight_bits: Annotated[tuple[Annotated[int, Field(ge=1, le=8)], ...], Field(min_length=1)] = (8,)
+    """Bits of a stored weight; weights are rounded to this width after training."""
     chip: Annotated[tuple[str, ...], Field(min_length=1)] = ("loihi2",)
+    """Names of chips, or chip files."""
     split: Annotated[tuple[str, ...], Field(min_length=1)] = ("overlap",)
+    """Ways to cut layers into parts, as `map --split`."""
     placement: Annotated[tuple[str, ...], Field(min_length=1)] = ("traffic",)
+    """Ways to give parts to cores: `traffic` or `order`."""
 
     @field_validator("method")
     @classmethod
@@ -57,16 +63,18 @@ class Grid(Record):
 
 
 class Plan(Record):
-    """A sweep: base recipe, grid, and changes to the recipe for all points (``changes``: table -> key -> value).
-
-    ``samples``: number of test samples to run, by default all. ``recipe`` is a name, or a path relative to the sweep file.
-    """
+    """A sweep: base recipe, grid, and changes to the recipe for all points."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    """Name of the sweep and of its folder."""
     recipe: str
+    """Name of a recipe, or a path relative to the sweep file."""
     samples: Annotated[int, Field(ge=1)] | None = None
+    """Number of test samples to run; by default all."""
     grid: Grid
+    """The axes."""
     changes: dict[str, dict[str, Any]] = Field(default={})
+    """Changes to the recipe for all points: table, key, value."""
 
 
 class Point(Record):
@@ -95,7 +103,7 @@ def load_plan(path: str | Path) -> tuple[Plan, tuple[Point, ...]]:
     """
     path = as_path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise SweepError(f"sweep: {path} cannot be read: {error}") from error
     return parse_plan(text, where=str(path), folder=path.parent)
@@ -108,8 +116,9 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
     except TomlError as error:
         raise SweepError(f"sweep: {where} is not valid TOML: {error}") from error
     except ValidationError as error:
-        problem = worst_problem(error, Plan, key_name="key '{}'".format)
+        problem = all_problems(error, Plan, key_name="key '{}'".format)
         raise SweepError(f"sweep: {where}: {problem}") from error
+    _check_size(plan, where)
     try:
         for name in plan.grid.chip:
             load_chip(_beside(name, folder))
@@ -118,6 +127,16 @@ def parse_plan(text: str, *, where: str, folder: Path = Path()) -> tuple[Plan, t
         raise SweepError(f"sweep: {where}: key 'grid.chip': {error}") from error
     except RecipeError as error:
         raise SweepError(f"sweep: {where}: {error}") from error
+
+
+def _check_size(plan: Plan, where: str) -> None:
+    axes = plan.grid.model_dump()
+    n_points = math.prod(map(len, axes.values()))
+    if n_points > MOST_POINTS:
+        sizes = ", ".join(f"{len(values)} of {name}" for name, values in axes.items() if len(values) > 1)
+        raise SweepError(
+            f"sweep: {where}: {n_points:,} points ({sizes}), at most {MOST_POINTS:,}; cut it into several sweeps"
+        )
 
 
 def _points(plan: Plan, folder: Path) -> Iterator[Point]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.costs.record import Band
 from neurodeploy.reports.facts import versions
-from neurodeploy.reports.figures import kib, percent, si
+from neurodeploy.reports.figures import kib, nominal, percent
 from neurodeploy.sweeps.pareto import knee, pareto_front
 from neurodeploy.sweeps.plan import Plan, Point
 
@@ -62,7 +62,7 @@ def _costs(row: Row) -> tuple[float, ...]:
 
 HEADER = (
     *("", "method", "density", "seed", "bits", "chip", "split", "placement"),
-    *("accuracy", "energy", "cores", "latency", "memory"),
+    *("accuracy", "energy, chip", "energy, cores", "cores", "latency", "memory"),
 )
 
 
@@ -83,12 +83,13 @@ def _words(row: Row, mark: str) -> tuple[str, ...]:
         *(str(row["weight_bits"]), row["chip"], row["split"], row["placement"]),
     )
     if row["error"] and "accuracy" not in row:
-        return (*settings, "failed", *("-",) * 4)
+        return (*settings, "failed", *("-",) * 5)
     right = "-" if row["accuracy"] is None else percent(row["accuracy"])
     if row["error"]:
-        return (*settings, right, "failed", *("-",) * 3)
+        return (*settings, right, "failed", *("-",) * 4)
     return (
         *(*settings, right),
+        _band_words(row.get("total_energy_j"), "J"),
         _band_words(row["energy_j"], "J"),
         str(row["cores"]),
         _band_words(row["latency_s"], "s"),
@@ -97,7 +98,7 @@ def _words(row: Row, mark: str) -> tuple[str, ...]:
 
 
 def _band_words(band: dict[str, Any] | None, unit: str) -> str:
-    return "no price" if band is None else si(Band.model_validate(band).nominal, unit)
+    return "no price" if band is None else nominal(Band.model_validate(band), unit)
 
 
 def markdown(results: dict[str, Any]) -> str:
@@ -105,7 +106,11 @@ def markdown(results: dict[str, Any]) -> str:
     lines = [f"# {results['name']}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
     lines += ["| " + " | ".join(row) + " |" for row in table(results)]
     failed = [f"- {point_words(row)}: {row['error'].splitlines()[0]}" for row in results["rows"] if row["error"]]
-    notes = ["", "Energy is dynamic and per sample, latency that of the mean sample, both nominal."]
+    notes = [
+        "",
+        "Energies are per sample and nominal: of the whole chip, free-running, with static power and embedded CPUs, "
+        "and of the events in its cores alone. Latency is that of the mean sample, without management.",
+    ]
     return (
         "\n".join([*lines, *notes, *(["", "Points that failed or do not fit:", "", *failed] if failed else [])]) + "\n"
     )

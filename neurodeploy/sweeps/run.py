@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from typing import Any
 
 from neurodeploy.chip import load_chip
 from neurodeploy.errors import MissingPackageError, NeurodeployError, SweepError, TrainingInterruptedError, install_hint
+from neurodeploy.files.budget import processors
 from neurodeploy.plugins import load_plugins
+from neurodeploy.processes import worker_pool
 from neurodeploy.sweeps.plan import Point
 from neurodeploy.sweeps.stages import price_stage, quantise_stage, train_stage
 from neurodeploy.sweeps.store import Store, content_key
@@ -182,12 +183,8 @@ def _grouped(indices: Iterable[int], of: Callable[[int], Any]) -> Iterator[tuple
 @contextmanager
 def workers(jobs: int) -> Iterator[Submit]:
     """Context that yields a function to start a stage in one of ``jobs`` single-thread processes, at most one per CPU."""
-    n = max(1, min(jobs, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1))
-    pool = ProcessPoolExecutor(n, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
-    try:
+    with worker_pool(max(1, min(jobs, processors())), _begin) as pool:
         yield pool.submit
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _begin() -> None:

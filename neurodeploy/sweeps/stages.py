@@ -93,7 +93,8 @@ def price_stage(
 ) -> dict[str, Any]:
     """Return the cost of a network on a chip; if it does not fit, ``fits`` is False and ``binding`` gives the limit.
 
-    ``energy_j`` (dynamic, per sample) and ``latency_s`` (free-running, mean sample) are bands, or None without a price.
+    ``energy_j`` (cores, dynamic, per sample), ``total_energy_j`` (whole chip, free-running, per sample) and ``latency_s``
+    (free-running, mean sample) are bands, or None without a price.
     """
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.engines.table import simulate
@@ -107,12 +108,14 @@ def price_stage(
     cost = estimate(network, mapping, simulate(network, given, labels=mapping.core_labels()))
     energy = cost.energy.total_j if cost.energy else None
     latency = cost.latency.sample_s if cost.latency else None
+    total = cost.total("chip")
     return {
         "fits": True,
         "cores": cost.memory.n_cores,
         "chips": cost.memory.n_chips,
         "synaptic_bytes": cost.memory.synaptic_bytes,
         "energy_j": energy.model_dump() if energy else None,
+        "total_energy_j": total.energy_j.model_dump() if total else None,
         "latency_s": latency.mean.model_dump() if latency else None,
         "worst_latency_s": latency.worst.model_dump() if latency else None,
     }

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from neurodeploy.files.json_text import parse_json, to_json
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.writing import replacing, write_text
 from neurodeploy.version import __version__
 
@@ -42,9 +44,9 @@ class Store:
         """Return a result with its ``files`` as bytes, None if it is not completely there."""
         folder = self.path(stage, key)
         try:
-            result: dict[str, Any] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+            result: dict[str, Any] = parse_json(read_text(folder / RESULT_FILE))
             files = {name: (folder / name).read_bytes() for name in result["files"]}
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None
         return {**result, "files": files}
 
@@ -56,4 +58,4 @@ class Store:
         for name, content in files.items():
             with replacing(folder / name) as partial:
                 partial.write_bytes(content)
-        write_text(json.dumps({**result, "files": sorted(files)}) + "\n", folder / RESULT_FILE)
+        write_text(to_json({**result, "files": sorted(files)}) + "\n", folder / RESULT_FILE)

@@ -14,10 +14,13 @@ from safetensors.torch import save
 
 from neurodeploy.data.encoded_part import INPUT_NAME
 from neurodeploy.errors import FileError
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import Cuba, Input, Network
 from neurodeploy.recipe.files import parse_recipe
+from neurodeploy.recipe.needs import count_weights
 from neurodeploy.recipe.record import NetworkRecipe, Recipe, on_backend
 from neurodeploy.run_folder import CHECKPOINT_FILE, OLDEST_BACKEND
 from neurodeploy.training.model.backends import build
@@ -55,7 +58,7 @@ def save_checkpoint(
     ``network``: the layers, if they come from the network file that the recipe names; the integers of the neurons are then
     written too.
     """
-    weights = {name: weight.detach() * masks[name] for name, weight in model.weights().items()}
+    weights = {name: weight * masks[name] for name, weight in model.dense_weights().items()}
     tensors = {f"weight/{name}": weight for name, weight in weights.items()}
     tensors.update({f"mask/{name}": mask.to(torch.uint8) for name, mask in masks.items()})
     tensors.update({f"delay/{name}": fraction for name, fraction in model.delay_fractions().items()})
@@ -99,8 +102,10 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, torch.Tensor], dict[s
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise FileError(f"checkpoint: {path} is damaged or no safetensors file ({error})") from error
+    except (SafetensorError, *UNREADABLE) as error:
+        raise FileError(
+            f"checkpoint: {path} is damaged or no safetensors file ({reason(error)}); train again"
+        ) from error
     if header.get("format") != kind:
         raise FileError(f"checkpoint: {path} holds {header.get('format') or 'something else'}, expected {kind}")
     return tensors, header
@@ -121,14 +126,27 @@ def load_checkpoint(path: str | Path, backend: str | None = None) -> Checkpoint:
     if not path.is_file():
         raise FileError(f"checkpoint: there is no file {path}; train first: neurodeploy train RECIPE --out FOLDER")
     tensors, header = read_tensors(path, _FORMAT)
+    try:
+        return _checkpoint(path, tensors, header, backend)
+    except UNREADABLE as error:
+        raise FileError(f"checkpoint: {path} is damaged ({reason(error)}); train again") from error
+
+
+def _checkpoint(
+    path: Path, tensors: Mapping[str, torch.Tensor], header: Mapping[str, str], backend: str | None
+) -> Checkpoint:
     recipe = parse_recipe(header["recipe"], where=f"{path} (its header)")
     if "network" in header:
         network = NetworkRecipe.model_validate_json(header["network"])
         recipe = recipe.model_copy(update={"network": network})
     recipe = on_backend(recipe, backend or header.get("backend", OLDEST_BACKEND))
     shape = tuple(int(size) for size in header["inputs"].split("x"))
+    entry = Input(name=INPUT_NAME, shape=shape, **parse_json(header.get("payload", "{}")))
+    claimed, there = count_weights(recipe.network.layers, shape), sum(value.numel() for value in tensors.values())
+    if claimed > there:
+        raise FileError(f"checkpoint: {path} tells of {claimed:,} weights, {there:,} numbers are there; train again")
     with torch.random.fork_rng():
-        model = build(recipe, Input(name=INPUT_NAME, shape=shape, **json.loads(header.get("payload", "{}"))))
+        model = build(recipe, entry)
     if "network" in header:
         for name, built in dict(model.neurons).items():
             model.set_neuron(name, replace(_neuron(tensors, name, path), reset=built.reset))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +13,14 @@ import torch
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.data.parts import AnyPart, encode, encode_lazily, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.shown import Shown
+from neurodeploy.files.unreadable import reason
+from neurodeploy.files.writing import locked_folder, write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.network.activity import save_samples
+from neurodeploy.recipe.needs import check_memory, check_threads
 from neurodeploy.recipe.record import Recipe, on_backend
 from neurodeploy.recipe.sparse import SparseRecipe
 from neurodeploy.run_folder import (
@@ -43,8 +46,8 @@ from neurodeploy.training.teacher import train_teacher
 from neurodeploy.training.tensorboard import Board
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class TrainingResult(Shown):
     """Result of a training run: its files in ``folder``, and the best epoch, chosen on the validation part alone.
 
     If training started from a network, ``imported_accuracy`` is the accuracy of that network's integers on the validation
@@ -111,14 +114,16 @@ def train(
     if start is not None:
         chain = as_chain(start, recipe.start.weight_bits if recipe.start else 8)
         recipe = with_layers_of(recipe, chain)
+    check_threads(recipe)
     torch.set_num_threads(recipe.training.threads)
-    with joined() as world:
+    with joined() as world, _alone(folder, world), _enough_memory():
         _refuse_to_replace(folder, force, resume)
         train_part, validation_part, test_part = load_splits(recipe.data)
         samples, validation = (
             encode_lazily(train_part, recipe.data, "train"),
             encode_lazily(validation_part, recipe.data, "validation"),
         )
+        check_memory(recipe, samples.data.shape if chain is None else chain.inputs[0].shape)
         world.wait()
         job = _Job(recipe=recipe, recipe_text=recipe_text, samples=samples, chain=chain, world=world, folder=folder)
         with stop_on_interrupt(world) as stop:
@@ -126,6 +131,29 @@ def train(
             with _board(folder, tensorboard and world.leads) as board:
                 training.run_epochs(validation, stop, on_epoch, board)
         return training.result()
+
+
+@contextmanager
+def _alone(folder: Path, world: World) -> Iterator[None]:
+    """Keep other trainings out of the folder; of several processes the leading one does."""
+    if not world.leads:
+        yield
+        return
+    with locked_folder(folder, f"train: {folder}"):
+        yield
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say in our words where memory runs out, which torch tells as a ``RuntimeError``."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error) and "bad_alloc" not in str(error):
+            raise
+        raise TrainingError(
+            f"train: memory ran out ({reason(error)}); make the layers or training.batch_size smaller, or set training.parts"
+        ) from error
 
 
 @contextmanager
@@ -226,7 +254,7 @@ class _Training:
 
     def _keep(self, metrics: EpochMetrics) -> None:
         with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(asdict(metrics)) + "\n")
+            log.write(to_json(asdict(metrics)) + "\n")
         rank = Best(
             settled=metrics.settled,
             in_range=metrics.in_range,
@@ -250,7 +278,7 @@ class _Training:
 def _undecided(folder: Path, epoch: int) -> dict[str, float]:
     """Return the shares of validation samples that the output of an epoch did not decide, where its metrics tell."""
     for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines():
-        metrics = json.loads(line)
+        metrics = parse_json(line)
         if metrics["epoch"] == epoch and "tied" in metrics:
             return {"validation_tied": metrics["tied"], "validation_silent": metrics["silent_samples"]}
     return {}
@@ -282,9 +310,9 @@ def _begun(job: _Job, validation: Encoded, test: AnyPart, stop: Callable[[], boo
         save_samples(encode(test, job.recipe.data, "test"), folder / TEST_FILE)
         write_text(job.recipe_text, folder / RECIPE_FILE)
         if taught:
-            write_text(json.dumps(asdict(taught[1])) + "\n", folder / TEACHER_FILE)
+            write_text(to_json(asdict(taught[1])) + "\n", folder / TEACHER_FILE)
         if job.chain is not None:
-            write_text(json.dumps(_start(job, run, validation)) + "\n", folder / START_FILE)
+            write_text(to_json(_start(job, run, validation)) + "\n", folder / START_FILE)
         training.save()
     return training
 
@@ -318,5 +346,5 @@ def _start_facts(folder: Path) -> dict[str, float]:
     path = folder / START_FILE
     if not path.exists():
         return {}
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = parse_json(path.read_text(encoding="utf-8"))
     return {name: float(facts[name]) for name in ("imported_accuracy", "start_accuracy")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.errors import TrainingError
 from neurodeploy.network import STATE_LIMIT
 from neurodeploy.network.activity import Samples
 from neurodeploy.sparse.methods import AnyRewirer
@@ -118,6 +120,11 @@ def peak_states(model: ChainModel) -> Iterator[dict[str, float]]:
 def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: float, seconds: float) -> EpochMetrics:
     """Return the metrics of the epoch that has just ended."""
     seen = evaluate(run, validation)
+    if not math.isfinite(seen.loss):
+        raise TrainingError(
+            f"train: the validation loss became {seen.loss} in epoch {run.epochs_done}; the state of the last good epoch is "
+            "kept. Lower training.learning_rate or training.logit_scale"
+        )
     rewirer = run.rewirer
     return EpochMetrics(
         epoch=run.epochs_done,
@@ -133,7 +140,7 @@ def measure(run: Run, validation: Samples | Encoded, loss: float, accuracy: floa
         explored=rewirer.explored(),
         rewired={name: event.ratio for name, event in rewirer.events.items()},
         overlap={name: event.overlap for name, event in rewirer.events.items()},
-        pq_index={name: pq_index(weight[rewirer.masks[name]]) for name, weight in rewirer.weights.items()},
+        pq_index={name: pq_index(weight) for name, weight in rewirer.existing_weights().items()},
         tied=seen.tied,
         silent_samples=seen.silent,
         silent={name: (count == 0).float().mean().item() for name, count in seen.spikes.items()},

@@ -51,6 +51,11 @@ class World:
         for gradient, total in zip(gradients, torch.split(line, [g.numel() for g in gradients])):
             gradient.copy_(total.view_as(gradient))
 
+    def add(self, values: torch.Tensor) -> None:
+        """Replace a tensor by its sum over all processes."""
+        if self.size > 1:
+            dist.all_reduce(values)
+
     def total(self, *values: float) -> list[float]:
         """Return the sums over all processes, in float64."""
         if self.size == 1:

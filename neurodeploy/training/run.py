@@ -18,6 +18,7 @@ from neurodeploy.recipe.layers import DenseLayer
 from neurodeploy.recipe.record import Recipe, TrainingRecipe
 from neurodeploy.recipe.sparse import METHODS
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
+from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
 from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
@@ -33,8 +34,10 @@ from neurodeploy.training.losses import (
 )
 from neurodeploy.training.model.backends import build
 from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.choice import stored_layers
 from neurodeploy.training.model.fused import WEIGHT_SCALE
 from neurodeploy.training.model.imported import check_fits, install
+from neurodeploy.training.model.stored import StoredSynapses
 from neurodeploy.training.parallel import ALONE, World
 
 
@@ -95,11 +98,26 @@ class Run:
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
         if METHODS[recipe.sparse.method].reads_inputs and chain is None:
             fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
+        self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
+
+    def _store(self) -> None:
+        """Let layers that train faster so hold their connections alone (``choice.py``)."""
+        if not isinstance(self.rewirer, Rewirer) or not self.rewirer.storable:
+            return
+        batch = math.ceil(self.recipe.training.batch_size / self.n_parts)
+        layers = stored_layers(self.model, self.rewirer.density(), batch)
+        if not layers:
+            return
+        self.model.store(layers, self.rewirer.masks, self.recipe.training.threads)
+        self.rewirer.store(self.model.stored)
+        if self.world.size > 1:
+            for own in self.model.stored.values():
+                own.add_to_all = self.world.add
 
     def _first_inputs(self) -> NDArray[np.bool_] | None:
         """Return which inputs fire in each step of the first samples, ``(observations, inputs)``, where masks need it."""
@@ -129,13 +147,24 @@ class Run:
             self._step(index)
             self._position += 1
             if self._position < len(batches) and stop():
+                self._check_finite()
                 return None
         self.rewirer.end_epoch()
+        self._check_finite()
         result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
         self.epochs_done += 1
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
         return result
+
+    def _check_finite(self) -> None:
+        """Refuse to go on, and so to save, with weights that are no numbers any more; raises ``TrainingError``."""
+        for name, weight in self.model.weights().items():
+            if not bool(torch.isfinite(weight.detach()).all()):
+                raise TrainingError(
+                    f"train: weights of layer '{name}' are no longer finite in epoch {self.epochs_done + 1}; the state of "
+                    "the last good epoch is kept. Lower training.learning_rate"
+                )
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
         """Return the spike counts of the output layer, times ``logit_scale``."""
@@ -179,10 +208,22 @@ class Run:
 
     def state_dict(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Return everything that the rest of the training depends on: tensors by name, and plain values fit for JSON."""
-        tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        stored = self._stored_parameters()
+        names = {name: stored[id(p)] for name, p in self.model.named_parameters() if id(p) in stored}
+        tensors = {
+            f"model/{name}": names[name].spread(value) if name in names else value
+            for name, value in self.model.state_dict().items()
+        }
         optimizer = self.optimizer.state_dict()
+        numbered = self._optimized()
         for index, state in optimizer["state"].items():
-            tensors.update({f"optimizer/{index}/{key}": value for key, value in state.items()})
+            own = stored.get(id(numbered[index]))
+            tensors.update(
+                {
+                    f"optimizer/{index}/{key}": own.spread(value) if own and value.ndim else value
+                    for key, value in state.items()
+                }
+            )
         rewirer = self.rewirer.state_dict()
         numbers = {key: value for key, value in rewirer.items() if not isinstance(value, torch.Tensor)}
         tensors.update({f"rewirer/{key}": value for key, value in rewirer.items() if key not in numbers})
@@ -215,7 +256,14 @@ class Run:
         try:
             saved = _under(tensors, "model/")
             foreign = backend not in (None, self.model.backend.name)
-            self.model.load_state_dict(self._own_with(saved) if foreign else saved)
+            # first of all, as the connections say where stored weights belong
+            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
+            stored = self._stored_parameters()
+            saved = self._own_with(saved) if foreign else saved
+            for name, p in self.model.named_parameters():
+                if id(p) in stored:
+                    saved[name] = _picked(stored[id(p)], saved[name])
+            self.model.load_state_dict(saved)
             optimizer: dict[int, dict[str, torch.Tensor]] = {}
             for name, value in _under(tensors, "optimizer/").items():
                 index, key = name.split("/", 1)
@@ -223,8 +271,13 @@ class Run:
             groups = values["parameter_groups"]
             if foreign:
                 optimizer, groups = self._renumbered(optimizer), self._own_groups_with(groups)
+            for number, p in enumerate(self._optimized()):
+                if id(p) in stored and number in optimizer:
+                    optimizer[number] = {
+                        key: _picked(stored[id(p)], value) if value.ndim else value
+                        for key, value in optimizer[number].items()
+                    }
             self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
-            self.rewirer.load_state_dict({**_under(tensors, "rewirer/"), **values["rewirer"]})
             self.schedule.load_state_dict(dict(values["schedule"]))
             self._order.set_state(tensors["order"])
             self._order_at_start = self._order.get_state()
@@ -232,9 +285,17 @@ class Run:
             self.teacher_logits = tensors.get("teacher_logits")
             self.epochs_done, self._position = int(values["epochs_done"]), int(values["position"])
             self._loss_sum, self._n_right = float(values["loss_sum"]), int(values["n_right"])
-        except (KeyError, RuntimeError, ValueError) as error:
+        except (KeyError, RuntimeError, ValueError, TrainingError) as error:
             reason = " ".join(str(error).split())
             raise TrainingError(f"train: the saved state does not fit this recipe ({reason}); start anew") from error
+
+    def _stored_parameters(self) -> dict[int, StoredSynapses]:
+        """Return the modules of stored synapses by the ``id`` of their parameter."""
+        return {id(own.weight): own for own in self.model.stored.values()}
+
+    def _optimized(self) -> list[torch.nn.Parameter]:
+        """Return the optimiser's parameters in the order of their numbers in its state."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _own_with(self, saved: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return the state of this model with all that is learned or drawn from a model of another backend.
@@ -250,10 +311,14 @@ class Run:
 
         Only what is learned has a state, and its order is the same.
         """
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        learned = [(number, p.shape) for number, p in enumerate(parameters) if p.requires_grad]
+        stored = self._stored_parameters()
+        learned = [
+            (number, stored[id(p)].shape if id(p) in stored else tuple(p.shape))
+            for number, p in enumerate(self._optimized())
+            if p.requires_grad
+        ]
         found = [saved[number] for number in sorted(saved)]
-        if found and [state["exp_avg"].shape for state in found] != [shape for _, shape in learned]:
+        if found and [tuple(state["exp_avg"].shape) for state in found] != [shape for _, shape in learned]:
             raise ValueError("the optimizer's moments have other shapes")
         return {number: state for (number, _), state in zip(learned, found)}
 
@@ -288,12 +353,18 @@ class Run:
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the summed loss and the number of correct answers."""
-        layers = self.model.layers(self.shifts.moved(self.spikes[index], index, self.epochs_done))
+        spikes = self.shifts.moved(self.spikes[index], index, self.epochs_done)
+        layers = self.model.layers(spikes, every=self._penalised)
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
         torch.autograd.backward(loss * share)
         n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
         return loss.item() * len(index), n_right
+
+    @property
+    def _penalised(self) -> bool:
+        """Whether the loss depends on the spikes of all layers."""
+        return bool(self.recipe.training.operations_penalty or self.recipe.training.spikes_penalty)
 
     def _penalties(self, layers: Mapping[str, torch.Tensor]) -> torch.Tensor | float:
         training = self.recipe.training
@@ -379,6 +450,12 @@ def _schedule(optimizer: torch.optim.Optimizer, n_steps: int, restarts: int) -> 
     if restarts == 1:
         return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     return torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, math.ceil(n_steps / restarts))
+
+
+def _picked(stored: StoredSynapses, dense: torch.Tensor) -> torch.Tensor:
+    if tuple(dense.shape) != stored.shape:
+        raise ValueError(f"a weight has the shape {tuple(dense.shape)}, not {stored.shape}")
+    return stored.picked(dense)
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

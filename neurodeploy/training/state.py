@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from neurodeploy.errors import FileError, TrainingError
+from neurodeploy.files.json_text import parse_json, to_json
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.run_folder import OLDEST_BACKEND
 from neurodeploy.training.checkpoint import read_tensors, write_tensors
 from neurodeploy.training.parallel import ALONE, World
@@ -42,7 +43,7 @@ def save_state(path: Path, run: Run, *, recipe_text: str, best: Best | None, sec
         "recipe": recipe_text,
         "start": run.start_fingerprint,
         "backend": run.model.backend.name,
-        "values": json.dumps(values),
+        "values": to_json(values),
     }
     write_tensors(path, _FORMAT, tensors, header)
 
@@ -66,9 +67,12 @@ def load_state(path: Path, run: Run, *, recipe_text: str) -> tuple[Best | None, 
             f"train: {path} went on from another network than the file now holds; bring that file back, or begin anew with "
             "--force"
         )
-    values = json.loads(header["values"])
-    run.load_state_dict(tensors, values, header.get("backend", OLDEST_BACKEND))
-    return Best(**values["best"]) if values["best"] else None, float(values["seconds"])
+    try:
+        values = parse_json(header["values"])
+        run.load_state_dict(tensors, values, header.get("backend", OLDEST_BACKEND))
+        return Best(**values["best"]) if values["best"] else None, float(values["seconds"])
+    except UNREADABLE as error:
+        raise FileError(f"train: {path} is damaged ({reason(error)}); begin anew with --force") from error
 
 
 def shared_best(best: Best | None, world: World) -> Best | None:

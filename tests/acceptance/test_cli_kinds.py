@@ -106,8 +106,8 @@ def test_they_are_priced_row_by_row(run_cli, folder):
 
 
 def test_sanafe_is_refused_by_name_before_the_samples_are_read(run_cli, folder):
-    arguments = ("--chip", "loihi2", "--data", "absent.npz", "--sanafe", "out")
-    done = run_cli("estimate", "small.net", *arguments, cwd=folder)
+    arguments = ("--chip", "loihi2", "--data", "absent.npz", "--out", "out")
+    done = run_cli("export", "small.net", "--target", "sanafe", *arguments, cwd=folder)
     assert done.returncode == 16
     assert "population 'layer0_input' has delta neurons, which SANA-FE does not have" in " ".join(done.stderr.split())
     assert not (folder / "out").exists()

@@ -2,6 +2,7 @@
 
 import json
 
+import h5py
 import nir
 import numpy as np
 import pytest
@@ -49,13 +50,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_every_command_that_takes_a_network_has_both_options():
+def test_every_command_that_takes_a_network_has_the_options():
     found = {}
     for name, command in typer.main.get_command(app).commands.items():
         options = {option for parameter in command.params for option in getattr(parameter, "opts", [])}
-        found[name] = {"--reading", "--dt"} & options
+        found[name] = {"--reading", "--dt", "--input-shape"} & options
     assert {name for name, options in found.items() if options} == set(COMMANDS)
-    assert all(found[name] == {"--reading", "--dt"} for name in COMMANDS)
+    assert all(found[name] == {"--reading", "--dt", "--input-shape"} for name in COMMANDS)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.train) if n == "train" else n for n in COMMANDS])
@@ -122,3 +123,63 @@ def test_a_run_of_neurodeploy_is_read_as_it_was_written():
     golden = ROOT / "tests" / "golden" / "commands" / "digits.nir"
     with pytest.raises(NirError, match="was written by neurodeploy, .* leave --reading norse out"):
         commands.map(golden, chip="loihi2", reading="norse")
+
+
+def first_conv(path):
+    """A .net file as slayer writes it, of a convolution and a dense layer; nothing tells the shape of its input."""
+    rng = np.random.default_rng(5)
+    neuron = {"type": "CUBA", "iDecay": 4096, "vDecay": 512, "vThMant": 40, "refDelay": 1, "gradedSpike": False}
+    layers = [
+        {"type": "conv", "shape": [4, 4, 4], "weight": rng.integers(-8, 20, (4, 1, 3, 3)), "stride": 2, "padding": 1},
+        {"type": "flatten", "shape": [64]},
+        {"type": "dense", "shape": [10], "weight": rng.integers(-8, 20, (10, 64)), "inFeatures": 64, "outFeatures": 10},
+    ]
+    with h5py.File(path, "w") as file:
+        for i, layer in enumerate(layers):
+            group = file.create_group(f"layer/{i}")
+            group.create_dataset("type", (1,), "S10", [layer.pop("type").encode()])
+            for name, value in layer.items():
+                group[name] = np.asarray(value)
+            if i != 1:
+                for key, value in neuron.items():
+                    group[f"neuron/{key}"] = value
+    return path
+
+
+def of_net(line):
+    return line.replace("net.nir", "conv.net").replace("same.nd5", "shaped.nd5").replace("{}", "{} ").strip()
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.train) if n == "train" else n for n in COMMANDS])
+def test_a_command_asks_for_the_shape_of_an_input_and_takes_it(name, folder, run_cli):
+    if name == "train":
+        pytest.importorskip("torch", reason="needs torch (extra train)")
+    first_conv(folder / "conv.net")
+    commands.export(folder / "conv.net", out=folder / "shaped.nd5", input_shape=(1, 8, 8))
+    line = of_net(COMMANDS[name])
+    asked = run_cli(*line.format("").split(), cwd=folder)
+    said = " ".join((asked.stdout + asked.stderr).split())
+    assert asked.returncode == 7, said
+    assert (
+        "say it with --input-shape (in Python input_shape=): 1,7,7 is the smallest that fits, 1,8,8 the largest" in said
+    )
+    option = "--reading input_shape=1x8x8" if name == "estimate" else "--input-shape 1,8,8"
+    done = run_cli(*line.format(option).split(), cwd=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_shape_of_an_input_is_for_files_that_do_not_tell_it(folder, run_cli):
+    for command in (
+        "map net.nir --chip loihi2",
+        "check net.nir",
+        "simulate same.nd5 noise.npz",
+        "export same.nd5 --out x.nir",
+    ):
+        done = run_cli(*command.split(), "--input-shape", "64", cwd=folder)
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "tells the shape of its input; --input-shape is for .net files that do not" in done.stderr
+    done = run_cli("map", "net.nir", "--chip", "loihi2", "--input-shape", "4,x", cwd=folder)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "neurodeploy: reading: the shape of the input is '4,x', expected whole numbers as 4,8,8\n",
+    )

@@ -185,15 +185,17 @@ def test_what_cannot_become_a_report_is_refused_before_anything_runs(files, opti
     assert not list(tmp_path.iterdir())
 
 
-def test_estimate_writes_what_sanafe_reads(cli, files, tmp_path) -> None:
-    arguments = ("estimate", files / "small.nir", "--chip", "loihi1", "--data", files / "samples.npz")
-    code, out, err = cli(*arguments, "--sanafe", tmp_path / "sanafe", "--deadline", "10ms", "--json")
+def test_export_writes_what_sanafe_reads(cli, files, tmp_path) -> None:
+    arguments = ("--chip", "loihi1", "--data", files / "samples.npz")
+    target = ("export", files / "small.nir", "--target", "sanafe", "--out", tmp_path / "sanafe", *arguments)
+    code, out, err = cli(*target, "--json")
     assert code == 0, err
     assert sorted(p.name for p in (tmp_path / "sanafe").iterdir()) == sorted(FILE_NAMES)
     expected = json.loads((tmp_path / "sanafe" / "expected.json").read_text())
-    assert 0 < expected["spikes"] < json.loads(out)["counts"]["synop.dense"]
-    assert f"compare: python {tmp_path / 'sanafe' / 'run.py'}" in err
-    code, _, err = cli(*arguments, "--sanafe", tmp_path / "sanafe")
+    _, cost, _ = cli("estimate", files / "small.nir", *arguments, "--json")
+    assert 0 < expected["spikes"] < json.loads(cost)["counts"]["synop.dense"]
+    assert "run.py" in json.loads(out)["compare"]
+    code, _, err = cli(*target)
     assert code == 3
     assert "arch.yaml exists; choose another folder, or --force" in err
 
@@ -216,12 +218,41 @@ def test_estimate_writes_what_sanafe_reads(cli, files, tmp_path) -> None:
             2,
             "--rate: '5ms' needs a number and a unit of Hz, kHz, MHz, as in 10kHz",
         ),
-        (["estimate", "small.nir", "--chip", "loihi1", "--sanafe", "x"], 2, "give --data or --activity as well"),
         (
-            ["estimate", "small.nir", "--chip", "loihi2", "--data", "samples.npz", "--sanafe", "x"],
+            ["estimate", "small.nir", "--chip", "loihi1", "--sanafe", "x"],
+            2,
+            "neurodeploy export small.nir --target sanafe --out x --chip loihi1 --data DATA",
+        ),
+        (
+            ["export", "small.nir", "--target", "sanafe", "--out", "x", "--chip", "loihi1"],
+            2,
+            "give samples to run (--data DATA), or the activity of a run",
+        ),
+        (
+            ["export", "small.nir", "--target", "sanafe", "--out", "x", "--data", "samples.npz"],
+            2,
+            "target 'sanafe' needs a chip (--chip NAME), or a mapping",
+        ),
+        (
+            ["export", "small.nir", "--target", "sanafe", "--out", "x", "--chip", "loihi2", "--data", "samples.npz"],
             16,
             "chip 'loihi2' has no mesh",
         ),
+        (["export", "small.nir", "--target", "c", "--out", "x", "--chip", "loihi1"], 2, "target 'c' takes no --chip"),
+        (["export", "small.nir", "--target", "c"], 2, "say where to write for target 'c': --out PATH"),
+        (["export", "small.nir", "--target", "verilog", "--out", "x"], 2, "unknown target 'verilog'; known: c, sanafe"),
+        (["export", "small.nir", "--out", "x.nir", "--optimize", "flash"], 2, "--optimize is for a target; name one"),
+        (
+            ["export", "small.nir", "--target", "netx", "--out", "x.net", "--optimize", "flash"],
+            2,
+            "target 'netx' has no setting 'optimize'; targets with it: c",
+        ),
+        (
+            ["export", "small.nir", "--target", "c", "--out", "x", "--optimize", "size"],
+            2,
+            "optimize is 'size'; known: balance, flash, speed",
+        ),
+        (["export", "small.nir", "--target", "c", "--out", "small.nir"], 3, "small.nir is a file; name a folder"),
         (
             ["estimate", "one_bit.nir", "--chip", "truenorth", "--data", "samples.npz", "--deadline", "10ms"],
             16,

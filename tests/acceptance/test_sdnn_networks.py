@@ -55,10 +55,10 @@ def cores(mapping: Mapping) -> dict[str, int]:
     return {name: len(mapping.layer_cores(name)) for name in mapping.sizes}
 
 
-def words(mapping: Mapping) -> dict[str, int]:
-    """Synapse words of a core of each layer, averaged and rounded down as printed."""
+def words(mapping: Mapping, register: str = "synapse_words") -> dict[str, int]:
+    """Entries of a core of each layer in a register, averaged and rounded down as printed."""
     loads = {name: [mapping.cores[i] for i in mapping.layer_cores(name)] for name in mapping.sizes}
-    return {name: sum(load.used["synapse_words"] for load in own) // len(own) for name, own in loads.items()}
+    return {name: sum(load.used[register] for load in own) // len(own) for name, own in loads.items()}
 
 
 def as_printed(network: Network) -> Mapping:
@@ -77,12 +77,16 @@ class TestPrintedTable:
 
     CORES = (25, 13, 3, 3, 2, 12, 1, 1, 1)
     WORDS = (81, 864, 1620, 2592, 2880, 7253, 1500, 150, 10)
+    AXONS = (2, 2, 2, 1, 1, 2560, 100, 50, 10)
+    AXON_MAP = (253, 113, 112, 29, 1280, 8, 50, 10, 1)
 
     def test_the_tutorials_network_takes_the_printed_61_cores_and_words(self, tutorial: Path) -> None:
         """``netx`` left the encoder out (``skip_layers=1``): it ran on the embedded processor."""
         mapping = as_printed(from_netx(tutorial, encode_input=False))
         assert tuple(cores(mapping).values()) == self.CORES
         assert tuple(words(mapping).values()) == self.WORDS
+        assert tuple(words(mapping, "input_axons").values()) == self.AXONS
+        assert tuple(words(mapping, "axon_map").values()) == self.AXON_MAP
         assert len(mapping.cores) == 61
 
     def test_with_the_encoder_on_the_chip_it_takes_ten_more(self, tutorial: Path) -> None:

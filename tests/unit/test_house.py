@@ -30,7 +30,7 @@ from neurodeploy.targets import TARGETS
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "neurodeploy"
 CONTRIBUTING = ROOT / "CONTRIBUTING.md"
-LOWEST = ("errors", "dicts", "units", "plugins", "version", "__init__", "__main__")
+LOWEST = ("errors", "dicts", "units", "plugins", "processes", "version", "__init__", "__main__")
 """Modules beside the rooms: they import ``errors`` alone, or (the first and the last to run) names on first use."""
 
 

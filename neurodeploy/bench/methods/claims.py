@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from neurodeploy.bench.methods.variants import VARIANTS
 from neurodeploy.errors import FileError, TrainingError
-from neurodeploy.files.checked import Record, one_of
+from neurodeploy.files.checked import OneOf, Record
 from neurodeploy.files.toml import parse_toml
 from neurodeploy.files.writing import write_text
 
@@ -65,7 +65,7 @@ class Bar(Record):
 
     claim: str
     recipe: str
-    method: Annotated[str, one_of(VARIANTS)]
+    method: Annotated[str, OneOf(VARIANTS)]
     density: Annotated[float, Field(gt=0, le=1)] | None = None
     at_least: float | None = None
     loss_below: float | None = None

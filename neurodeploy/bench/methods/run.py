@@ -9,9 +9,8 @@ bench that was stopped is resumed where it was, also in the middle of a row; a r
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from neurodeploy.errors import TrainingError, TrainingInterruptedError
 from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import to_toml
 from neurodeploy.plugins import load_plugins
+from neurodeploy.processes import worker_pool
 from neurodeploy.recipe.files import parse_recipe, recipe_values
 from neurodeploy.recipe.sparse import takes_density
 
@@ -117,7 +117,7 @@ def _in_parallel(tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Row]]
     """
     left = iter(tasks)
     waiting: dict[Future[Row], Task] = {}
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=load_plugins) as pool:
+    with worker_pool(jobs, load_plugins) as pool:
         try:
             while True:
                 waiting.update({pool.submit(run_task, task): task for task in islice(left, jobs - len(waiting))})

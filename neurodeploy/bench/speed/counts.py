@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import Dense, Network
 from neurodeploy.network.activity import Activity
 
@@ -58,7 +58,7 @@ _MESSAGE = 1 << 40
 """Value of a message in a sum whose low 40 bits count synapses, so that one addition counts both."""
 
 
-@njit(cache=True)
+@compiled()
 def _receive(begins: Any, step: Any, neuron: Any, n_steps: Any, fan: Any, received: Any) -> None:
     """Add synapses and messages of sorted events to ``received``, the counts of one core, ``(2, samples * steps)``."""
     # running sum of a sample up to each step: overwritten by every event, so that nothing tests where a step ends

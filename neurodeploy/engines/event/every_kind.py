@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.engines.checks import Labels, Progress, check_overflow, input_events, join_activities, n_labels
 from neurodeploy.engines.dynamics import At, Ints, Overflow, States, busy, step
 from neurodeploy.engines.sums import conv_24, shifted
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import Conv, Network, Pool, Population, Projection, synapse_shape
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.network.unrolled import entries
@@ -229,7 +229,7 @@ def _by_step(events: Events, steps: int) -> list[tuple[Places, Ints]]:
     return list(zip(np.split(place, bounds), np.split(message, bounds)))
 
 
-@njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _add(
     start: Any, target: Any, weight: Any, place: Any, message: Any, n_source: Any, n_target: Any, sums: Any
 ) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from neurodeploy.engines.event.vector import (
     add_16,
@@ -28,6 +27,7 @@ from neurodeploy.engines.event.vector import (
     update_equal,
     update_fitting,
 )
+from neurodeploy.files.loops import compiled
 
 # Columns of the table of populations.
 (P_SIZE, P_PADDED, P_STATE, P_FIRST, P_ROWS, P_ACC, P_VECTOR, P_PERM, P_CHANNELS, P_BIASED, P_WRAPS, P_FITS) = range(12)
@@ -49,8 +49,8 @@ FEW = 4
 BLOCK = 512
 """Number of neurons that are skipped together when all of them are at rest."""
 
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 """Decorator that inlines the functions that every step calls. Passing their arrays, seven words each, took more time than
 small layers (measured: half)."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -32,6 +31,7 @@ from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir, n
 from neurodeploy.exchange.nir.readings import READINGS, AnyReading, Reading, as_reading
 from neurodeploy.exchange.nir.repair import Repair
 from neurodeploy.exchange.nir.write import to_nir
+from neurodeploy.files.json_text import to_json as json_text
 from neurodeploy.network import Approximation, Network, difference
 from neurodeploy.network.activity import Samples
 from neurodeploy.network.idle import find_idle, removable, without_neurons
@@ -91,7 +91,7 @@ class CheckReport:
 
     def to_json(self) -> str:
         """Return the report as JSON text."""
-        return json.dumps({"ok": self.ok, **asdict(self)}, indent=2)
+        return json_text({"ok": self.ok, **asdict(self)}, 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +27,10 @@ from neurodeploy.exchange.nd5.layout import (
     stored_type,
 )
 from neurodeploy.exchange.nd5.values import SECTIONS, Values, number, values_of
+from neurodeploy.files.hdf5 import Refused, is_hdf5, open_hdf5
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.progress import reading
+from neurodeploy.files.unreadable import UNREADABLE, plain_text
 from neurodeploy.network import Conv, Dense, Network, Pool, Shape, Sparse
 
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ _GZIP_MOST = 1032
 """Ratio up to which deflate packs anything: its longest match is 258 bytes, the shortest code for one 2 bits."""
 _SLACK = 2**16
 """Bytes that a packed array may take whatever it takes in the file."""
-_DIGITS = 20
-"""Length of the longest whole number that a header may hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +63,21 @@ def from_nd5(path: Path | str) -> Network:
         FileError: if the file is missing, damaged, of another kind or a newer version, or not complete in itself.
         NetworkError: for numbers out of range, and what else a ``Network`` refuses.
     """
-    import h5py
-
     path = Path(path)
     where = f"nd5: {path}"
     _check_kind(path, where)
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, ".nd5 files") as file:
             return _network(file, path.stat().st_size, where)
-    except (OSError, MemoryError, RuntimeError, ArithmeticError, LookupError, ValueError, TypeError) as error:
+    except Refused as error:
+        raise FileError(f"{where}: {error}; {AGAIN}") from error
+    except UNREADABLE as error:
         if "unable to lock" in str(error):
             raise FileError(f"{where} is open for writing in another program ({error}); try again later") from error
         raise FileError(f"{where} is damaged ({_short(error)}); {AGAIN}") from error
 
 
 def _check_kind(path: Path, where: str) -> None:
-    import h5py
-
     if not path.is_file():
         raise FileError(f"nd5: there is no file {path}")
     try:
@@ -87,7 +85,7 @@ def _check_kind(path: Path, where: str) -> None:
             empty = not file.read(1)
     except OSError as error:
         raise FileError(f"{where} cannot be read ({error}); check its permissions") from error
-    if empty or not h5py.is_hdf5(path):
+    if empty or not is_hdf5(path):
         what = "is empty" if empty else "is no HDF5 file, so no .nd5 file"
         raise FileError(f"{where} {what}; write one: neurodeploy export NETWORK --out {path.name}")
 
@@ -159,20 +157,14 @@ def _header(opened: _Opened) -> dict[str, Any]:
     if hashlib.sha256(text).hexdigest() != _text(opened.file, "header_sha256", opened.where):
         raise FileError(f"{opened.where}: the header is not the one that was written; {AGAIN}")
     try:
-        header = json.loads(text.decode("utf-8"), parse_int=_whole, parse_constant=_whole)
-    except (ValueError, RecursionError) as error:
+        header = parse_json(text.decode("utf-8"))
+    except ValueError as error:
         raise FileError(
             f"{opened.where}: the header is no JSON text that can be read ({_short(error)}); {AGAIN}"
         ) from error
     if not isinstance(header, dict):
         raise FileError(f"{opened.where}: the header is no table of values; {AGAIN}")
     return header
-
-
-def _whole(text: str) -> int:
-    if len(text) > _DIGITS:
-        raise ValueError(f"a number of {len(text)} digits")
-    return int(text)
 
 
 def _records(entries: Any, section: str, kind: type[Any], where: str) -> Iterator[Values]:
@@ -275,21 +267,16 @@ def _array(opened: _Opened, place: str, dtype: np.dtype[Any], shape: Shape) -> N
 
 
 def _dataset(opened: _Opened, place: str) -> h5py.Dataset:
-    """Return a dataset that lies in the file itself: nothing that a link, a map or a list of other files leads to."""
+    """Return a dataset of the file."""
     import h5py
 
     found: Any = opened.file
     for name in place.split("/"):
-        link = found.get(name, getlink=True) if isinstance(found, h5py.Group) else None
-        if link is None:
+        found = found.get(name) if isinstance(found, h5py.Group) else None
+        if found is None:
             raise FileError(f"{opened.where}: '{place}' is not there; {AGAIN}")
-        if not isinstance(link, h5py.HardLink):
-            raise FileError(f"{opened.where}: '{place}' is a link; a .nd5 file holds its numbers itself")
-        found = found[name]
     if not isinstance(found, h5py.Dataset) or found.shape is None:
         raise FileError(f"{opened.where}: '{place}' holds no numbers; {AGAIN}")
-    if found.is_virtual or found.external:
-        raise FileError(f"{opened.where}: '{place}' lies in another file; a .nd5 file holds its numbers itself")
     return found
 
 
@@ -336,5 +323,4 @@ def _teller(name: str, values: dict[str, list[Values]]) -> Callable[[int], None]
 
 
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) < 120 else text[:117] + "..."
+    return plain_text(" ".join(str(value).split()))

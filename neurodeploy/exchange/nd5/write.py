@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from neurodeploy.exchange.nd5.layout import (
 )
 from neurodeploy.exchange.nd5.read import from_nd5
 from neurodeploy.exchange.nd5.values import SECTIONS, arrays_of, described, plain
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import Network, Pool
 
@@ -48,7 +46,7 @@ def to_nd5(network: Network, path: Path | str, *, force: bool = False) -> None:
     header = _header(network)
     try:
         with replacing(path) as partial:
-            with _hdf5(partial) as file:
+            with new_hdf5(partial) as file:
                 file.attrs["format"] = np.bytes_(FORMAT)
                 file.attrs["version"] = np.int64(VERSION)
                 file.attrs["fingerprint"] = np.bytes_(network.fingerprint)
@@ -61,51 +59,6 @@ def to_nd5(network: Network, path: Path | str, *, force: bool = False) -> None:
             _compare(network, partial)
     except (OSError, RuntimeError) as error:
         raise FileError(f"nd5: {path} cannot be written ({error}); check the folder and the free space") from error
-
-
-class _Disk:
-    """A file that keeps its first error for later: HDF5 breaks the whole process where writing fails, on a full disk."""
-
-    def __init__(self, raw: io.FileIO) -> None:
-        self.raw = raw
-        self.error: OSError | None = None
-
-    def write(self, data: memoryview) -> int:
-        """Write all bytes, or none from the first error on."""
-        left = memoryview(data)
-        while left and self.error is None:
-            left = left[self._tried(self.raw.write, left) or 0 :]
-        return len(data)
-
-    def truncate(self, size: int) -> None:
-        """Set the length of the file, unless an error came before."""
-        if self.error is None:
-            self._tried(self.raw.truncate, size)
-
-    def _tried(self, act: Callable[[Any], int | None], argument: Any) -> int | None:
-        try:
-            return act(argument)
-        except OSError as error:
-            self.error = error
-            return None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.raw, name)
-
-
-@contextmanager
-def _hdf5(path: Path) -> Iterator[Any]:
-    """Context with a new HDF5 file; what went wrong on the disk is raised when HDF5 has closed it."""
-    import h5py
-
-    with path.open("w+b", buffering=0) as raw:
-        disk = _Disk(raw)
-        try:
-            with h5py.File(disk, "w") as file:
-                yield file
-        finally:
-            if disk.error is not None:
-                raise disk.error
 
 
 def _header(network: Network) -> bytes:

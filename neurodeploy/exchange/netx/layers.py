@@ -48,16 +48,35 @@ class Layer:
         return f"layer{self.index}_{self.kind}"
 
     def whole(self, name: str) -> NDArray[np.int64]:
-        """Return an array of whole numbers."""
-        given = self.fields[name]
-        if given.dtype.kind not in "iuf" or not np.array_equal(given, np.rint(given)):
-            raise NetworkError(f"netx: layer {self.index} ({self.kind}): {name} holds numbers that are not whole")
-        return given.astype(np.int64)
+        """Return an array of whole numbers of 32 bits."""
+        return whole_numbers(self.fields[name], f"{_where(self)}: {name}")
+
+    def weights(self, name: str) -> NDArray[np.int16]:
+        """Return an array of weights, whole numbers of 16 bits."""
+        return _in_bits(self.whole(name), 16, f"{_where(self)}: {name}").astype(np.int16)
 
     def pair(self, name: str, default: int) -> tuple[int, int]:
         """Return a field as one number for each axis (vertical, horizontal)."""
         both = np.broadcast_to(self.whole(name) if name in self.fields else np.asarray(default), (2,))
         return int(both[0]), int(both[1])
+
+
+def whole_numbers(given: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Return whole numbers of 32 bits as int64; nothing is cut or wrapped.
+
+    Raises:
+        NetworkError: for text, fractions, NaN, infinities and larger numbers; ``where`` begins the message.
+    """
+    if given.dtype.kind not in "iuf" or not np.array_equal(given, np.rint(given)):
+        raise NetworkError(f"{where} holds numbers that are not whole")
+    return _in_bits(given, 32, where).astype(np.int64)
+
+
+def _in_bits(given: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
+    bad = given[~((given >= -(2 ** (bits - 1))) & (given < 2 ** (bits - 1)))]
+    if bad.size:
+        raise NetworkError(f"{where} holds {bad.flat[0]}, which does not fit {bits} bits")
+    return given
 
 
 def text_of(value: Any) -> str:
@@ -153,7 +172,8 @@ def _bias(layer: Layer, shift: int) -> int | NDArray[np.int32]:
     """Return the bias in state units: one number, or one for each neuron if the file has one for each channel."""
     if "bias" not in layer.fields or not np.any(layer.fields["bias"]):
         return 0
-    shape, bias = neuron_shape(layer), layer.whole("bias").reshape(-1) << shift
+    shape = neuron_shape(layer)
+    bias = _in_bits(layer.whole("bias").reshape(-1) << shift, 32, f"{_where(layer)}: bias, times {1 << shift},")
     if bias.size == 1:
         return int(bias[0])
     if bias.size not in (shape[0], int(np.prod(shape))):
@@ -166,7 +186,8 @@ def _parameter(layer: Layer, name: str, shift: int = 0) -> int | NDArray[np.int3
     """Return a neuron parameter: one number, or one for each neuron if the file has one for each channel."""
     if name not in layer.neuron:
         raise NetworkError(f"{_where(layer)}: the neurons have no {name}")
-    value = np.asarray(layer.neuron[name]).reshape(-1).astype(np.int64) << shift
+    given = whole_numbers(np.asarray(layer.neuron[name]).reshape(-1), f"{_where(layer)}: {name}")
+    value = _in_bits(given << shift, 32, f"{_where(layer)}: {name}, times {1 << shift},")
     if value.size == 1:
         return int(value[0])
     shape = (value.size,) if layer.kind.startswith("dense") else layer.shape

@@ -27,7 +27,10 @@ from neurodeploy.exchange.netx.layers import (
     neuron_shape,
     neuron_type,
     text_of,
+    whole_numbers,
 )
+from neurodeploy.files.hdf5 import open_hdf5
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.network import (
     DELAY_MAX,
     Approximation,
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     import h5py
 
 LAYER_KINDS = ("input", "dense", "dense_rec", "conv", "pool", "flatten", "average")
+_OTHER_NAMES = {"recurrent": "dense_rec"}
 _NOTHING = np.zeros(0)
 
 
@@ -129,13 +133,13 @@ def _read(path: Path) -> list[Layer]:
     if not path.is_file():
         raise FileError(f"netx: there is no file {path}")
     try:
-        with h5py.File(path, "r") as file:
+        with open_hdf5(path, ".net files") as file:
             layers = file.get("layer")
             if not isinstance(layers, h5py.Group) or not layers or not all(name.isdigit() for name in layers):
                 raise FileError(f"netx: {path} holds no numbered layers; expected a .net file of slayer's export_hdf5")
             return [_layer(layers[name], int(name)) for name in sorted(layers, key=int)]
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise FileError(f"netx: {path} is damaged or no .net file ({error})") from error
+    except UNREADABLE as error:
+        raise FileError(f"netx: {path} is damaged or no .net file ({reason(error)}); export it again") from error
 
 
 def _layer(group: h5py.Group, index: int) -> Layer:
@@ -143,13 +147,16 @@ def _layer(group: h5py.Group, index: int) -> Layer:
 
     fields = {name: np.asarray(item[()]) for name, item in group.items() if isinstance(item, h5py.Dataset)}
     kind = text_of(fields.pop("type", _NOTHING))
+    kind = _OTHER_NAMES.get(kind, kind)
     if kind not in LAYER_KINDS:
         raise NetworkError(f"netx: layer {index} has type '{kind}'; supported: {', '.join(LAYER_KINDS)}")
     if isinstance(group.get("weight"), h5py.Group):
         fields |= {f"weight_{part}": np.asarray(group["weight"][part][()]) for part in ("real", "imag")}
     neuron = group.get("neuron")
     own = {n: item[()] for n, item in neuron.items()} if isinstance(neuron, h5py.Group) else {}
-    shape = tuple(int(n) for n in fields.pop("shape", _NOTHING))
+    shape = tuple(
+        int(n) for n in whole_numbers(np.asarray(fields.pop("shape", _NOTHING)), f"netx: layer {index}: shape")
+    )
     return Layer(index, kind, shape, fields, own)
 
 
@@ -317,11 +324,9 @@ def _synapses(layer: Layer, shape: Shape) -> Synapses:
     geometry = {name: layer.pair(name, d) for name, d in (("stride", 1), ("padding", 0), ("dilation", 1))}
     if layer.kind == "pool":
         return _pool(layer, size, geometry)
-    weights = layer.whole("weight")
+    weights = layer.weights("weight")
     groups = int(layer.fields.get("groups", 1))
-    return Conv(
-        weights=weights.reshape(weights.shape[:4]).astype(np.int16), input_shape=size, groups=groups, **geometry
-    )
+    return Conv(weights=weights.reshape(weights.shape[:4]), input_shape=size, groups=groups, **geometry)
 
 
 def _pool(layer: Layer, size: tuple[int, int, int], geometry: dict[str, tuple[int, int]]) -> Pool:
@@ -338,19 +343,20 @@ def _pool(layer: Layer, size: tuple[int, int, int], geometry: dict[str, tuple[in
 def _matrix(layer: Layer, name: str, n_target: int) -> NDArray[np.int16]:
     if name not in layer.fields:
         raise NetworkError(f"netx: layer {layer.index} ({layer.kind}) has no {name}")
-    weights = layer.whole(name)
+    weights = layer.weights(name)
     if weights.size % n_target:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}): {name} {weights.shape} does not fit {n_target} neurons"
         )
-    return weights.reshape(n_target, -1).astype(np.int16)
+    return weights.reshape(n_target, -1)
 
 
 def _delay(layer: Layer, population: Population) -> int | NDArray[np.int32]:
     """Return the delay of the layer's outgoing spikes, one for each neuron if the file has one for each channel."""
     if "delay" not in layer.fields:
         return 0
-    delay = np.floor(layer.fields["delay"]).astype(np.int32).reshape(-1)
+    where = f"netx: layer {layer.index} ({layer.kind}): delay"
+    delay = whole_numbers(np.floor(layer.fields["delay"]), where).astype(np.int32).reshape(-1)
     if delay.max() > DELAY_MAX:
         raise NetworkError(
             f"netx: layer {layer.index} ({layer.kind}) has a delay of {int(delay.max())} steps, the limit is {DELAY_MAX}"

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import FileError, MismatchError, NetworkError
 from neurodeploy.exchange.netx.layers import BIAS_SHIFT
 from neurodeploy.exchange.netx.read import from_netx
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.files.writing import replacing
 from neurodeploy.network import (
     WEIGHT_MAX,
@@ -51,8 +52,6 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
         FileError: if the file exists or cannot be written.
         MismatchError: if reading the file back gives other integers.
     """
-    import h5py
-
     path = Path(path)
     if path.exists() and not force:
         raise FileError(f"netx: {path} exists; choose another name or pass force (--force)")
@@ -60,11 +59,11 @@ def to_netx(network: Network, path: Path | str, *, force: bool = False) -> None:
     layers = [_input(network), *(layer for step in _chain(network) for layer in _layers(step, network))]
     try:
         with replacing(path) as partial:
-            with h5py.File(partial, "w") as file:
+            with new_hdf5(partial) as file:
                 for i, layer in enumerate(layers):
                     _write(file.create_group(f"layer/{i}"), layer)
             _check_same(network, from_netx(partial, dt=network.dt))
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise FileError(f"netx: {path} cannot be written ({error}); check the folder and the free space") from error
 
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurodeploy.errors import FileError, NirError
+from neurodeploy.files.hdf5 import Refused, is_hdf5, open_hdf5
 from neurodeploy.files.progress import Reading, reading
+from neurodeploy.files.unreadable import UNREADABLE, plain_text
 
 if TYPE_CHECKING:
     import h5py
@@ -94,11 +96,11 @@ def read_graph(path: Path) -> Graph:
 
     if not path.is_file():
         raise FileError(f"nir: there is no file {path}")
-    if not h5py.is_hdf5(path):
+    if not is_hdf5(path):
         raise FileError(f"nir: {path} is no HDF5 file, so no NIR file; write it again with nir.write or to_nir")
     try:
-        with h5py.File(path, "r") as file:
-            root = _child(file, "node", str(path))
+        with open_hdf5(path, "NIR files") as file:
+            root = file.get("node")
             if not isinstance(root, h5py.Group):
                 raise FileError(f"nir: {path} is an HDF5 file without the group 'node', so no NIR file")
             version = _text(_value(file, "version", str(path))) if "version" in file else ""
@@ -106,7 +108,9 @@ def read_graph(path: Path) -> Graph:
                 return _single_node(root, str(path))
             with _telling(root, str(path)):
                 return _read_graph(root, str(path), version, 0)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError, MemoryError) as error:
+    except Refused as error:
+        raise FileError(f"nir: {path}: {error}; write it again") from error
+    except UNREADABLE as error:
         raise FileError(f"nir: {path} is damaged ({_short(error)}); write it again") from error
 
 
@@ -154,11 +158,11 @@ def _read_graph(group: h5py.Group, origin: str, version: str, level: int) -> Gra
 
     if level > MAX_NESTING:
         raise FileError(f"nir: {origin} nests graphs deeper than {MAX_NESTING}; flatten it before writing")
-    nodes = _child(group, "nodes", origin)
+    nodes = group.get("nodes")
     if not isinstance(nodes, h5py.Group):
         raise FileError(f"nir: {origin}: 'nodes' is no group; write the file again")
     return Graph(
-        nodes={name: _read_node(nodes, name, origin, version, level) for name in nodes},
+        nodes={_name(name): _read_node(nodes, name, origin, version, level) for name in nodes},
         edges=_edges(_value(group, "edges", origin) if "edges" in group else [], origin),
         metadata=_metadata(group, origin),
         origin=origin,
@@ -169,11 +173,11 @@ def _read_graph(group: h5py.Group, origin: str, version: str, level: int) -> Gra
 def _read_node(nodes: h5py.Group, name: str, origin: str, version: str, level: int) -> Node:
     import h5py
 
-    group = _child(nodes, name, origin)
+    group, name = nodes.get(name), _name(name)
     if not isinstance(group, h5py.Group):
         raise NirError(f"nir: {origin}: node '{name}' is no group; write the file again")
     if "type" not in group:
-        raise NirError(f"nir: {origin}: node '{name}' has no type ({_without_type(group, origin)}")
+        raise NirError(f"nir: {origin}: node '{name}' has no type ({_without_type(group)}")
     kind = _text(_value(group, "type", origin))
     if kind == "NIRGraph":
         graph = _read_graph(group, origin, version, level + 1)
@@ -182,12 +186,12 @@ def _read_node(nodes: h5py.Group, name: str, origin: str, version: str, level: i
     return Node(name=name, kind=kind, fields=own, metadata=_metadata(group, origin))
 
 
-def _without_type(group: h5py.Group, origin: str) -> str:
+def _without_type(group: h5py.Group) -> str:
     """Return in words what a node without a type holds, and what has to be done."""
     import h5py
 
     inner = ", ".join(list(group)[:3]) or "nothing"
-    if any(isinstance(_child(group, name, origin), h5py.Group) for name in group if name != "metadata"):
+    if any(isinstance(group.get(name), h5py.Group) for name in group if name != "metadata"):
         return f"it holds {inner}); a name with '/' in it breaks a NIR file: rename the node and write the file again"
     return f"it holds {inner}); the file was not written to its end, or damaged since: write it again"
 
@@ -201,21 +205,11 @@ def _single_node(root: h5py.Group, origin: str) -> Graph:
     return Graph(nodes={kind.lower(): Node(name=kind.lower(), kind=kind, fields=own)}, edges=(), origin=origin)
 
 
-def _child(group: h5py.Group, name: str, origin: str) -> Any:
-    """Return a member of a group; external links are refused, so that a file cannot make us open another file."""
-    import h5py
-
-    link = group.get(name, getlink=True)
-    if link is not None and not isinstance(link, h5py.HardLink):
-        raise FileError(f"nir: {origin}: '{name}' is a link; NIR files hold their data themselves")
-    return group.get(name)
-
-
 def _value(group: h5py.Group, name: str, origin: str) -> Any:
     """Return the value of a dataset: an array, a number, or text."""
     import h5py
 
-    found = _child(group, name, origin)
+    found = group.get(name)
     if isinstance(found, h5py.Group):
         raise NirError(f"nir: {origin}: field '{name}' is a group, expected a value")
     if not isinstance(found, h5py.Dataset) or found.shape is None:
@@ -243,7 +237,7 @@ def _in_blocks(found: h5py.Dataset) -> Any:
 def _metadata(group: h5py.Group, origin: str) -> dict[str, Any]:
     import h5py
 
-    found = _child(group, "metadata", origin) if "metadata" in group else None
+    found = group.get("metadata") if "metadata" in group else None
     return _metadata_of(found, origin, 0) if isinstance(found, h5py.Group) else {}
 
 
@@ -252,7 +246,7 @@ def _metadata_of(group: h5py.Group, origin: str, level: int) -> dict[str, Any]:
 
     if level > MAX_NESTING:
         raise FileError(f"nir: {origin} nests metadata deeper than {MAX_NESTING}")
-    children = {key: _child(group, key, origin) for key in group}
+    children = {key: group.get(key) for key in group}
     return {
         key: _metadata_of(child, origin, level + 1) if isinstance(child, h5py.Group) else _value(group, key, origin)
         for key, child in children.items()
@@ -265,7 +259,12 @@ def _edges(value: Any, origin: str) -> tuple[tuple[str, str], ...]:
         return ()
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise NirError(f"nir: {origin}: edges have shape {pairs.shape}, expected pairs of node names")
-    return tuple((_text(a), _text(b)) for a, b in pairs.tolist())
+    return tuple((_name(_text(a)), _name(_text(b))) for a, b in pairs.tolist())
+
+
+def _name(text: str) -> str:
+    """Return the name of a node with escapes for control characters, since names are printed."""
+    return plain_text(text, len(text))
 
 
 def _text(value: Any) -> str:
@@ -277,8 +276,7 @@ def _text(value: Any) -> str:
 
 
 def _short(value: object) -> str:
-    text = " ".join(str(value).split())
-    return text if len(text) < 120 else text[:117] + "..."
+    return plain_text(" ".join(str(value).split()))
 
 
 def _from_objects(graph: Any, origin: str, level: int) -> Graph:

@@ -12,6 +12,7 @@ import numpy as np
 from neurodeploy.errors import FileError, NirError
 from neurodeploy.exchange.nir.graph import Graph, Node
 from neurodeploy.exchange.nir.neurons import NEURON_KINDS, neuron_shape
+from neurodeploy.files.disk import hdf5_disk
 from neurodeploy.files.writing import replacing
 
 if TYPE_CHECKING:
@@ -53,9 +54,10 @@ def write_nir(graph: nir.NIRGraph, path: Path, *, force: bool, check: Callable[[
         raise FileError(f"export: {path} exists; choose another name or pass force (--force)")
     try:
         with replacing(path) as partial:
-            nir.write(partial, graph)
+            with hdf5_disk(partial) as disk:
+                nir.write(disk, graph)
             check(partial)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise FileError(f"export: {path} cannot be written ({error}); check the folder and the free space") from error
 
 

@@ -8,8 +8,7 @@ it was lost.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from neurodeploy.errors import NetworkError, NirError
 from neurodeploy.exchange.nir.graph import Graph
 from neurodeploy.exchange.nir.node_metadata import KEY, entry_of, input_entry, neuron_entry
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.network import (
     Approximation,
     Conv,
@@ -36,6 +36,7 @@ from neurodeploy.network import (
     spiking_model,
     synapse_shape,
 )
+from neurodeploy.network.relays import Delayed
 from neurodeploy.network.unrolled import full_matrix, stored_matrix
 
 PLAIN_FORMAT, FORMAT = 1, 2
@@ -74,7 +75,7 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         "weight_units": 64,
         "reset": reset,
         "latency": "edges cost no step; on the chip each population costs one",
-        "network": json.dumps(text),
+        "network": to_json(text),
     }
     arrays: dict[str, dict[str, NDArray[np.uint8]]] = {"masks": {}, "stored": {}, "delays": {}}
     for p in network.projections:
@@ -88,22 +89,23 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
     return own | {name: found for name, found in arrays.items() if found}
 
 
-def restore(plain: Network, described: Mapping[str, Any]) -> Network:
-    """Return the network with the names, order and forms that the metadata describes.
+def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, Any]) -> Network | Approximation:
+    """Return the network with the names, order and forms that the metadata describes, or an entry for the ledger.
 
-    If the metadata does not fit, the result is the plain network with an entry in its ledger.
+    Args:
+        delayed: the projections of the plain network with their delays on the clock of the graph, where they may be longer
+            than on that of the metadata.
     """
     try:
         if int(described["format"]) not in (PLAIN_FORMAT, FORMAT):
             raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
-        return _restored(plain, described, json.loads(_text(described["network"])))
+        return _restored(plain, delayed, described, parse_json(_text(described["network"])))
     except _UNFIT as error:
-        note = Approximation(
+        return Approximation(
             where="metadata",
             what=f"names, masks and decoding recorded by neurodeploy do not fit the graph and were left out ({error})",
             size=NO_CHANGE,
         )
-        return replace(plain, ledger=(*plain.ledger, note))
 
 
 def check_kept(graph: Graph) -> None:
@@ -129,7 +131,7 @@ def check_kept(graph: Graph) -> None:
 def _noted(graph: Graph) -> list[tuple[str, str, str]]:
     """Return node, key and meaning of each entry that nodes of the graph had when it was written."""
     try:
-        text = json.loads(_text(description_of(graph)["network"]))
+        text = parse_json(_text(description_of(graph)["network"]))
         inputs = [e["node"] for e in text["inputs"] if e.get("graded")]
         neurons = [e["node"] for e in text["populations"] if e.get("reset", "zero") != "zero"]
     except _UNFIT:
@@ -139,12 +141,14 @@ def _noted(graph: Graph) -> list[tuple[str, str, str]]:
     ]
 
 
-def _restored(plain: Network, described: Mapping[str, Any], text: dict[str, Any]) -> Network:
+def _restored(
+    plain: Network, delayed: Sequence[Delayed], described: Mapping[str, Any], text: dict[str, Any]
+) -> Network:
     names = {entry["node"]: entry["name"] for kind in ("inputs", "populations") for entry in text[kind]}
     starts = {entry["node"]: int(entry["first_step"]) for entry in text["populations"]}
     later = {p.name: starts[p.name] - p.first_step for p in plain.populations}
     inputs, outputs = {i.name: i for i in plain.inputs}, {o.name: o for o in plain.outputs}
-    projections = {p.name: p for p in plain.projections}
+    projections = {d.projection.name: d for d in delayed}
     given = (
         tuple(_input(inputs.pop(e["node"]), e) for e in text["inputs"]),
         tuple(_population(plain.population(e["node"]), e) for e in text["populations"]),
@@ -164,7 +168,7 @@ def _input(plain: Input, entry: dict[str, Any]) -> Input:
     return replace(plain, name=entry["name"], shape=shape)
 
 
-def _parts(projections: dict[str, Projection], entry: dict[str, Any]) -> list[Projection]:
+def _parts(projections: dict[str, Delayed], entry: dict[str, Any]) -> list[Delayed]:
     """Remove the projections of one entry from the dict and return them: one, or one for each synaptic delay."""
     node = entry["node"]
     if entry["delays"] < 2:
@@ -230,14 +234,15 @@ def _projection_text(projection: Projection, node: str) -> dict[str, Any]:
 
 
 def _projection(
-    parts: list[Projection],
+    delayed: list[Delayed],
     entry: dict[str, Any],
     described: Mapping[str, Any],
     names: dict[str, str],
     later: dict[str, int],
 ) -> Projection:
+    parts = [d.projection for d in delayed]
     plain, exponent = parts[0], int(entry["exponent"])
-    delays = [np.asarray(p.delay) + later[p.target] - later.get(p.source, 0) for p in parts]
+    delays = [d.delay + later[plain.target] - later.get(plain.source, 0) for d in delayed]
     synapses = _synapses(parts, entry, exponent, _bits(described, "stored", entry["node"]))
     delay = delays[0]
     if entry["delays"] == 1:

@@ -46,6 +46,7 @@ from neurodeploy.network import (
     Projection,
     Shape,
 )
+from neurodeploy.network.relays import Delayed, relayed, with_relays
 
 if TYPE_CHECKING:
     import nir
@@ -88,6 +89,7 @@ def from_nir(
     strict: bool = True,
     data: Samples | None = None,
     payload_scale: float = 1.0,
+    max_delay: int | None = None,
 ) -> Network:
     """Return the integer network of a NIR file or graph.
 
@@ -114,6 +116,8 @@ def from_nir(
             input becomes a graded one with the fewest bits that hold them.
         payload_scale: the value that a payload of 1 in ``data`` stands for, for example 1/255 for pixels of 0..255 and a
             graph that was trained on 0..1.
+        max_delay: longest delay of a synapse in steps, 0..62; longer ones go through relay neurons (``network.relays``),
+            which change no spike. By default a delay beyond 62 is refused.
 
     Raises:
         DataError: if the data do not fit the inputs of the graph, or their payloads what ``to_nir`` recorded of an input.
@@ -132,9 +136,14 @@ def from_nir(
         from neurodeploy.exchange.nir.calibrate import with_payloads
 
         flat = with_payloads(flat, data, payload_scale)
-    plain = network_of(flat, choices, graph.repairs, data, graph.notes)
+    plain, delayed = _lowered(flat, choices, graph.repairs, data, graph.notes)
     described = description_of(graph.given)
-    return restore(plain, described) if "network" in described else plain
+    if "network" in described:
+        restored = restore(plain, delayed, described)
+        if isinstance(restored, Network):
+            return restored if max_delay is None else with_relays(restored, max_delay)
+        plain = replace(plain, ledger=(*plain.ledger, restored))
+    return _held(plain, delayed, max_delay)
 
 
 def network_of(
@@ -152,6 +161,34 @@ def network_of(
     Raises:
         NirError: for features that cannot be imported.
     """
+    return _held(*_lowered(graph, choices, repairs, data, notes), None)
+
+
+def _held(plain: Network, delayed: Sequence[Delayed], max_delay: int | None) -> Network:
+    """Return the network with its delays, and relays for those that are longer than ``max_delay``.
+
+    Raises:
+        NirError: for a delay beyond the longest of a synapse, where no ``max_delay`` allows relays.
+    """
+    for d in delayed if max_delay is None else ():
+        if d.delay.max() > DELAY_MAX:
+            p = d.projection
+            raise NirError(
+                f"nir: node '{p.name}': a delay of {int(d.delay.max())} steps from '{p.source}' to '{p.target}', the limit "
+                f"is {DELAY_MAX}; shorten it, use a larger dt, or put relay neurons in: neurodeploy export FILE --max-delay "
+                f"{DELAY_MAX} --out NEW (in Python max_delay={DELAY_MAX})"
+            )
+    return relayed(plain, delayed, DELAY_MAX if max_delay is None else max_delay)
+
+
+def _lowered(
+    graph: Graph,
+    choices: Choices,
+    repairs: tuple[Repair, ...],
+    data: Samples | None,
+    notes: tuple[Approximation, ...],
+) -> tuple[Network, list[Delayed]]:
+    """Return the network of a flat graph without delays, and its projections with them beside."""
     parts = _taken_apart(prepared(graph), choices)
     if data is not None:
         from neurodeploy.exchange.nir.calibrate import observe
@@ -162,19 +199,21 @@ def network_of(
     parts.ledger.extend(_payloads(given) for given in parts.inputs.values() if given.graded)
     depth = parts.clock.depth
     neurons = sorted((n for n in parts.shapes if n not in parts.inputs and n in depth), key=lambda n: (depth[n], n))
-    populations, projections = [], []
+    populations, delayed = [], list[Delayed]()
     for name in neurons:
         population, own = _population(parts, name, choices)
         populations.append(population)
-        projections += own
-    return Network(
+        delayed += own
+    projections = _unique_names([d.projection for d in delayed])
+    network = Network(
         inputs=tuple(parts.inputs.values()),
         populations=tuple(populations),
-        projections=tuple(_unique_names(projections)),
+        projections=tuple(projections),
         outputs=tuple(_outputs(parts.graph)),
         dt=choices.dt,
         ledger=tuple(parts.ledger),
     )
+    return network, [Delayed(projection=p, delay=d.delay) for p, d in zip(projections, delayed)]
 
 
 def _taken_apart(graph: Graph, choices: Choices) -> _Parts:
@@ -247,8 +286,8 @@ def _check_ends(graph: Graph, inputs: list[str], neurons: list[str]) -> None:
         raise NirError(f"nir: {graph.origin} has no neurons; supported: {', '.join(SPIKING_KINDS[:3])}, ...")
 
 
-def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population, list[Projection]]:
-    """Return the integer population of a neuron node and the projections into it."""
+def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population, list[Delayed]]:
+    """Return the integer population of a neuron node and the projections into it, with their delays beside them."""
     own = [(i, c) for i, c in enumerate(parts.connections) if c.target == name]
     node = parts.graph.nodes[name]
     plain = float_neuron(node, choices.dt, choices.discretization)
@@ -263,16 +302,10 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     for (_, c), (weights, exponent), delay in zip(own, whole.weights, delays):
         if c.said:
             parts.ledger.append(Approximation(where=c.name, what=c.said, size=NO_CHANGE))
-        projections.append(
-            Projection(
-                name=c.name,
-                source=c.source,
-                target=name,
-                synapses=c.synapses(weights),
-                weight_exponent=exponent,
-                delay=delay,
-            )
+        bare = Projection(
+            name=c.name, source=c.source, target=name, synapses=c.synapses(weights), weight_exponent=exponent
         )
+        projections.append(Delayed(projection=bare, delay=delay))
     shape = parts.shapes[name]
     population = Population(name=name, shape=shape[-3:], model=model, first_step=parts.clock.start[name])
     return population, projections
@@ -331,7 +364,7 @@ def _in_integers(
     plain: FloatNeuron,
     neuron: FloatNeuron,
     own: Sequence[tuple[int, Connection]],
-    delays: Sequence[int | NDArray[np.int32]],
+    delays: Sequence[NDArray[np.int64]],
     currents: list[Approximation],
 ) -> Integers:
     """Return a population in integers, with its scale chosen on the data if there are any; add entries to the ledger."""
@@ -344,7 +377,7 @@ def _in_integers(
     from neurodeploy.exchange.nir.calibrate import choose, effect, trial_of
 
     start = parts.clock.start
-    lags = [np.asarray(d, np.int64) + 1 + start[c.source] - start[name] for d, (_, c) in zip(delays, own)]
+    lags = [d + 1 + start[c.source] - start[name] for d, (_, c) in zip(delays, own)]
     trial = trial_of(parts.witness, name, [c for _, c in own], lags, plain, neuron, lowest)
 
     def chosen(gain: Floats, default: Grid) -> Grid:
@@ -430,7 +463,7 @@ def _with_currents(
     return neuron, changes
 
 
-def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
+def _delay(parts: _Parts, i: int, strict: bool) -> NDArray[np.int64]:
     """Return the delay on the chip's clock: NIR's delay minus the steps that the difference in depth already takes."""
     c, start = parts.connections[i], parts.clock.start
     recurrent = i in parts.clock.recurrent
@@ -446,15 +479,10 @@ def _delay(parts: _Parts, i: int, strict: bool) -> int | NDArray[np.int32]:
         late = f"up to {-int(delay.min())} steps later than in NIR"
         parts.ledger.append(Approximation(where=c.name, what="feedback arrives late", size=late))
         delay = np.maximum(delay, 0)
-    if delay.max() > DELAY_MAX:
-        raise NirError(
-            f"nir: node '{c.name}': a delay of {int(delay.max())} steps from '{c.source}' to '{c.target}', the limit is "
-            f"{DELAY_MAX}; shorten it or use a larger dt"
-        )
     if more > 0 and not recurrent and not c.delay.any():
         what = f"skip connection delayed by {more} steps, so that all paths are equally deep"
         parts.ledger.append(Approximation(where=c.name, what=what, size=NO_CHANGE))
-    return int(delay.flat[0]) if np.all(delay == delay.flat[0]) else delay.astype(np.int32)
+    return np.asarray(delay.flat[0]) if np.all(delay == delay.flat[0]) else delay
 
 
 def _unique_names(projections: list[Projection]) -> list[Projection]:

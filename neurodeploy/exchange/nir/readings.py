@@ -31,7 +31,7 @@ from neurodeploy.exchange.nir.neurons import (
 )
 from neurodeploy.exchange.nir.node_metadata import KEY, RESETS, RESETTING_KINDS, REST, Reset, entry_of, reset_of
 from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, description_of
-from neurodeploy.network import DECAY_ONE, Approximation
+from neurodeploy.network import DECAY_ONE, Approximation, Shape
 
 Gain: TypeAlias = Literal["file", "whole", "after decay"]
 """What a unit of input adds: ``a`` times the gain in the file, 1, or ``1 - a``."""
@@ -45,33 +45,48 @@ _SAME = 1e-5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What the user says of a NIR file.
+    """What the user says of a file that does not say it: of a NIR file, or of a ``.net`` file the shape of its input.
 
     Attributes:
         name: a row of ``READINGS``; "" to find it out where that is safe, and else to take the file as NIR says.
         dt: length of a step in seconds, where the file does not tell or tells another one than is meant.
         reset: what a spike does to the voltage: "zero" sets it to ``v_reset``, "subtract" takes the threshold off.
+        input_shape: of a lava-dl ``.net`` file whose first layer does not tell it (``from_netx``).
     """
 
     name: str = ""
     dt: float | None = None
     reset: Reset | None = None
+    input_shape: Shape | None = None
 
     def __str__(self) -> str:
         said = [self.name] if self.name else []
         said += [] if self.dt is None else [f"dt={self.dt!r}"]
-        return ",".join(said + ([] if self.reset is None else [f"reset={self.reset}"]))
+        said += [] if self.reset is None else [f"reset={self.reset}"]
+        return ",".join(said + ([] if self.input_shape is None else [f"input_shape={shape_text(self.input_shape)}"]))
+
+    @property
+    def of_nir(self) -> bool:
+        """Whether anything is said that only a NIR file leaves open."""
+        return self != Reading(input_shape=self.input_shape)
 
 
 AnyReading: TypeAlias = Reading | str | None
 """A reading, or its text as on the command line: ``norse``, ``snntorch,reset=subtract``, ``dt=1e-3``."""
 
 
-def as_reading(given: AnyReading, *, dt: float | None = None, reset: Reset | None = None) -> Reading:
+def shape_text(shape: Shape) -> str:
+    """Return a shape as a reading says it: ``4x8x8``."""
+    return "x".join(map(str, shape))
+
+
+def as_reading(
+    given: AnyReading, *, dt: float | None = None, reset: Reset | None = None, input_shape: Shape | None = None
+) -> Reading:
     """Return the reading that a text says, together with what is given beside it.
 
     >>> as_reading("norse,dt=2e-3")
-    Reading(name='norse', dt=0.002, reset=None)
+    Reading(name='norse', dt=0.002, reset=None, input_shape=None)
 
     Raises:
         UsageError: for a name or a key that is not known, and for two values of one thing.
@@ -79,11 +94,12 @@ def as_reading(given: AnyReading, *, dt: float | None = None, reset: Reset | Non
     said = given if isinstance(given, Reading) else _parsed(given or "")
     if said.name and said.name not in READINGS:
         raise UsageError(f"reading: '{said.name}' is not known; known: {', '.join(READINGS)}")
-    for key, value in (("dt", dt), ("reset", reset)):
+    beside: dict[str, Any] = {"dt": dt, "reset": reset, "input_shape": input_shape}
+    for key, value in beside.items():
         own = getattr(said, key)
         if own is not None and value is not None and own != value:
             raise UsageError(f"reading: '{said}' says {key}={own}, but {key} is given as {value}; give it once")
-    return replace(said, dt=said.dt if dt is None else dt, reset=said.reset if reset is None else reset)
+    return replace(said, **{key: value for key, value in beside.items() if value is not None})
 
 
 def _parsed(text: str) -> Reading:
@@ -91,7 +107,7 @@ def _parsed(text: str) -> Reading:
     for part in (p.strip() for p in text.split(",") if text):
         key, equals, value = (p.strip() for p in part.partition("="))
         key = key if equals else "name"
-        if key not in ("name", "dt", "reset") or key in values or not part:
+        if key not in ("name", "dt", "reset", "input_shape") or key in values or not part:
             raise UsageError(
                 f"reading: '{text}' is no reading; write NAME[,dt=SECONDS][,reset=zero|subtract], NAME one of "
                 f"{', '.join(READINGS)}"
@@ -101,7 +117,21 @@ def _parsed(text: str) -> Reading:
         raise UsageError(f"reading: reset={values['reset']} is not possible; choose reset={' or reset='.join(RESETS)}")
     if "dt" in values:
         values["dt"] = _seconds(values["dt"], text)
+    if "input_shape" in values:
+        values["input_shape"] = as_shape(values["input_shape"])
     return Reading(**values)
+
+
+def as_shape(text: str) -> Shape:
+    """Return the shape that a text says: ``4,8,8`` or ``4x8x8``.
+
+    Raises:
+        UsageError: for anything but one to three whole numbers of at least 1.
+    """
+    parts = [part.strip() for part in text.replace("x", ",").split(",")]
+    if len(parts) > 3 or not all(part.isascii() and part.isdigit() and 0 < int(part) < 2**31 for part in parts):
+        raise UsageError(f"reading: the shape of the input is '{text}', expected whole numbers as 4,8,8")
+    return tuple(int(part) for part in parts)
 
 
 def _seconds(value: str, text: str) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip.layouts import Ints
 from neurodeploy.mapping.cuts.equal import equal_cut, least_parts
 from neurodeploy.mapping.cuts.hypergraph import Hypergraph, build_hypergraph, fewest_messages, messages
+from neurodeploy.mapping.cuts.positions import better_cut
 from neurodeploy.mapping.cuts.search import excess
 from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
@@ -50,10 +51,13 @@ def grown_cut(graph: Hypergraph, parts: int) -> NDArray[np.int32]:
 def grouped_cut(layers: Layers, population: str, cuts: dict[str, Cut], at_least: int, group: Group) -> Cut:
     """Return the cut found by ``group`` and exchanges of neurons, with as few parts as fit, or else the equal cut.
 
-    A population whose connections share weights keeps the equal cut, because sharing needs neighbours on the same core.
+    A population whose connections share weights is cut into blocks, by channels or by position, because sharing needs
+    neighbours on the same core.
     """
+    if any(layers.shared(p) is not None for p in layers.network.into(population)):
+        return better_cut(layers, population, cuts, at_least)
     equal = equal_cut(layers, population, cuts, at_least)
-    if equal.n_parts == 1 or any(layers.shared(p) is not None for p in layers.network.into(population)):
+    if equal.n_parts == 1:
         return equal
     graph = build_hypergraph(layers, population, layers.spikes)
     best, cost = equal, messages(graph, equal)

@@ -46,8 +46,11 @@ def requantised(network: Network, bits: int, layers: frozenset[str]) -> Network:
 
 def _coarser(weights: NDArray[np.int16], bits: int) -> NDArray[np.int16]:
     values = weights.astype(np.int32)
-    signed = int(values.min(initial=0)) < 0
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    negative, positive = int(values.min(initial=0)) < 0, int(values.max(initial=0)) > 0
+    signed = negative and positive
+    low, high = -((1 << bits) - 1) if negative else 0, (1 << bits) - 1 if positive else 0
+    if signed:
+        low, high = -(1 << bits - 1), (1 << bits - 1) - 1
     shift = needed_bits(weights, shared_sign=not signed, drops_common_power=False) - bits
     if shift <= 0 or needed_bits(weights, shared_sign=not signed, drops_common_power=True) <= bits:
         return weights

@@ -6,25 +6,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.chip import SynapseFormat
-from neurodeploy.chip.layouts import Ints, Lists
+from neurodeploy.chip.layouts import Ints, Lists, channel_runs
 from neurodeploy.chip.rules import RULES, list_rule, words
 from neurodeploy.mapping.memory.cut import Cut, Lists2D, sum_by
 from neurodeploy.network import Conv
 
 
 def shared_memory(
-    conv: Conv, on: Lists2D, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int
+    conv: Conv, on: Lists2D, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int, run_channels: int | None = None
 ) -> tuple[Ints, Ints, Ints]:
-    """Return words, stored weights and number of shared sets of lists on each part, three arrays int64 ``(n_parts,)``.
+    """Return words, stored weights and shared sets of lists on each part, three arrays int64 ``(n_parts,)``.
+
+    Where a core keeps whole kernels, each run of its channels is a set.
 
     Args:
         on: the unrolled synapses of the convolution as lists, by part and source.
         width: bits of a weight with its delay.
         word_bits: bits of a word of memory.
+        run_channels: channels that count as one in a run; None: a core has one set, whatever its channels.
     """
     if RULES[fmt.rule].kernel_words is None:
         return _list_memory(conv, on, cut.n_parts, width, fmt, word_bits)
-    return (*_kernel_memory(conv, cut, width, fmt, word_bits), np.ones(cut.n_parts, np.int64))
+    sets = np.ones(cut.n_parts, np.int64)
+    if run_channels is not None:
+        sets = channel_runs(channels_on(conv, cut).sum(axis=1), run_channels)
+    return (*_kernel_memory(conv, cut, width, fmt, word_bits), sets)
+
+
+def map_entries(conv: Conv, cut: Cut, run_channels: int) -> Ints:
+    """Return for each part of the source of a convolution the positions on it times the runs of their channels.
+
+    Source: the tables that Lava's compiler for Loihi 2 printed for PilotNet, as ``hardware/loihi2.toml`` says.
+    """
+    channels, height, width = conv.input_shape
+    n_positions = height * width
+    position = np.tile(np.arange(n_positions), channels)
+    there = np.bincount(cut.labels.astype(np.int64) * n_positions + position, minlength=cut.n_parts * n_positions)
+    runs: Ints = channel_runs(there.reshape(cut.n_parts, n_positions), run_channels).sum(axis=1)
+    return runs
 
 
 def _kernel_memory(conv: Conv, cut: Cut, width: int, fmt: SynapseFormat, word_bits: int) -> tuple[Ints, Ints]:

@@ -12,7 +12,7 @@ from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.layouts import Ints, packed_words
 from neurodeploy.chip.rules import RULES, list_rule, words
 from neurodeploy.mapping.memory.cut import Cut, Lists2D, lists_on, sum_by
-from neurodeploy.mapping.memory.kernels import shared_memory
+from neurodeploy.mapping.memory.kernels import map_entries, shared_memory
 from neurodeploy.mapping.memory.synapses import (
     ByTarget,
     Matrix,
@@ -208,7 +208,8 @@ class Layers:
         assert conv is not None
         bits = self._stored_bits(projection, np.unique(conv.weights), fmt)
         width = bits + delay_bits(projection, self.chip)
-        words, stored, lists = shared_memory(conv, self.lists(projection, cut), cut, width, fmt, self.word_bits)
+        run = self.chip.run_channels
+        words, stored, lists = shared_memory(conv, self.lists(projection, cut), cut, width, fmt, self.word_bits, run)
         return ProjectionUse(
             words=words,
             formats=[fmt.name] * cut.n_parts,
@@ -244,7 +245,7 @@ class Layers:
             "neurons": cut.sizes,
             "input_axons": sum((u.axons for u in into), np.zeros(cut.n_parts, np.int64)),
             "output_axons": self.output_axons(population, cuts),
-            "axon_map": cut.sizes * self._entries("map_per_neuron"),
+            "axon_map": self._axon_map(population, cut),
             "neuron_groups": np.ones(cut.n_parts, np.int64),
             "synapse_words": sum((u.words for u in into), np.zeros(cut.n_parts, np.int64)),
         }
@@ -260,8 +261,8 @@ class Layers:
     def _destinations_of(self, population: str, cuts: dict[str, Cut]) -> Ints:
         """Return the number of cores that each neuron of a population sends to."""
         total = np.zeros(self.network.population(population).size, np.int64)
-        for p in self.network.projections:
-            if p.source == population and p.target in cuts:
+        for p in self.network.out_of(population):
+            if p.target in cuts:
                 total += self.destinations(p, cuts[p.target])
         return total
 
@@ -280,13 +281,23 @@ class Layers:
         count = getattr(self.chip.axons, name, None)
         return count.value if count is not None else 0
 
+    def _axon_map(self, population: str, cut: Cut) -> Ints:
+        """Return the axon map entries of each part: one a neuron, or fewer where it only feeds convolutions."""
+        entries, run = self._entries("map_per_neuron"), self.chip.run_channels
+        sent = self.network.out_of(population)
+        convs = [conv_of(p) for p in sent if self.shared(p) is not None]
+        if run is None or not sent or len(convs) < len(sent):
+            return cut.sizes * entries
+        shared: Ints = np.max([map_entries(conv, cut, run) for conv in convs if conv is not None], axis=0)
+        return entries * shared
+
     def output_axons(self, population: str, cuts: dict[str, Cut]) -> Ints:
         """Return the output entries that each part of a population takes for the parts of populations in ``cuts``."""
         cut = cuts[population]
         total = np.zeros(cut.n_parts, np.int64)
-        for p in self.network.projections:
+        for p in self.network.out_of(population):
             entries = self._entries("discrete_out" if self.shared(p) is None else "shared_out")
-            if p.source == population and p.target in cuts and entries:
+            if p.target in cuts and entries:
                 total += entries * sum_by(cut.labels, self.destinations(p, cuts[p.target]), cut.n_parts)
         return total
 

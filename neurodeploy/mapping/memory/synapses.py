@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurodeploy.chip import Chip, SynapseFormat
 from neurodeploy.chip.rules import RULES
 from neurodeploy.errors import FitError
-from neurodeploy.network import Conv, Delta, Network, Pool, Projection, Sparse, synapse_shape
+from neurodeploy.network import DELAY_MAX, Conv, Delta, Network, Pool, Projection, Sparse, synapse_shape
 from neurodeploy.network.unrolled import entries
 
 
@@ -84,10 +84,14 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     """Return the bits that each weight needs, as Lava's ``optimize_weight_bits`` computes them.
 
     With ``drops_common_power`` a power of two that divides all weights is not stored. Weights of both signs are stored in
-    two's complement. With ``shared_sign`` weights of one sign need no sign bit: positive weights (and zeros) lie in
-    ``0..2**b - 1``, negative weights in ``-2**b..-1``.
+    two's complement. With ``shared_sign`` weights of one sign need no sign bit, zeros included: excitatory ones lie in
+    ``0..2**b - 1``, inhibitory ones in ``-(2**b - 1)..0``. 1 where all are 0 (Lava: 0). Lava refuses -256 among inhibitory
+    weights; here they take the width that they have there as weights of both signs. 255 beside a negative weight takes 9
+    bits, where Lava counts 10; no chip stores either.
 
     >>> needed_bits(np.array([-256, 254], np.int16), shared_sign=True, drops_common_power=True)
+    8
+    >>> needed_bits(np.array([-255, -1], np.int16), shared_sign=True, drops_common_power=True)
     8
     """
     values = weights.astype(np.int64)
@@ -97,10 +101,8 @@ def needed_bits(weights: NDArray[np.int16], *, shared_sign: bool, drops_common_p
     power = int(np.bitwise_or.reduce(np.abs(values), axis=None))
     shift = (power & -power).bit_length() - 1 if drops_common_power else 0
     low, high = low >> shift, high >> shift
-    if shared_sign and low == 0:
-        return max(1, high.bit_length())
-    if shared_sign and int(values.max()) < 0:
-        return max(1, (-low - 1).bit_length())
+    if shared_sign and (low == 0 or high == 0):
+        return max(high, -low).bit_length()
     return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)
 
 
@@ -141,10 +143,7 @@ def stored_bits(
     else:
         shifts = chip.weights.drops_common_power
         own = weights if shifts else weights // np.int16(common_factor(network, projection.target))
-        given = np.append(own, np.int16(0)) if fmt.stores_zeros else own
-        needed = needed_bits(
-            given, shared_sign=chip.weights.shared_sign, drops_common_power=chip.weights.drops_common_power
-        )
+        needed = needed_bits(own, shared_sign=chip.weights.shared_sign, drops_common_power=shifts)
         allowed = list(chip.weights.bits.value)
     enough = [bits for bits in allowed if bits >= needed and (wanted is None or bits == wanted)]
     if not enough:
@@ -178,14 +177,22 @@ def delay_bits(projection: Projection, chip: Chip) -> int:
     if needed and chip.weights.delay_bits is None:
         raise FitError(
             f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, but {chip.source_file} "
-            f"does not say how chip '{chip.name}' stores delays (weights.delay_bits is not there); remove the delays, or "
-            "use another chip"
+            f"does not say how chip '{chip.name}' stores delays (weights.delay_bits is not there); remove the delays, use "
+            f"another chip, or {_with_relays(0)}"
         )
     limit = chip.weights.delay_bits.value if chip.weights.delay_bits else 0
     if needed > limit:
         raise FitError(
             f"map: projection '{projection.name}' has delays up to {projection.max_delay} steps, which take {needed} "
-            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays",
+            f"bits, but chip '{chip.name}' has {limit} ({chip.source_file}: weights.delay_bits); shorten the delays, or "
+            f"{_with_relays(2**limit - 1)}",
             {"layer": projection.target, "core": 0, "resource": "delay_bits", "used": needed, "limit": limit},
         )
     return needed
+
+
+def _with_relays(most: int) -> str:
+    """Return in words how relay neurons take delays beyond ``most`` steps."""
+    most = min(most, DELAY_MAX)
+    command = f"neurodeploy export FILE --max-delay {most} --out NEW"
+    return f"put relay neurons in: {command} (in Python with_relays(network, {most}))"

@@ -66,11 +66,10 @@ def cross_chip(layers: Layers, population: str, cuts: dict[str, Cut], at: dict[s
     if extra is None or layers.chip.n_chips == 1:
         return total
     home = np.array([s.chip for s in at[population]])[cut.labels]
-    for p in layers.network.projections:
-        if p.source == population:
-            on = layers.lists(p, cuts[p.target])
-            away = np.array([s.chip for s in at[p.target]])[on.part] != home[on.source]
-            total += extra.value * np.bincount(cut.labels[on.source[away]], minlength=cut.n_parts)
+    for p in layers.network.out_of(population):
+        on = layers.lists(p, cuts[p.target])
+        away = np.array([s.chip for s in at[p.target]])[on.part] != home[on.source]
+        total += extra.value * np.bincount(cut.labels[on.source[away]], minlength=cut.n_parts)
     return total
 
 

@@ -7,10 +7,11 @@ plotly is used because its charts respond to the pointer and scale with the page
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from neurodeploy.costs.record import CoreMemory, Cost, Energy, Latency, Memory
 from neurodeploy.reports.figures import band, kib, si
@@ -159,6 +160,20 @@ def step_times(latency: Latency) -> go.Figure:
     figure.update_xaxes(title="step", gridcolor=LINE)
     figure.update_yaxes(title=unit, gridcolor=LINE, rangemode="tozero")
     return styled(figure, 300)
+
+
+def training_curves(epochs: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Return loss and accuracy of the training and the validation part over the epochs of ``metrics.jsonl``."""
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss (cross-entropy)", "accuracy"))
+    numbers = [epoch["epoch"] for epoch in epochs]
+    for column, curves in ((1, ("loss", "validation_loss")), (2, ("train_accuracy", "validation_accuracy"))):
+        for name, part, colour in zip(curves, ("training", "validation"), (SOFT, ACCENT)):
+            line = {"x": numbers, "y": [epoch.get(name) for epoch in epochs], "name": part, "line": {"color": colour}}
+            figure.add_trace(go.Scatter(**line, showlegend=column == 1), row=1, col=column)
+    figure.update_xaxes(title="epoch", gridcolor=LINE)
+    figure.update_yaxes(gridcolor=LINE)
+    figure.update_yaxes(tickformat=".0%", col=2)
+    return styled(figure, 320)
 
 
 def spike_raster(raster: Raster) -> go.Figure:

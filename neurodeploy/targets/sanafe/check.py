@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 from neurodeploy.errors import FileError, MissingPackageError
+from neurodeploy.files.json_text import parse_json
+from neurodeploy.files.plain import read_text
 from neurodeploy.targets.sanafe.script import differing, run
 
 
@@ -18,7 +19,7 @@ def check_sanafe(folder: Path) -> Iterator[str]:
         MissingPackageError: if SANA-FE is not installed.
     """
     try:
-        expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
+        expected = parse_json(read_text(folder / "expected.json"))
     except (OSError, ValueError) as error:
         raise FileError(f"export: {folder} holds nothing that was written for SANA-FE ({error})") from error
     try:

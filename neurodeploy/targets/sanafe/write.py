@@ -16,7 +16,6 @@ hops for their messages (``host_hops``), unlike our estimate; ``expected.json`` 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -30,8 +29,9 @@ from neurodeploy.costs.counts import check_belongs
 from neurodeploy.costs.fanout import FanOut, fan_outs
 from neurodeploy.costs.pricing import estimate
 from neurodeploy.errors import EstimateError, FileError
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import replacing
+from neurodeploy.files.writing import locked_folder, replacing
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Network, Population
@@ -71,7 +71,7 @@ def check_network(network: Network) -> None:
         EstimateError: for neurons other than CUBA and leaky integrators, or an input with payloads; names the first.
     """
     for reason in _lacks(network):
-        raise EstimateError(f"estimate: no export to SANA-FE: {reason}; leave --sanafe out")
+        raise EstimateError(f"export: no export to SANA-FE: {reason}; choose another target")
 
 
 def _lacks(network: Network) -> Iterator[str]:
@@ -123,12 +123,27 @@ def write_sanafe(
     check_free(folder, force=force)
     files = sanafe_files(network, mapping, activity, sample=sample)
     expected = {"sample": sample, "mode": files.mode, "timing_model": "simple", **files.expected}
-    texts = (files.arch, files.net, json.dumps(expected, indent=1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
+    texts = (files.arch, files.net, to_json(expected, 1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
     with ExitStack() as stack:
+        stack.enter_context(locked_folder(folder, f"export: {folder}"))
         for name, text in zip(FILE_NAMES, texts):
             stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return files
+
+
+def check_ready(network: Network, folder: str | Path, *, force: bool) -> None:
+    """Refuse what ``write_sanafe`` would refuse of a network and a folder.
+
+    Raises:
+        EstimateError, FileError: as ``check_network`` and ``check_free``.
+    """
+    check_network(network)
+    check_free(folder, force=force)
+
+
+def describe(_: Network) -> dict[str, str]:
+    """Return how to compare SANA-FE with what is written."""
+    return {"compare": "python run.py, in this folder, runs SANA-FE 2.2.9 and compares"}
 
 
 def check_free(folder: str | Path, *, force: bool) -> None:
@@ -154,7 +169,7 @@ def _check(mapping: Mapping, activity: Activity, sample: int) -> None:
     elif not 0 <= sample < activity.n_samples:
         reason = f"sample {sample} is not one of the {activity.n_samples} of the activity; choose one of them"
     if reason is not None:
-        raise EstimateError(f"estimate: no export to SANA-FE: {reason}")
+        raise EstimateError(f"export: no export to SANA-FE: {reason}")
 
 
 def _exact(network: Network, fans: list[FanOut]) -> bool:

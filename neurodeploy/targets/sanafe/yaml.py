@@ -69,7 +69,7 @@ def _hop_prices(chip: Chip) -> str:
 def _nominal(quantity: Quantity | None, key: str, chip: Chip) -> float:
     if quantity is None:
         raise EstimateError(
-            f"estimate: no export to SANA-FE: {key} is not in {chip.source_file}; add it, or choose another chip"
+            f"export: no export to SANA-FE: {key} is not in {chip.source_file}; add it, or choose another chip"
         )
     return quantity.si[1]
 
@@ -233,7 +233,7 @@ def _format_into(network: Network, name: str, load: CoreLoad) -> str | None:
     found = {load.formats[p.name] for p in network.into(name) if p.name in load.formats}
     if len(found) > 1:
         raise EstimateError(
-            f"estimate: no export to SANA-FE: core {load.core} stores the synapses into '{name}' in the formats "
+            f"export: no export to SANA-FE: core {load.core} stores the synapses into '{name}' in the formats "
             f"{', '.join(sorted(found))}; SANA-FE has one for each neuron; choose another chip or mapping"
         )
     return found.pop() if found else None

@@ -7,12 +7,15 @@ start every pass from zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
+from neurodeploy.engines.lanes.neurons import exact_gain
+from neurodeploy.engines.lanes.team import Team
+from neurodeploy.engines.lanes.wiring import Geometry
 from neurodeploy.network import WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Cuba, Input, Shape
 from neurodeploy.recipe.layers import (
     AnyLayer,
@@ -24,6 +27,9 @@ from neurodeploy.recipe.layers import (
     neuron_of,
 )
 from neurodeploy.recipe.record import Recipe
+from neurodeploy.training.lanes.chain import Kept
+from neurodeploy.training.lanes.layer import Layer
+from neurodeploy.training.lanes.synapses import Synapses
 from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
 from neurodeploy.training.model.fused import (
     WEIGHT_SCALE,
@@ -33,6 +39,8 @@ from neurodeploy.training.model.fused import (
     recurrent_cuba_spikes,
     window_sums,
 )
+from neurodeploy.training.model.segments import Segment
+from neurodeploy.training.model.stored import StoredSynapses
 from neurodeploy.training.model.weight_grid import Grid
 
 
@@ -89,6 +97,7 @@ class ChainModel(torch.nn.Module):
         neurons: the integers of each layer's neurons by name; ``set_neuron`` changes them.
         grids: the weights that each layer may have, by name.
         recipes: the layers of the recipe by name; ``taken`` has the shapes of their inputs.
+        stored: the synapses of which only the stored ones have a weight, by weight name (``store``).
         peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
 
     Raises:
@@ -109,6 +118,8 @@ class ChainModel(torch.nn.Module):
         self.grids: dict[str, Grid] = {}
         self.taken: dict[str, Shape] = {}
         self.peak_state: dict[str, float] = {}
+        self.stored: dict[str, StoredSynapses] = {}
+        self._segments: dict[str, Segment] = {}
         self._surrogate: dict[str, tuple[float, float]] = {}
         given, largest = self.entry.shape, max(map(abs, self.entry.payload_range))
         for name, layer in self.recipes.items():
@@ -126,10 +137,14 @@ class ChainModel(torch.nn.Module):
 
     def forward(self, spikes: torch.Tensor) -> torch.Tensor:
         """Return the spikes of the last layer."""
-        return list(self.layers(spikes).values())[-1]
+        return list(self.layers(spikes, every=False).values())[-1]
 
     def layers(
-        self, spikes: torch.Tensor, *, respond: Callable[[str, torch.Tensor], torch.Tensor] | None = None
+        self,
+        spikes: torch.Tensor,
+        *,
+        respond: Callable[[str, torch.Tensor], torch.Tensor] | None = None,
+        every: bool = True,
     ) -> dict[str, torch.Tensor]:
         """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
 
@@ -138,16 +153,26 @@ class ChainModel(torch.nn.Module):
                 (a stride of 0), sums of the first layer are computed once.
             respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
                 default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
+            every: whether layers inside a segment are wanted as well, whose spikes otherwise stay bits.
 
         Returns:
             Tensors ``(batch, *shape, steps)`` with the layer's shape.
         """
-        given = {}
-        for name, taken in self.taken.items():
-            arranged = spikes.reshape(len(spikes), *taken, spikes.shape[-1])
-            spikes = given[name] = (respond or self._respond)(name, arranged)
+        given: dict[str, torch.Tensor] = {}
+        names = list(self.taken)
+        while names:
+            name = names[0]
+            if respond is None and name in self._segments:
+                given |= self._run(self._segments[name], spikes, every)
+                names = names[len(self._segments[name].names) - 1 :]
+                name = names[0]
+            else:
+                arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1])
+                given[name] = (respond or self._respond)(name, arranged)
+            spikes = given[name]
             for after in (self.dropouts, self.delays):
                 spikes = after[name](spikes) if name in after else spikes
+            names = names[1:]
         return given
 
     def weights(self) -> dict[str, torch.nn.Parameter]:
@@ -155,22 +180,105 @@ class ChainModel(torch.nn.Module):
 
         Dense weights are ``(out, in, 1, 1, 1)``, weights of convolutions ``(out, in / groups, height, width, 1)``; the
         connection of a layer onto itself is called ``recurrent_name(layer)``. Pooling layers have only a constant weight.
+        Weights of ``stored`` synapses have one axis.
         """
-        found: dict[str, torch.nn.Parameter] = {}
-        for name, layer in self.recipes.items():
-            block = self.blocks[name]
-            if is_recurrent(layer):
-                found[name] = block.input_synapse.weight
-                found[recurrent_name(name)] = block.recurrent_synapse.weight
-            elif not isinstance(layer, PoolLayer):
-                found[name] = block.synapse.weight
-        return found
+        return {w: module.weight for name in self.recipes for w, module in self._synapses(name).items()}
+
+    def dense_weights(self) -> dict[str, torch.Tensor]:
+        """Return the ``weights`` in their dense shapes, those of stored synapses made for the caller, without gradients."""
+        return {
+            name: self.stored[name].spread(weight.detach()) if name in self.stored else weight.detach()
+            for name, weight in self.weights().items()
+        }
 
     def quantised_weights(self) -> dict[str, torch.Tensor]:
-        """Return the ``weights`` in chip units, before the exponent, as the forward pass uses them: whole, as floats."""
+        """Return the ``weights`` in chip units, before the exponent, as the forward pass uses them: whole, as floats.
+
+        They have their dense shapes.
+        """
         return {
-            name: self.grids.get(name, RECURRENT_GRID)(weight, descale=True) for name, weight in self.weights().items()
+            name: self.grids.get(name, RECURRENT_GRID)(weight, descale=True)
+            for name, weight in self.dense_weights().items()
         }
+
+    def store(self, layers: Collection[str], masks: Mapping[str, torch.Tensor], threads: int = 1) -> None:
+        """Store only the connections of some layers from now on, and run these layers over lanes (native backend).
+
+        Args:
+            layers: names of layers; pools between them run over lanes with them.
+            masks: connections by weight name; weights of others are gone.
+            threads: threads that share the work of a pass.
+        """
+        team = Team(threads)
+        for name in layers:
+            for weight, module in self._synapses(name).items():
+                where = geometry_of(self.recipes[name], self.taken[name], self.shapes[name])
+                grid = self.grids.get(weight, RECURRENT_GRID)
+                own = StoredSynapses(module.weight, masks[weight], where, grid, team)
+                setattr(self.blocks[name], _ATTRIBUTE[len(self._synapses(name)) - 1][weight != name], own)
+                self.stored[weight] = own
+        self._segments = {}
+        for names in self._rows():
+            held = {name: [self.stored[w] for w in self._synapses(name)] for name in names}
+            self._segments[names[0]] = Segment({name: self._lanes(name, held[name], team) for name in names}, held)
+
+    def _rows(self) -> list[list[str]]:
+        """Return the layers that run over lanes, in rows that spikes cross as bits."""
+        rows: list[list[str]] = []
+        before: str | None = None
+        for name, layer in self.recipes.items():
+            joined = before is not None and self._stays_bits(before, name)
+            if name in self.stored or (joined and isinstance(layer, PoolLayer)):
+                if joined:
+                    rows[-1].append(name)
+                else:
+                    rows.append([name])
+                before = name
+            else:
+                before = None
+        return rows
+
+    def _stays_bits(self, before: str, name: str) -> bool:
+        """Return whether the spikes from a layer to the next may stay bits: no learned delay between, exact dropout."""
+        return before not in self.delays and self.takes_dropout(before, name)
+
+    def takes_dropout(self, before: str, name: str) -> bool:
+        """Return whether stored synapses compute the same sums as dense ones with the dropout after the layer before."""
+        if before not in self.dropouts:
+            return True
+        grid, layer = self.grids[name], self.recipes[name]
+        exponent = 0 if isinstance(layer, PoolLayer) else grid.exponent + int(np.log2(grid.step))
+        return exact_gain(self.dropouts[before].gain, exponent) and not is_recurrent(layer)
+
+    def _lanes(self, name: str, held: Sequence[StoredSynapses], team: Team) -> Layer:
+        """Return a layer over lanes; of a pool, with constant weights."""
+        settings, layer = self.neuron_settings(name), self.recipes[name]
+        if isinstance(layer, PoolLayer):
+            where = geometry_of(layer, self.taken[name], self.shapes[name])
+            assert where is not None, "a pool is a convolution"
+            n = int(np.prod(where.kernels))
+            latent = np.full(n, layer.weight / WEIGHT_SCALE, np.float32)
+            synapses, again = Synapses(where, np.arange(n), latent, step=1, team=team), None
+        else:
+            synapses, again = held[0].synapses, held[1].synapses if len(held) > 1 else None
+        return Layer(
+            synapses,
+            settings.neuron,
+            tau=settings.tau,
+            scale=settings.scale,
+            recurrent=again,
+            learns=bool(held),
+            team=team,
+        )
+
+    def _synapses(self, name: str) -> dict[str, torch.nn.Module]:
+        """Return the modules with the weights of a layer by weight name."""
+        layer, block = self.recipes[name], self.blocks[name]
+        if isinstance(layer, PoolLayer):
+            return {}
+        if is_recurrent(layer):
+            return {name: block.input_synapse, recurrent_name(name): block.recurrent_synapse}
+        return {name: block.synapse}
 
     def delay_fractions(self) -> dict[str, torch.nn.Parameter]:
         """Return the learned axonal delays as fractions of the longest delay of the layer, by layer name."""
@@ -212,6 +320,21 @@ class ChainModel(torch.nn.Module):
         if layer.delay:
             self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
 
+    def _run(self, segment: Segment, spikes: torch.Tensor, every: bool) -> dict[str, torch.Tensor]:
+        """Return the spikes of the layers of a segment that are wanted."""
+        names, n_steps = segment.names, spikes.shape[-1]
+        kept = {}
+        for number, name in enumerate(names[:-1]):
+            if self.training and name in self.dropouts:
+                drop = self.dropouts[name]
+                stays = drop.stays(torch.Size((len(spikes), *self.shapes[name])))
+                kept[number] = Kept(stays.flatten(1).t().numpy(), drop.gain)
+        given = spikes.reshape(len(spikes), -1, n_steps)
+        fired, peaks = segment.run(given, kept, names if every else names[-1:])
+        for name, peak in peaks.items():
+            self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
+        return {name: sent.reshape(len(spikes), *self.shapes[name], n_steps) for name, sent in fired.items()}
+
     def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
         """Return a layer's spikes through the compiled neurons."""
         layer, block, grid = self.recipes[name], self.blocks[name], self.grids[name]
@@ -252,6 +375,28 @@ def _grid(layer: AnyLayer, entry: Input | None) -> Grid:
     if "weight_exponent" not in layer.model_fields_set:
         exponent = min(max(round(math.log2(entry.scale)), WEIGHT_EXPONENT_MIN), WEIGHT_EXPONENT_MAX)
     return Grid(layer.weight_step, exponent, entry.scale)
+
+
+_ATTRIBUTE = (("synapse",), ("input_synapse", "recurrent_synapse"))
+"""Names of the modules with weights in a block, for a layer without and with connections to itself."""
+
+
+def geometry_of(layer: AnyLayer, taken: Shape, shape: Shape) -> Geometry | None:
+    """Return a layer's kernels as lanes take them, None for a dense layer."""
+    if isinstance(layer, DenseLayer):
+        return None
+    channels, height, width = taken
+    if isinstance(layer, PoolLayer):
+        kernels = (channels, 1, *layer.kernel)
+        return Geometry(taken=(channels, height, width), kernels=kernels, stride=layer.kernel, groups=channels)
+    return Geometry(
+        taken=(channels, height, width),
+        kernels=(shape[0], channels // layer.groups, *layer.kernel),
+        stride=layer.stride,
+        padding=layer.padding,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
 
 
 def is_recurrent(layer: AnyLayer) -> bool:

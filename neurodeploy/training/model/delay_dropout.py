@@ -77,9 +77,18 @@ class NeuronDropout(torch.nn.Module):
         """Return the spikes ``(batch, ..., steps)`` with dropped neurons silent; in evaluation, all spikes unchanged."""
         if not self.training:
             return spikes
-        random = torch.Generator().manual_seed(_seed_of(int(self.seed), self.turn))
-        stays = torch.rand(spikes.shape[:-1], generator=random) >= self.chance
+        stays = self.stays(spikes.shape[:-1])
         return spikes * (stays / (1 - self.chance)).to(spikes)[..., None]
+
+    def stays(self, shape: torch.Size) -> torch.Tensor:
+        """Return which neurons of which samples stay in this turn, bool of this shape."""
+        random = torch.Generator().manual_seed(_seed_of(int(self.seed), self.turn))
+        return torch.rand(shape, generator=random) >= self.chance
+
+    @property
+    def gain(self) -> float:
+        """Factor on the spikes that stay."""
+        return float(np.float32(1 / (1 - self.chance)))
 
 
 _OLD_SEEDS = 2**31

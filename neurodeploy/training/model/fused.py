@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import DECAY_ONE, STATE_SHIFT, Cuba
 
 STATE_SCALE = 4096
@@ -218,7 +218,7 @@ def _float_keep(decay: int | NDArray[np.int32]) -> Floats:
     return (1 - _line(decay) / DECAY_ONE).astype(np.float32)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _respond(
     drive: Floats,
     voltage: Floats,
@@ -270,7 +270,7 @@ def _respond(
     return float(top.max())
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _respond_recurrently(
     drive: Floats,
     voltage: Floats,
@@ -306,7 +306,7 @@ def _respond_recurrently(
     return peak
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _leak_back(gradient: Floats, keep_u: Floats, keep_v: Floats) -> None:
     """Turn gradients of voltages ``(batch * neurons, steps)`` into those of the drive, in place, float32 as in slayer."""
     n, n_steps = gradient.shape
@@ -325,7 +325,7 @@ def _leak_back(gradient: Floats, keep_u: Floats, keep_v: Floats) -> None:
                 gradient[first + k, t] = u[k]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
+@compiled(nogil=True, error_model="numpy", inline="always")
 def _spread(lanes: Floats | Line, values: Floats | Line, first: int) -> None:
     """Set each lane to the value of its neuron: row ``first + lane`` belongs to neuron ``row % len(values)``."""
     for k in range(len(lanes)):

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neurodeploy.errors import TrainingError
+from neurodeploy.errors import NetworkError, TrainingError
 from neurodeploy.network import Conv, Dense, Network, Output, Pool, Population, Projection, Shape, Synapses
 from neurodeploy.recipe.layers import AnyLayer, ConvLayer, PoolLayer
 from neurodeploy.training.model.chain import ChainModel, is_recurrent, recurrent_name
@@ -29,7 +29,7 @@ def to_network(model: ChainModel, masks: Mapping[str, torch.Tensor], dt: float) 
         TrainingError: if a weight outside its mask is not zero (the model was changed without its rewirer).
     """
     populations, projections, source = [], [], model.entry.name
-    weights = {name: _whole(weight) for name, weight in model.quantised_weights().items()}
+    weights = {name: _whole(name, weight) for name, weight in model.quantised_weights().items()}
     for depth, name in enumerate(model.recipes, start=1):
         populations.append(Population(name=name, shape=model.shapes[name], first_step=depth, model=model.neurons[name]))
         projections.extend(_projections(model, weights, source, name, masks))
@@ -61,9 +61,13 @@ def _projections(
     return [into, _projection(name, name, _synapses(layer, weights[own], model.shapes[name]), masks[own], 0)]
 
 
-def _whole(weight: torch.Tensor) -> NDArray[np.int16]:
+def _whole(name: str, weight: torch.Tensor) -> NDArray[np.int16]:
     """Return weights in chip units as int16, ``(out, in / groups, height, width)``."""
-    whole: NDArray[np.int16] = np.rint(weight.detach().cpu().numpy()).astype(np.int16)[..., 0]
+    rounded = np.rint(weight.detach().cpu().numpy())
+    if rounded.size and not np.abs(rounded).max() < 2**15:  # NaN compares as false
+        bad = rounded[~(np.abs(rounded) < 2**15)].flat[0]
+        raise NetworkError(f"export: layer '{name}' has the weight {bad}, which is no weight of a chip; train again")
+    whole: NDArray[np.int16] = rounded.astype(np.int16)[..., 0]
     return whole
 
 

@@ -7,11 +7,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import h5py
 import torch
 
 from neurodeploy.errors import NetworkError
 from neurodeploy.exchange.netx.read import from_netx
+from neurodeploy.files.disk import new_hdf5
 from neurodeploy.network import Network
 from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.model.integers import to_network
@@ -29,7 +29,7 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
         NetworkError: for a model without slayer blocks, a block that did not see an input, and what a chip cannot hold.
     """
     if isinstance(model, ChainModel):
-        masks = {name: weight.detach() != 0 for name, weight in model.weights().items()}
+        masks = {name: weight != 0 for name, weight in model.dense_weights().items()}
         return to_network(model, masks, dt)
     blocks = _blocks(_copy(model))
     if not blocks:
@@ -39,13 +39,13 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.net"
-        with h5py.File(path, "w") as file:
+        with new_hdf5(path) as file:
             for number, (name, block) in enumerate(blocks.items()):
                 _export(block, name, file.create_group(f"layer/{number}"))
         return from_netx(path, dt=dt)
 
 
-def _export(block: Any, name: str, group: h5py.Group) -> None:
+def _export(block: Any, name: str, group: Any) -> None:
     try:
         block.export_hdf5(group)
     except (AttributeError, TypeError, ValueError) as error:

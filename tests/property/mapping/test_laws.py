@@ -13,7 +13,7 @@ from neurodeploy.mapping.memory.cut import Cut
 from neurodeploy.mapping.memory.parts import Layers
 from neurodeploy.mapping.memory.synapses import matrix_of, needed_bits
 from neurodeploy.mapping.record import Mapping
-from neurodeploy.network import Network, Projection
+from neurodeploy.network import Conv, Network, Projection
 
 MODEL = neuron()
 SPLIT_NAMES = st.sampled_from(["equal", "overlap", "compiler"])
@@ -39,6 +39,46 @@ def networks(draw: st.DrawFn) -> Network:
         projections.append(connection("skip", 0, len(sizes) - 1))
     populations = {name: (n, MODEL, i) for i, (name, n) in enumerate(zip(names[1:], sizes[1:]), start=1)}
     return wired({"input": sizes[0]}, populations, projections)
+
+
+@st.composite
+def images(draw: st.DrawFn) -> Network:
+    """Up to three convolutions in a row, pointwise, depthwise or neither, then perhaps a matrix."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape: tuple[int, ...] = (draw(st.integers(1, 3)), draw(st.integers(2, 5)), draw(st.integers(2, 5)))
+    sizes, populations, projections = {"input": shape}, {}, []
+    for i in range(1, draw(st.integers(2, 4))):
+        kernel, depthwise = draw(st.sampled_from([1, 3])), draw(st.booleans())
+        channels, groups = (shape[0], shape[0]) if depthwise else (draw(st.integers(1, 6)), 1)
+        weights = rng.integers(-64, 64, (channels, shape[0] // groups, kernel, kernel))
+        conv = Conv(weights=weights | 1, input_shape=shape, padding=(kernel // 2,) * 2, groups=groups)
+        shape = conv.output_shape
+        populations[f"p{i}"] = (shape, MODEL, i)
+        projections.append(connect(["input", *populations][i - 1], f"p{i}", conv, f"w{i}"))
+    if draw(st.booleans()):
+        last = list(populations)[-1]
+        populations["end"] = (3, MODEL, len(populations) + 1)
+        projections.append(connect(last, "end", rng.integers(1, 64, (3, int(np.prod(shape)))), "we"))
+    return wired(sizes, populations, projections)
+
+
+@settings(deadline=None, max_examples=60)
+@given(images(), st.sampled_from(["loihi1", "loihi2"]), st.integers(4, 40), st.integers(8, 60), st.integers(4, 100))
+def test_images_cut_by_channel_or_position_keep_every_limit_with_at_most_the_cores_of_equal(
+    network: Network, name: str, neurons: int, words: int, axons: int
+) -> None:
+    target = (name, {"neurons": neurons, "synapse_words": words, "output_axons": axons, "input_axons": 100})
+    default, equal = mapped(network, target, "overlap"), mapped(network, target, "equal")
+    assert (default is None) <= (equal is None)
+    if default is None:
+        return
+    for population in network.populations:
+        held = np.concatenate([load.neurons.get(population.name, np.zeros(0, int)) for load in default.cores])
+        assert np.sort(held).tolist() == list(range(population.size))
+    for load in default.cores:
+        assert all(load.used[register] <= limit for register, limit in default.limits.items())
+    if equal is not None:
+        assert len(default.cores) <= len(equal.cores)
 
 
 Target = tuple[str, dict[str, int]]
@@ -215,7 +255,7 @@ def test_width_holds_every_weight_and_one_bit_less_does_not(values: list[int]) -
 
 def holds(values: list[int], bits: int) -> bool:
     """Whether some power of two times a whole number of ``bits`` bits gives every value, with the sign shared if it can."""
-    one_sign = [range(2**bits), range(-(2**bits), 0)]
+    one_sign = [range(2**bits), range(-(2**bits) + 1, 1)]
     both = [range(-(2 ** (bits - 1)), 2 ** (bits - 1))]
     for shift in range(9):
         if all(v % 2**shift == 0 for v in values):

@@ -110,7 +110,7 @@ def test_statements_survive_a_dump_and_stand_among_the_rows_without_a_unit() -> 
     assert (rows["cores.resets"]["unit"], rows["cores.resets"]["grade"]) == ("", "guess")
     assert rows["cores.neuron_kinds"]["value"].split() == list(chip.cores.kinds)
     assert (rows["cores.graded_input_bits"]["value"], rows["cores.graded_input_bits"]["unit"]) == ("32", "bits")
-    assert rows["energy.neuron_update_of.sigma_delta"]["value"] == "52 / 145.6 / 780"
+    assert rows["energy.neuron_update_of.sigma_delta"]["value"] == "29.12 / 145.6 / 655.2"
 
 
 def test_show_and_validate_print_them(tmp_path: Path) -> None:

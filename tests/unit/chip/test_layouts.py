@@ -7,6 +7,7 @@ from neurodeploy.chip import Chip, load_chip
 from neurodeploy.chip.layouts import (
     Lists,
     bit_length,
+    channel_runs,
     lava_conv_words,
     nxtf_dense_broken,
     nxtf_dense_filled,
@@ -130,3 +131,9 @@ def test_rules_of_several_lists_give_each_list_its_own_bits(loihi1: Chip) -> Non
         fmt = loihi1.format(name)
         together = list_rule(fmt)(Lists(owner, local, 3), 8, fmt)
         assert together.bits.tolist() == [bits(loihi1, name, one_list(0, 40)), 0, bits(loihi1, name, one_list(1, 2, 3))]
+
+
+def test_channels_are_counted_in_runs_as_printed_for_pilotnet() -> None:
+    """24, 36 and 48 channels are two runs, 64 are one, and an image of three channels is one."""
+    assert channel_runs(np.array([24, 36, 48, 64, 3, 0]), 4).tolist() == [2, 2, 2, 1, 1, 0]
+    assert channel_runs(np.array([24, 36, 48, 64, 3]), 1).tolist() == [2, 2, 2, 1, 2]

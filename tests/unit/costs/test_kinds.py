@@ -95,7 +95,9 @@ class TestByHand:
 
     def test_high_prices_of_reads_and_updates_still_exclude_each_other(self) -> None:
         """They explain one measurement, whichever kind of neuron or message it is."""
-        _, _, cost = on(sdnn(), load_chip("loihi2"))
+        data = load_chip("loihi2").model_dump(mode="json", exclude_none=True)
+        data["energy"]["one_high_at_a_time"] = ["synop", "neuron_update"]
+        _, _, cost = on(sdnn(), chip_from_dict(data))
         reads, *updates = sorted(cost.energy.lines, key=lambda line: not line.component.startswith("synop"))
         nominal = sum(x.energy_j.nominal for x in cost.energy.lines)
         extra = [sum(x.energy_j.high - x.energy_j.nominal for x in own) for own in ([reads], updates)]

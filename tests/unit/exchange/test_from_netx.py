@@ -235,3 +235,25 @@ def test_input_shape_beside_an_input_layer_of_another_size_is_refused(tmp_path):
     with pytest.raises(NetworkError, match=r"input_shape is \(5,\), but layer 0 \(input\) takes \(4, 1, 1\)"):
         from_netx(path, input_shape=(5,))
     assert from_netx(path, input_shape=(4,)).inputs[0].shape == (4, 1, 1)
+
+
+@pytest.mark.parametrize("kind", ["dense_rec", "recurrent"])
+def test_a_recurrent_layer_has_a_projection_onto_itself(kind, tmp_path):
+    own = (np.arange(9) - 4).reshape(3, 3).astype(np.float32)
+    path = write(tmp_path / "a.net", dense(3, 4, kind=kind, weight_rec=own))
+    _, back = from_netx(path).projections
+    assert (back.source, back.target, back.delay) == ("layer0_dense_rec", "layer0_dense_rec", 0)
+    assert back.synapses.weights.tolist() == own.tolist()
+
+
+def test_a_recurrent_layer_without_its_weights_is_refused(tmp_path):
+    with pytest.raises(NetworkError, match=r"layer 0 \(dense_rec\) has no weight_rec"):
+        from_netx(write(tmp_path / "a.net", dense(3, 4, kind="recurrent")))
+
+
+@pytest.mark.parametrize("value", [65537, -300, 2**40])
+def test_weights_that_no_synapse_holds_are_refused_and_do_not_wrap(value, tmp_path):
+    given = dense(3, 4)
+    given["weight"] = np.where(given["weight"] == given["weight"].max(), float(value), given["weight"])
+    with pytest.raises(NetworkError, match=rf"layer 0 \(dense\): a weight is {value}, outside -256\.\.255"):
+        from_netx(write(tmp_path / "a.net", given))

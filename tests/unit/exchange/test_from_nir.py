@@ -245,7 +245,7 @@ def test_link_out_of_the_file_is_refused(tmp_path):
     with h5py.File(path, "a") as file:
         del file["node/nodes/w/weight"]
         file["node/nodes/w/weight"] = h5py.ExternalLink("other.h5", "/secret")
-    with pytest.raises(FileError, match="'weight' is a link"):
+    with pytest.raises(FileError, match="'node/nodes/w/weight' is a link"):
         from_nir(path)
 
 
@@ -255,7 +255,7 @@ def test_array_of_absurd_size_is_refused_before_it_is_read(tmp_path):
     with h5py.File(path, "a") as file:
         del file["node/nodes/w/weight"]
         file["node/nodes/w"].create_dataset("weight", shape=(2**20, 2**20), dtype="f4", chunks=(64, 64))
-    with pytest.raises(FileError, match=r"field 'weight' has shape \(1048576, 1048576\)"):
+    with pytest.raises(FileError, match=r"'node/nodes/w/weight' claims 4,398,046,511,104 bytes"):
         from_nir(path)
 
 

@@ -174,6 +174,27 @@ def test_loihi_2_stores_a_kernel_once_whatever_the_number_of_positions() -> None
     assert words == [3 * 3 * 3 * 1] * 2
 
 
+def test_neurons_that_feed_a_convolution_share_the_axon_map_of_loihi_2_by_position_and_run() -> None:
+    """36 channels in fours are 9, so two runs: 25 positions take 50 entries. The last layer takes one a neuron."""
+    first, second = np.full((36, 1, 1, 1), 5, np.int16), np.full((2, 36, 3, 3), 5, np.int16)
+    layers = (Conv(weights=first, input_shape=(1, 5, 5)), Conv(weights=second, input_shape=(36, 5, 5)))
+    mapping = map_network(layered(*layers, shape=(1, 5, 5)), load_chip("loihi2"))
+    used = [load.used for load in mapping.cores]
+    assert [(u["axon_map"], u["input_axons"]) for u in used] == [(50, 2), (18, 1)]
+    assert used[0]["pool_words"] == 50 + 2 + 900 + used[0]["synapse_words"]
+
+
+def test_neurons_that_feed_a_matrix_as_well_have_an_axon_map_entry_each() -> None:
+    first, second = np.full((36, 1, 1, 1), 5, np.int16), np.full((2, 36, 3, 3), 5, np.int16)
+    network = layered(
+        Conv(weights=first, input_shape=(1, 5, 5)), Conv(weights=second, input_shape=(36, 5, 5)), shape=(1, 5, 5)
+    )
+    beside = Projection(name="beside", source="p1", target="p2", synapses=ones(18, 900))
+    mapping = map_network(replace(network, projections=(*network.projections, beside)), load_chip("loihi2"))
+    loads = [load for load in mapping.cores if "p1" in load.neurons]
+    assert sum(load.used["axon_map"] for load in loads) == 900
+
+
 def test_pool_on_loihi_2_is_a_kernel_of_one_channel_each() -> None:
     pool = Pool(input_shape=(2, 4, 4), kernel=(2, 2), stride=(2, 2))
     mapping = map_network(layered(pool, shape=(2, 4, 4)), load_chip("loihi2"))
@@ -188,12 +209,19 @@ def test_pool_on_loihi_2_is_a_kernel_of_one_channel_each() -> None:
         ([3, 0], 2),
         ([255], 8),
         ([-1], 1),
-        ([-256, -1], 8),
+        ([-256, -1], 9),
+        ([-255, -1], 8),
+        ([-129, -1], 8),
+        ([-7, 0], 3),
+        ([-4, -1], 3),
+        ([-8, -4], 2),
+        ([-256], 1),
         ([-1, 0], 1),
         ([-1, 1], 2),
         ([-128, 127], 8),
         ([-256, 254], 8),
         ([-255, 254], 9),
+        ([-1, 255], 9),
         ([-64, 64], 2),
         ([-6, 6], 3),
         ([-24, 42], 6),
@@ -208,6 +236,15 @@ def test_width_of_weights_by_hand(values: list[int], bits: int) -> None:
 def test_width_without_shared_sign_keeps_the_sign_bit() -> None:
     assert needed_bits(np.array([127], np.int16), shared_sign=False, drops_common_power=True) == 8
     assert needed_bits(np.array([126], np.int16), shared_sign=False, drops_common_power=False) == 8
+
+
+@pytest.mark.parametrize("chip", ["loihi1", "loihi2"])
+def test_inhibitory_weights_down_to_minus_255_are_stored_in_eight_bits_in_every_format(chip: str) -> None:
+    """Formats that fill gaps with zeros need no more: zero is one of the values of an inhibitory list."""
+    mapping = map_network(layered(Dense(weights=np.array([[-255, -1, -7]], np.int16))), load_chip(chip))
+    assert mapping.cores[0].weight_bits["w1"] == 8
+    with pytest.raises(FitError, match="needs 9 bits a weight"):
+        map_network(layered(Dense(weights=np.array([[-256, -1]], np.int16))), load_chip(chip))
 
 
 def test_seven_bits_are_stored_as_eight() -> None:

@@ -43,7 +43,7 @@ def test_unknown_key_of_a_layer_is_named():
         ("threshold = 64", "threshold = 4096", "network.neuron.threshold = 4096"),
         ("current_decay = 2048", "current_decay = 4097", "network.neuron.current_decay = 4097"),
         ('name = "digits"', 'name = "digitz"', "data.name = 'digitz'"),
-        ("epochs = 40", "", "'training.epochs' is missing"),
+        ("n_steps = 16", "", "'data.n_steps' is missing"),
     ],
 )
 def test_value_out_of_range_is_named_with_its_key(old, new, message):
@@ -62,7 +62,6 @@ def test_value_out_of_range_is_named_with_its_key(old, new, message):
             "gamma = 2.0",
             "sparse: 'gamma' is no setting of method 'esl', which has: distribution, end_fraction",
         ),
-        ("density = 0.1\n", "", "sparse: method 'esl' needs a 'density'"),
         ('method = "esl"', 'method = "lottery"', "sparse.method = 'lottery': input should be 'dense', 'static', 'set'"),
         ('method = "esl"', 'method = "rkd"', "method 'rkd' needs a [distillation] table with a teacher"),
         (
@@ -89,3 +88,33 @@ def test_missing_recipe_lists_the_shipped_ones():
         RecipeError, match="there is no file nowhere.toml; recipes that come with neurodeploy: .*digits-mlp"
     ):
         load_recipe("nowhere.toml")
+
+
+def test_everything_but_network_and_data_has_a_default(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text("[data]\nname = 'digits'\nn_steps = 8\n[network]\nlayers = [{ neurons = 10 }]\n", encoding="utf-8")
+    recipe = load_recipe(path)
+    assert (recipe.name, recipe.sparse.method, recipe.sparse.density, recipe.training.epochs) == (
+        "mine",
+        "esl",
+        0.1,
+        20,
+    )
+    assert recipe.network.neuron.threshold == 64
+
+
+def test_a_method_that_starts_with_every_connection_gets_no_density():
+    assert (
+        parse_recipe(TEXT.replace('"esl"', '"dense"').split("density =")[0] + "[training]", where="x").sparse.density
+        is None
+    )
+
+
+def test_all_wrong_keys_stand_in_one_message_each_with_the_nearest():
+    text = TEXT.replace("density =", "densiti =").replace("epochs =", "epoch =").replace("n_steps =", "steps =")
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(text, where="mine.toml")
+    for wrong, near in (("sparse.densiti", "density"), ("training.epoch", "epochs"), ("data.steps", "n_steps")):
+        assert f"unknown key '{wrong}'" in str(caught.value)
+        assert f"; '{near}' is the nearest" in str(caught.value)
+    assert "key 'data.n_steps' is missing" in str(caught.value)

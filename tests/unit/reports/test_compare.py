@@ -74,6 +74,18 @@ def test_without_a_gate_everything_passes_and_changes_are_shown(base: dict) -> N
     assert "+100.00 %" in result.markdown()
 
 
+def test_without_a_gate_nothing_is_said_to_pass(base: dict) -> None:
+    result = compare_reports(base, base)
+    assert (result.ok, result.gated) == (True, False)
+    assert "No gate was given, so nothing is judged" in result.markdown()
+    assert "passes" not in result.markdown()
+
+
+def test_a_difference_of_accuracies_is_in_points(base: dict) -> None:
+    page = compare_reports(base, changed(base, lambda r: r["accuracy"].update(test=0.875))).markdown()
+    assert "| test accuracy |  | 90 % | 87.5 % | -2.50 points |  |" in page
+
+
 def test_energy_at_the_allowed_increase_passes_and_above_it_fails(base: dict) -> None:
     assert compare_reports(base, changed(base, lambda r: scale_energy(r, 1.05)), STRICT).ok
     result = compare_reports(base, changed(base, lambda r: scale_energy(r, 1.051)), STRICT)
@@ -89,7 +101,7 @@ def test_energy_at_the_allowed_increase_passes_and_above_it_fails(base: dict) ->
         (lambda r: r["verification"].update(spikes_different=3, equal=False), "3 spikes differ in B"),
         (lambda r: r.update(verification=None), "B compares no engines"),
         (lambda r: r["accuracy"].update(test=0.84), "Accuracy is 84 %, the gate requires 85 %"),
-        (lambda r: r["accuracy"].update(test=0.88), "Accuracy falls by 2 %, the gate allows 1 %"),
+        (lambda r: r["accuracy"].update(test=0.88), "Accuracy falls by 2 points, the gate allows 1 points"),
         (lambda r: r.update(accuracy=None), "B has no accuracy"),
         (lambda r: r["targets"][0]["memory"].update(n_cores=2), "cores on loihi1 grows by 100 %"),
         (lambda r: r["network"].update(mask=13), "connections kept grows"),

@@ -325,7 +325,7 @@ class TestRefusals:
     def test_an_input_with_payloads(self) -> None:
         network = chain({"a": [[2, 4]]}, WITHOUT_CURRENT, source="in put", graded=8)
         reason = self.refused(network, able(spread_out(9, ("sparse",))))
-        assert "input 'in put' carries payloads, and spikes of SANA-FE carry none; leave --sanafe out" in reason
+        assert "input 'in put' carries payloads, and spikes of SANA-FE carry none; choose another target" in reason
 
     def test_several_chips(self) -> None:
         data = spread_out(9, ("sparse",)).model_dump(mode="json", exclude_none=True)

@@ -39,7 +39,7 @@ def test_a_lava_dl_file_is_a_target_too(tmp_path):
 
 
 def test_an_unknown_target_is_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(UsageError, match="unknown target 'xylo'; known: sanafe, netx"):
+    with pytest.raises(UsageError, match="unknown target 'xylo'; known: c, sanafe, netx"):
         write_target("xylo", NETWORK, tmp_path)
 
 

@@ -210,14 +210,14 @@ class TestRange:
         text = (
             _text(backend, "esl")
             .replace("voltage_decay = 512", "voltage_decay = 0")
-            .replace("n_steps = 6", "n_steps = 12")
+            .replace("n_steps = 6", "n_steps = 60")
         )
         recipe = parse_recipe(text, "test")
         train_part, validation, _ = _parts(recipe)
         run = Run(recipe, train_part.take(0, 64))
         assert measure(run, validation, 0.0, 0.0, 0.0).in_range
         with torch.no_grad():
-            # every weight at the lower end of 8 bits: -256 * 64 * fan-in, summed over the steps without a leak
+            # every connection at the lower end of 8 bits: -256 * 64 * fan-in, summed over the steps without a leak
             run.model.blocks["hidden1"].synapse.weight.fill_(-4.0)
         metrics = measure(run, validation, 0.0, 0.0, 0.0)
         assert metrics.peak_state["hidden1"] > STATE_LIMIT

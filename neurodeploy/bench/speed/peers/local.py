@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import STATE_LIMIT, Cuba, Dense, Network, Sparse, Synapses
 from neurodeploy.network.activity import Activity, Events, Samples
 
@@ -85,7 +85,7 @@ def numba_scatter(network: Network, samples: Samples) -> Generator[tuple[float, 
         yield seconds, Activity(engine="numba-scatter", network=network.fingerprint, n_steps=steps, spikes=spikes)
 
 
-@njit(cache=True)
+@compiled()
 def _plain_layer(
     raster: Any,
     start: Any,

@@ -428,7 +428,7 @@ DATASETS = {
     "table": (lambda file: replaced(file, shape=(LARGE, 8), dtype=[("a", "<i2")]), "expected int16 (300, 8)"),
     "soft link": (
         linked(h5py.SoftLink("/projections/0/weights")),
-        f"'{PLACE}' is a link; a .nd5 file holds its numbers itself",
+        f"'{PLACE}' is a link; .nd5 files hold their data themselves",
     ),
     "external link": (linked(h5py.ExternalLink("other.h5", "/x")), f"'{PLACE}' is a link"),
     "linked group": (moved_group, "is a link"),
@@ -480,7 +480,7 @@ class TestDatasets:
                     file, place=f"projections/0/{name}", shape=(n,), dtype=dtype, chunks=(2**18,), compression="gzip"
                 )
         tracemalloc.start()
-        assert "'projections/0/target' should hold 400000000 bytes, but 0 bytes for it" in refusal(path)
+        assert "'projections/0/target' claims 400,000,000 bytes, the 0 stored for it" in refusal(path)
         assert tracemalloc.get_traced_memory()[1] < 2**21
         tracemalloc.stop()
 

@@ -1,0 +1,121 @@
+"""``Chain``: layers in a row that train on batches of lanes, each with its own Adam."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.engines.lanes.spikes import Spikes
+from neurodeploy.errors import TrainingError
+from neurodeploy.training.lanes.adam import Adam, AdamSettings
+from neurodeploy.training.lanes.layer import Gradients, Layer
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Dropout between two layers: channels and samples that stay, bool ``(channels, batch)``; their spikes count more."""
+
+    stays: NDArray[np.bool_]
+    gain: float
+
+
+class Chain:
+    """Layers in a row.
+
+    ``delays``: steps by which the spikes of a layer reach the next one later, one number or one for each neuron. ``passes``
+    counts the forward passes; the state of the last one is kept.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        settings: AdamSettings = AdamSettings(),  # noqa: B008
+        delays: Sequence[int | NDArray[np.int32]] | None = None,
+    ) -> None:
+        self.layers = tuple(layers)
+        self.delays = tuple(delays or [0] * len(layers))
+        self.gradients: list[Gradients] = []
+        self.passes = 0
+        self._kept: Mapping[int, Kept] = {}
+        self._settings = settings
+
+    @cached_property
+    def _adams(self) -> list[Adam]:
+        return [Adam(layer.synapses.n_stored, self._settings) for layer in self.layers]
+
+    @cached_property
+    def _again(self) -> list[Adam | None]:
+        return [Adam(layer.recurrent.n_stored, self._settings) if layer.recurrent else None for layer in self.layers]
+
+    def forward(self, spikes: Spikes, kept: Mapping[int, Kept] | None = None) -> Spikes:
+        """Return the spikes of the last layer; ``kept``: dropout after some layers by number, the last one excluded."""
+        self.passes += 1
+        self._kept, gain = kept or {}, 1.0
+        for k, (layer, delay) in enumerate(zip(self.layers, self.delays)):
+            spikes, gain = layer.forward(spikes, gain), 1.0
+            if k in self._kept:
+                spikes, gain = spikes.kept(self._kept[k].stays), self._kept[k].gain
+            if np.any(delay):
+                spikes = spikes.delayed(delay)
+        return spikes
+
+    def backward(self, gradient: Floats, more: Mapping[int, Floats] | None = None) -> None:
+        """Compute the gradients of all layers from that of the last layer's spikes, float32 ``(batch, neurons, steps)``.
+
+        ``more``: gradients of the spikes of other layers by number, for a loss that depends on them as well.
+        """
+        span, last = self.layers[-1].given.span, self.layers[-1]
+        behind: Floats | Layer = span.rows(last.size, np.float32)
+        assert not isinstance(behind, Layer)
+        span.samples_of(behind)[:] = gradient
+        if np.any(self.delays[-1]):
+            advance(behind, self.delays[-1], span.padded, span.lanes)
+        self.gradients, own = [], more or {}
+        for k in reversed(range(len(self.layers))):
+            layer, delay = self.layers[k], self.delays[k]
+            if isinstance(behind, Layer) and (np.any(delay) or k in own or k in self._kept):
+                behind = behind.spread()
+                if np.any(delay):
+                    advance(behind, delay, span.padded, span.lanes)
+                if k in self._kept:
+                    steps = behind[:, : span.lanes].reshape(len(behind), span.n_steps, span.padded)
+                    steps[:, :, : span.batch] *= self._kept[k].stays.astype(np.float32)[:, None, :]
+                if k in own:
+                    span.samples_of(behind)[:] += own[k]
+            self.gradients.insert(0, layer.backward(behind))
+            behind = layer
+
+    def step(self) -> None:
+        """Change the weights by the gradients."""
+        for layer, found, adam, again in zip(self.layers, self.gradients, self._adams, self._again):
+            if found.weights is not None:
+                adam.update(layer.synapses.latent, found.weights)
+                layer.synapses.quantise()
+            if layer.recurrent is not None and found.recurrent is not None and again is not None:
+                again.update(layer.recurrent.latent, found.recurrent)
+                layer.recurrent.quantise()
+
+    def move(self, layer: int, drop: Ints, grow: Ints, *, recurrent: bool = False) -> None:
+        """Remove and add connections into a layer, or of it to itself; new ones have weight and moments of 0."""
+        synapses, adam = self.layers[layer].synapses, self._adams[layer]
+        if recurrent:
+            again, own = self.layers[layer].recurrent, self._again[layer]
+            if again is None or own is None:
+                raise TrainingError(f"lanes: layer {layer} has no recurrent connections to move")
+            synapses, adam = again, own
+        adam.move(synapses.move(drop, grow))
+
+
+def advance(gradient: Floats, delay: int | NDArray[np.int32], padded: int, lanes: int) -> None:
+    """Move the gradients of delayed spikes back to the step in which they were sent, in place."""
+    for row, steps in zip(gradient, np.broadcast_to(delay, len(gradient)).tolist()):
+        by = min(steps * padded, lanes)
+        row[: lanes - by] = row[by:lanes].copy()
+        row[lanes - by : lanes] = 0

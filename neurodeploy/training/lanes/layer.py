@@ -1,0 +1,251 @@
+"""``Layer``: synapses and CUBA neurons over lanes; spikes in, spikes out, and errors back.
+
+A layer keeps one float32 number for each neuron and lane: the voltage after the forward pass, which the reverse pass
+replaces by the error. The array is used again for the next batch of the same span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurodeploy.engines.event.storage import aligned
+from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of, respond
+from neurodeploy.engines.lanes.spikes import Span, Spikes
+from neurodeploy.engines.lanes.team import ALONE, Team
+from neurodeploy.engines.lanes.wiring import Side
+from neurodeploy.errors import TrainingError
+from neurodeploy.network import Cuba
+from neurodeploy.training.lanes.gradients import BLOCK, pass_back
+from neurodeploy.training.lanes.recurrent import respond_recurrently, return_back
+from neurodeploy.training.lanes.reverse import leaks_of, slopes, surrogate_of
+from neurodeploy.training.lanes.synapses import Synapses
+
+Floats = NDArray[np.float32]
+_NO_FLOATS = np.zeros(0, np.float32)
+_NO_PLACES = np.zeros(0, np.int32)
+_NO_SIDE: Side = np.zeros(0, np.int64), np.zeros(1, np.int64), _NO_PLACES, _NO_PLACES, _NO_PLACES, _NO_FLOATS
+_NO_EVENTS = np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Gradients:
+    """Gradients of the stored weights of a layer, None where it has none that learn."""
+
+    weights: Floats | None
+    recurrent: Floats | None
+
+
+class Layer:
+    """CUBA neurons behind synapses.
+
+    Args:
+        synapses: connections into the layer.
+        model: the neurons; parameters are one number or one for each.
+        tau, scale: width and size of the surrogate gradient in slayer's float units.
+        recurrent: connections from the layer to itself, which take one step, on the same grid as ``synapses``.
+        learns: whether the weights get gradients (those of a pooling layer do not).
+        team: threads that share the work.
+
+    ``peak`` is the largest current or voltage of the last pass, in state units.
+    """
+
+    def __init__(
+        self,
+        synapses: Synapses,
+        model: Cuba,
+        *,
+        tau: float = 1.0,
+        scale: float = 1.0,
+        recurrent: Synapses | None = None,
+        learns: bool = True,
+        team: Team = ALONE,
+    ) -> None:
+        n = synapses.wiring.n_targets
+        self.synapses, self.recurrent, self.learns = synapses, recurrent, learns
+        self.neurons = neurons_of(model, n)
+        self.surrogate = surrogate_of(self.neurons, tau, scale)
+        self._leaks = leaks_of(self.neurons, self.surrogate)
+        self.peak, self.gain = 0.0, 1.0
+        self._team = team
+        self._given: Spikes | None = None
+        self._sent: Spikes | None = None
+        self._rows: tuple[Span, Floats] | None = None
+        if recurrent is not None:
+            _check_recurrent(synapses, recurrent, n)
+
+    @property
+    def size(self) -> int:
+        """Number of neurons."""
+        return self.synapses.wiring.n_targets
+
+    @property
+    def errors(self) -> Floats:
+        """The errors of the last reverse pass: gradients of the sums, ``(neurons, stride)``."""
+        assert self._rows is not None, "errors follow a pass"
+        return self._rows[1]
+
+    @property
+    def given(self) -> Spikes:
+        """The spikes that came in at the last pass."""
+        assert self._given is not None, "spikes follow a pass"
+        return self._given
+
+    @property
+    def sent(self) -> Spikes:
+        """The spikes of the neurons in the last pass."""
+        assert self._sent is not None, "spikes follow a pass"
+        return self._sent
+
+    def forward(self, spikes: Spikes, gain: float = 1.0) -> Spikes:
+        """Return the spikes of the neurons; each arriving spike counts ``gain`` times (dropout before the layer).
+
+        Raises:
+            TrainingError: for a gain with which sums are no whole numbers of state units, or in a recurrent layer.
+        """
+        self._check_gain(gain)
+        span = spikes.span
+        voltage = self._voltage(span)
+        bits = np.zeros((self.size, span.width // 64), np.uint64)
+        exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
+        peaks = [0.0]
+        if self.recurrent is None:
+
+            def take(first: int, stop: int, sums: NDArray[np.int32]) -> None:
+                del stop
+                peaks.append(respond(sums, self.neurons, span, first, exponent, bits, voltage, gain=gain))
+
+            self.synapses.each_block(spikes, take)
+        else:
+            sums, side = self.synapses.sums(spikes), self.recurrent.whole_side
+
+            def run(part: int) -> None:
+                peaks.append(respond_recurrently(sums, side, self.neurons, span, exponent, part, bits, voltage))
+
+            self._team.each(run, range(span.padded // 16))
+        self.peak = max(peaks)
+        self._given, self._sent, self.gain = spikes, Spikes(span, self.size, bits), gain
+        return self._sent
+
+    def backward(self, behind: Floats | Layer) -> Gradients:
+        """Return the gradients of the weights, and keep the ``errors`` for the layer before.
+
+        The voltages are gone afterwards: a second reverse pass needs another forward pass.
+
+        Args:
+            behind: gradient of the spikes of the last forward pass, float32 ``(neurons, stride)``, 0 where there is no
+                sample; or the layer that took them, after its own reverse pass.
+        """
+        given, errors = self.given, self.errors
+        if self.recurrent is None:
+            return Gradients(weights=self._reverse(behind), recurrent=None)
+        span = given.span
+        gradient = behind.spread() if isinstance(behind, Layer) else behind
+        slopes(errors, self.surrogate, span, errors)
+        side = self.recurrent.float_side
+        self._team.each(lambda part: return_back(errors, gradient, side, span, part), range(span.padded // 16))
+        again = self.recurrent.gradient(self.sent.delayed(1), errors)
+        return Gradients(weights=self.synapses.gradient(given, errors) if self.learns else None, recurrent=again)
+
+    def spread(self) -> Floats:
+        """Return the gradient of the spikes that came in, ``(channels, stride)``, after a reverse pass."""
+        span = self.given.span
+        out: Floats = span.rows(self.synapses.wiring.n_sources, np.float32)
+        self.synapses.spread(self.errors, span, out)
+        if self.gain != 1:
+            out *= np.float32(self.gain)
+        return out
+
+    def _reverse(self, behind: Floats | Layer) -> Floats | None:
+        """Replace voltages by errors and return the gradient of the weights."""
+        synapses, given, errors = self.synapses, self.given, self.errors
+        span, rows = given.span, given.by_row if self.learns else None
+        weights = synapses.no_gradient() if self.learns else np.zeros(0, np.float32)
+        blocks = self.learns and synapses.way_of_gradient(given, errors) == "blocks"
+        lanes = span.stride, span.padded, span.n_steps
+        events = _NO_EVENTS if rows is None else (rows.start, rows.lane, rows.value)
+        neurons, stored = (errors.reshape(-1), self._leaks), (synapses.wiring.into, events, weights)
+        behind_it = _Behind(behind, span)
+
+        def work(part: range) -> None:
+            most = synapses.wiring.most[0]
+            lists = np.empty(most, np.int32), np.empty(most, np.int32)
+            beside, block = (aligned(n * BLOCK if blocks else 0, np.float32) for n in (span.stride, given.size))
+            next_lists, made = behind_it.rooms()
+            for first, stop, gradient in behind_it.parts(part):
+                pass_back(
+                    first,
+                    stop,
+                    lanes,
+                    neurons,
+                    gradient,
+                    stored,
+                    (lists, next_lists, made, beside, block),
+                    (behind_it.makes_rows, blocks),
+                )
+
+        self._team.each(work, synapses.parts(self._team.threads))
+        return self._gained(synapses.passed(weights)) if self.learns else None
+
+    def _gained(self, weights: Floats) -> Floats:
+        if self.gain != 1:
+            weights *= np.float32(self.gain)
+        return weights
+
+    def _check_gain(self, gain: float) -> None:
+        exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
+        if not exact_gain(gain, exponent) or (gain != 1 and self.recurrent is not None):
+            raise TrainingError(
+                f"lanes: spikes that count {gain} times make sums that are not whole; use dense synapses"
+            )
+
+    def _voltage(self, span: Span) -> Floats:
+        if self._rows is None or self._rows[0] != span:
+            self._rows = span, span.rows(self.size, np.float32)
+        return self._rows[1]
+
+
+class _Behind:
+    """The gradient of a layer's spikes, given whole or made part by part from the layer that took them."""
+
+    def __init__(self, behind: Floats | Layer, span: Span) -> None:
+        self._span, self._layer = span, behind if isinstance(behind, Layer) else None
+        self._whole = _NO_FLOATS if isinstance(behind, Layer) else behind.reshape(-1)
+        self._way = "" if self._layer is None else self._layer.synapses.way_of_spread(self._layer.errors, span)
+        self.makes_rows = self._way == "rows"
+
+    def rooms(self) -> tuple[tuple[NDArray[np.int32], Floats], Floats]:
+        """Return room for a list of targets, and for the gradients of a block, where ``pass_back`` makes them."""
+        if self._layer is None or not self.makes_rows:
+            return (np.empty(0, np.int32), _NO_FLOATS), _NO_FLOATS
+        most = self._layer.synapses.wiring.most[1]
+        return (np.empty(most, np.int32), np.empty(most, np.float32)), aligned(BLOCK * self._span.stride, np.float32)
+
+    def parts(self, neurons: range) -> Iterator[tuple[int, int, tuple[Floats, int, Side, Floats]]]:
+        """Yield first and last neuron of each part with what ``pass_back`` takes as ``behind``."""
+        layer = self._layer
+        if layer is None:
+            yield neurons.start, neurons.stop, (self._whole, 0, _NO_SIDE, _NO_FLOATS)
+            return
+        side, errors = layer.synapses.float_side, layer.errors.reshape(-1)
+        if self.makes_rows:
+            yield neurons.start, neurons.stop, (self._whole, 0, side, errors)
+            return
+        size = layer.synapses.rows_at_once(self._span)
+        room: Floats = self._span.rows(min(size, len(neurons)), np.float32)
+        for first in range(neurons.start, neurons.stop, size):
+            part = range(first, min(neurons.stop, first + size))
+            layer.synapses.spread_part(self._way, layer.errors, self._span, part, room)
+            yield part.start, part.stop, (room.reshape(-1), first, side, errors)
+
+
+def _check_recurrent(synapses: Synapses, recurrent: Synapses, n: int) -> None:
+    if recurrent.wiring.shape != (n, n):
+        raise TrainingError(
+            f"lanes: the recurrent connections have shape {recurrent.wiring.shape}, the layer {n} neurons"
+        )
+    if (recurrent.step, recurrent.exponent) != (synapses.step, synapses.exponent):
+        raise TrainingError("lanes: recurrent connections need the weight step and exponent of those into the layer")

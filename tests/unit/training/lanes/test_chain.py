@@ -1,0 +1,232 @@
+"""A chain that trains: Adam as torch's, moves between steps, the module of torch, and equal bits on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from sparse_chains import chain, masked, part, recurrent
+
+from neurodeploy.engines.lanes.spikes import Spikes
+from neurodeploy.errors import TrainingError
+from neurodeploy.training.lanes.adam import Adam, AdamSettings
+
+WIDE = "import sys; sys.path.insert(0, sys.argv[1]); from test_chain import digest; print(digest())"
+
+
+def trained(ways=(), threads=1, steps=3):
+    """A small chain after some steps, and the spikes of its last pass."""
+    rng = np.random.default_rng(0)
+    parts = [part(rng, (50, 60), 0.3), recurrent(rng, (40, 50), 0.3), part(rng, (7, 40), 0.5)]
+    own = chain(parts, ways=ways, threads=threads, settings=AdamSettings(learning_rate=0.02), delays=[0, 2, 0])
+    for _ in range(steps):
+        fired = own.forward(Spikes.of_raster(rng.random((20, 60, 17)) < 0.2))
+        own.backward(rng.normal(size=(20, 7, 17)).astype(np.float32))
+        own.step()
+    return own, fired
+
+
+def digest(ways=(), threads=1):
+    """A hash over weights, gradients and spikes of a small training."""
+    own, fired = trained(ways, threads)
+    found = hashlib.sha256(fired.bits.tobytes())
+    for layer, gradients in zip(own.layers, own.gradients):
+        found.update(layer.synapses.latent.tobytes() + gradients.weights.tobytes())
+        if layer.recurrent is not None:
+            found.update(layer.recurrent.latent.tobytes() + gradients.recurrent.tobytes())
+    return found.hexdigest()
+
+
+def test_training_is_the_same_whichever_ways_and_threads_compute_it():
+    first = digest()
+    for ways in (["masks", "gather", "tiles"], ["events", "blocks", "dense"], ["rows", "blocks"]):
+        assert digest(ways) == digest(ways, threads=3) == first
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="instruction sets of x86-64")
+@pytest.mark.slow
+def test_training_is_the_same_on_every_instruction_set():
+    """Kernels are compiled for AVX2 in another process (about 20 s)."""
+    from building import ROOT
+
+    environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    done = subprocess.run(
+        [sys.executable, "-c", WIDE, os.path.dirname(__file__)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == digest()
+
+
+@pytest.mark.train
+@pytest.mark.parametrize("decay", [0.0, 0.01])
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_adam_is_that_of_torch(decay, decoupled):
+    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=1000).astype(np.float32)
+    theirs = torch.from_numpy(latent.copy()).requires_grad_()
+    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+    optimizer = kind([theirs], lr=0.01, betas=(0.8, 0.99), eps=1e-6, weight_decay=decay)
+    settings = AdamSettings(
+        learning_rate=0.01, betas=(0.8, 0.99), epsilon=1e-6, weight_decay=decay, decoupled=decoupled
+    )
+    own = Adam(1000, settings)
+    for _ in range(20):
+        gradient = rng.normal(size=1000).astype(np.float32)
+        own.update(latent, gradient)
+        theirs.grad = torch.from_numpy(gradient)
+        optimizer.step()
+    assert np.allclose(latent, theirs.detach().numpy(), rtol=2e-6, atol=1e-6)
+
+
+def test_moved_connections_start_with_no_moments_and_others_keep_theirs():
+    own, _ = trained()
+    adam, synapses = own._adams[0], own.layers[0].synapses
+    before, mean = synapses.wiring.position, adam.mean.copy()
+    drop, grow = before[::7], np.setdiff1d(np.arange(3000), before)[::50]
+    own.move(0, drop, grow)
+    after = synapses.wiring.position
+    stayed = np.isin(after, before)
+    assert np.array_equal(adam.mean[stayed], mean[np.isin(before, after)])
+    assert not adam.mean[~stayed].any()
+    assert not adam.square[~stayed].any()
+    assert adam.mean[stayed].any()
+    own.move(1, own.layers[1].recurrent.wiring.position[:3], np.zeros(0, np.int64), recurrent=True)
+    assert own._again[1].mean.size == own.layers[1].recurrent.n_stored
+    with pytest.raises(TrainingError, match="lanes: layer 0 has no recurrent connections to move"):
+        own.move(0, drop, grow, recurrent=True)
+    own.forward(Spikes.of_raster(np.random.default_rng(1).random((20, 60, 17)) < 0.2))
+    own.backward(np.ones((20, 7, 17), np.float32))
+    own.step()
+
+
+@pytest.mark.train
+def test_rewired_layers_compute_what_masked_dense_ones_do():
+    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+    from dataclasses import replace
+
+    own, _ = trained()
+    rng = np.random.default_rng(2)
+    parts = []
+    for layer, (targets, sources) in zip(own.layers, ((50, 60), (40, 50), (7, 40))):
+        synapses = layer.synapses
+        position = synapses.wiring.position
+        synapses.move(position[::3], np.setdiff1d(np.arange(targets * sources), position)[::11])
+        synapses.latent[:] += rng.normal(size=synapses.n_stored).astype(np.float32) * 0.3
+        synapses.quantise()
+        mask, dense = np.zeros(targets * sources, bool), np.zeros(targets * sources, np.float32)
+        mask[synapses.wiring.position], dense[synapses.wiring.position] = True, synapses.latent
+        parts.append(
+            replace(
+                part(rng, (targets, sources), 1.0), mask=mask.reshape(targets, -1), latent=dense.reshape(targets, -1)
+            )
+        )
+    again = own.layers[1].recurrent
+    dense = np.zeros(1600, np.float32)
+    dense[again.wiring.position] = again.latent
+    parts[1] = replace(parts[1], again=replace(part(rng, (40, 40), 1.0), latent=dense.reshape(40, 40)))
+    values = rng.random((20, 60, 17)) < 0.2
+    fired = own.forward(Spikes.of_raster(values))
+    theirs, _, _ = masked(parts, torch.from_numpy(values.astype(np.float32)), [0, 2, 0])
+    assert np.array_equal(fired.to_raster(), theirs[-1].detach().numpy())
+    assert fired.n_spikes
+
+
+@pytest.mark.train
+def test_a_module_of_torch_has_the_gradients_of_the_chain():
+    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+    from neurodeploy.training.lanes.module import LanesModule
+
+    rng = np.random.default_rng(3)
+    parts = [recurrent(rng, (50, 60), 0.3), part(rng, (7, 50), 0.5)]
+    spikes = Spikes.of_raster(rng.random((20, 60, 17)) < 0.2)
+    labels = torch.from_numpy(rng.integers(0, 7, 20))
+    module = LanesModule(chain(parts))
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
+    losses = []
+    for _ in range(12):
+        optimizer.zero_grad()
+        counts = module(spikes).sum(2)
+        loss = torch.nn.functional.cross_entropy(counts, labels)
+        loss.backward()
+        losses.append(loss.item())
+        optimizer.step()
+    assert losses[-1] < 0.7 * losses[0]
+    own, gradient = chain(parts), rng.normal(size=(20, 7, 17)).astype(np.float32)
+    fresh = LanesModule(chain(parts))
+    (fresh(spikes) * torch.from_numpy(gradient)).sum().backward()
+    own.forward(spikes)
+    own.backward(gradient)
+    wanted = [own.gradients[0].weights, own.gradients[1].weights, own.gradients[0].recurrent]
+    assert len(fresh.weights) == 3
+    for parameter, ours in zip(fresh.weights, wanted):
+        assert np.array_equal(parameter.grad.numpy(), ours)
+
+
+@pytest.mark.train
+def test_parameters_of_a_module_follow_a_move():
+    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
+    from neurodeploy.training.lanes.module import LanesModule
+
+    rng = np.random.default_rng(4)
+    module = LanesModule(chain([part(rng, (9, 12), 0.4)]))
+    synapses = module.chain.layers[0].synapses
+    stored = synapses.wiring.position
+    place = module.move(0, stored[:4], np.setdiff1d(np.arange(108), stored)[:6])
+    assert int((place < 0).sum()) == 6
+    assert len(module.weights[0]) == stored.size + 2
+    with torch.no_grad():
+        module.weights[0].fill_(1.0)
+    module(Spikes.of_raster(np.ones((1, 12, 1))))
+    assert np.all(synapses.whole == 32)
+
+
+@pytest.mark.train
+def test_a_pass_whose_state_is_gone_has_no_gradient():
+    pytest.importorskip("torch", reason="needs torch (extra train)")
+    from neurodeploy.training.lanes.module import LanesModule
+
+    rng = np.random.default_rng(5)
+    module, spikes = LanesModule(chain([part(rng, (9, 12), 0.4)])), Spikes.of_raster(np.ones((1, 12, 1)))
+    first = module(spikes)
+    module(spikes)
+    with pytest.raises(
+        TrainingError, match="lanes: the chain has made another pass since; it holds one, so call backward"
+    ):
+        first.sum().backward()
+
+
+def test_memory_of_a_pass_is_in_proportion_to_connections_and_lanes():
+    """A dense float matrix of the layer alone would take 32 MB."""
+    import tracemalloc
+
+    rng = np.random.default_rng(6)
+    from sparse_chains import NEURON
+
+    from neurodeploy.training.lanes.chain import Chain
+    from neurodeploy.training.lanes.growth import draw_absent
+    from neurodeploy.training.lanes.layer import Layer
+    from neurodeploy.training.lanes.synapses import Synapses
+
+    tracemalloc.start()
+    shapes = ((2000, 4000), (10, 2000))
+    layers = []
+    for shape in shapes:
+        position = np.sort(draw_absent(shape[0] * shape[1], np.zeros(0, np.int64), 8000, rng))
+        layers.append(Layer(Synapses(shape, position, rng.normal(size=8000).astype(np.float32)), NEURON))
+    own = Chain(layers)
+    for _ in range(2):
+        own.forward(Spikes.of_raster(rng.random((16, 4000, 4)) < 0.05))
+        own.backward(np.ones((16, 10, 4), np.float32))
+        own.step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8e6
