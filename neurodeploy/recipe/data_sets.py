@@ -209,6 +209,18 @@ DATA_SETS: dict[str, DataSet] = {
         load="neurodeploy.data.events:load_braille",
         duration_us=1_350_000,
     ),
+    "ev-objects": DataSet(
+        title="Ev-Objects, household objects under touch sensors",
+        kind="events",
+        shape=(78,),
+        n_classes=36,
+        n_train=576,
+        n_test=144,
+        folder="EvTactile",
+        source="GitHub clear-nus/TactileSGNet, its file Ev-Objects.zip (Gu et al., 2020)",
+        load="neurodeploy.data.events:load_ev_objects",
+        duration_us=5_000_000,
+    ),
     "fsdd": DataSet(
         title="Free Spoken Digit Dataset",
         kind="sound",
@@ -234,6 +246,8 @@ _ALSO = {
     "dvs128gestures": "dvs-gesture",
     "heidelbergdigits": "shd",
     "brailleletters": "braille",
+    "evobjects": "ev-objects",
+    "evtactile": "ev-objects",
     "freespokendigits": "fsdd",
     "spokendigits": "fsdd",
 }
