@@ -1,5 +1,4 @@
-"""Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts, Braille letters and touched objects as
-published.
+"""Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts; Braille letters and touched objects.
 
 Each loader reads recordings as times in microseconds and places on the sensor, and bins them immediately
 (``encodings.Frame``).
@@ -173,8 +172,7 @@ def load_braille(root: Path, frame: Frame) -> tuple[Frames, Frames] | Frames:
     stem = stems.pop()
     if (folder / stem).is_file():
         return _braille_part(folder / stem, frame)
-    return tuple(_braille_part(find_file("braille", [folder], f"{stem}_{p}"), frame) for p in ("train", "test"))  # type:
-    ignore[return-value]
+    return tuple(_braille_part(find_file("braille", [folder], f"{stem}_{p}"), frame) for p in ("train", "test"))  # type: ignore[return-value]
 
 
 def _braille_part(path: Path, frame: Frame) -> Frames:
