@@ -60,6 +60,7 @@ class Bar(Record):
         loss_below: bound that the upper end of the interval of the loss to the dense network must stay below.
         loss_within: upper bound of that loss itself.
         gain_at_least: lower bound of the gain over a static graph of the same density.
+        gain_above: bound that the lower end of the interval of that gain must stay above.
         kept_within: upper bound of the weights that are kept.
     """
 
@@ -71,6 +72,7 @@ class Bar(Record):
     loss_below: float | None = None
     loss_within: float | None = None
     gain_at_least: float | None = None
+    gain_above: float | None = None
     kept_within: float | None = None
 
     @model_validator(mode="after")
@@ -80,7 +82,7 @@ class Bar(Record):
         return self
 
 
-_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "kept_within")
+_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "gain_above", "kept_within")
 
 
 class Claims(Record):
@@ -334,6 +336,9 @@ def _parts(
     if bar.gain_at_least is not None:
         more = f"gain {gain.points:.2f} points" if gain else ""
         yield f"{more} (at least {bar.gain_at_least:g})", gain.points >= bar.gain_at_least if gain else None
+    if bar.gain_above is not None:
+        lower = f"gain {gain.points:.2f}, lower bound {gain.low:.2f} points" if gain else ""
+        yield f"{lower} (above {bar.gain_above:g})", gain.low > bar.gain_above if gain else None
     if bar.kept_within is not None:
         kept = 100 * statistics.mean(row["parameter_density"] for row in own.values())
         # budgets are whole numbers of connections

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -166,6 +167,18 @@ def test_a_gain_is_that_over_the_static_graph_of_the_same_density(asked, met):
     (verdict,) = judge(rows, [bar])
     assert verdict.met == met
     assert verdict.measured == f"gain 3.00 points (at least {asked:g})"
+
+
+@pytest.mark.parametrize(("asked", "met"), [(0.0, True), (2.0, False)])
+def test_a_gain_for_certain_is_one_whose_interval_lies_above(asked, met):
+    bar = Bar(claim="gain", recipe="r", method="esl-random", density=0.1, gain_above=asked)
+    rows = [_row("static", [0] * 30 + [1] * 970), _row("esl-random", [0] * 2 + [1] * 998)]
+    assert judge(rows[1:], [bar])[0].met is None
+    (verdict,) = judge(rows, [bar])
+    assert verdict.met == met
+    assert re.fullmatch(rf"gain 2\.80, lower bound 1\.\d\d points \(above {asked:g}\)", verdict.measured)
+    none = [_row("static", [0] * 3 + [1] * 97), _row("esl-random", [1] * 98 + [0] * 2)]
+    assert judge(none, [bar])[0].met is False
 
 
 def test_a_bar_on_a_loss_waits_for_the_dense_network():
