@@ -56,7 +56,7 @@ def mapping_summary(mapping: Mapping) -> dict[str, Any]:
 
 
 def layer_summaries(mapping: Mapping) -> list[dict[str, Any]]:
-    """Return figures of each layer: neurons, cores, bytes, formats, stored bits of a weight, stored weights, bits for each."""
+    """Return figures of each layer: neurons, cores, bytes, formats, bits of a weight, stored weights, bits for each."""
     taken = mapping.layer_bytes()
     return [_layer(mapping, name, mapping.into(name), taken[name]) for name in mapping.sizes]
 

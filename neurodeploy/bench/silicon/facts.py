@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from neurodeploy.errors import FileError
-from neurodeploy.files.checked import Record, worst_problem
+from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.toml import TomlError, parse_toml
 
@@ -245,7 +245,7 @@ def load_facts(path: str | Path | None = None) -> Facts:
     try:
         return Facts.model_validate(data)
     except ValidationError as error:
-        problem = worst_problem(error, Facts)
+        problem = all_problems(error, Facts)
         raise FileError(f"bench: {file}: {_place(data, error)}{problem}; docs/facts.md has the layout") from error
 
 
