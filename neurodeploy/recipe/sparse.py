@@ -46,7 +46,7 @@ METHODS: dict[str, Method] = {
     "pq": Method(start=f"{_HERE}:pq", settings=_REWIRING | {"growth"} | _PQ),
     "sdsnn": Method(start=f"{_HERE}:sdsnn", settings=frozenset({"spine_constant", "spine_rate"}), density=False),
     "chsnn": Method(
-        start="neurodeploy.sparse.chsnn:chsnn",
+        start="neurodeploy.sparse.hebb:chsnn",
         settings=_REWIRING,
         reads_inputs=True,
     ),
