@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from neurodeploy.engines.decoding import decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
 from neurodeploy.exchange.formats import read_network, write_network
+from neurodeploy.files.json_text import to_json
 from neurodeploy.files.writing import write_text
 from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe.data_sets import DATA_SETS
@@ -94,5 +94,5 @@ def _write(run: Path, row: dict[str, Any], zoo: Path, force: bool) -> dict[str, 
         ),
         "data_licence": _licence(row),
     }
-    write_text(json.dumps(facts, indent=1) + "\n", zoo / f"{name}.json")
+    write_text(to_json(facts, indent=1) + "\n", zoo / f"{name}.json")
     return {"file": str(path), "bytes": path.stat().st_size, **facts}
