@@ -29,17 +29,22 @@ def bench_methods(
     table: Annotated[
         Path | None, typer.Option(help="Train nothing; write all rows in the folder as a page with pictures here.")
     ] = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option(help="Train nothing; write the networks of finished rows here, NAME.nir and NAME.json."),
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train rewiring methods on one recipe: accuracy of the exported integers, densities, operations, cores, seconds."""
     from neurodeploy import commands
-    from neurodeploy.commands.bench import methods_table
+    from neurodeploy.commands.bench import methods_table, methods_zoo
     from neurodeploy.errors import UsageError
 
     if table is not None:
-        written = methods_table(out, table)
-        verdicts = written.pop("verdicts")
-        show({**written, "verdicts": verdicts} if as_json else written, as_json)
+        page = methods_table(out, table)
+        verdicts = page.pop("verdicts")
+        show({**page, "verdicts": verdicts} if as_json else page, as_json)
         if not as_json:
             show_rows(verdicts, as_json)
         return
@@ -47,6 +52,11 @@ def bench_methods(
         numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
     except ValueError as error:
         raise UsageError(f"bench: {error}; give lists as in --densities 0.1,0.015 --seeds 0,1,2,3") from error
+    if zoo is not None:
+        written = methods_zoo(out, zoo, methods=method or (), densities=numbers, seeds=whole, force=force)
+        shown = written if as_json else [{key: network[key] for key in _WRITTEN} for network in written]
+        show_rows(shown, as_json)
+        return
     rows = commands.bench_methods(
         out,
         methods=method or (),
@@ -75,6 +85,7 @@ _SHOWN = (
     "seconds",
 )
 """Columns of a row that fit into the table on a terminal."""
+_WRITTEN = ("file", "bytes", "accuracy", "mask_density", "seed")
 
 
 def _row_line(row: dict[str, Any]) -> str:

@@ -144,8 +144,40 @@ def bench_methods(
     return [{key: value for key, value in row.items() if key != "correct"} for row in rows]
 
 
+def methods_zoo(
+    folder: str | Path,
+    zoo: str | Path,
+    *,
+    methods: Sequence[str] = (),
+    densities: Sequence[float] = (0.1, 0.015),
+    seeds: Sequence[int] = (0, 1, 2, 3),
+    force: bool = False,
+) -> list[dict[str, Any]]:
+    """Write the networks of finished rows in ``folder`` to ``zoo``: ``NAME.nir`` with ``NAME.json``; train nothing.
+
+    ``neurodeploy simulate NAME.nir RECIPE`` repeats the accuracy that ``NAME.json`` holds.
+
+    Args:
+        methods, densities, seeds: the rows, as for ``bench_methods``.
+
+    Returns:
+        What stands in each ``NAME.json``, with ``file`` and ``bytes``.
+
+    Raises:
+        FileError: see ``neurodeploy.bench.methods.zoo.write_zoo``.
+    """
+    folder, zoo = as_path(folder), as_path(zoo)
+    from neurodeploy.bench.methods.variants import VARIANTS
+    from neurodeploy.bench.methods.zoo import write_zoo
+
+    return write_zoo(folder, zoo, methods=methods or tuple(VARIANTS), densities=densities, seeds=seeds, force=force)
+
+
 def methods_table(folder: str | Path, path: str | Path) -> dict[str, Any]:
     """Write the page with the results of all rows in ``folder``, of whatever recipes, and its pictures; train nothing.
+
+    The rows go to the folder ``rows`` beside the page as well, without answers to single samples, and rows that lie there
+    already are on the page too.
 
     Returns:
         ``page`` and ``rows`` (their number), and ``verdicts``: claim, recipe, what was measured, seeds, and whether each bar
@@ -157,12 +189,14 @@ def methods_table(folder: str | Path, path: str | Path) -> dict[str, Any]:
     folder, path = as_path(folder), as_path(path)
     from neurodeploy.bench.methods import claims
 
-    rows, metrics = claims.collect(folder)
+    kept = path.parent / claims.ROWS_FOLDER
+    rows, metrics = claims.collect(folder, kept)
     if not path.parent.is_dir():
         raise FileError(f"bench: {path.parent} is no folder; make it, or give --table another place")
     from neurodeploy.bench.methods.page import write_page
 
     write_page(rows, metrics, path)
+    claims.keep_rows(folder, kept)
     verdicts = [
         {"claim": v.bar.claim, "recipe": v.bar.recipe, "measured": v.measured, "seeds": v.seeds, "met": v.met}
         for v in claims.judge(rows)
