@@ -239,6 +239,10 @@ class Latency(Table):
     """Barrier of a step over several chips."""
     management: Seconds | None = None
     """Time that an embedded processor adds to each step."""
+    chip_link: Seconds | None = None
+    """A message leaves a chip over its link (``slowest-unit`` only)."""
+    chip_link_graded: Seconds | None = None
+    """The same for a message with a payload."""
     host_input: Seconds | None = None
     """Time that the host takes to inject one spike, on top of all others."""
     step_observed: Seconds | None = None

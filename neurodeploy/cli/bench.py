@@ -1,4 +1,4 @@
-"""``neurodeploy bench methods|simulate|silicon``: measurements on this machine."""
+"""``neurodeploy bench methods|simulate|train|silicon``: measurements on this machine."""
 
 from __future__ import annotations
 
@@ -119,6 +119,50 @@ def _bench_line(row: dict[str, Any]) -> str:
         f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate, batch {row['batch']}: "
         f"{row['ms']:.3g} ms a sample{counts}, {ratio} as {row['peer']}"
     )
+
+
+@bench_app.command("train", epilog="Example: neurodeploy bench train --network 784-512-10 --density 0.1 --json")
+def bench_train(
+    network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
+    density: Annotated[list[float] | None, typer.Option(help="Only this density; may be repeated.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this peer; may be repeated: slayer-masked, dense-fused, snntorch, norse, spikingjelly."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each contestant.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """A training step over stored connections beside dense masked ones: processor time, peak memory, equal spikes.
+
+    Other frameworks are looked for in this Python and in those that NEURODEPLOY_TRAIN_PYTHONS names.
+    """
+    from neurodeploy import commands
+
+    def told(row: dict[str, Any]) -> None:
+        ratio = "different spikes" if row["ratio"] is None else f"{row['ratio']:.3g} times as fast"
+        memory = "" if row["memory_ratio"] is None else f", {row['memory_ratio']:.3g} times less memory"
+        say(
+            f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate: {row['ms']:.3g} ms a step, "
+            f"{ratio} as {row['peer']}{memory}"
+        )
+
+    rows = commands.bench_train(
+        rounds=rounds,
+        threads=threads,
+        networks=network or (),
+        densities=density or (),
+        peers=peer or (),
+        out=out,
+        force=force,
+        on_row=told,
+        say=say,
+    )
+    show_rows(rows, as_json)
 
 
 @bench_app.command(

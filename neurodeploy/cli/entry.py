@@ -51,12 +51,19 @@ def main() -> None:
     except NeurodeployError as error:
         _end(str(error), error.exit_code, debug)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on; be silent to the end
+        _silence_output()  # nobody reads on
         sys.exit(_PIPE_EXIT_CODE)
     except OSError as error:
+        if error.filename is None:  # of the output, not of a file
+            _silence_output()
         _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 3, debug)
     except MemoryError:
         _end("memory ran out; take fewer samples, or a smaller network", 1, debug)
+
+
+def _silence_output() -> None:
+    """Send what is left of the output nowhere, so that Python does not complain of it at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end(message: str, code: int, debug: bool) -> NoReturn:

@@ -40,6 +40,67 @@ def bench_simulate(
     ]
 
 
+def bench_train(
+    *,
+    rounds: int = 5,
+    threads: int = 1,
+    networks: Sequence[str] = (),
+    densities: Sequence[float] = (),
+    peers: Sequence[str] = (),
+    out: str | Path | None = None,
+    force: bool = False,
+    on_row: Callable[[dict[str, Any]], None] | None = None,
+    say: Callable[[str], None] | None = None,
+) -> list[dict[str, Any]]:
+    """Return the time and memory of a training step over stored connections beside dense ones (``bench.training.run``).
+
+    Args:
+        rounds: how often each contestant is timed.
+        threads: threads of each.
+        networks, densities: only cases with these; by default all.
+        peers: only these; by default all that can run here.
+        out: Markdown file to write the table to.
+        force: replace it.
+        on_row: called with each row.
+        say: told which peer is left out, and why.
+
+    Raises:
+        UsageError: for an unknown network, density or peer.
+        FileError: if ``out`` exists and ``force`` is not set.
+    """
+    from neurodeploy.bench.training.cases import CASES
+    from neurodeploy.bench.training.page import write_page
+    from neurodeploy.bench.training.run import PEERS, available_peers
+    from neurodeploy.bench.training.run import bench_train as bench
+
+    path = None if out is None else as_path(out)
+    if path is not None and path.exists() and not force:
+        raise FileError(f"bench: {path} exists; choose another --out, or --force to replace it")
+    _refuse_unknown("network", networks, [c.network for c in CASES])
+    _refuse_unknown("density", densities, [c.density for c in CASES])
+    _refuse_unknown("peer", peers, PEERS)
+    cases = [c for c in CASES if (not networks or c.network in networks) and (not densities or c.density in densities)]
+    found = available_peers(peers, say)
+    rows = [
+        dict(row)
+        for row in bench(
+            cases=cases,
+            peers=found,
+            rounds=rounds,
+            threads=threads,
+            progress=on_row,
+        )
+    ]
+    if path is not None:
+        write_page(rows, path, rounds)
+    return rows
+
+
+def _refuse_unknown(what: str, asked: Sequence[object], known: Sequence[object]) -> None:
+    if unknown := [one for one in asked if one not in known]:
+        raise UsageError(f"bench: unknown {what} '{unknown[0]}'; known: {', '.join(map(str, dict.fromkeys(known)))}")
+
+
 def bench_methods(
     folder: str | Path = Path("runs/methods"),
     *,

@@ -116,6 +116,8 @@ def _stored(thing: str | Path, reading: Any, network: Network | None) -> Samples
         return load_samples(path / TEST_FILE)
     if path.suffix == ".toml" or not path.exists():
         return _of_recipe(thing)
+    if not (path.is_dir() or path.is_file()):
+        raise DataError(f"data: {thing} is a device or a pipe, no file of samples; copy what it gives into a file")
     if path.suffix == ".npz" and (is_samples_file(path) or not zipfile.is_zipfile(path)):
         return load_samples(path)
     from neurodeploy.data.own import SUFFIXES, is_own, read_own

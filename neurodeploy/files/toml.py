@@ -14,7 +14,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TomlError = tomllib.TOMLDecodeError
+
+class TomlError(ValueError):
+    """The text is no TOML that is read; the message says where and why, in one line."""
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -25,8 +27,6 @@ def parse_toml(text: str) -> dict[str, Any]:
     """
     try:
         values = tomllib.loads(text)
-    except TomlError:
-        raise
     except (ValueError, RecursionError) as error:
         raise TomlError(reason(error)) from error
     _check_whole(values, "")

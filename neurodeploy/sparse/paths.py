@@ -5,10 +5,11 @@ Neither weights nor gradients play a part: two layers with equal masks get equal
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+
+from neurodeploy.files.loops import compiled
 
 Indices = NDArray[np.int32]
 Floats = NDArray[np.float64]
@@ -52,7 +53,7 @@ def _links_outside(lists: csr_matrix) -> NDArray[np.uint16]:
     return outside
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _add_paths(
     left_start: Indices,
     of_left: Indices,

@@ -91,7 +91,7 @@ def _in_order(made: bytes) -> bytes:
     The format: length of the header (8 bytes, little-endian), header (JSON, padded with spaces to 8 bytes), tensors.
     """
     end = 8 + int.from_bytes(made[:8], "little")
-    header = json.dumps(json.loads(made[8:end]), sort_keys=True, separators=(",", ":")).encode()
+    header = json.dumps(parse_json(made[8:end]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header + made[end:]
 

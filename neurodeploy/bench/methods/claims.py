@@ -6,7 +6,6 @@ does not import torch.
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pydantic import Field, model_validator
 from neurodeploy.bench.methods.variants import VARIANTS
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.files.checked import OneOf, Record
+from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.toml import parse_toml
 
 Row = Mapping[str, Any]
@@ -111,14 +111,14 @@ def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], l
         key = row["recipe"], row["method"]
         if key not in metrics:
             lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-            metrics[key] = [json.loads(line) for line in lines]
+            metrics[key] = [parse_json(line) for line in lines]
     return [row for row, _ in found], metrics
 
 
 def read_row(path: Path) -> dict[str, Any]:
     """Return the row in a file; raises ``FileError`` if the file is damaged."""
     try:
-        row: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        row: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FileError(f"bench: {path} holds no row ({error}); remove it, and its row is made again") from error
     return row

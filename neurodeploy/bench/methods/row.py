@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from neurodeploy.chip import load_chip
 from neurodeploy.engines.decoding import answers, decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.writing import locked, write_text
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.memory.synapses import matrix_of
@@ -62,7 +62,7 @@ def run_task(task: Task) -> Row:
         task.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(task.folder.with_name(task.folder.name + ".lock"), f"bench: row {task.folder.name}"):
             if not kept.exists():
-                write_text(json.dumps(_made(task)) + "\n", kept)
+                write_text(to_json(_made(task)) + "\n", kept)
     return read_row(kept)
 
 
@@ -84,7 +84,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
     activity = simulate(network, samples)
     correct = decode(network, activity) == samples.labels
     undecided = answers(network, activity).shares
-    metrics = [json.loads(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
+    metrics = [parse_json(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
     best = metrics[result.best_epoch - 1]
     return {
         "data": recipe.data.name,
@@ -174,4 +174,4 @@ def _chips(network: Network) -> Row:
 def _teacher_accuracy(path: Path) -> float | None:
     if not path.exists():
         return None
-    return float(json.loads(path.read_text(encoding="utf-8"))["validation_accuracy"])
+    return float(parse_json(path.read_text(encoding="utf-8"))["validation_accuracy"])

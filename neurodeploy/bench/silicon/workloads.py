@@ -21,6 +21,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
 from neurodeploy.exchange.formats import read_network
+from neurodeploy.files.arrays import read_npy
 from neurodeploy.mapping.manual import map_by_hand
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
@@ -201,7 +202,7 @@ def _samples(workload: Workload, network: Network, folder: Path) -> Samples:
     path = find_file(workload.data, folder)
     if path.suffix != ".npy":
         return load_samples(path)
-    raster = np.load(path, allow_pickle=False) != 0
+    raster = read_npy(path) != 0
     try:
         raster = np.transpose(raster, workload.axes or None)
     except ValueError as error:

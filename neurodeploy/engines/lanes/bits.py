@@ -10,17 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from neurodeploy.engines.event.vector import bit_count, lowest_bit
+from neurodeploy.files.loops import compiled
 
 GROUP = 4
 """Event lists are a multiple of this long, so that loops over them need no remainder."""
 FEW = 4
 """Numbers that are written at the end of a list in any case."""
 
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 _ONE = np.uint64(1)
 
 
@@ -54,6 +54,23 @@ def set_raster(raster: Any, padded: Any, bits: Any) -> Any:
                     plain &= value == 1
                     lane = t * padded + b
                     bits[c, lane >> 6] |= _ONE << np.uint64(lane & 63)
+    return plain
+
+
+@_jit
+def set_frames(frames: Any, padded: Any, bits: Any) -> Any:
+    """Do as ``set_raster`` for ``(batch, steps, channels)``, read in this order."""
+    batch, n_steps, channels = frames.shape
+    plain = True
+    for b in range(batch):
+        for t in range(n_steps):
+            lane = t * padded + b
+            word, bit = lane >> 6, _ONE << np.uint64(lane & 63)
+            for c in range(channels):
+                value = frames[b, t, c]
+                if value != 0:
+                    plain &= value == 1
+                    bits[c, word] |= bit
     return plain
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.engines.lanes.spikes import Span, Words
@@ -31,11 +30,12 @@ from neurodeploy.engines.lanes.vectors import (
     to_float32,
     word,
 )
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import DECAY_ONE, STATE_LIMIT, STATE_SHIFT, Cuba, LeakyIntegrator
 
 Line: TypeAlias = NDArray[np.float64]
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 
 
 class Neurons(NamedTuple):

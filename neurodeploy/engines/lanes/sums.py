@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from neurodeploy.engines.event.vector import prefetch
 from neurodeploy.engines.lanes.vectors import (
@@ -31,6 +30,7 @@ from neurodeploy.engines.lanes.vectors import (
     turn_16,
 )
 from neurodeploy.engines.lanes.wiring import into
+from neurodeploy.files.loops import compiled
 
 COLUMNS = 128
 """Neurons whose rows are spread out together."""
@@ -39,8 +39,8 @@ _MOST = 2**15 - 1
 _BYTE_ROWS, _SHORT_ROWS = 255, 127
 """Rows of int8 weights, and of int16 weights of at most 256 in size, whose sum fits int16."""
 
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 
 
 @_jit

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+from neurodeploy.files.loops import compiled
 
 _TOWARDS_ZERO = 11
 """AVX-512's rounding mode for a single operation: towards zero, no exceptions."""
@@ -327,13 +328,13 @@ decayed: Any = intrinsic(_decayed)
 round_even, absolute = _unary("roundeven"), _unary("fabs")
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(nogil=True, forceinline=True)
 def larger(a: Any, b: Any) -> Any:
     """Return the larger number of each lane."""
     return select(a > b, a, b)
 
 
-@njit(cache=True, nogil=True, forceinline=True)
+@compiled(nogil=True, forceinline=True)
 def turn_16(source: Any, at: Any, stride: Any, target: Any, to: Any, target_stride: Any) -> None:
     """Transpose 16 rows of 16 numbers: four rounds of interleaving the first half of the rows with the second."""
     r0, r1 = load_16(source, at), load_16(source, at + stride)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.errors import SimulationError
+from neurodeploy.files.loops import compiled
 
 Ints: TypeAlias = NDArray[np.int32]
 Side: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], Ints, Ints, Ints, NDArray[Any]]
@@ -170,7 +170,7 @@ def with_weights(side: Side, weights: NDArray[Any]) -> Side:
     return (geometry, begin, *(array[:n] for array in kept))
 
 
-_jit = njit(cache=True, nogil=True)
+_jit = compiled(nogil=True)
 
 
 @_jit

@@ -24,6 +24,7 @@ import numpy as np
 
 from neurodeploy.engines.checks import Progress
 from neurodeploy.errors import LavaError, LavaTimeoutError
+from neurodeploy.files.json_text import parse_json
 
 WORKER = Path(__file__).with_name("worker") / "run_job.py"
 _POLL_S = 0.02
@@ -163,7 +164,7 @@ def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) ->
         return
     error = folder / "error.json"
     if error.exists():
-        message = json.loads(error.read_text())["message"]
+        message = parse_json(error.read_text())["message"]
         if message.startswith(("ModuleNotFoundError", "ImportError")):
             raise LavaError(
                 f"lava: '{python}' cannot run the worker: {message}. Install lava-nc==0.10.0 there (Python 3.10), or set "

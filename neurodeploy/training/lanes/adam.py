@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from neurodeploy.files.loops import compiled
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ class Adam:
         )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _update(latent: Any, gradient: Any, mean: Any, square: Any, numbers: Any, decoupled: Any) -> None:
     (size, root, beta_1, beta_2, epsilon, decay, shrink) = numbers
     one, two = np.float32(1 - beta_1), np.float32(1 - beta_2)

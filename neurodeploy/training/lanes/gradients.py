@@ -12,11 +12,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from neurodeploy.engines.event.vector import prefetch
 from neurodeploy.engines.lanes.vectors import fma, load_16, spread_16, store, turn_16
 from neurodeploy.engines.lanes.wiring import into, out_of
+from neurodeploy.files.loops import compiled
 from neurodeploy.training.lanes.reverse import leak_back
 
 BLOCK = 16
@@ -27,8 +27,8 @@ AT_ONCE = 6
 """Sources of a product in ``spread_dense``."""
 _AHEAD, _LINE = 2, 32
 
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 
 
 @_jit

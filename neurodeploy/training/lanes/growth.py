@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
@@ -21,6 +20,7 @@ from neurodeploy.engines.event.vector import lowest_bit
 from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.engines.lanes.vectors import absolute, load_16, spread_16, store, word
 from neurodeploy.errors import TrainingError
+from neurodeploy.files.loops import compiled
 from neurodeploy.training.lanes.gradients import BLOCK, fill_block
 
 Floats = NDArray[np.float32]
@@ -29,7 +29,7 @@ _SPARE = 4
 """Candidates are gathered until there are this many times as many as wanted; then the smallest are forgotten."""
 _LEAST = 2**14
 _SMALLEST = np.float32(2.0**-149)
-_jit = njit(cache=True, nogil=True)
+_jit = compiled(nogil=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.engines.lanes.neurons import Neurons
@@ -28,10 +27,11 @@ from neurodeploy.engines.lanes.vectors import (
     word,
 )
 from neurodeploy.engines.lanes.wiring import Side
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import STATE_LIMIT, STATE_SHIFT
 
 Floats = NDArray[np.float32]
-_jit = njit(cache=True, nogil=True)
+_jit = compiled(nogil=True)
 
 
 def respond_recurrently(

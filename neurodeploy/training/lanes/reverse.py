@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from numba import njit
 from numpy.polynomial import Polynomial
 from numpy.polynomial.chebyshev import Chebyshev
 from numpy.typing import NDArray
@@ -34,10 +33,11 @@ from neurodeploy.engines.lanes.vectors import (
     store,
     to_int32,
 )
+from neurodeploy.files.loops import compiled
 
 Floats = NDArray[np.float32]
-_jit = njit(cache=True, nogil=True)
-_inlined = njit(cache=True, nogil=True, forceinline=True)
+_jit = compiled(nogil=True)
+_inlined = compiled(nogil=True, forceinline=True)
 STATE_SCALE = 4096
 """State units per float unit in slayer (its ``s_scale``)."""
 WEIGHT_SCALE = 64

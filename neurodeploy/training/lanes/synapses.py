@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
@@ -21,6 +20,7 @@ from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Geometry, Side, Wiring, conv_wiring, matrix_wiring, with_weights
 from neurodeploy.errors import TrainingError
+from neurodeploy.files.loops import compiled
 from neurodeploy.network import WEIGHT_MAX, WEIGHT_MIN
 from neurodeploy.training.lanes.gradients import (
     AT_ONCE,
@@ -43,7 +43,7 @@ _ROOM = 2**19
 """Gradients of spikes that are made before the layer before takes them: 2 MB."""
 _IN_CACHE = 0.9
 """Single rows of gradients are used while they are in a core's cache, others are read again from beyond it."""
-_jit = njit(cache=True, nogil=True)
+_jit = compiled(nogil=True)
 
 
 class Synapses:

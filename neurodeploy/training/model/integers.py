@@ -29,7 +29,13 @@ def to_network(model: ChainModel, masks: Mapping[str, torch.Tensor], dt: float) 
         TrainingError: if a weight outside its mask is not zero (the model was changed without its rewirer).
     """
     populations, projections, source = [], [], model.entry.name
-    weights = {name: _whole(name, weight) for name, weight in model.quantised_weights().items()}
+    for name, weight in model.weights().items():
+        if not bool(torch.isfinite(weight.detach()).all()):
+            bad = weight.detach()[~torch.isfinite(weight.detach())][0].item()
+            raise NetworkError(
+                f"export: layer '{name}' has the weight {bad}; only finite weights are exported, train again"
+            )
+    weights = {name: _whole(weight) for name, weight in model.quantised_weights().items()}
     for depth, name in enumerate(model.recipes, start=1):
         populations.append(Population(name=name, shape=model.shapes[name], first_step=depth, model=model.neurons[name]))
         projections.extend(_projections(model, weights, source, name, masks))
@@ -61,13 +67,9 @@ def _projections(
     return [into, _projection(name, name, _synapses(layer, weights[own], model.shapes[name]), masks[own], 0)]
 
 
-def _whole(name: str, weight: torch.Tensor) -> NDArray[np.int16]:
+def _whole(weight: torch.Tensor) -> NDArray[np.int16]:
     """Return weights in chip units as int16, ``(out, in / groups, height, width)``."""
-    rounded = np.rint(weight.detach().cpu().numpy())
-    if rounded.size and not np.abs(rounded).max() < 2**15:  # NaN compares as false
-        bad = rounded[~(np.abs(rounded) < 2**15)].flat[0]
-        raise NetworkError(f"export: layer '{name}' has the weight {bad}, which is no weight of a chip; train again")
-    whole: NDArray[np.int16] = rounded.astype(np.int16)[..., 0]
+    whole: NDArray[np.int16] = np.rint(weight.detach().cpu().numpy()).astype(np.int16)[..., 0]
     return whole
 
 

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from neurodeploy.errors import FileError
-from neurodeploy.files.writing import locked, replacing, write_text
+from neurodeploy.files.writing import LOCK_FILE, locked, locked_folder, replacing, write_text
 
 HOLD = """
 import sys, time
@@ -82,3 +82,55 @@ def test_a_lock_whose_file_its_holder_removed_in_the_same_moment_is_refused(tmp_
     with pytest.raises(FileError, match="test is being made"), locked(path, "test"):
         pass
     assert path.read_text(encoding="utf-8") == "7"
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stays(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for name in (f"a.txt.{gone.pid}.part", f"a.txt.{os.getppid()}.part", "a.txt.part", f"b.txt.{gone.pid}.part"):
+        (tmp_path / name).write_text("half", encoding="utf-8")
+    write_text("new", tmp_path / "a.txt")
+    left = sorted(p.name for p in tmp_path.iterdir())
+    assert left == sorted(["a.txt", f"a.txt.{os.getppid()}.part", "a.txt.part", f"b.txt.{gone.pid}.part"])
+
+
+def test_an_unfinished_file_carries_the_process(tmp_path):
+    with replacing(tmp_path / "a.txt") as partial:
+        assert partial.name == f"a.txt.{os.getpid()}.part"
+        partial.write_text("new", encoding="utf-8")
+
+
+class TestFolders:
+    def test_a_folder_is_made_held_and_left_without_a_trace_of_the_lock(self, tmp_path):
+        folder = tmp_path / "a" / "run"
+        with locked_folder(folder, "train: run"):
+            assert (folder / LOCK_FILE).read_text(encoding="utf-8") == str(os.getpid())
+            (folder / "result").touch()
+        assert [p.name for p in folder.iterdir()] == ["result"]
+
+    def test_a_folder_in_which_nothing_was_written_is_removed_again(self, tmp_path):
+        with locked_folder(tmp_path / "run", "train: run"):
+            pass
+        assert not list(tmp_path.iterdir())
+
+    def test_its_own_process_may_enter_again_and_holds_it_until_it_leaves(self, tmp_path):
+        with locked_folder(tmp_path / "run", "demo: run"):
+            with locked_folder(tmp_path / "run" / ".." / "run", "train: run"):
+                pass
+            assert (tmp_path / "run" / LOCK_FILE).exists()
+
+    def test_another_process_is_named_and_taken_over_from_when_it_was_killed(self, tmp_path):
+        tmp_path.joinpath("run").mkdir()
+        path = tmp_path / "run" / LOCK_FILE
+        with subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+            try:
+                assert holder.stdout.readline() == "held\n"
+                with (
+                    pytest.raises(FileError, match=f"train: run is being made by process {holder.pid}"),
+                    locked_folder(tmp_path / "run", "train: run"),
+                ):
+                    pass
+            finally:
+                holder.send_signal(signal.SIGKILL)
+        with locked_folder(tmp_path / "run", "train: run"):
+            assert path.read_text(encoding="utf-8") == str(os.getpid())
