@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from neurodeploy.commands.samples import as_samples
     from neurodeploy.commands.train import train
     from neurodeploy.commands.verify import verify
+    from neurodeploy.costs.objective import choose_mapping
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.costs.record import Cost
     from neurodeploy.engines.decoding import accuracy, answers, decode, decoding_probes
@@ -95,6 +96,7 @@ _HOME = {
     "commands.verify": "verify",
     "chip.files": "chip_names load_chip",
     "chip.record": "Chip",
+    "costs.objective": "choose_mapping",
     "costs.pricing": "estimate",
     "costs.record": "Cost",
     "engines.decoding": "accuracy answers decode decoding_probes",
@@ -197,6 +199,7 @@ __all__ = [
     "check_target",
     "chip_budget",
     "chip_names",
+    "choose_mapping",
     "compare_activities",
     "compare_reports",
     "count_traffic",

@@ -63,13 +63,13 @@ def estimate(
             f"estimate: --sanafe is a target of export now: neurodeploy export {file} --target sanafe --out {sanafe} "
             f"{where} {spikes}"
         )
-    demands = {
+    demands: dict[str, Any] = {
         "step_period_s": parse_seconds(period, "--period") if period else None,
         "deadline_s": parse_seconds(deadline, "--deadline") if deadline else None,
         "rate_hz": parse_hertz(rate, "--rate") if rate else None,
         "battery_j": parse_battery(battery, "--battery") if battery else None,
     }
-    given = {"data": data, "reading": reading_of(reading, dt, input_shape), "n_samples": samples}
+    given: dict[str, Any] = {"data": data, "reading": reading_of(reading, dt, input_shape), "n_samples": samples}
     if chip == "all":
         if mapping is not None or activity is not None:
             raise UsageError(
@@ -97,7 +97,7 @@ def _show_choice(file: Path, as_json: bool, fail_on_missed: bool, **options: Any
     from neurodeploy.reports.choice import choice_text
 
     with progress() as bar:
-        table = commands.choose_chip(file, tried=lambda chip: bar("map", 0, 1), **options)
+        table = commands.choose_chip(file, tried=lambda target: bar(f"map: {target.name}", 0, 1), **options)
     if as_json:
         print_json(table.model_dump(mode="json"))
     else:

@@ -45,6 +45,9 @@ def map_(
     activity: Annotated[
         Path | None, typer.Option(help="Activity of a run: busy neurons come together, messages are counted by spikes.")
     ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="memory (the default), energy or latency: what the mapping is chosen for.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the mapping to.")] = None,
     draw: Annotated[
         Path | None, typer.Option(help="Page (.html) or picture (.svg) of cores, messages and memory to draw.")
@@ -57,7 +60,7 @@ def map_(
     from neurodeploy.errors import FitError, UsageError
 
     if search:
-        if store_zeros or any(given is not None for given in (pin, activity, out, draw)):
+        if store_zeros or any(given is not None for given in (pin, activity, objective, out, draw)):
             raise UsageError("map: --search takes --chip and --split only; map to the chip that it finds")
         _show_search(
             commands.search(file, chip=chip, reading=reading_of(reading, dt, input_shape), split=split), as_json
@@ -75,6 +78,7 @@ def map_(
             store_zeros=store_zeros,
             pin=pin,
             activity=activity,
+            objective=objective,
             out=out,
             draw=draw,
             force=force,
@@ -104,6 +108,23 @@ def _show_mapping(result: dict[str, Any], loads: Iterable[Load]) -> None:
     print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
     for note in result["notes"]:
         print(note)
+    if result["objectives"]:
+        print(_other_objectives(result))
+
+
+def _other_objectives(result: dict[str, Any]) -> str:
+    """Return in one line what a mapping for each objective gives."""
+    from neurodeploy.reports.figures import si
+
+    parts = []
+    for name, found in result["objectives"].items():
+        energy = "" if found["energy_j"] is None else f", {si(found['energy_j'], 'J', 2)} in the cores"
+        time = "" if found["sample_s"] is None else f", {si(found['sample_s'], 's', 2)} a sample"
+        here = " (this one)" if name == result["objective"] else ""
+        parts.append(f"{name}{here} {found['cores']} cores, {kib(found['synaptic_bytes'])}{energy}{time}")
+    assumed = next(iter(result["objectives"].values()))["spikes"] == "assumed"
+    rate = "; 20 steps at an assumed rate of 5 %, --activity for recorded spikes" if assumed else ""
+    return f"--objective: {'; '.join(parts)}{rate}"
 
 
 def _show_search(result: dict[str, Any], as_json: bool) -> None:

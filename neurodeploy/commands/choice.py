@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.commands.inputs import load_data, load_network
@@ -73,10 +74,9 @@ def choose_chip(
         raise UsageError("estimate: demands and --battery need samples to run: --data DATA")
     network = load_network(file, reading=reading)
     samples = None if data is None else load_data(data, n_samples=n_samples, network=network)
-    rows, mappings = [], []
-    for name in chip_names() if chips is None else chips:
-        found = _placed(file, network, name, tried)
-        (mappings if isinstance(found, Mapping) else rows).append(found)  # type: ignore[arg-type]
+    found = [_placed(file, network, name, tried) for name in (chip_names() if chips is None else chips)]
+    rows = [result for result in found if isinstance(result, ChipRow)]
+    mappings = [result for result in found if isinstance(result, Mapping)]
     runs: Sequence[Activity | None] = [None] * len(mappings)
     if samples is not None and mappings:
         runs = run_for_mappings(network, samples, mappings, None)
@@ -122,7 +122,7 @@ def _placed(file: Path, network: Network, name: str, tried: Callable[[Chip], Non
     return ChipRow(chip=chip.name, title=chip.chip.title, fits=False, reason=reason, remedy=remedy)
 
 
-def _priced(network: Network, mapping: Mapping, activity: Activity | None, demands: dict[str, float | None]) -> ChipRow:
+def _priced(network: Network, mapping: Mapping, activity: Activity | None, demands: dict[str, Any]) -> ChipRow:
     chip = mapping.chip
     if activity is None:
         return row_of(pricing.estimate(network, mapping))

@@ -99,8 +99,8 @@ def check_prices(chip: Chip, *, timed: bool = False) -> None:
     """
     if timed and chip.latency is None:
         raise EstimateError(
-            f"estimate: chip '{chip.name}' has no times, which the demands need: {chip.source_file} has no [latency]; add it, "
-            "choose another chip, or leave the demands out"
+            f"estimate: chip '{chip.name}' has no times, which the demands need: {chip.source_file} has no [latency]; add "
+            "it, choose another chip, or leave the demands out"
         )
     if chip.latency is None and not chip.energy.model_dump(exclude_defaults=True):
         raise EstimateError(

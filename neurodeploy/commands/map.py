@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
-from neurodeploy.errors import FileError, FitError
+from neurodeploy.costs.objective import OBJECTIVES, Choice, choose_mapping
+from neurodeploy.errors import FileError, FitError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.mapping.fit.bounds import core_bounds
 from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
-from neurodeploy.mapping.fit.verdict import LARGE, Fit
+from neurodeploy.mapping.fit.verdict import LARGE, Fit, loads_of
 from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import fit_summary, mapping_summary
 from neurodeploy.network import Network, n_nonzero
-from neurodeploy.network.activity import load_activity
+from neurodeploy.network.activity import Activity, load_activity
 from neurodeploy.recipe.pins import load_pins
 from neurodeploy.reports.pictures.mapping import check_picture, draw_mapping
 from neurodeploy.run_folder import NETWORK_FILE, recipe_pins
 
+QUICK = 10**5
+"""Synapses up to which all objectives are tried on the way, in well under a second."""
 LARGE_FILE = 4 * 10**6
 """Bytes from which on reading a file takes long enough to say so."""
 
@@ -36,6 +40,7 @@ def map(
     store_zeros: bool = False,
     pin: str | Path | None = None,
     activity: str | Path | None = None,
+    objective: str | None = None,
     out: str | Path | None = None,
     draw: str | Path | None = None,
     force: bool = False,
@@ -53,6 +58,8 @@ def map(
         pin: TOML file of what is fixed by hand (``neurodeploy.recipe.pins``); by default the table ``[mapping]`` of a
             run's recipe, where ``file`` is a run's folder and its recipe has one for this chip.
         activity: a run of this network: its spikes say which neurons are busy, and how many messages there are.
+        objective: ``memory`` (the default: fewest cores in the smallest formats), ``energy`` or ``latency``: the best of
+            some mappings priced with ``activity``, or with an assumed rate (``neurodeploy.costs.objective``).
         out: JSON file to write the mapping to, if it fits.
         draw: page (``.html``) or picture (``.svg``) to draw cores, messages and memory into, if it fits.
         force: replace ``out`` and ``draw`` if they exist.
@@ -76,15 +83,47 @@ def map(
     recorded = None if activity is None else load_activity(activity)
     if say is not None:
         _tell_size(network, target, file, say)
+    if objective not in (None, *OBJECTIVES):
+        raise UsageError(f"map: objective '{objective}' is not known; known: {', '.join(OBJECTIVES)}")
+    plain = not store_zeros and (pins is None or not pins.layers)
+    if objective not in (None, "memory") and not plain:
+        raise UsageError("map: --objective chooses formats and cores itself; leave out --store-zeros and pins")
     found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins, activity=recorded, tried=tried)
     if found.mapping is None:
         return found, {**fit_summary(found), "chip": chip}
-    flow = count_traffic(network, found.mapping, recorded)
+    mapping = found.mapping
+    tried_all = plain and (objective is not None or _quick(network, target))
+    choices = choose_mapping(network, target, activity=recorded, split=split) if tried_all else {}
+    if objective in ("energy", "latency"):
+        mapping = choices[objective].mapping
+        found = replace(found, mapping=mapping, loads=tuple(loads_of(mapping)))
+    flow = count_traffic(network, mapping, recorded)
     if draw is not None:
-        draw_mapping(found.mapping, flow, draw)
+        draw_mapping(mapping, flow, draw)
     if out is not None:
-        save_mapping(found.mapping, out)
-    return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
+        save_mapping(mapping, out)
+    more = {
+        "objective": objective or "memory",
+        "objectives": {name: _figures(c, recorded) for name, c in choices.items()},
+    }
+    return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops, **more}
+
+
+def _quick(network: Network, chip: Chip) -> bool:
+    """Return whether the other objectives may be tried on the way: a small network, on a chip with prices and a choice."""
+    fixed = chip.recurrent_core is not None or chip.layer_core
+    return not fixed and chip.latency is not None and sum(n_nonzero(p) for p in network.projections) < QUICK
+
+
+def _figures(choice: Choice, activity: Activity | None) -> dict[str, Any]:
+    """Return a choice as plain values; ``spikes`` says whether they were recorded or assumed."""
+    return {
+        "cores": len(choice.mapping.cores),
+        "synaptic_bytes": choice.mapping.synaptic_bytes,
+        "energy_j": choice.energy_j,
+        "sample_s": choice.sample_s,
+        "spikes": "assumed" if activity is None else "recorded",
+    }
 
 
 def _size(file: Path) -> int:

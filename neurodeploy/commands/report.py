@@ -171,20 +171,26 @@ def _mapped(
     Raises:
         FitError, EstimateError: if no chip is left.
     """
-    mappings: list[Mapping] = []
-    left_out: list[dict[str, str]] = []
-    first: NeurodeployError | None = None
-    for chip in chips:
-        try:
-            check_prices(chip, timed=timed)
-            mappings.append(map_network(network, chip, pins=recipe_pins(source, chip)))
-        except (ChipError, EstimateError, FitError) as error:
-            first, reason = first or error, str(error).partition(": ")[2]
-            left_out.append({"chip": chip.name, "title": chip.chip.title, "reason": reason})
-            tell(f"map       {chip.name} is left out: {reason}")
-    if first is not None and not mappings:
-        raise first
+    found = [(chip, _mapping_or_error(source, network, chip, timed)) for chip in chips]
+    mappings = [result for _, result in found if isinstance(result, Mapping)]
+    left_out, errors = [], [(chip, result) for chip, result in found if not isinstance(result, Mapping)]
+    for chip, error in errors:
+        reason = str(error).partition(": ")[2]
+        left_out.append({"chip": chip.name, "title": chip.chip.title, "reason": reason})
+        tell(f"map       {chip.name} is left out: {reason}")
+    if errors and not mappings:
+        raise errors[0][1]
     return mappings, left_out
+
+
+def _mapping_or_error(source: Path, network: Network, chip: Chip, timed: bool) -> Mapping | NeurodeployError:
+    """Return the mapping onto a chip, or the error that says why a report has no figures for it."""
+    try:
+        mapping = map_network(network, chip, pins=recipe_pins(source, chip))
+        check_prices(chip, timed=timed)
+    except (ChipError, EstimateError, FitError) as error:
+        return error
+    return mapping
 
 
 def _check(

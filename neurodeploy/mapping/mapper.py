@@ -53,6 +53,7 @@ def map_network(
     activity: Activity | None = None,
     cores: ReadOnlyDict[str, int] | None = None,
     pins: Pins | None = None,
+    prefer: str = "words",
 ) -> Mapping:
     """Return the mapping of a network onto a chip: each population is cut into parts, and each part has one core.
 
@@ -72,6 +73,8 @@ def map_network(
         store_zeros: store the zeros of matrices too, as Lava's ``Dense`` process does on Loihi 2.
         activity: spikes of this network, so that ``overlap``, ``mtkahypar`` and ``traffic`` weigh busy neurons more.
         cores: smallest number of cores by layer, where the limits alone would give fewer.
+        prefer: ``words``: each core stores its lists in the smallest format; ``reads``: in the one that reads the fewest
+            synapses (``neurodeploy.choose_mapping`` weighs both).
         pins: choices that the user fixed by hand, layer by layer (``neurodeploy.recipe.pins``).
 
     Raises:
@@ -86,6 +89,8 @@ def map_network(
     _check_names(split, placement, chip)
     check_abilities(network, chip)
     _check_sizes(network, cores or {})
+    if prefer not in ("words", "reads"):
+        raise UsageError(f"map: prefer '{prefer}' is not known; known: words, reads")
     _check_mappable(network, chip)
     given = pins or Pins()
     check_pins(given, network, chip, [name for name in SPLITS if name in (split, *_ANY_LAYER)])
@@ -97,7 +102,7 @@ def map_network(
         return map_layers(network, chip)
     spikes = None if activity is None else spike_counts(network, activity)
     bits = {name: layer.weight_bits for name, layer in given.layers.items() if layer.weight_bits is not None}
-    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split, bits)
+    layers = Layers(network, chip, store_zeros or split == "slayer2loihi", spikes, split, bits, prefer)
     return _mapped(layers, split, placement, dict(cores or {}), given)
 
 

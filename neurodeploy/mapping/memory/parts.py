@@ -79,6 +79,8 @@ class Layers:
         spikes: number of spikes of each neuron by population and input, if known, so that busy neurons weigh more.
         split: name of the split, for synapse formats that are reserved for one.
         bits: weight width by population where the user pins a wider one than the weights need.
+        prefer: ``words``: each core takes the format of fewest words; ``reads``: the one that stores, and so reads, the
+            fewest synapses.
     """
 
     network: Network
@@ -87,6 +89,7 @@ class Layers:
     spikes: Mapping[str, Ints] | None = None
     split: str = ""
     bits: Mapping[str, int] = field(default_factory=dict)
+    prefer: str = "words"
     _matrices: dict[str, Matrix] = field(default_factory=dict)
     _widths: dict[tuple[str, str], int] = field(default_factory=dict)
     _destinations: dict[tuple[str, Cut], Ints] = field(default_factory=dict)
@@ -195,6 +198,9 @@ class Layers:
         ]
         all_words = np.stack([words for words, _ in per_format])
         best = np.argmin(all_words, axis=0)
+        if self.prefer == "reads":
+            reads = np.where(all_words < TOO_LONG, np.stack([stored for _, stored in per_format]), TOO_LONG)
+            best = np.lexsort((all_words, reads), axis=0)[0]
         parts = np.arange(n_parts)
         return ProjectionUse(
             words=all_words[best, parts],
