@@ -7,7 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, FailOnMissed, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
+from neurodeploy.cli.program import (
+    Dt,
+    FailOnMissed,
+    Force,
+    InputShape,
+    Json,
+    NirFile,
+    NSamples,
+    ReadingText,
+    app,
+    reading_of,
+)
 from neurodeploy.cli.show import fail_if_missed, print_json, progress, warn
 
 
@@ -61,7 +72,9 @@ def estimate(
     given = {"data": data, "reading": reading_of(reading, dt, input_shape), "n_samples": samples}
     if chip == "all":
         if mapping is not None or activity is not None:
-            raise UsageError("estimate: --chip all maps and runs the network itself: give --data, not --mapping or --activity")
+            raise UsageError(
+                "estimate: --chip all maps and runs the network itself: give --data, not --mapping or --activity"
+            )
         _show_choice(file, as_json, fail_on_missed, out=out, force=force, **given, **demands)
         return
     if out is not None:

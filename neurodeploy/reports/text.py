@@ -447,11 +447,13 @@ def verdict_line(verdict: Verdict) -> str:
     outcome = "met" if verdict.met else "MISSED"
     if verdict.met and not verdict.met_at_high:
         outcome = "met by the nominal figure, missed by the high one"
+    if verdict.met and verdict.met_with_host is False:
+        outcome = "met without host input, MISSED with it"
     allowed = si(verdict.allowed_s, "s")
     if verdict.demand == "rate":
         allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
     line = (
-        f"{verdict.demand} of {allowed}: {outcome} without host input; needs {band(verdict.needed_s, 's')}, margin "
+        f"{verdict.demand} of {allowed}: {outcome}; needs {band(verdict.needed_s, 's')} without host input, margin "
         f"{percent(_worth(verdict.margin, verdict.needed_s))}, bound by {place(verdict.core)}{verdict.resource}."
     )
     if verdict.needed_with_host_s is not None:

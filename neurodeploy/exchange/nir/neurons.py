@@ -211,7 +211,9 @@ def parameter(node: Node, name: str, default: float | None = None, *, infinite: 
     array = array.astype(np.float64)
     wrong = np.isnan(array) | np.isneginf(array) if infinite else ~np.isfinite(array)
     if np.any(wrong):
-        raise NirError(f"{where} holds {array[wrong].flat[0]}, expected finite numbers")
+        leak = "; where it stands for no leak (a decay of 1), name the framework with --reading, as snntorch or spyx"
+        endless = leak if name.startswith("tau") and np.isposinf(array[wrong].flat[0]) else ""
+        raise NirError(f"{where} holds {array[wrong].flat[0]}, expected finite numbers{endless}")
     shape = neuron_shape(node)
     if array.shape != shape and array.size != 1:
         raise NirError(f"{where} has shape {array.shape}, the node {shape}; give one number a neuron")

@@ -349,8 +349,11 @@ def _most(parts: _Parts, name: str) -> Floats:
 
 def _read_by_voltage(name: str, neuron: FloatNeuron, highest: Floats) -> Approximation:
     threshold = np.asarray(neuron.threshold)
-    share = float(np.max(np.where(np.isinf(threshold), 0.0, highest / np.where(threshold > 0, threshold, 1.0))))
-    what = f"{NEVER_FIRES} (its voltage stays below {share:.2g} of the threshold), so it is read by its voltage"
+    why = "its threshold is infinite"
+    if not np.all(np.isinf(threshold)):
+        share = float(np.max(np.where(np.isinf(threshold), 0.0, highest / np.where(threshold > 0, threshold, 1.0))))
+        why = f"its voltage stays below {share:.2g} of the threshold"
+    what = f"{NEVER_FIRES} ({why}), so it is read by its voltage"
     return Approximation(where=name, what=what, size=NO_CHANGE)
 
 

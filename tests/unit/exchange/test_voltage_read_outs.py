@@ -48,6 +48,7 @@ def test_a_read_out_that_can_never_fire_is_read_by_its_voltage(threshold):
     assert network.outputs[0].decoding == "last_voltage"
     (entry,) = [e for e in network.ledger if e.where == "out" and "can never fire" in e.what]
     assert entry.size == "no spike differs"
+    assert ("its threshold is infinite" in entry.what) == np.isinf(threshold)
     plain = graph(1.0)
     plain.nodes["out"] = nir.LI(tau=np.full(3, 10e-3), r=np.full(3, 10.0), v_leak=np.zeros(3))
     given = samples({"input": X})
@@ -104,3 +105,10 @@ def test_a_file_of_neurodeploy_comes_back_as_it_was():
 
     network = one_layer(np.full((2, 3), 2), Cuba(current_decay=4096, voltage_decay=4096, threshold=100))
     assert from_nir(to_nir(network)).fingerprint == network.fingerprint
+
+
+def test_an_endless_time_constant_names_the_readings_that_know_it():
+    given = graph(1.0)
+    given.nodes["out"].tau[:] = np.inf
+    with pytest.raises(NirError, match=r"tau holds inf, .* no leak .* --reading, as snntorch or spyx"):
+        from_nir(given, dt=1e-3)
