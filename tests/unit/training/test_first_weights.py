@@ -26,6 +26,12 @@ LAYERS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _dense_layers(monkeypatch):
+    """Weights are measured before a run stores connections alone; here they stay dense, to be measured again."""
+    monkeypatch.setattr("neurodeploy.training.run.stored_layers", lambda *_, **__: [])
+
+
 def run_of(name, method="chsnn", density=0.2, text=TEXT):
     text = text.replace("LAYERS", LAYERS[name]).replace("METHOD", method).replace("DENSITY", str(density))
     recipe = parse_recipe(text, "test")
