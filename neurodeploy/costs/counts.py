@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from neurodeploy.chip import PLAIN_KINDS
 from neurodeploy.costs.fanout import FanOut, fan_outs
@@ -226,6 +225,8 @@ class _Sums:
         n, columns = per_spike.shape
         table = per_spike.astype(np.float64)
         ones = np.ones(spikes.neuron.size)
+        from scipy.sparse import csr_matrix  # loaded on first use: it takes a quarter of a second
+
         sent = csr_matrix((ones, spikes.neuron, spikes.start), shape=(spikes.bins, n))
         filled = np.count_nonzero(per_spike) / max(1, per_spike.size)
         product = (sent @ csr_matrix(table)).toarray() if filled < _SPARSE_BELOW else sent @ table
