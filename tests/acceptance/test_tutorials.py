@@ -1,7 +1,7 @@
 """The tutorials: every command and script on a page runs, in order, and prints what the page shows.
 
-A ``console`` block has lines that begin with ``$ `` and what they print; a ``python`` block may be followed by a ``text``
-block with what it prints. ``...`` stands for what differs from run to run. ``python tests/acceptance/test_tutorials.py`` runs
+A ``console`` block has lines that begin with ``$ `` and what they print; a ``python`` block may be followed by a
+``text`` block with what it prints. ``...`` stands for what differs from run to run. ``python tests/acceptance/test_tutorials.py`` runs
 the pages and writes what they print into them, where it is not what they show.
 """
 
@@ -95,7 +95,7 @@ def test_dots_stand_for_anything():
 def test_a_page_that_shows_something_else_is_found(tmp_path):
     page = "```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n"
     found = []
-    played(page, tmp_path, lambda what, shown, printed: found.append(is_shown(shown, printed)) or printed)
+    played(page, tmp_path, lambda _, shown, printed: found.append(is_shown(shown, printed)) or printed)
     assert found == [False]
 
 
@@ -108,6 +108,6 @@ if __name__ == "__main__":
             new = played(
                 place.read_text(encoding="utf-8"),
                 Path(made),
-                lambda what, shown, printed: shown.strip() if shown and is_shown(shown, printed) else printed,
+                lambda _, shown, printed: shown.strip() if shown and is_shown(shown, printed) else printed,
             )
             place.write_text(new, encoding="utf-8")

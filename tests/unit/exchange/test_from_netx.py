@@ -255,5 +255,7 @@ def test_a_recurrent_layer_without_its_weights_is_refused(tmp_path):
 def test_weights_that_no_synapse_holds_are_refused_and_do_not_wrap(value, tmp_path):
     given = dense(3, 4)
     given["weight"] = np.where(given["weight"] == given["weight"].max(), float(value), given["weight"])
-    with pytest.raises(NetworkError, match=rf"weight (is|holds) {value}(\.0)?, (outside -256\.\.255|which does not fit)"):
+    with pytest.raises(
+        NetworkError, match=rf"weight (is|holds) {value}(\.0)?, (outside -256\.\.255|which does not fit)"
+    ):
         from_netx(write(tmp_path / "a.net", given))
