@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from neurodeploy.errors import (
         ChipError,
         DataError,
+        DemandError,
         EstimateError,
         FileError,
         FitError,
@@ -100,7 +101,7 @@ _HOME = {
     "engines.silence": "find_silence",
     "engines.faults": "measure_robustness",
     "engines.table": "simulate",
-    "errors": "ChipError DataError EstimateError FileError FitError LavaError LavaTimeoutError MismatchError "
+    "errors": "ChipError DataError DemandError EstimateError FileError FitError LavaError LavaTimeoutError MismatchError "
     "MissingPackageError NetworkError NeurodeployError NirError RecipeError ReportError SimulationError "
     "SweepError TrainingError TrainingInterruptedError UsageError",
     "exchange.doctor.check": "check_nir",
@@ -150,6 +151,7 @@ __all__ = [
     "Cuba",
     "DataError",
     "Delta",
+    "DemandError",
     "Dense",
     "EstimateError",
     "Events",

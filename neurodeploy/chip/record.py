@@ -37,6 +37,8 @@ class About(Table):
     simulated_by: str | None = None
     excludes: str | None = None
     """Features that its neurons or formats lack, in words, for the fit report."""
+    limits_only: bool = False
+    """Whether its neurons cannot run a spiking network: it is mapped to for its limits where it is named, never offered."""
 
 
 class System(Table):
@@ -237,6 +239,10 @@ class Latency(Table):
     """Barrier of a step over several chips."""
     management: Seconds | None = None
     """Time that an embedded processor adds to each step."""
+    chip_link: Seconds | None = None
+    """A message leaves a chip over its link (``slowest-unit`` only)."""
+    chip_link_graded: Seconds | None = None
+    """The same for a message with a payload."""
     host_input: Seconds | None = None
     """Time that the host takes to inject one spike, on top of all others."""
     step_observed: Seconds | None = None

@@ -1,4 +1,4 @@
-"""``neurodeploy bench methods|simulate|silicon``: measurements on this machine."""
+"""``neurodeploy bench methods|simulate|train|silicon``: measurements on this machine."""
 
 from __future__ import annotations
 
@@ -29,17 +29,22 @@ def bench_methods(
     table: Annotated[
         Path | None, typer.Option(help="Train nothing; write all rows in the folder as a page with pictures here.")
     ] = None,
+    zoo: Annotated[
+        Path | None,
+        typer.Option(help="Train nothing; write the networks of finished rows here, NAME.nir and NAME.json."),
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Train rewiring methods on one recipe: accuracy of the exported integers, densities, operations, cores, seconds."""
     from neurodeploy import commands
-    from neurodeploy.commands.bench import methods_table
+    from neurodeploy.commands.bench import methods_table, methods_zoo
     from neurodeploy.errors import UsageError
 
     if table is not None:
-        written = methods_table(out, table)
-        verdicts = written.pop("verdicts")
-        show({**written, "verdicts": verdicts} if as_json else written, as_json)
+        page = methods_table(out, table)
+        verdicts = page.pop("verdicts")
+        show({**page, "verdicts": verdicts} if as_json else page, as_json)
         if not as_json:
             show_rows(verdicts, as_json)
         return
@@ -47,6 +52,11 @@ def bench_methods(
         numbers, whole = [float(d) for d in densities.split(",")], [int(s) for s in seeds.split(",")]
     except ValueError as error:
         raise UsageError(f"bench: {error}; give lists as in --densities 0.1,0.015 --seeds 0,1,2,3") from error
+    if zoo is not None:
+        written = methods_zoo(out, zoo, methods=method or (), densities=numbers, seeds=whole, force=force)
+        shown = written if as_json else [{key: network[key] for key in _WRITTEN} for network in written]
+        show_rows(shown, as_json)
+        return
     rows = commands.bench_methods(
         out,
         methods=method or (),
@@ -75,6 +85,7 @@ _SHOWN = (
     "seconds",
 )
 """Columns of a row that fit into the table on a terminal."""
+_WRITTEN = ("file", "bytes", "accuracy", "mask_density", "seed")
 
 
 def _row_line(row: dict[str, Any]) -> str:
@@ -119,6 +130,50 @@ def _bench_line(row: dict[str, Any]) -> str:
         f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate, batch {row['batch']}: "
         f"{row['ms']:.3g} ms a sample{counts}, {ratio} as {row['peer']}"
     )
+
+
+@bench_app.command("train", epilog="Example: neurodeploy bench train --network 784-512-10 --density 0.1 --json")
+def bench_train(
+    network: Annotated[list[str] | None, typer.Option(help="Only this network; may be repeated.")] = None,
+    density: Annotated[list[float] | None, typer.Option(help="Only this density; may be repeated.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this peer; may be repeated: slayer-masked, dense-fused, snntorch, norse, spikingjelly."
+        ),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="How often each contestant is timed.")] = 5,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of each contestant.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Markdown file to write the table to.")] = None,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """A training step over stored connections beside dense masked ones: processor time, peak memory, equal spikes.
+
+    Other frameworks are looked for in this Python and in those that NEURODEPLOY_TRAIN_PYTHONS names.
+    """
+    from neurodeploy import commands
+
+    def told(row: dict[str, Any]) -> None:
+        ratio = "different spikes" if row["ratio"] is None else f"{row['ratio']:.3g} times as fast"
+        memory = "" if row["memory_ratio"] is None else f", {row['memory_ratio']:.3g} times less memory"
+        say(
+            f"{row['network']} at {row['density']:.0%} density, {row['rate']:.0%} rate: {row['ms']:.3g} ms a step, "
+            f"{ratio} as {row['peer']}{memory}"
+        )
+
+    rows = commands.bench_train(
+        rounds=rounds,
+        threads=threads,
+        networks=network or (),
+        densities=density or (),
+        peers=peer or (),
+        out=out,
+        force=force,
+        on_row=told,
+        say=say,
+    )
+    show_rows(rows, as_json)
 
 
 @bench_app.command(

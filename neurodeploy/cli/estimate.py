@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from neurodeploy.cli.program import Dt, FailOnMissed, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import fail_if_missed, print_json, warn
+from neurodeploy.cli.program import (
+    Dt,
+    FailOnMissed,
+    Force,
+    InputShape,
+    Json,
+    NirFile,
+    NSamples,
+    ReadingText,
+    app,
+    reading_of,
+)
+from neurodeploy.cli.show import fail_if_missed, print_json, progress, warn
 
 
 @app.command(
@@ -30,9 +41,16 @@ def estimate(
     battery: Annotated[str | None, typer.Option(help="Say how long a battery lasts, as in 1000mWh.")] = None,
     fail_on_missed: FailOnMissed = False,
     sanafe: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="With --chip all: file to write the table to, .md, .html or .json.")
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores."""
+    """Say what a network costs on a chip: memory, cores, energy, latency. Without data: memory and cores.
+
+    --chip all gives one table over all known chips: which fit, which meet the demands, what a sample costs there in all.
+    """
     from neurodeploy import commands
     from neurodeploy.errors import UsageError
     from neurodeploy.reports.writing import text_cost
@@ -45,19 +63,23 @@ def estimate(
             f"estimate: --sanafe is a target of export now: neurodeploy export {file} --target sanafe --out {sanafe} "
             f"{where} {spikes}"
         )
-    cost = commands.estimate(
-        file,
-        chip=chip,
-        reading=reading_of(reading, dt, input_shape),
-        mapping=mapping,
-        data=data,
-        activity=activity,
-        n_samples=samples,
-        step_period_s=parse_seconds(period, "--period") if period else None,
-        deadline_s=parse_seconds(deadline, "--deadline") if deadline else None,
-        rate_hz=parse_hertz(rate, "--rate") if rate else None,
-        battery_j=parse_battery(battery, "--battery") if battery else None,
-    )
+    demands = {
+        "step_period_s": parse_seconds(period, "--period") if period else None,
+        "deadline_s": parse_seconds(deadline, "--deadline") if deadline else None,
+        "rate_hz": parse_hertz(rate, "--rate") if rate else None,
+        "battery_j": parse_battery(battery, "--battery") if battery else None,
+    }
+    given = {"data": data, "reading": reading_of(reading, dt, input_shape), "n_samples": samples}
+    if chip == "all":
+        if mapping is not None or activity is not None:
+            raise UsageError(
+                "estimate: --chip all maps and runs the network itself: give --data, not --mapping or --activity"
+            )
+        _show_choice(file, as_json, fail_on_missed, out=out, force=force, **given, **demands)
+        return
+    if out is not None:
+        raise UsageError("estimate: --out writes the table of --chip all; use --json for one chip")
+    cost = commands.estimate(file, chip=chip, mapping=mapping, activity=activity, **given, **demands)
     if as_json:
         print_json(cost.to_json())
     else:
@@ -66,3 +88,21 @@ def estimate(
         warn(line)
     if fail_on_missed:
         fail_if_missed("estimate", [cost])
+
+
+def _show_choice(file: Path, as_json: bool, fail_on_missed: bool, **options: Any) -> None:
+    """Print the table of all chips; with ``fail_on_missed``, fail where none meets the demands."""
+    from neurodeploy import commands
+    from neurodeploy.errors import DemandError, UsageError
+    from neurodeploy.reports.choice import choice_text
+
+    with progress() as bar:
+        table = commands.choose_chip(file, tried=lambda chip: bar("map", 0, 1), **options)
+    if as_json:
+        print_json(table.model_dump(mode="json"))
+    else:
+        print(choice_text(table))
+    if fail_on_missed and not table.demands:
+        raise UsageError("estimate: --fail-on-missed needs a demand: give --deadline, --rate or --period")
+    if fail_on_missed and not any(row.fits and row.meets for row in table.rows):
+        raise DemandError(f"estimate: no chip is known to meet the demands ({', '.join(table.demands)})")

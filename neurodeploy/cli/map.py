@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import kib, print_json, short, table
+from neurodeploy.cli.show import kib, print_json, progress, say, short, table
 
 if TYPE_CHECKING:
     from neurodeploy.mapping.fit.verdict import Load
+
+
+_TRIALS = 20
+"""Mappings that a verdict with remedies takes, about."""
 
 
 @app.command("map", epilog="Example: neurodeploy map runs/digits-mlp/model.nir --chip loihi2")
@@ -60,18 +65,22 @@ def map_(
         return
     if chip is None:
         raise UsageError("map: name a chip: --chip NAME (see neurodeploy chips list), or --search for the smallest one")
-    found, result = commands.map(
-        file,
-        chip=chip,
-        reading=reading_of(reading, dt, input_shape),
-        split=split,
-        store_zeros=store_zeros,
-        pin=pin,
-        activity=activity,
-        out=out,
-        draw=draw,
-        force=force,
-    )
+    with progress() as bar:
+        trials = count(1)
+        found, result = commands.map(
+            file,
+            chip=chip,
+            reading=reading_of(reading, dt, input_shape),
+            split=split,
+            store_zeros=store_zeros,
+            pin=pin,
+            activity=activity,
+            out=out,
+            draw=draw,
+            force=force,
+            say=say,
+            tried=lambda target: bar(f"map: {target.name}", next(trials), _TRIALS),
+        )
     if as_json:
         print_json(result)
         if not found.fits:

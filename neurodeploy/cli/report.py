@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -77,8 +77,21 @@ def report(
     if as_json:
         print_json(result["report"])
     else:
-        print(Path(result["files"]["report_text"]).read_text(encoding="utf-8"))
+        _show_screen(result)
     if fail_on_missed:
         from neurodeploy.costs.record import Cost
 
         fail_if_missed("report", [Cost.from_json(target) for target in result["report"]["targets"]])
+
+
+def _show_screen(result: dict[str, Any]) -> None:
+    """Print the main results, and last where all of it stands."""
+    from neurodeploy.reports.record import checked
+    from neurodeploy.reports.text import headline, verdict_lines
+
+    report = checked(result["report"])
+    for line in (report.title, *verdict_lines(report), *headline(report)):
+        print(line)
+    paths = [Path(path) for path in result["files"].values()]
+    page, *others = sorted(paths, key=lambda path: path.suffix != ".html")
+    print(f"{page}, and beside it {', '.join(path.name for path in others)} with every table")

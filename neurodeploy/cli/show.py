@@ -64,6 +64,8 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         return
     for key, value in result.items():
         shown = f"{value:.4g}" if isinstance(value, float) else value
+        if isinstance(value, list | tuple):
+            shown = ", ".join(map(str, value)) or "none"
         print(f"{key.replace('_', ' '):22} {shown}")
 
 

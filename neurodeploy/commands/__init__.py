@@ -4,9 +4,10 @@ Every function here only joins stages; the work is done in the packages it calls
 ``train``, ``export`` and by ``verify`` and ``demo`` with the engine that needs them, and by nothing else.
 """
 
-from neurodeploy.commands.bench import bench_methods, bench_simulate
+from neurodeploy.commands.bench import bench_methods, bench_simulate, bench_train
 from neurodeploy.commands.check import check
 from neurodeploy.commands.chips import chip_rows, new_chip
+from neurodeploy.commands.choice import choose_chip
 from neurodeploy.commands.compare import compare_files
 from neurodeploy.commands.data import convert
 from neurodeploy.commands.demo import demo
@@ -32,9 +33,11 @@ __all__ = [
     "as_samples",
     "bench_methods",
     "bench_simulate",
+    "bench_train",
     "check",
     "check_recipe",
     "chip_rows",
+    "choose_chip",
     "compare_files",
     "convert",
     "demo",

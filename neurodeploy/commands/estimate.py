@@ -65,7 +65,7 @@ def estimate(
     given = None if mapping is None else load_mapping(mapping)
     target = load_chip(str(chip)) if given is None else given.chip
     if data is not None or activity is not None:
-        _check_priced(target)
+        check_prices(target)
     placed = given or map_network(network, target, pins=recipe_pins(file, target))
     check_belongs(network, placed, None)
     recorded = None if activity is None else load_activity(activity)
@@ -91,12 +91,17 @@ def estimate(
     return cost
 
 
-def _check_priced(chip: Chip) -> None:
-    """Refuse a chip whose file has no price for anything that a run does.
+def check_prices(chip: Chip, *, timed: bool = False) -> None:
+    """Refuse a chip whose file has no price for anything that a run does; with ``timed``, one without times.
 
     Raises:
         EstimateError: naming the tables that its file lacks.
     """
+    if timed and chip.latency is None:
+        raise EstimateError(
+            f"estimate: chip '{chip.name}' has no times, which the demands need: {chip.source_file} has no [latency]; add it, "
+            "choose another chip, or leave the demands out"
+        )
     if chip.latency is None and not chip.energy.model_dump(exclude_defaults=True):
         raise EstimateError(
             f"estimate: chip '{chip.name}' has no prices: {chip.source_file} has neither [energy] nor [latency]; add them, "

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.chip import chip_names, load_chip
+from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
-from neurodeploy.errors import FileError
+from neurodeploy.errors import FileError, FitError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.mapping.fit.bounds import core_bounds
 from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
-from neurodeploy.mapping.fit.verdict import Fit
+from neurodeploy.mapping.fit.verdict import LARGE, Fit
 from neurodeploy.mapping.places.traffic import count_traffic
 from neurodeploy.mapping.record import save_mapping
 from neurodeploy.mapping.summary import fit_summary, mapping_summary
+from neurodeploy.network import Network, n_nonzero
 from neurodeploy.network.activity import load_activity
 from neurodeploy.recipe.pins import load_pins
 from neurodeploy.reports.pictures.mapping import check_picture, draw_mapping
-from neurodeploy.run_folder import recipe_pins
+from neurodeploy.run_folder import NETWORK_FILE, recipe_pins
+
+LARGE_FILE = 4 * 10**6
+"""Bytes from which on reading a file takes long enough to say so."""
 
 
 def map(
@@ -33,6 +39,8 @@ def map(
     out: str | Path | None = None,
     draw: str | Path | None = None,
     force: bool = False,
+    say: Callable[[str], None] | None = None,
+    tried: Callable[[Chip], None] | None = None,
 ) -> tuple[Fit, dict[str, Any]]:
     """Say whether the network of a NIR file fits a chip, where it lies, and if not, what would make it fit.
 
@@ -48,6 +56,8 @@ def map(
         out: JSON file to write the mapping to, if it fits.
         draw: page (``.html``) or picture (``.svg``) to draw cores, messages and memory into, if it fits.
         force: replace ``out`` and ``draw`` if they exist.
+        say: called at once with the size of a large network, and soon after with bounds of its cores.
+        tried: called with the chip before each mapping (``neurodeploy.fit``).
 
     Returns:
         The verdict, and the same as plain values (``neurodeploy.mapping.summary``) with the messages between cores.
@@ -58,11 +68,15 @@ def map(
     for option, path in (("--out", out), ("--draw", draw)):
         if path is not None and path.exists() and not force:
             raise FileError(f"map: {path} exists; choose another {option}, or --force to replace it")
+    if say is not None and (size := _size(file)) >= LARGE_FILE:
+        say(f"map: reading {file} ({size / 1e6:.0f} MB)")
     network, pins = load_network(file, reading=reading), load_pins(pin) if pin is not None else None
     target = load_chip(chip)
     pins = pins or recipe_pins(file, target)
     recorded = None if activity is None else load_activity(activity)
-    found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins, activity=recorded)
+    if say is not None:
+        _tell_size(network, target, file, say)
+    found = fit(network, target, split=split, store_zeros=store_zeros, pins=pins, activity=recorded, tried=tried)
     if found.mapping is None:
         return found, {**fit_summary(found), "chip": chip}
     flow = count_traffic(network, found.mapping, recorded)
@@ -71,6 +85,27 @@ def map(
     if out is not None:
         save_mapping(found.mapping, out)
     return found, {**fit_summary(found), "messages_per_spike": flow.per_spike, "hops": flow.hops}
+
+
+def _size(file: Path) -> int:
+    """Return the bytes of a network's file, 0 where there is none."""
+    path = file / NETWORK_FILE if file.is_dir() else file
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _tell_size(network: Network, chip: Chip, file: Path, say: Callable[[str], None]) -> None:
+    """Say how large a large network is, and between which bounds its cores lie."""
+    synapses = sum(n_nonzero(p) for p in network.projections)
+    if synapses < LARGE or chip.recurrent_core is not None or chip.layer_core or not chip.synapse_format:
+        return
+    say(f"map: {file}: {len(network.populations)} layers, {synapses:,} synapses, onto {chip.name}")
+    try:
+        bounds = core_bounds(network, chip)
+    except FitError:
+        return  # the mapping says it, with remedies
+    most = f" and at most {bounds.high:,}" if bounds.high is not None else ""
+    room = "" if bounds.low <= chip.n_cores else ", so it cannot fit: looking for what would make it fit"
+    say(f"map: at least {bounds.low:,}{most} of {chip.n_cores:,} cores{room}")
 
 
 def search(

@@ -86,6 +86,7 @@ def to_nir(
     weights: Literal["float32", "float16"] = "float32",
     delays: Literal["node", "error"] = "node",
     discretization: Literal["euler", "exponential"] = "euler",
+    dt: float | None = None,
     metadata: bool = True,
     force: bool = False,
 ) -> nir.NIRGraph:
@@ -97,6 +98,7 @@ def to_nir(
         weights: float type of the weights; both hold them exactly, float16 files are smaller.
         delays: write delays as Delay nodes, which few other readers know, or refuse them.
         discretization: form of the time constants; most readers expect ``euler``.
+        dt: length of a step in seconds that the graph speaks of, by default the network's; snnTorch takes 1e-4 only.
         metadata: also record names, masks and decoding; without it only what decides the spikes is written.
         force: replace the file if it exists.
 
@@ -112,6 +114,7 @@ def to_nir(
         weights=weights,
         delays=delays,
         discretization=discretization,
+        dt=dt,
         metadata=metadata,
         force=force,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chip import Chip, load_chip
+from neurodeploy.commands.estimate import check_prices
 from neurodeploy.commands.export import export
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.samples import AnySamples
@@ -18,7 +19,15 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.engines.decoding import accuracy, decoding_probes
 from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import simulate
-from neurodeploy.errors import FileError, MismatchError, UsageError
+from neurodeploy.errors import (
+    ChipError,
+    EstimateError,
+    FileError,
+    FitError,
+    MismatchError,
+    NeurodeployError,
+    UsageError,
+)
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import locked_folder
@@ -91,7 +100,8 @@ def report(
     Raises:
         UsageError: where ``data`` or ``out`` is missing for a file, no chip is named, or an engine cannot take part.
         FileError: where ``out`` holds a report and ``force`` is not set.
-        FitError: where a chip lacks what the network needs, or has no room for it.
+        FitError: where every chip lacks what the network needs, or has no room for it; one among others is left out.
+        EstimateError: where no chip has prices, or times for the demands.
         MismatchError: where an engine gives another spike; nothing is written then.
     """
     source, out = as_path(source), as_path(out)
@@ -108,7 +118,8 @@ def report(
         network = load_network(source, reading=reading)
         samples = load_data(source if data is None else data, network=network)
         targets = _default_chips(network, tell) if chips is None else [load_chip(name) for name in chips]
-        mappings = [map_network(network, chip, pins=recipe_pins(source, chip)) for chip in targets]
+        timed = any(value is not None for value in (step_period_s, deadline_s, rate_hz))
+        mappings, left_out = _mapped(source, network, targets, timed, tell)
         done = _run_each_once(source, network, samples, mappings, compared, n_samples, progress)
         held_out = source.is_dir() and data is None
         _tell_proof(source, network, done.proof, held_out, tell)
@@ -139,6 +150,7 @@ def report(
             title=run_recipe(source).name if source.is_dir() else source.stem,
             network=network_facts(network),
             costs=costs,
+            left_out=left_out,
             accuracy=None
             if right is None
             else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, **undecided},
@@ -149,6 +161,30 @@ def report(
             provenance=_provenance(source, data, command),
         )
         return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
+
+
+def _mapped(
+    source: Path, network: Network, chips: Sequence[Chip], timed: bool, tell: Callable[[str], None]
+) -> tuple[list[Mapping], list[dict[str, str]]]:
+    """Return the mappings, and the chips without one or without the prices that the demands need, with the reason.
+
+    Raises:
+        FitError, EstimateError: if no chip is left.
+    """
+    mappings: list[Mapping] = []
+    left_out: list[dict[str, str]] = []
+    first: NeurodeployError | None = None
+    for chip in chips:
+        try:
+            check_prices(chip, timed=timed)
+            mappings.append(map_network(network, chip, pins=recipe_pins(source, chip)))
+        except (ChipError, EstimateError, FitError) as error:
+            first, reason = first or error, str(error).partition(": ")[2]
+            left_out.append({"chip": chip.name, "title": chip.chip.title, "reason": reason})
+            tell(f"map       {chip.name} is left out: {reason}")
+    if first is not None and not mappings:
+        raise first
+    return mappings, left_out
 
 
 def _check(
@@ -203,7 +239,7 @@ def _run_each_once(
             runs[engine] = simulate(network, first, engine=engine, probe=probes, progress=progress)
         elif engine != "event":
             runs[engine], _ = run_engine(engine, source, network, first, progress)
-    by_mapping = _whole(network, samples, mappings, progress)
+    by_mapping = run_for_mappings(network, samples, mappings, progress)
     whole = by_mapping[0]
     if "event" in engines:
         runs["event"] = _first(whole, first.n_samples)
@@ -217,7 +253,7 @@ def _run_each_once(
     )
 
 
-def _whole(
+def run_for_mappings(
     network: Network, samples: Samples, mappings: Sequence[Mapping], progress: Progress | None
 ) -> list[Activity]:
     """Return the activity of all samples for each mapping, from one run unless its counts would take too much memory."""

@@ -6,7 +6,9 @@ Two rules, named by the chip file (``latency.model``):
   neurons of the core plus the time for the messages it sends; receiving is the time for the arrival of messages plus the
   time for their synapses. This is the ``simple`` mode of SANA-FE 2.2.9.
 - ``slowest-unit``: the largest of synapse time, neuron time and barrier over all cores (Intel's lava-dl YOLO-KP
-  benchmark script). Every neuron of a core is updated in every step.
+  benchmark script), and of the time of the messages over the link of each chip, where it has one. Every neuron of a core is
+  updated in every step. Of the terms of Intel's runtime model (Timcheck, Pierro and Shrestha, arXiv 2601.10035) reads of
+  synaptic memory and links within a chip have no public constants.
 
 The update of a neuron takes as many passes of microcode as ``latency.updates_per_step`` says for its kind.
 """
@@ -58,14 +60,14 @@ def passes_key(model: NeuronModel) -> str:
 class Steps:
     """Step times of a chunk of samples at one price level; ``time`` in seconds, ``(n_samples, n_steps)``.
 
-    ``busy``: two times of each core, of which the longer one counts, each ``(n_samples, n_steps, n_cores)``; ``fixed``: the
-    parts of these two that do not depend on events, each ``(n_cores,)``; ``barrier`` is added to the longer time, or is its
+    ``busy``: times of each core, of which the longest counts, each ``(n_samples, n_steps, n_cores)``; ``fixed``: the parts
+    of these that do not depend on events, each ``(n_cores,)``; ``barrier`` is added to the longer time, or is its
     lower bound, depending on the rule.
     """
 
     time: Floats
-    busy: tuple[Floats, Floats]
-    fixed: tuple[Floats, Floats]
+    busy: tuple[Floats, ...]
+    fixed: tuple[Floats, ...]
     barrier: float
 
 
@@ -122,19 +124,36 @@ def unit_steps(counts: Counts, clock: _Clock, mapping: Mapping, network: Network
     synapses = _with_reads(np.zeros(counts.fired.shape), counts, clock)
     fixed = _passes(clock, counts, mapping, network) * clock.price("neuron_update", counts.accessed)
     barrier = _barrier(clock, mapping, counts)
-    time = np.maximum(synapses.max(axis=2), max(float(fixed.max()), barrier))
+    links = _links(clock, counts, mapping)
+    time = np.maximum(np.maximum(synapses, links).max(axis=2), max(float(fixed.max()), barrier))
     if clock.level == 2 and clock.times.step_observed is not None:
         time = np.maximum(time, clock.of(clock.times.step_observed, "step_observed", 1))
-    return Steps(time, (synapses, np.broadcast_to(fixed, synapses.shape)), (np.zeros_like(fixed), fixed), barrier)
+    none = np.zeros_like(fixed)
+    return Steps(time, (synapses, np.broadcast_to(fixed, synapses.shape), links), (none, fixed, none), barrier)
+
+
+def _links(clock: _Clock, counts: Counts, mapping: Mapping) -> Floats:
+    """Return the time of the messages that leave each chip, at its first core, ``(n_samples, n_steps, n_cores)``."""
+    links = np.zeros(counts.fired.shape)
+    crossings = int(counts.crossings.sum())
+    if not crossings:
+        return links
+    graded = counts.messages_graded > 0 and clock.times.chip_link_graded is not None
+    price = clock.price("chip_link_graded" if graded else "chip_link", crossings)
+    chips = np.array([load.chip for load in mapping.cores])
+    for chip in np.unique(chips):
+        own = chips == chip
+        links[..., int(np.argmax(own))] = counts.crossings[..., own].sum(axis=2) * price
+    return links
 
 
 RULES: dict[str, Callable[[Counts, _Clock, Mapping, Network], Steps]] = {
     "messages": message_steps,
     "slowest-unit": unit_steps,
 }
-_RESOURCES: dict[str, tuple[Resource, Resource]] = {
+_RESOURCES: dict[str, tuple[Resource, ...]] = {
     "messages": ("neurons and sending", "receiving and synapses"),
-    "slowest-unit": ("synapses", "neurons"),
+    "slowest-unit": ("synapses", "neurons", "link between chips"),
 }
 
 
@@ -220,7 +239,7 @@ class LatencyBuilder:
                 core, kind = _binding(steps, floor=rule == "slowest-unit")
                 self.cores.append(core)
                 self.kinds.append(kind)
-                self.tops.append(np.maximum(*(busy.max(axis=2) for busy in steps.busy)))
+                self.tops.append(np.max([busy.max(axis=2) for busy in steps.busy], axis=0))
                 self.barrier = steps.barrier
                 self._tighten(steps, rule)
 
@@ -366,16 +385,16 @@ def fits_in_all(needed: Floats, allowed: float) -> NDArray[np.bool_]:
 
 
 def _binding(steps: Steps, *, floor: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the core and the resource (0, 1, or 2 for the barrier) that decide each step; the core is -1 for the barrier.
+    """Return the core and the resource that decide each step: its place in ``busy``, or one more and core -1: the barrier.
 
     With ``floor`` the barrier is a lower bound of the step; else it is added, and decides only if no core is busy.
     """
     longest = [busy.argmax(axis=2) for busy in steps.busy]
     tops = [np.take_along_axis(busy, at[..., None], axis=2)[..., 0] for busy, at in zip(steps.busy, longest)]
-    kind = (tops[1] > tops[0]).astype(np.int64)
-    core, top = np.where(kind, longest[1], longest[0]), np.maximum(*tops)
+    kind = np.argmax(tops, axis=0)
+    core, top = np.take_along_axis(np.array(longest), kind[None], axis=0)[0], np.max(tops, axis=0)
     barrier = top <= steps.barrier if floor else top <= 0
-    return np.where(barrier, -1, core), np.where(barrier, 2, kind)
+    return np.where(barrier, -1, core), np.where(barrier, len(tops), kind)
 
 
 def _bindings(core: NDArray[np.int64], kind: NDArray[np.int64], names: tuple[Resource, ...]) -> Iterable[Binding]:

@@ -21,7 +21,15 @@ from neurodeploy.files.shown import Shown
 GRADES: tuple[Grade, ...] = ("measured", "calibrated", "pre-silicon", "published", "guess")
 """The grades of a price, from strong to weak (``chip/numbers.py``)."""
 
-Resource = Literal["neurons and sending", "receiving and synapses", "synapses", "neurons", "barrier", "step period"]
+Resource = Literal[
+    "neurons and sending",
+    "receiving and synapses",
+    "synapses",
+    "neurons",
+    "link between chips",
+    "barrier",
+    "step period",
+]
 """The resource that decides the length of a step; ``step period`` if the chip waits for the period."""
 
 

@@ -18,8 +18,13 @@ def of_dense(meant: Dense, where: str, wanted: Wanted | None) -> Samples:
     """Return samples of spikes or payloads in an array.
 
     Raises:
-        DataError: where the order of the axes stays open, or the channels are not those of the input.
+        DataError: for an array of no size, where the order of the axes stays open, and where the channels are not those of
+            the input.
     """
+    if 0 in meant.spikes.shape:
+        raise DataError(
+            f"data: {where}: spikes have the shape {meant.spikes.shape}, so that there is none; give samples"
+        )
     array = _in_order(meant, where, wanted)
     n_samples, n_steps, *shape = array.shape
     if meant.shape is not None:

@@ -1,4 +1,4 @@
-"""Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts, Braille letters as published.
+"""Event sets: N-MNIST, DVS128 Gesture, CIFAR10-DVS and SHD in tonic's folder layouts; Braille letters and touched objects.
 
 Each loader reads recordings as times in microseconds and places on the sensor, and bins them immediately
 (``encodings.Frame``).
@@ -6,6 +6,8 @@ Each loader reads recordings as times in microseconds and places on the sensor, 
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from neurodeploy.data.readers import read_bin
 from neurodeploy.data.recording import EventFile, check_clock
 from neurodeploy.data.window import Seen, check_window
 from neurodeploy.errors import DataError
-from neurodeploy.files.arrays import read_npy
+from neurodeploy.files.arrays import parse_npy, read_npy
+from neurodeploy.files.unreadable import UNREADABLE, reason
 
 Recording = tuple[NDArray[np.int64], ...]
 """Times in microseconds, then one array of places for each axis of the sensor's shape."""
@@ -181,6 +184,54 @@ def _braille_part(path: Path, frame: Frame) -> Frames:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"no list of letters and events: {error}") from error
     return _frames("braille", [path] * len(labels), recordings, checked_labels(labels, 27, path), frame, 27)
+
+
+def load_ev_objects(root: Path, frame: Frame) -> tuple[Frames, Frames]:
+    """Return both parts of ``root/EvTactile/Ev-Objects.zip``: 78 channels, 36 objects.
+
+    The file holds ``Ev-Objects/{train,test}/sample_N_label_C.npy``, 0 and 1 of the shape (39 taxels, 2 polarities, 250
+    bins); channel ``2 k + p`` is polarity ``p`` of taxel ``k``. A bin is taken as 20 ms.
+
+    Raises:
+        DataError: if the file is missing or damaged, or a label is outside 0..35.
+    """
+    path = find_file("ev-objects", [root / "EvTactile", root], "Ev-Objects.zip")
+    parts: dict[str, list[tuple[int, int, bytes]]] = {"train": [], "test": []}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if (named := _TOUCH.search(entry.filename)) is None:
+                    continue
+                if entry.file_size > _MOST_TOUCH:
+                    raise damaged(path, f"{entry.filename} claims {entry.file_size:,} bytes")
+                parts[named[1]].append((int(named[2]), int(named[3]), archive.read(entry)))
+    except UNREADABLE as error:
+        raise damaged(path, reason(error)) from error
+    if not all(parts.values()):
+        raise damaged(path, "no files Ev-Objects/{train,test}/sample_N_label_C.npy")
+    made = []
+    for samples in parts.values():
+        samples.sort(key=lambda sample: sample[:2])
+        labels = checked_labels([label for _, label, _ in samples], 36, path)
+        recordings = (_touched(content, path) for _, _, content in samples)
+        made.append(_frames("ev-objects", [path] * len(samples), recordings, labels, frame, 36))
+    return made[0], made[1]
+
+
+_TOUCH = re.compile(r"(train|test)/sample_(\d{1,9})_label_(\d{1,9})\.npy$")
+_MOST_TOUCH = 2**22
+_BIN_US = 20_000
+
+
+def _touched(content: bytes, path: Path) -> Recording:
+    try:
+        array = parse_npy(content)
+    except ValueError as error:
+        raise damaged(path, error) from error
+    if array.shape != (39, 2, 250) or array.dtype.kind not in "fiub" or not np.isin(array, (0, 1)).all():
+        raise damaged(path, f"an array {array.shape} of {array.dtype}, expected 0 and 1 of the shape (39, 2, 250)")
+    taxel, polarity, step = np.nonzero(array)
+    return step.astype(np.int64) * _BIN_US, (2 * taxel + polarity).astype(np.int64)
 
 
 def _text(value: object) -> str:

@@ -34,6 +34,11 @@ def read_npy(path: Path) -> NDArray[Any]:
         return _array(file, path.stat().st_size, "it")
 
 
+def parse_npy(content: bytes) -> NDArray[Any]:
+    """Return the array in the content of an ``.npy`` file; raises ``ValueError`` as ``read_npy``."""
+    return _array(io.BytesIO(content), len(content), "it")
+
+
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
     with open_plain(path) as file:

@@ -21,7 +21,7 @@ class Shown:
         return repr(self)
 
     def _repr_html_(self) -> str:
-        return str(named_function(f"{_ROOM}:html")(self))
+        return str(named_function(f"{_ROOM}:html_of")(self))
 
     def plot(self) -> Any:
         """Return the picture of this record as a plotly figure.
@@ -30,7 +30,7 @@ class Shown:
             UsageError: for a record that has no picture.
             MissingPackageError: without plotly.
         """
-        return named_function(f"{_ROOM}:figure")(self)
+        return named_function(f"{_ROOM}:figure_of")(self)
 
     def to_pandas(self) -> Any:
         """Return the table of this record as a ``pandas.DataFrame``.
@@ -39,4 +39,4 @@ class Shown:
             UsageError: for a record that is no table.
             MissingPackageError: without pandas.
         """
-        return named_function(f"{_ROOM}:frame")(self)
+        return named_function(f"{_ROOM}:frame_of")(self)

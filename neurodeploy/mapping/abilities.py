@@ -64,6 +64,11 @@ def states_abilities(network: Network, chip: Chip) -> bool:
     return not any(find_lacks(network, chip)) and (not needed or (known is not None and needed <= set(known.value)))
 
 
+def can_run(network: Network, chip: Chip) -> bool:
+    """Return whether nothing in the chip's file says that its neurons cannot run the network, so that it may be offered."""
+    return not chip.chip.limits_only and not any(find_lacks(network, chip))
+
+
 def ability_notes(network: Network, chip: Chip) -> tuple[str, ...]:
     """Return notes for a mapping: resets that differ from those of the chip, and neurons whose state has no known size."""
     notes, known = [], chip.cores.resets

@@ -24,6 +24,8 @@ from neurodeploy.network.unrolled import entries, full_matrix, source_of_each
 WEIGHT, THRESHOLD = 2, 1
 """Weight of the synapse of a relay and its threshold: one spike is enough, for neurons that fire at the threshold too."""
 _NEURON = (DECAY_ONE, DECAY_ONE, THRESHOLD)
+MOST_RELAYS, MOST_POPULATIONS = 2**20, 2**10
+"""Most relay neurons of a network, and most populations of one chain; more than any chip has, so a mistake in a delay."""
 _NO_CHANGE = "no spike differs"
 
 
@@ -45,7 +47,7 @@ def with_relays(network: Network, max_delay: int) -> Network:
             delays.
 
     Raises:
-        NetworkError: for messages with a payload, which a relay cannot pass on.
+        NetworkError: for messages with a payload, which a relay cannot pass on, and delays that take too many relays.
     """
     delayed = [Delayed(projection=p, delay=np.asarray(p.delay, np.int64)) for p in network.projections]
     return relayed(network, delayed, max_delay)
@@ -125,6 +127,13 @@ def _chain(network: Network, long: Sequence[Delayed], hop: int) -> list[NDArray[
     needed = np.zeros(network.sizes[source], np.int64)
     for d in long:
         needed = np.maximum(needed, _hops(d, hop))
+    n_relays, n_populations = int(needed.sum()), int(needed.max())
+    if n_relays > MOST_RELAYS or n_populations > MOST_POPULATIONS:
+        raise NetworkError(
+            f"relays: delays of up to {max(int(d.delay.max()) for d in long)} steps from '{source}' would take {n_relays} "
+            f"relay neurons in {n_populations} populations, the limits are {MOST_RELAYS} and {MOST_POPULATIONS}; is the "
+            "length of a step right? Else shorten the delays, or allow longer ones of a synapse (max_delay)"
+        )
     return [np.flatnonzero(needed >= k) for k in range(1, int(needed.max()) + 1)]
 
 

@@ -26,6 +26,8 @@ class DataSet:
         duration_us: length of a recording in microseconds; a recipe may use less.
         library: package that fetches the set; ``fetch``: the class in that package, and the arguments of each call.
         md5: file -> MD5 of the file as published.
+        licence: licence of the data, as stated where they are published; empty if none is. Networks trained on data without
+            one are not passed on (``bench/methods/zoo.py``).
     """
 
     title: str
@@ -41,6 +43,7 @@ class DataSet:
     library: Literal["torchvision", "tonic"] | None = None
     fetch: tuple[str, tuple[Mapping[str, Any], ...]] | None = None
     md5: Mapping[str, str] = field(default_factory=dict)
+    licence: str = ""
 
 
 _TRAIN_AND_TEST: tuple[Mapping[str, Any], ...] = ({"train": True}, {"train": False})
@@ -56,6 +59,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="",
         source="ships with scikit-learn",
         load="neurodeploy.data.digits:load_digits",
+        licence="CC BY 4.0 (UCI)",
     ),
     "mnist": DataSet(
         title="MNIST",
@@ -67,6 +71,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="MNIST/raw",
         source="torchvision.datasets.MNIST",
         load="neurodeploy.data.images:load_mnist",
+        licence="CC BY-SA 3.0",
         library="torchvision",
         fetch=("MNIST", _TRAIN_AND_TEST),
         md5={  # of the unpacked files; the git blobs in patrick-kidger/equinox have the same hashes
@@ -86,6 +91,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="FashionMNIST/raw",
         source="torchvision.datasets.FashionMNIST",
         load="neurodeploy.data.images:load_fashion_mnist",
+        licence="MIT",
         library="torchvision",
         fetch=("FashionMNIST", _TRAIN_AND_TEST),
         md5={  # of the unpacked training files, and of the packed test files (torchvision 0.18, datasets/mnist.py)
@@ -143,6 +149,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="NMNIST",
         source="tonic.datasets.NMNIST",
         load="neurodeploy.data.events:load_nmnist",
+        licence="CC BY-SA 4.0",
         duration_us=340_000,
         library="tonic",
         fetch=("NMNIST", _TRAIN_AND_TEST),
@@ -157,6 +164,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="DVSGesture",
         source="tonic.datasets.DVSGesture",
         load="neurodeploy.data.events:load_dvs_gesture",
+        licence="CC BY 4.0",
         duration_us=1_500_000,
         library="tonic",
         fetch=("DVSGesture", _TRAIN_AND_TEST),
@@ -201,6 +209,18 @@ DATA_SETS: dict[str, DataSet] = {
         load="neurodeploy.data.events:load_braille",
         duration_us=1_350_000,
     ),
+    "ev-objects": DataSet(
+        title="Ev-Objects, household objects under touch sensors",
+        kind="events",
+        shape=(78,),
+        n_classes=36,
+        n_train=576,
+        n_test=144,
+        folder="EvTactile",
+        source="GitHub clear-nus/TactileSGNet, its file Ev-Objects.zip (Gu et al., 2020)",
+        load="neurodeploy.data.events:load_ev_objects",
+        duration_us=5_000_000,
+    ),
     "fsdd": DataSet(
         title="Free Spoken Digit Dataset",
         kind="sound",
@@ -211,6 +231,7 @@ DATA_SETS: dict[str, DataSet] = {
         folder="FSDD",
         source="GitHub Jakobovski/free-spoken-digit-dataset, its folder recordings",
         load="neurodeploy.data.audio:load_fsdd",
+        licence="CC BY-SA 4.0",
         duration_us=1_000_000,
     ),
 }
@@ -225,6 +246,8 @@ _ALSO = {
     "dvs128gestures": "dvs-gesture",
     "heidelbergdigits": "shd",
     "brailleletters": "braille",
+    "evobjects": "ev-objects",
+    "evtactile": "ev-objects",
     "freespokendigits": "fsdd",
     "spokendigits": "fsdd",
 }

@@ -32,7 +32,7 @@ class Method:
 
 
 _REWIRING = frozenset({"distribution", "ratio", "every_steps", "end_fraction"})
-_PQ = frozenset({"scope", "shrink", "schedule", "iterations", "p", "q", "gamma", "eta", "floor"})
+_PQ = frozenset({"scope", "shrink", "schedule", "iterations", "p", "q", "gamma", "eta", "floor", "finish"})
 _HERE = "neurodeploy.sparse.methods"
 
 METHODS: dict[str, Method] = {
@@ -46,7 +46,7 @@ METHODS: dict[str, Method] = {
     "pq": Method(start=f"{_HERE}:pq", settings=_REWIRING | {"growth"} | _PQ),
     "sdsnn": Method(start=f"{_HERE}:sdsnn", settings=frozenset({"spine_constant", "spine_rate"}), density=False),
     "chsnn": Method(
-        start="neurodeploy.sparse.chsnn:chsnn",
+        start="neurodeploy.sparse.hebb:chsnn",
         settings=_REWIRING,
         reads_inputs=True,
     ),
@@ -87,6 +87,8 @@ class MethodSettings(Record):
     """Lowers the bound on the weights that `pq` keeps."""
     floor: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Density that `granet` ends at and `pq` never falls below."""
+    finish: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Part of the steps with rewirings in which `pq` falls the rest of the way to `floor` along a cubic curve."""
     ablation: Annotated[float, Field(ge=0, le=1)] = 0.3
     """`srigl` removes a neuron with fewer salient connections than this share of its fan-in."""
     spine_constant: Annotated[int, Field(ge=1)] = 18

@@ -35,9 +35,9 @@ def nominal(value: Band, unit: str) -> str:
     return si(value.nominal, unit, digits_of(value))
 
 
-def band(value: Band, unit: str) -> str:
-    """Return a nominal figure with its range, all in the unit of the nominal figure."""
-    digits = digits_of(value)
+def band(value: Band, unit: str, digits: int | None = None) -> str:
+    """Return a nominal figure with its range, all in the unit of the nominal figure; with so many digits as it is worth."""
+    digits = digits or digits_of(value)
     power = _power(value.nominal, digits)
     shown = f"{_scaled(value.nominal, power, digits)} {_PREFIXES[power]}{unit}"
     if value.low == value.high:
@@ -66,10 +66,11 @@ def percent(share: float) -> str:
 def points(change: float) -> str:
     """Return a difference of two shares in percentage points.
 
-    >>> points(-0.025)
-    '2.5 points'
+    >>> points(-0.025), points(0.01)
+    ('2.5 points', '1 point')
     """
-    return f"{abs(100 * change):.4g} points"
+    shown = f"{abs(100 * change):.4g}"
+    return f"{shown} {'point' if shown == '1' else 'points'}"
 
 
 def hours(value: Band) -> str:

@@ -20,6 +20,7 @@ from neurodeploy.reports.text import (
     cost_sections,
     first_difference,
     headline,
+    left_out_words,
     operation_words,
     own_spikes,
     sections,
@@ -79,6 +80,7 @@ def _target(index: int, cost: Cost) -> dict[str, Any]:
         "verdicts": [(not v.fails, verdict_line(v)) for v in cost.verdicts],
         "chip": cost.total("chip"),
         "board": cost.total("board"),
+        "board_lacks": left_out_words(cost, board) if (board := cost.total("board")) else "",
         "operation": operation_words(cost, total) if (total := cost.total("chip")) else "",
     }
 

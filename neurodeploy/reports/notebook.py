@@ -30,7 +30,7 @@ def one_line(thing: Any) -> str:
     return f"<{type(thing).__name__}: {facts if len(facts) <= _LONGEST else facts[: _LONGEST - 3] + '...'}>"
 
 
-def html(thing: Any) -> str:
+def html_of(thing: Any) -> str:
     """Return a record as a small HTML table: its facts, and below them its rows."""
     facts = _of(_FACTS, thing)(thing)
     parts = [f"<b>{type(thing).__name__}</b>", _table([("", ""), *facts.items()][1:])]
@@ -42,14 +42,14 @@ def html(thing: Any) -> str:
     return "".join(parts)
 
 
-def figure(thing: Any) -> Any:
+def figure_of(thing: Any) -> Any:
     """Return the picture of a record as a plotly figure."""
     make = _of(_PICTURES, thing, "picture")
     with needing("plot", "report"):
         return make(thing)
 
 
-def frame(thing: Any) -> Any:
+def frame_of(thing: Any) -> Any:
     """Return the rows of a record as a table of pandas."""
     rows = _of(_ROWS, thing, "table")
     try:

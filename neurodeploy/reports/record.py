@@ -201,8 +201,18 @@ class Provenance(Record):
     versions: dict[str, str] = Field(default={})
 
 
-class Report(Shown, Record):
+class LeftOut(Record):
+    """A chip that was asked for and has no figures in the report, and why: it does not fit, or has no price."""
+
+    chip: str
+    title: str
+    reason: str
+
+
+class Report(Shown, ShortRecord):
     """A whole report."""
+
+    left_out_if_empty = ("left_out",)
 
     schema_: Literal["neurodeploy-report/1"] = Field(alias="schema")
     title: str
@@ -212,6 +222,7 @@ class Report(Shown, Record):
     accuracy: Accuracy | None
     verification: Verification | None
     targets: tuple[Cost, ...]
+    left_out: tuple[LeftOut, ...] = ()
     raster: Raster | None
     neurobench: NeuroBenchFacts | None = None
     silence: SilenceFacts | None = None

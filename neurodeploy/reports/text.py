@@ -23,7 +23,7 @@ from neurodeploy.costs.record import (
     Total,
     Verdict,
 )
-from neurodeploy.reports.figures import band, hours, kib, nominal, percent, si
+from neurodeploy.reports.figures import band, digits_of, hours, kib, nominal, percent, si
 from neurodeploy.reports.record import Accuracy, NetworkFacts, NeuroBenchFacts, Report, Verification
 
 COMPONENTS = {
@@ -116,6 +116,7 @@ def headline(report: Report) -> list[str]:
     )
     lines += [f"{line}." for line in silence.notes] if silence else []
     lines += [target_line(cost) for cost in report.targets]
+    lines += [f"{chip.title} ({chip.chip}) is left out: {chip.reason}." for chip in report.left_out]
     return lines
 
 
@@ -292,13 +293,18 @@ def totals_section(cost: Cost) -> Section:
         least = "at least " if total.left_out else ""
         figures = [f"{least}{band(total.energy_j, 'J')}", f"{least}{band(total.power_w, 'W')}"]
         figures += [hours(total.battery_h) if total.battery_h else "-"] if battery else []
-        lacks = ", ".join(component_name(name, graded=bool(cost.payloads)) for name in total.left_out)
+        lacks = left_out_words(cost, total)
         where = f"{operation_words(cost, total)}, {nominal(total.time_s, 's')} a sample"
         rows.append((where, BOUNDARIES[total.boundary], *figures, total.energy_j.grade, lacks or "-"))
     host = cost.latency.host_input if cost.latency else None
     waits = [] if host is None else [_host_words(host)]
     notes = [*waits, *(covered_line(kind, coverage) for kind, coverage in cost.coverage.items() if kind != "cores")]
     return Section(f"{cost.chip_title}: energy of a sample in total", rows, notes)
+
+
+def left_out_words(cost: Cost, total: Total) -> str:
+    """Return in words what belongs to a total and has no price."""
+    return ", ".join(component_name(name, graded=bool(cost.payloads)) for name in total.left_out)
 
 
 def _host_words(host: HostInput) -> str:
@@ -326,7 +332,7 @@ def energy_section(cost: Cost, energy: Energy) -> Section:
     graded = bool(cost.payloads)
     for line in energy.lines:
         events = f"{line.events / cost.n_samples:,.1f}"
-        price, total = band(line.price_j, "J"), band(line.energy_j, "J")
+        price, total = band(line.price_j, "J", 3), band(line.energy_j, "J")
         name = component_name(line.component, graded=graded)
         rows.append((name, events, price, total, line.price_j.grade, line.source))
     if energy.total_j is not None:
@@ -343,7 +349,7 @@ def _static_section(cost: Cost) -> Section:
     for line in cost.static:
         figures = (band(line.whole_j, "J"), f"{band(line.share_j, 'J')}, {percent(line.share)}", line.whole_j.grade)
         name = "embedded CPUs, awake" if line.component == "host" else line.component
-        rows.append((name, band(line.power_w, "W"), line.basis, nominal(line.time_s, "s"), *figures))
+        rows.append((name, band(line.power_w, "W", 3), line.basis, nominal(line.time_s, "s"), *figures))
     notes = ["Times here are those of the cores, without management; the totals above have both."]
     return Section(f"{cost.chip_title}: static energy per sample, not part of the dynamic energy", rows, notes)
 
@@ -441,12 +447,14 @@ def verdict_line(verdict: Verdict) -> str:
     outcome = "met" if verdict.met else "MISSED"
     if verdict.met and not verdict.met_at_high:
         outcome = "met by the nominal figure, missed by the high one"
+    if verdict.met and verdict.met_with_host is False:
+        outcome = "met without host input, MISSED with it"
     allowed = si(verdict.allowed_s, "s")
     if verdict.demand == "rate":
         allowed = f"{si(1 / verdict.allowed_s, 'Hz')} ({allowed} a sample)"
     line = (
-        f"{verdict.demand} of {allowed}: {outcome} without host input; needs {band(verdict.needed_s, 's')}, margin "
-        f"{percent(verdict.margin)}, bound by {place(verdict.core)}{verdict.resource}."
+        f"{verdict.demand} of {allowed}: {outcome}; needs {band(verdict.needed_s, 's')} without host input, margin "
+        f"{percent(_worth(verdict.margin, verdict.needed_s))}, bound by {place(verdict.core)}{verdict.resource}."
     )
     if verdict.needed_with_host_s is not None:
         hosted = "met" if verdict.met_with_host else "MISSED"
@@ -455,6 +463,11 @@ def verdict_line(verdict: Verdict) -> str:
         line += f" At least {_factor(verdict.safe_event_factor)} times the events would fit"
         line += f": {si(verdict.safe_input_hz, 'Hz')} of input spikes." if verdict.safe_input_hz else "."
     return line[0].upper() + line[1:]
+
+
+def _worth(share: float, of: Band) -> float:
+    """Return a share that was made from the nominal figure of a band, with the digits that its range allows."""
+    return float(f"{share:.1e}") if digits_of(of) == 2 else share
 
 
 def _factor(value: float) -> str:

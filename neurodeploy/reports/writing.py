@@ -29,6 +29,7 @@ def make_report(
     title: str,
     network: Mapping[str, Any],
     costs: Sequence[Cost],
+    left_out: Sequence[Mapping[str, str]] = (),
     accuracy: Mapping[str, Any] | None = None,
     verification: Mapping[str, Any] | None = None,
     raster: Mapping[str, Any] | None = None,
@@ -42,6 +43,7 @@ def make_report(
         title: heading of the report.
         network: result of ``network_facts``.
         costs: one for each chip, in the order of the report.
+        left_out: ``chip``, ``title`` and ``reason`` of each chip without figures.
         accuracy: ``test`` (0..1), ``n_samples``, ``held_out`` (False where the samples are not a run's test part), and the
             shares of samples that are ``tied`` and ``silent``.
         verification: result of ``neurodeploy.proofs.compare.Verification.to_json``.
@@ -62,6 +64,7 @@ def make_report(
         "accuracy": accuracy and dict(accuracy),
         "verification": verification and dict(verification),
         "targets": [cost.to_json() for cost in costs],
+        "left_out": [dict(chip) for chip in left_out],
         "raster": raster and dict(raster),
         "neurobench": neurobench and dict(neurobench),
         "silence": silence and dict(silence),

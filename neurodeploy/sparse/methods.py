@@ -19,7 +19,16 @@ from neurodeploy.sparse.fitted import fit_masks
 from neurodeploy.sparse.layers import Masks, Weights
 from neurodeploy.sparse.masks import Scope, initial_masks, kept_masks, scale_sparse_init
 from neurodeploy.sparse.rewirer import Rewirer
-from neurodeploy.sparse.schedules import ConstantRatio, CosineRatio, CubicPath, PqRatio, Ratio, Shrink
+from neurodeploy.sparse.schedules import (
+    ConstantRatio,
+    CosineRatio,
+    CubicPath,
+    DensityPath,
+    Finish,
+    PqRatio,
+    Ratio,
+    Shrink,
+)
 from neurodeploy.sparse.scores import Lists, Reach, by_list, prefer_reached
 from neurodeploy.sparse.selection import Constraint
 from neurodeploy.sparse.sparsity_index import PqSettings
@@ -164,7 +173,7 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSet
     although the algorithm regrows what it removes; a shrink by ``c`` per iteration reproduces its path. ``p``, ``q`` and the
     frequency are not given. Momentum growth reads a separate average: an optimiser's masked buffer would undo the drop.
     Controls with the same budget: ``schedule = "fixed"`` puts 0.155 (a Gaussian layer's ``c``) in the place of ``c``,
-    ``"cosine"`` a cosine from twice that to 0 over the training.
+    ``"cosine"`` a cosine from twice that to 0 over the training. With ``finish`` all three end at ``floor`` exactly.
     """
     period = max((settings.end_step - settings.every_steps) // settings.iterations, 1)
     measured = PqSettings(p=settings.p, q=settings.q, gamma=settings.gamma, eta=settings.eta)
@@ -179,7 +188,12 @@ def pq(weights: Weights, optimizer: torch.optim.Optimizer, settings: RewiringSet
         ),
     }
     inner, outer = rules[settings.schedule]
-    path = Shrink(iteration_steps=period, ratio=outer, floor=settings.floor) if settings.shrink else None
+    path: DensityPath | None = None
+    if settings.shrink:
+        path = Shrink(iteration_steps=period, ratio=outer, floor=settings.floor)
+    if path is not None and settings.finish:
+        last = max(settings.end_step - 1, 0) // settings.every_steps * settings.every_steps
+        path = Finish(path=path, floor=settings.floor, start_step=round((1 - settings.finish) * last), end_step=last)
     growth = settings.growth or "momentum"
     return _rewirer(weights, optimizer, settings, growth=growth, ratio=inner, path=path, scope=settings.scope)
 

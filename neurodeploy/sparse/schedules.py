@@ -177,6 +177,39 @@ class Shrink:
         return groups.counts - loss
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finish:
+    """Another path, and from ``start_step`` on a cubic fall of all groups together to density ``floor`` at ``end_step``.
+
+    From the density that is there at a rewiring, ``d``, the next rewiring takes ``floor + (d - floor) f**3``, ``f`` the part
+    of the steps to ``end_step`` that is left since then: a cubic curve from wherever ``path`` came, exact at its end. Each
+    group keeps as many connections as it has of the largest weights (``CubicPath``).
+    """
+
+    path: DensityPath
+    floor: float
+    start_step: int
+    end_step: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.floor < 1 or not 0 <= self.start_step < self.end_step:
+            raise TrainingError(
+                f"sparse: a final fall to the floor {self.floor} between steps {self.start_step} and {self.end_step} is not "
+                "possible; set sparse.floor above 0, and more steps than one rewiring takes"
+            )
+
+    def __call__(self, groups: Groups, /) -> torch.Tensor:
+        before = self.path(groups)
+        if groups.step <= self.start_step:
+            return before
+        last = max(groups.step - groups.every_steps, self.start_step)
+        left = max(self.end_step - groups.step, 0) / max(self.end_step - last, 1)
+        lowest, now = round(self.floor * int(groups.capacity.sum())), int(before.sum())
+        total = min(lowest + math.floor((now - lowest) * left**3), now)
+        largest = torch.argsort(groups.sizes, descending=True, stable=True)[:total]
+        return torch.bincount(groups.group[largest], minlength=len(groups.counts))
+
+
 def _check_ratio(value: float) -> None:
     if not 0 <= value < 1:
         raise TrainingError(f"sparse: ratio is {value}, must be at least 0 and below 1")

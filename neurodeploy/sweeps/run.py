@@ -17,7 +17,7 @@ from neurodeploy.files.budget import processors
 from neurodeploy.plugins import load_plugins
 from neurodeploy.processes import worker_pool
 from neurodeploy.sweeps.plan import Point
-from neurodeploy.sweeps.stages import price_stage, quantise_stage, train_stage
+from neurodeploy.sweeps.stages import price_stage, quantise_stage, start_content, train_stage
 from neurodeploy.sweeps.store import Store, content_key
 
 Row = dict[str, Any]
@@ -126,7 +126,7 @@ def _trainings(
 ) -> Iterator[_Task]:
     """Yield one training for each group of points that share a recipe."""
     for text, mine in _grouped(range(len(points)), lambda i: points[i].recipe_text):
-        key = content_key("train", text)
+        key = content_key("train", text, *start_content(text))
         folder = str(store.path("train", key)) if train_here else None
 
         def then(result: dict[str, Any], mine: tuple[int, ...] = mine, key: str = key) -> Iterator[_Task]:

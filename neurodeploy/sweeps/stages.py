@@ -54,9 +54,22 @@ def _start(start: StartRecipe) -> Network:
     """Return the network that a training goes on from."""
     from neurodeploy.exchange.formats import read_network
 
+    return read_network(_start_file(start), reading=start.reading, dt=start.dt, weight_bits=start.weight_bits)
+
+
+def _start_file(start: StartRecipe) -> Path:
     path = Path(start.file)
-    file = path / NETWORK_FILE if path.is_dir() else path
-    return read_network(file, reading=start.reading, dt=start.dt, weight_bits=start.weight_bits)
+    return path / NETWORK_FILE if path.is_dir() else path
+
+
+def start_content(recipe_text: str) -> tuple[bytes, ...]:
+    """Return the bytes of the file that a recipe starts from, nothing where it names none, or one that is not there."""
+    from neurodeploy.recipe.files import parse_recipe
+
+    start = parse_recipe(recipe_text, where="sweep").start
+    if start is None or not _start_file(start).is_file():
+        return ()
+    return (_start_file(start).read_bytes(),)
 
 
 def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None) -> dict[str, Any]:

@@ -54,7 +54,8 @@ class TrainingResult(Shown):
     part, and ``start_accuracy`` the accuracy after its connections were reduced to the recipe's density, before the first
     step. ``validation_tied`` and ``validation_silent`` are the shares of validation samples whose class is a tie, and that
     give no output spike, in the best epoch (None for runs of older versions). ``note`` is a line for the user if the method
-    did not reach its target (``methods.above_floor``), else None.
+    did not reach its target (``methods.above_floor``), else None. ``stored``: names of the weights of which the connections
+    alone were held and computed (``model/choice.py``); the others were dense arrays with masks.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class TrainingResult(Shown):
     imported_accuracy: float | None = None
     start_accuracy: float | None = None
     note: str | None = None
+    stored: tuple[str, ...] = ()
 
 
 def train(
@@ -235,6 +237,7 @@ class _Training:
             seconds=self.seconds,
             **_undecided(self.folder, best.epoch),
             note=above_floor(self.run.recipe.sparse.method, self.run.settings, self.run.rewirer.masks),
+            stored=tuple(self.run.model.stored),
             **_start_facts(self.folder),
         )
 

@@ -52,6 +52,7 @@ class Run:
         entry: the input, where samples carry payloads; by default that of an ``Encoded`` part, else one for plain spikes in
             the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
+        stored: whether sparse layers may hold their connections alone, where that is faster (native backend).
 
     Raises:
         TrainingError: if there are no samples, a label has no output neuron, the samples do not fit the chain, or a
@@ -67,6 +68,7 @@ class Run:
         chain: Network | None = None,
         entry: Input | None = None,
         world: World = ALONE,
+        stored: bool = True,
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
@@ -98,7 +100,8 @@ class Run:
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
         if METHODS[recipe.sparse.method].reads_inputs and chain is None:
             fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
-        self._store()
+        if stored:
+            self._store()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
@@ -144,7 +147,7 @@ class Run:
         order = torch.randperm(len(self.spikes), generator=self._order)
         batches = torch.split(order, self.recipe.training.batch_size)
         for index in batches[self._position :]:
-            self._step(index)
+            self.step(index)
             self._position += 1
             if self._position < len(batches) and stop():
                 self._check_finite()
@@ -332,8 +335,8 @@ class Run:
             for mine, theirs in zip(own, saved)
         ]
 
-    def _step(self, index: torch.Tensor) -> None:
-        """Take an optimiser step with the gradient of a batch, summed over its parts."""
+    def step(self, index: torch.Tensor) -> None:
+        """Take an optimiser step with the gradient of a batch, numbers of samples, summed over its parts."""
         self.optimizer.zero_grad()
         loss_sum, n_right = 0.0, 0
         for number, part in self.world.own(index.tensor_split(self.n_parts)):

@@ -200,6 +200,59 @@ def test_export_writes_what_sanafe_reads(cli, files, tmp_path) -> None:
     assert "arch.yaml exists; choose another folder, or --force" in err
 
 
+PRICED = ("estimate", "small.nir", "--chip", "loihi1", "--data", "samples.npz")
+
+
+class TestDemands:
+    def test_a_missed_demand_fails_where_it_is_asked_to(self, cli, files) -> None:
+        code, out, err = cli(*PRICED, "--deadline", "1us", "--fail-on-missed", cwd=files)
+        assert code == 19
+        assert "Intel Loihi: memory" in out  # the estimate is printed all the same
+        assert "estimate: missed: Intel Loihi: Deadline of 1 µs: MISSED; needs" in err
+        assert cli(*PRICED, "--deadline", "1us", cwd=files)[0] == 0
+
+    def test_a_demand_that_only_the_host_misses_fails_too(self, cli, files) -> None:
+        _, out, _ = cli(*PRICED, "--deadline", "1s", "--json", cwd=files)
+        verdict = json.loads(out)["verdicts"][0]
+        between = (verdict["needed_s"]["nominal"] + verdict["needed_with_host_s"]["nominal"]) / 2
+        code, _, err = cli(*PRICED, "--deadline", f"{between}s", "--fail-on-missed", cwd=files)
+        assert code == 19
+        assert "met without host input, MISSED with it; needs" in err
+        assert "With the input injected by the host: MISSED" in err
+
+    def test_met_demands_pass(self, cli, files, tmp_path) -> None:
+        assert cli(*PRICED, "--deadline", "1s", "--rate", "10Hz", "--fail-on-missed", cwd=files)[0] == 0
+        arguments = ("report", "small.nir", "--data", "samples.npz", "--out", tmp_path / "r", "--chip", "loihi1")
+        assert cli(*arguments, "--deadline", "1s", "--fail-on-missed", cwd=files)[0] == 0
+        code, _, err = cli(*arguments, "--force", "--deadline", "1us", "--fail-on-missed", cwd=files)
+        assert code == 19
+        assert "report: missed: Intel Loihi" in err
+        assert (tmp_path / "r" / "report.json").exists()
+
+    def test_without_a_demand_there_is_nothing_to_fail_on(self, cli, files) -> None:
+        code, _, err = cli(*PRICED, "--fail-on-missed", cwd=files)
+        assert code == 2
+        assert "--fail-on-missed needs a demand: give --deadline, --rate or --period" in err
+
+    def test_a_battery_and_a_rate_are_part_of_the_first_line(self, cli, files) -> None:
+        code, out, _ = cli(*PRICED, "--rate", "10Hz", "--battery", "1000 mWh", cwd=files)
+        assert code == 0
+        first = " ".join(out.split("\n\n")[0].split())
+        assert "a sample for the whole chip" in first
+        assert "100 ms per sample at 10 Hz, average power" in first
+        assert "on 1,000 mWh" in first
+        code, _, err = cli(*PRICED, "--battery", "1000mAh", cwd=files)
+        assert code == 2
+        assert "--battery: '1000mAh' needs a number and a unit of Wh, mWh, J, mJ" in err
+
+    def test_comparing_without_a_gate_judges_nothing(self, cli, files, tmp_path) -> None:
+        commands.report(files / "small.nir", data=files / "samples.npz", out=tmp_path)
+        code, out, _ = cli("compare", tmp_path / "report.json", tmp_path / "report.json")
+        assert code == 0
+        assert "No gate was given, so nothing is judged" in out
+        assert "passes" not in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

@@ -148,8 +148,28 @@ class TestByHand:
         assert total["nominal"] == pytest.approx(
             (n["synop.fc"] * 33.6 + n["neuron_update"] * 72.8) * 1e-12 / 5, rel=1e-9
         )
-        either = max(n["synop.fc"] * 240 + n["neuron_update"] * 72.8, n["synop.fc"] * 33.6 + n["neuron_update"] * 390)
-        assert total["high"] == pytest.approx(either * 1e-12 / 5, rel=1e-9)
+        assert total["low"] == pytest.approx(0.2 * total["nominal"], rel=1e-9)
+        assert total["high"] == pytest.approx(4.5 * total["nominal"], rel=1e-9)
+
+    def total(self, boundary: str, operation: str) -> dict[str, Any]:
+        return next(t for t in self.target(0)["totals"] if (t["boundary"], t["operation"]) == (boundary, operation))
+
+    def test_total_of_the_cores_is_their_events_at_every_operating_point(self) -> None:
+        n = self.target(0)["counts"]
+        picojoules = (n["synop.sparse"] + n["synop.runlength"]) * 33.6 + n["neuron_access"] * 51.2
+        picojoules += n["neuron_update"] * 21.6 + n["spike_out"] * 69.3 + n["message_out"] * 111
+        for operation in ("free-running", "period", "rate"):
+            energy = self.total("cores", operation)["energy_j"]
+            for end, factor in (("low", 0.75), ("nominal", 1.0), ("high", 1.6)):
+                assert energy[end] == pytest.approx(factor * picojoules * 1e-12 / 5, rel=1e-9)
+
+    def test_total_of_the_chip_adds_static_power_and_awake_cpus_for_the_time_of_a_sample(self) -> None:
+        """19 steps of 1 ms; 20 ms at 50 samples a second; free-running the cores' time and 3.44 us of management a step."""
+        free = np.mean(self.target(0)["latency"]["trace"]["mean_s"]) * 19 + 19 * 3.44e-6
+        for operation, time in (("free-running", free), ("period", 19e-3), ("rate", 20e-3)):
+            cores, chip = (self.total(boundary, operation)["energy_j"]["nominal"] for boundary in ("cores", "chip"))
+            assert chip == pytest.approx(cores + (0.104 + 0.040) * time, rel=1e-9)
+            assert self.total("chip", operation)["power_w"]["nominal"] == pytest.approx(chip / time, rel=1e-9)
 
 
 def nxtf_words(bits: int) -> int:

@@ -24,6 +24,7 @@ NEEDS_TORCH = (
     "neurodeploy.training",
     "neurodeploy.sparse",
     "neurodeploy.bench.methods.r",  # run, row
+    "neurodeploy.bench.training.",
     "neurodeploy.engines.lava.worker",
 )
 MODULES = [

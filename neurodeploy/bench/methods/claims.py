@@ -7,7 +7,7 @@ does not import torch.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,13 +19,16 @@ from pydantic import Field, model_validator
 from neurodeploy.bench.methods.variants import VARIANTS
 from neurodeploy.errors import FileError, TrainingError
 from neurodeploy.files.checked import OneOf, Record
-from neurodeploy.files.json_text import parse_json
+from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.toml import parse_toml
+from neurodeploy.files.writing import write_text
 
 Row = Mapping[str, Any]
 Group = tuple[str, str, float | None]
 """Recipe, method and density; the rows of a group differ only in their seeds."""
 
+ROWS_FOLDER = "rows"
+"""Folder beside the page of results in which a repository keeps rows, without the answers to single samples."""
 N_RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
@@ -35,13 +38,15 @@ class Loss:
     """Accuracy, in points, that one group of rows loses to another (negative: a gain).
 
     ``points`` is the mean over the seeds that both groups have, ``low`` and ``high`` are the ends of its bootstrap interval,
-    and ``by_seed`` holds the loss of each seed.
+    and ``by_seed`` holds the loss of each seed. ``paired`` is False where answers to single samples are not at hand: the
+    interval is then that of two independent accuracies, which is wider.
     """
 
     points: float
     low: float
     high: float
     by_seed: tuple[float, ...]
+    paired: bool = True
 
 
 class Bar(Record):
@@ -55,6 +60,7 @@ class Bar(Record):
         loss_below: bound that the upper end of the interval of the loss to the dense network must stay below.
         loss_within: upper bound of that loss itself.
         gain_at_least: lower bound of the gain over a static graph of the same density.
+        gain_above: bound that the lower end of the interval of that gain must stay above.
         kept_within: upper bound of the weights that are kept.
     """
 
@@ -66,6 +72,7 @@ class Bar(Record):
     loss_below: float | None = None
     loss_within: float | None = None
     gain_at_least: float | None = None
+    gain_above: float | None = None
     kept_within: float | None = None
 
     @model_validator(mode="after")
@@ -75,7 +82,7 @@ class Bar(Record):
         return self
 
 
-_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "kept_within")
+_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "gain_above", "kept_within")
 
 
 class Claims(Record):
@@ -93,15 +100,24 @@ BARS = load_bars(Path(__file__).with_name("claims.toml"))
 """Bars that the rows of the bench have to meet."""
 
 
-def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[dict[str, Any]]]]:
+def collect(
+    folder: Path, kept: Path | None = None
+) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[dict[str, Any]]]]:
     """Return all rows in a folder, and the epoch metrics of one run for each recipe and method.
 
     That run is the one with the lowest density and the first seed.
+
+    Args:
+        folder: a folder for each run.
+        kept: folder with rows alone, ``NAME.json``, of which those are added that ``folder`` lacks.
 
     Raises:
         FileError: if there is no row, or a file is damaged.
     """
     found = [(read_row(path), path) for path in folder.glob("*/row.json")]
+    here = {path.parent.name for _, path in found}
+    if kept is not None:
+        found += [(read_row(path), path) for path in kept.glob("*.json") if path.stem not in here]
     if not found:
         raise FileError(f"bench: there is no row in {folder}; train some first, or name their folder with --out")
     found.sort(key=lambda one: (one[0]["recipe"], _place(one[0]["method"]), one[0]["density"] or 0.0, one[0]["seed"]))
@@ -109,10 +125,20 @@ def collect(folder: Path) -> tuple[list[dict[str, Any]], dict[tuple[str, str], l
     metrics: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row, path in found:
         key = row["recipe"], row["method"]
-        if key not in metrics:
+        if key not in metrics and path.name == "row.json":
             lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
             metrics[key] = [parse_json(line) for line in lines]
     return [row for row, _ in found], metrics
+
+
+def keep_rows(folder: Path, kept: Path) -> int:
+    """Write the rows in a folder to ``kept``, ``NAME.json``, without their answers; return how many there are."""
+    paths = sorted(folder.glob("*/row.json"))
+    for path in paths:
+        row = {key: value for key, value in read_row(path).items() if key != "correct"}
+        kept.mkdir(exist_ok=True)
+        write_text(to_json(row, indent=1) + "\n", kept / f"{path.parent.name}.json")
+    return len(paths)
 
 
 def read_row(path: Path) -> dict[str, Any]:
@@ -132,10 +158,15 @@ def _check_unique(found: Iterable[tuple[Row, Path]]) -> None:
         if key in seen:
             recipe, method, density, seed = key
             raise FileError(
-                f"bench: {seen[key].parent} and {path.parent} are both {recipe} {method} at density {density}, seed {seed}, "
+                f"bench: {_run(seen[key])} and {_run(path)} are both {recipe} {method} at density {density}, seed {seed}, "
                 "of two versions of the recipe; remove the one that is out of date, or move it to another folder"
             )
         seen[key] = path
+
+
+def _run(path: Path) -> Path:
+    """Return the folder of a run, or the file of a row that is kept without one."""
+    return path.parent if path.name == "row.json" else path
 
 
 def _place(method: str) -> int:
@@ -182,6 +213,8 @@ def paired_loss(
     sizes = {row["n_test"] for side in (rows, against) for row in side.values()}
     if len(sizes) > 1:
         raise TrainingError(f"bench: rows to compare were tested on {sorted(sizes)} samples; make them with one recipe")
+    if not all("correct" in side[s] for side in (rows, against) for s in shared):
+        return _unpaired([against[s] for s in shared], [rows[s] for s in shared], seed, n_resamples)
     lost = [100.0 * correct_of(against[s]) - 100.0 * correct_of(rows[s]) for s in shared]
     values, counts = np.unique(np.mean(lost, axis=0), return_counts=True)
     n_test = int(counts.sum())
@@ -192,6 +225,19 @@ def paired_loss(
         low=float(low),
         high=float(high),
         by_seed=tuple(float(one.mean()) for one in lost),
+    )
+
+
+def _unpaired(better: Sequence[Row], worse: Sequence[Row], seed: int, n_resamples: int) -> Loss:
+    """Return the loss from accuracies alone: both are drawn anew, each from as many samples as it was tested on."""
+    rng = np.random.default_rng(seed)
+    n_test = int(better[0]["n_test"])
+    means = [np.array([row["accuracy"] for row in rows]) for rows in (better, worse)]
+    first, second = (rng.binomial(n_test, one.mean(), n_resamples) / n_test for one in means)
+    low, high = np.percentile(100 * (first - second), [50 * (1 - CONFIDENCE), 50 * (1 + CONFIDENCE)])
+    by_seed = 100 * (means[0] - means[1])
+    return Loss(
+        points=float(by_seed.mean()), low=float(low), high=float(high), by_seed=tuple(by_seed.tolist()), paired=False
     )
 
 
@@ -220,6 +266,7 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "gain_over_static": statistics.mean(gains) if gains else None,
                 "loss_to_dense": paired_loss(by_seed, dense) if method != "dense" else None,
                 **{name: _mean(by_seed.values(), name) for name in MEANS},
+                "energy_uj_loihi2": _energy(by_seed.values()),
             }
         )
     return table
@@ -236,6 +283,9 @@ MEANS = (
     "cores_loihi2",
     "kib_loihi2",
     "seconds",
+    "peak_mib",
+    "tied_samples",
+    "connections",
 )
 """Figures of a row that are averaged over the seeds; the mean is None if a row has no value."""
 
@@ -286,6 +336,9 @@ def _parts(
     if bar.gain_at_least is not None:
         more = f"gain {gain.points:.2f} points" if gain else ""
         yield f"{more} (at least {bar.gain_at_least:g})", gain.points >= bar.gain_at_least if gain else None
+    if bar.gain_above is not None:
+        lower = f"gain {gain.points:.2f}, lower bound {gain.low:.2f} points" if gain else ""
+        yield f"{lower} (above {bar.gain_above:g})", gain.low > bar.gain_above if gain else None
     if bar.kept_within is not None:
         kept = 100 * statistics.mean(row["parameter_density"] for row in own.values())
         # budgets are whole numbers of connections
@@ -293,5 +346,13 @@ def _parts(
 
 
 def _mean(rows: Iterable[Row], name: str) -> float | None:
-    values = [row[name] for row in rows]
+    values: list[Any] = [row.get(name) for row in rows]  # rows of earlier versions lack some
     return None if any(value is None for value in values) else statistics.mean(values)
+
+
+def _energy(rows: Iterable[Row]) -> dict[str, float] | None:
+    """Return low, nominal and high energy, means over the rows; None if one has none."""
+    values: list[Any] = [row.get("energy_uj_loihi2") for row in rows]
+    if any(value is None for value in values):
+        return None
+    return {name: statistics.mean(value[name] for value in values) for name in ("low", "nominal", "high")}

@@ -38,14 +38,18 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("seeds", lambda g: str(g["seeds"])),
     ("accuracy", lambda g: _spread(g["accuracy_mean"], g["accuracy_sd"])),
     ("loss to dense [95 %]", lambda g: _loss(g["loss_to_dense"])),
+    ("tied", lambda g: _percent(g["tied_samples"])),
     ("weights kept", lambda g: _percent(g["parameter_density"])),
     ("connections kept", lambda g: _percent(g["connection_density"])),
+    ("connections", lambda g: _count(g["connections"])),
     ("non-zero weights", lambda g: _percent(g["nonzero_density"])),
     ("synaptic operations", lambda g: _thousands(g["synaptic_operations_per_sample"])),
     ("spikes", lambda g: _thousands(g["spikes_per_sample"])),
     ("cores L1 / L2", lambda g: _pair(g, "cores")),
     ("KiB L1 / L2", lambda g: _pair(g, "kib")),
+    ("energy L2 uJ", lambda g: _range(g["energy_uj_loihi2"])),
     ("training s", lambda g: f"{g['seconds']:.0f}"),
+    ("peak MiB", lambda g: _count(g["peak_mib"])),
 )
 
 
@@ -90,9 +94,10 @@ edited by hand. Accuracy is that of the exported integers, run by the event engi
 was chosen on the validation part. Spreads are standard deviations over seeds (other weights, masks and order of samples).
 Losses are in points of accuracy, against the dense network of the same seeds; their intervals are 95 % percentile
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
-L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory. Training seconds were taken while two rows were trained at once
-on a machine with other work, so they compare nothing. The commands find data
-sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
+L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory; energy is the dynamic energy of a sample with its range, of 100
+test samples. Unpaired intervals are of rows that are kept without answers (`models/rows/`): wider than paired ones. Training
+seconds were taken while two rows were trained at once on a machine with other work, so they compare nothing. The commands
+find data sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
 
 _PARTS: Mapping[tuple[str, int], str] = {
@@ -108,6 +113,8 @@ _ROWS = """## Where the rows are
 run as `neurodeploy train` leaves it (`recipe.toml`, `checkpoint.safetensors`, `metrics.jsonl`, `state.safetensors`,
 `test.npz`, `teacher.json` where there is a teacher) and `row.json`: every figure of this page and the answers to all test
 samples. HASH is that of the recipe's text. The same command goes on where it was stopped, inside a begun row too.
+`models/rows/` keeps rows without these answers: `bench methods` takes them from there, so that a begun table goes on
+anywhere, and `--table` adds those of `--out`.
 """
 
 
@@ -130,8 +137,8 @@ def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     facts = (
         f"Data `{first['data']}`, {first['n_test']} test samples{_PARTS.get((first['data'], first['n_test']), '')}, "
-        f"{first['n_steps']} steps, {first['epochs']} epochs."
-        f"{_settings(rows)}\n"
+        f"{first['n_steps']} steps, {first['epochs']} epochs; {sum(row['seconds'] for row in rows) / 3600:.1f} hours of "
+        f"training in all.{_settings(rows)}\n"
     )
     table = _table([name for name, _ in _COLUMNS], [[show(group) for _, show in _COLUMNS] for group in summarise(rows)])
     return [facts, "```\n" + "\n".join(_commands(recipe, rows)) + "\n```\n", table]
@@ -208,11 +215,21 @@ def _spread(mean: float, sd: float | None) -> str:
 
 
 def _loss(loss: Loss | None) -> str:
-    return "-" if loss is None else f"{loss.points:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}]"
+    if loss is None:
+        return "-"
+    return f"{loss.points:+.2f} [{loss.low:+.2f}, {loss.high:+.2f}]" + ("" if loss.paired else " (unpaired)")
 
 
 def _percent(part: float | None) -> str:
     return "-" if part is None else f"{100 * part:.2f} %"
+
+
+def _count(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}"
+
+
+def _range(energy: Mapping[str, float] | None) -> str:
+    return "-" if energy is None else f"{energy['nominal']:.3g} [{energy['low']:.3g}, {energy['high']:.3g}]"
 
 
 def _thousands(count: float) -> str:

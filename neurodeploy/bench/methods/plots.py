@@ -25,37 +25,47 @@ _SPREAD = 1.4
 
 
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
-    """Draw mean accuracy over measured density as SVG, with the standard deviation over the seeds.
+    """Draw mean accuracy over measured density and over synaptic operations as SVG, with the deviation over the seeds.
 
-    Methods with the same requested density are drawn side by side, in the order of the legend: each is shifted by a factor.
+    Over density, methods with the same requested one are side by side in the order of the legend, each shifted by a factor.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     with rc_context(_STYLE):
-        figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-        axes = figure.subplots()
+        figure = Figure(figsize=(11.5, 4.2), layout="constrained")
+        panels = figure.subplots(1, 2, sharey=True)
         methods = list(dict.fromkeys(group["method"] for group in summary))
-        for place, method in enumerate(methods):
-            groups = sorted((g for g in summary if g["method"] == method), key=lambda g: g["parameter_density"])
-            aside = _SPREAD ** ((place + 0.5) / len(methods) - 0.5)
-            axes.errorbar(
-                [100 * g["parameter_density"] * (1 if g["density"] is None else aside) for g in groups],
-                [g["accuracy_mean"] for g in groups],
-                yerr=[g["accuracy_sd"] or 0.0 for g in groups],
-                marker=_MARKERS[place % len(_MARKERS)],
-                color=f"C{place % 10}",
-                markersize=5,
-                linewidth=0.4,
-                elinewidth=1,
-                capsize=2,
-                label=method,
-            )
-        axes.set(xscale="log", xlabel="weights kept (%)", ylabel="test accuracy (%)", title=title)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.grid(alpha=0.25)
+        for axes, (key, factor, label) in zip(panels, _AXES):
+            for place, method in enumerate(methods):
+                groups = sorted((g for g in summary if g["method"] == method), key=lambda g: g[key])
+                aside = _SPREAD ** ((place + 0.5) / len(methods) - 0.5) if key == "parameter_density" else 1.0
+                axes.errorbar(
+                    [factor * g[key] * (1 if g["density"] is None else aside) for g in groups],
+                    [g["accuracy_mean"] for g in groups],
+                    yerr=[g["accuracy_sd"] or 0.0 for g in groups],
+                    marker=_MARKERS[place % len(_MARKERS)],
+                    color=f"C{place % 10}",
+                    markersize=5,
+                    linewidth=0.4,
+                    elinewidth=1,
+                    capsize=2,
+                    label=method if axes is panels[0] else None,
+                )
+            axes.set(xscale="log", xlabel=label)
+            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.grid(alpha=0.25)
+        panels[0].set_ylabel("test accuracy (%)")
+        figure.suptitle(title)
         figure.legend(loc="outside right upper", frameon=False)
         _save(figure, path)
+
+
+_AXES = (
+    ("parameter_density", 100, "weights kept (%)"),
+    ("synaptic_operations_per_sample", 1, "synaptic operations per sample"),
+)
+"""Figure of a group on the horizontal axis of each panel, its factor, and what it is."""
 
 
 def plot_explored(runs: Mapping[str, Sequence[Mapping[str, Any]]], title: str, path: Path) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
+from neurodeploy.costs.pricing import estimate
 from neurodeploy.engines.decoding import answers, decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
@@ -18,7 +21,7 @@ from neurodeploy.files.writing import locked, write_text
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
-from neurodeploy.network.activity import Activity, load_samples
+from neurodeploy.network.activity import Activity, Samples, load_samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
@@ -29,13 +32,19 @@ from neurodeploy.training.model.integers import to_network
 Row = dict[str, Any]
 
 ROW_FILE = "row.json"
+PRICED = 100
+"""Test samples whose energy is estimated."""
 CHIPS = ("loihi1", "loihi2")
 """Chips for which a row holds the cores and the synaptic memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """A row to make: the recipe's TOML text, its method, density and seed, its folder, and the folder with the data sets."""
+    """A row to make: the recipe's TOML text, its method, density and seed, its folder, and the folder with the data sets.
+
+    ``kept`` is the file in which a repository keeps the row, if it has it: without answers, and with nothing else of the
+    run.
+    """
 
     text: str
     method: str
@@ -43,21 +52,26 @@ class Task:
     seed: int
     folder: Path
     data_root: Path | None = None
+    kept: Path | None = None
 
 
 def run_task(task: Task) -> Row:
-    """Return the row kept in the folder of a task; if there is none, train it, resuming a run that was stopped.
+    """Return the row kept in the folder of a task, or in the repository; else train it, resuming a run that was stopped.
 
-    ``accuracy`` is the accuracy of the integer network on the test part, computed by the event engine; the best epoch is
-    chosen on the validation part. ``correct`` says for every test sample, in the order of ``test.npz``, whether its class
-    was found: ``numpy.packbits`` of the answers as hexadecimal digits. ``tied_samples`` and ``silent_samples`` are the
-    shares of test samples that the output does not decide (``engines.decoding.Answers``).
+    ``connections`` counts every kernel at all its positions, ``energy_uj_loihi2`` is dynamic energy with its range,
+    ``peak_mib`` the memory that the process had at most. ``accuracy`` is the accuracy of the integer network on the test
+    part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
+    sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
+    digits. ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
+    (``engines.decoding.Answers``).
 
     Raises:
         FileError: if the row's file is not JSON, or another process is making the row.
         TrainingError, DataError, TrainingInterruptedError: as ``train``.
     """
     kept = task.folder / ROW_FILE
+    if not task.folder.exists() and task.kept is not None and task.kept.is_file():
+        return read_row(task.kept)
     if not kept.exists():
         task.folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(task.folder.with_name(task.folder.name + ".lock"), f"bench: row {task.folder.name}"):
@@ -99,7 +113,9 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         **densities(network),
         "synaptic_operations_per_sample": operations(network, activity) / samples.n_samples,
         "spikes_per_sample": sum(len(activity.spikes[p.name]) for p in network.populations) / samples.n_samples,
+        "connections": sum(_connections(p, kept=True) for p in network.projections if not isinstance(p.synapses, Pool)),
         **_chips(network),
+        "energy_uj_loihi2": _energy(network, samples),
         "explored": best["explored"],
         "silent": best["silent"],
         "settings": _settings(recipe),
@@ -108,6 +124,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "epochs": result.epochs,
         "n_steps": recipe.data.n_steps,
         "seconds": result.seconds,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "note": result.note,
         "n_test": samples.n_samples,
         "correct": np.packbits(correct).tobytes().hex(),
@@ -169,6 +186,23 @@ def _chips(network: Network) -> Row:
             continue
         found.update({f"cores_{name}": len(mapping.cores), f"kib_{name}": mapping.synaptic_bytes / 1024})
     return found
+
+
+def _energy(network: Network, samples: Samples) -> dict[str, float] | None:
+    """Return low, nominal and high dynamic energy of a sample on Loihi 2 in microjoules; None if it does not fit.
+
+    Of the first samples; components without a price are left out (``estimate`` lists them).
+    """
+    try:
+        mapping = map_network(network, load_chip("loihi2"))
+    except FitError:
+        return None
+    labels = mapping.core_labels()
+    labels = {p.name: labels[p.name] for p in network.populations}
+    activity = simulate(network, samples.take(0, min(samples.n_samples, PRICED)), labels=labels)
+    energy = estimate(network, mapping, activity).energy
+    total = None if energy is None else energy.total_j
+    return None if total is None else {name: 1e6 * getattr(total, name) for name in ("low", "nominal", "high")}
 
 
 def _teacher_accuracy(path: Path) -> float | None:

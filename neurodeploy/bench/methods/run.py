@@ -1,7 +1,8 @@
 """Training of the rows of the methods bench: the same network and data for every method, density and seed.
 
 A row is kept in ``FOLDER/RECIPE-METHOD-DENSITY-SEED-HASH``: the files of its training run (``training.loop``) and
-``row.json``. HASH is a hash of the recipe's text, so that a changed recipe makes new rows and never mixes with old ones. A
+``row.json``. Rows of ``models/rows/`` (the same name, ``.json``) are taken as they are, so that a begun table goes on
+anywhere. HASH is a hash of the recipe's text, so that a changed recipe makes new rows and never mixes with old ones. A
 bench that was stopped is resumed where it was, also in the middle of a row; a row is trained only once.
 """
 
@@ -14,9 +15,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from neurodeploy.bench.methods.claims import ROWS_FOLDER
 from neurodeploy.bench.methods.row import Row, Task, run_task
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
 from neurodeploy.errors import TrainingError, TrainingInterruptedError
+from neurodeploy.files.shipped import resource_dir
 from neurodeploy.files.toml import to_toml
 from neurodeploy.plugins import load_plugins
 from neurodeploy.processes import worker_pool
@@ -93,7 +96,10 @@ def _task(
     recipe = parse_recipe(text, where=f"bench {method}")
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
     name = f"{recipe.name}-{method}-{density}-{seed}-{digest}"
-    return Task(text=text, method=method, density=density, seed=seed, folder=folder / name, data_root=data_root)
+    kept = resource_dir("models") / ROWS_FOLDER / f"{name}.json"
+    return Task(
+        text=text, method=method, density=density, seed=seed, folder=folder / name, data_root=data_root, kept=kept
+    )
 
 
 def _one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Row]]:

@@ -137,7 +137,7 @@ class Fact(Record):
     """One measured figure.
 
     Args:
-        workload: name of a ``[[workload]]``; for ``static`` any name, with ``chip``.
+        workload: name of a ``[[workload]]``; for ``static`` any name, with ``chip`` where it has none.
         quantity: what was measured, in words.
         kind, boundary: ``energy`` within ``cores`` (dynamic), ``cpus`` (with awake CPUs: what is often published as dynamic)
             or ``chip`` (with static power as well); ``time`` of the
@@ -178,8 +178,6 @@ class Fact(Record):
         if self.boundary not in BOUNDARIES[self.kind]:
             known = ", ".join(BOUNDARIES[self.kind])
             raise ValueError(f"boundary '{self.boundary}' is none of kind '{self.kind}'; known: {known}")
-        if self.kind == "static" and self.chip is None:
-            raise ValueError("a fact of kind 'static' needs chip, as in chip = \"loihi1\"")
         for name, numbers in self.without.items():
             if len(numbers) != 3 or list(numbers) != sorted(numbers):
                 raise ValueError(f'without."{name}" needs three numbers that rise: low, nominal and high')
@@ -218,6 +216,8 @@ class Facts(Record):
         if not self.fact:
             raise ValueError("it has no [[fact]]")
         for i, fact in enumerate(self.fact):
+            if fact.kind == "static" and fact.chip is None and fact.workload not in names:
+                raise ValueError(f"fact.{i}, of kind 'static', needs chip, as in chip = \"loihi1\", or a [[workload]]")
             if fact.kind != "static" and fact.workload not in names:
                 known = ", ".join(f"'{name}'" for name in names) or "none"
                 raise ValueError(

@@ -75,13 +75,17 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class _Estimate:
-    """An estimate in SI: as printed, and nominal prices at the three levels of activity without this fact."""
+    """An estimate in SI: as printed, and nominal prices at the three levels of activity without this fact.
+
+    ``fixed``: the part of an energy beyond that of the cores, as printed; ``bare`` is then that of the cores.
+    """
 
     fact: Fact
     chip: Chip
     group: Group
     printed: Three
     bare: Three
+    fixed: Three = (0.0, 0.0, 0.0)
 
 
 def measure(
@@ -95,6 +99,8 @@ def measure(
     if out is not None and as_path(out).exists() and not force:
         raise FileError(f"bench: {out} exists; choose another --out, or --force to replace it")
     found = load_facts(facts)
+    if facts is not None:  # priors that the file does not give are those of the package
+        found = found.model_copy(update={"prior": (*found.prior, *load_facts().prior)})
     folder = SHIPPED.parent if facts is None else as_path(facts).parent
     estimates, failed = _estimates(found, folder, say or (lambda _: None))
     return _rows(found, estimates, failed)
@@ -120,7 +126,7 @@ def _estimates(facts: Facts, folder: Path, say: Callable[[str], None]) -> tuple[
             if isinstance(run, NeurodeployError):
                 raise run
             if fact.kind == "static" or run is not None:
-                estimates[i] = _estimate(fact, workload, run)
+                estimates[i] = _estimate(fact, workload, run, folder)
         except NeurodeployError as error:
             failed[i] = str(error)
             say(f"bench: '{fact.workload}', {fact.quantity}: {error}")
@@ -142,9 +148,9 @@ def _chip(name: str, folder: Path) -> Chip:
     return load_chip(str(beside) if name.endswith(".toml") and beside.exists() else name)
 
 
-def _estimate(fact: Fact, workload: Workload | None, run: Run | None) -> _Estimate:
+def _estimate(fact: Fact, workload: Workload | None, run: Run | None, folder: Path) -> _Estimate:
     if run is None or fact.kind == "static":
-        chip = load_chip(fact.chip or "")
+        chip = _chip(fact.chip or (workload.chip if workload else ""), folder)
         quantity = chip.static.chip if fact.boundary == "chip" else chip.static.host
         if quantity is None:
             raise EstimateError(f"bench: {chip.source_file} has no static power of the {fact.boundary}")
@@ -159,11 +165,18 @@ def _estimate(fact: Fact, workload: Workload | None, run: Run | None) -> _Estima
     if fact.kind == "cores":
         n = float(len(run.mapping.cores))
         return _Estimate(fact, chip, _group(chip, fact), (n, n, n), (n, n, n))
-    costs = run.costs(chip)
-    printed = tuple(_figure(fact, workload, cost, chip)[level] for level, cost in enumerate(costs))
-    left = without(chip, fact.without)
-    bare = tuple(_figure(fact, workload, cost, left)[1] for cost in run.costs(left))
-    return _Estimate(fact, chip, _group(chip, fact), (printed[0], printed[1], printed[2]), (bare[0], bare[1], bare[2]))
+    part = fact.model_copy(update={"boundary": "cores"}) if fact.kind == "energy" else fact
+    costs, left = run.costs(chip), without(chip, fact.without)
+    printed, own = (_at_levels(of, workload, costs, chip) for of in (fact, part))
+    alone = [_figure(part, workload, cost, left)[1] for cost in run.costs(left)]
+    fixed = (printed[0] - own[0], printed[1] - own[1], printed[2] - own[2])
+    return _Estimate(fact, chip, _group(chip, fact), printed, (alone[0], alone[1], alone[2]), fixed)
+
+
+def _at_levels(fact: Fact, workload: Workload, costs: Sequence[Cost], chip: Chip) -> Three:
+    """Return the low figure at the low level of activity, the nominal one at the nominal level, the high one at the high."""
+    low, nominal, high = (_figure(fact, workload, cost, chip)[level] for level, cost in enumerate(costs))
+    return low, nominal, high
 
 
 def _times(figures: Three, factor: float) -> Three:
@@ -265,9 +278,9 @@ def _prices(chip: Chip) -> str:
 
 @lru_cache(maxsize=64)
 def _family(prices: str, name: str) -> str:
-    """Return the shortest name of a chip with these prices."""
+    """Return the shortest name of a shipped chip with these prices; ``name`` if there is none."""
     same = [known for known in chip_names() if _prices(load_chip(known)) == prices]
-    return min((*same, name), key=lambda known: (len(known), known))
+    return min(same, key=lambda known: (len(known), known), default=name)
 
 
 def _rows(
@@ -307,6 +320,7 @@ def _row(estimate: _Estimate, spread: Spread | None) -> SiliconRow:
     low, nominal, high = (value / scale for value in estimate.printed)
     bare = [value / scale for value in estimate.bare]
     left = (bare[0] * spread.low, bare[1], bare[2] * spread.high) if spread is not None else (bare[0], bare[1], bare[2])
+    left = _plus(left, _times(estimate.fixed, 1 / scale))
     return SiliconRow(
         **_taken(fact),
         chip=estimate.chip.name,

@@ -58,6 +58,23 @@ def set_raster(raster: Any, padded: Any, bits: Any) -> Any:
 
 
 @_jit
+def set_frames(frames: Any, padded: Any, bits: Any) -> Any:
+    """Do as ``set_raster`` for ``(batch, steps, channels)``, read in this order."""
+    batch, n_steps, channels = frames.shape
+    plain = True
+    for b in range(batch):
+        for t in range(n_steps):
+            lane = t * padded + b
+            word, bit = lane >> 6, _ONE << np.uint64(lane & 63)
+            for c in range(channels):
+                value = frames[b, t, c]
+                if value != 0:
+                    plain &= value == 1
+                    bits[c, word] |= bit
+    return plain
+
+
+@_jit
 def clear_raster(bits: Any, padded: Any, raster: Any) -> None:
     """Write the spikes to ``raster`` ``(batch, channels, steps)``, 0 and 1."""
     raster[:] = 0

@@ -143,7 +143,9 @@ class Spikes:
         batch, channels, n_steps = raster.shape
         span = Span(n_steps, batch)
         bits = _words(span, channels)
-        if not b.set_raster(raster, span.padded, bits):
+        frames = raster.transpose(0, 2, 1)  # as data sets hold them: their order in memory is followed
+        by_frame = frames.flags.c_contiguous
+        if not (b.set_frames(frames, span.padded, bits) if by_frame else b.set_raster(raster, span.padded, bits)):
             odd = raster[(raster != 0) & (raster != 1)].flat[0]
             raise SimulationError(
                 f"lanes: spikes are 0 or 1, one of these is {odd}; give whole numbers as events with payloads"

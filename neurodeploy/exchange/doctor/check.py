@@ -27,7 +27,7 @@ from neurodeploy.exchange.nir.prepare import (
     understood,
 )
 from neurodeploy.exchange.nir.pruning import prune
-from neurodeploy.exchange.nir.read import Choices, connections_into, from_nir, network_of
+from neurodeploy.exchange.nir.read import NEVER_FIRES, Choices, connections_into, from_nir, network_of
 from neurodeploy.exchange.nir.readings import READINGS, AnyReading, Reading, as_reading
 from neurodeploy.exchange.nir.repair import Repair
 from neurodeploy.exchange.nir.write import to_nir
@@ -269,12 +269,14 @@ def _verdicts(
             yield NodeVerdict(name=name, type=kind, verdict="unsupported", reason="; ".join(wrong))
             continue
         changed = [e for e in noted if e.size != NO_CHANGE]
+        told = [e for e in noted if e.size == NO_CHANGE and e.what.startswith(NEVER_FIRES)]
+        shown = [*told, *changed] if changed else noted
         yield NodeVerdict(
             name=name,
             type=kind,
             verdict="approximate" if changed else "faithful",
-            reason="; ".join(e.what for e in changed or noted),
-            size="; ".join(e.size for e in changed or noted),
+            reason="; ".join(e.what for e in shown),
+            size="; ".join(e.size for e in shown),
         )
 
 

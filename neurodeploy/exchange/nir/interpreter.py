@@ -30,6 +30,7 @@ from neurodeploy.exchange.nir.neurons import (
 )
 from neurodeploy.exchange.nir.node_metadata import Reset, input_of
 from neurodeploy.exchange.nir.ops import apply, delay_steps, output_shape
+from neurodeploy.exchange.nir.own_metadata import recorded_inputs
 from neurodeploy.exchange.nir.prepare import opened, prepared
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.network import Shape
@@ -68,8 +69,9 @@ def interpret(
     """Run a graph on real-valued inputs and return the spikes and voltages of its neurons.
 
     Args:
-        inputs: by Input node, float ``(n_samples, n_steps, *shape)``, or ``(n_samples, n_steps, size)`` flattened; or
-            events, whose payloads are multiplied by the scale that the node's metadata says, else by 1.
+        inputs: by Input node, or the name that ``to_nir`` recorded for it, float ``(n_samples, n_steps, *shape)``, or
+            ``(n_samples, n_steps, size)`` flattened; or events, whose payloads are multiplied by the scale that the node's
+            metadata says, else by 1.
         reading, dt, discretization: as in ``from_nir``.
         reset: after a spike set the voltage to ``v_reset``, or subtract the threshold from it; by default what the metadata
             of each neuron says, else "zero".
@@ -79,7 +81,7 @@ def interpret(
     """
     meant = opened(source, reading=reading, dt=dt, discretization=discretization, reset=reset)
     graph, step = prepared(meant.flat), meant.dt
-    signals = _signals(graph, inputs)
+    signals = _signals(graph, inputs, recorded_inputs(meant.given))
     n_samples, n_steps = next(iter(signals.values())).shape[:2]
     cells = {
         node.name: _Cell(
@@ -173,9 +175,10 @@ class _Cell:
             self.voltage = after_reset(neuron, self.voltage, fired, neuron.threshold)
 
 
-def _signals(graph: Graph, inputs: Mapping[str, ArrayLike | Events]) -> dict[str, Floats]:
+def _signals(graph: Graph, inputs: Mapping[str, ArrayLike | Events], recorded: Mapping[str, str]) -> dict[str, Floats]:
     """Return the inputs with the shapes of their nodes, float64 ``(n_samples, n_steps, *shape)``."""
     wanted = {n.name: node_shape(n) for n in graph.nodes.values() if n.kind == "Input"}
+    inputs = {recorded.get(name, name): values for name, values in inputs.items()}
     if set(inputs) != set(wanted):
         raise NirError(f"nir: inputs are given for {sorted(inputs)}, the graph has {sorted(wanted)}")
     signals = {}

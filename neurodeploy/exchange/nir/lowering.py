@@ -36,6 +36,8 @@ BIASED_KINDS = ("Affine", "Conv1d", "Conv2d")
 IDENTITY = "identity synapses inserted"
 """What the ledger says of a path without weights."""
 _MAX_PATHS = 10_000
+_ROWS_AT_ONCE = 2**16
+"""Weights of a matrix that are looked at in floats at once."""
 _MAX_UNROLLED = 2**26
 """Elements of the largest matrix that nodes are multiplied into; at 8 bits a weight 64 MiB, more than any chip has."""
 
@@ -67,6 +69,20 @@ class Connection:
     form: Window | None = None
     pooled: bool = False
     said: str = ""
+
+    def most(self, low: int, high: int) -> Floats:
+        """Return a bound of what a step brings to each target, ``(n_target,)``, for payloads from ``low`` to ``high``."""
+        rows = np.broadcast_to(self.weights, self.weights.shape if self.form is None else self.form.kernel.shape)
+        each = rows.reshape(len(rows), -1)
+        total = np.zeros(len(each))
+        step = max(1, _ROWS_AT_ONCE // max(1, each.shape[1]))
+        for first in range(0, len(each), step):  # a large matrix is never there twice
+            part = each[first : first + step].astype(np.float64)
+            total[first : first + step] = np.maximum(np.maximum(part * low, part * high), 0).sum(axis=1)
+        if self.form is None:
+            return total
+        _, height, width = self.form.output_shape
+        return np.repeat(total, height * width)
 
     def synapses(self, weights: NDArray[np.int16]) -> Synapses:
         """Return the synapses with integer weights of the same shape."""

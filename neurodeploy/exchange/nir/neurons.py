@@ -152,6 +152,22 @@ def _filter(node: Node, tau: str, gain: str, dt: float, discretization: Discreti
     return factor, factor * parameter(node, gain, 1.0 if gain == "w_in" else None)
 
 
+def highest_voltages(neuron: FloatNeuron, most: Floats) -> Floats:
+    """Return the voltage that no neuron of a node passes, whatever the spikes, where each step brings at most ``most``.
+
+    The currents of a step add up to at most ``most`` (0 or more) units of input. A state without leak has no bound, where
+    anything drives it.
+    """
+    current = _bound(neuron.current_gain * most, neuron.current_factor)
+    drive = np.maximum(neuron.voltage_gain, 0) * current + neuron.bias
+    return _bound(np.maximum(drive, 0), neuron.voltage_factor)
+
+
+def _bound(drive: Floats, factor: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(drive > 0, drive / factor, 0.0)
+
+
 def after_reset(neuron: FloatNeuron, voltage: Floats, fired: NDArray[np.bool_], threshold: Floats) -> Floats:
     """Return the voltages after the reset of the neurons that fired; ``threshold`` has a shape that fits the voltages."""
     return np.where(fired, voltage - threshold if neuron.reset == "subtract" else 0.0, voltage)
@@ -160,7 +176,8 @@ def after_reset(neuron: FloatNeuron, voltage: Floats, fired: NDArray[np.bool_], 
 def _threshold(node: Node, v_reset: Floats) -> Floats | None:
     if node.kind not in SPIKING_KINDS:
         return None
-    threshold = parameter(node, "threshold" if "Threshold" in node.kind else "v_threshold") - v_reset
+    name = "threshold" if "Threshold" in node.kind else "v_threshold"
+    threshold = parameter(node, name, infinite=True) - v_reset
     return np.nextafter(threshold, -np.inf) if fires_at(node) else threshold
 
 
@@ -178,8 +195,8 @@ def neuron_shape(node: Node) -> Shape:
     return tuple(int(n) for n in shape) or (1,)
 
 
-def parameter(node: Node, name: str, default: float | None = None) -> Floats:
-    """Return a field of a neuron node as finite float64 of the node's shape.
+def parameter(node: Node, name: str, default: float | None = None, *, infinite: bool = False) -> Floats:
+    """Return a field of a neuron node as float64 of the node's shape, finite, or with ``infinite`` up to infinity.
 
     Raises:
         NirError: if the field is missing, not numeric, not finite, or of another shape.
@@ -192,8 +209,11 @@ def parameter(node: Node, name: str, default: float | None = None) -> Floats:
     if array.dtype.kind not in "iufb":
         raise NirError(f"{where} holds {array.dtype}, expected numbers")
     array = array.astype(np.float64)
-    if not np.all(np.isfinite(array)):
-        raise NirError(f"{where} holds {array[~np.isfinite(array)].flat[0]}, expected finite numbers")
+    wrong = np.isnan(array) | np.isneginf(array) if infinite else ~np.isfinite(array)
+    if np.any(wrong):
+        leak = "; where it stands for no leak (a decay of 1), name the framework with --reading, as snntorch or spyx"
+        endless = leak if name.startswith("tau") and np.isposinf(array[wrong].flat[0]) else ""
+        raise NirError(f"{where} holds {array[wrong].flat[0]}, expected finite numbers{endless}")
     shape = neuron_shape(node)
     if array.shape != shape and array.size != 1:
         raise NirError(f"{where} has shape {array.shape}, the node {shape}; give one number a neuron")

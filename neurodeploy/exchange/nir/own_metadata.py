@@ -89,6 +89,15 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
     return own | {name: found for name, found in arrays.items() if found}
 
 
+def recorded_inputs(graph: Graph) -> dict[str, str]:
+    """Return the node of each input by the name that the input had in the network, as far as the metadata say it."""
+    try:
+        text = parse_json(_text(description_of(graph)["network"]))
+        return {str(entry["name"]): str(entry["node"]) for entry in text["inputs"]}
+    except _UNFIT:
+        return {}
+
+
 def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, Any]) -> Network | Approximation:
     """Return the network with the names, order and forms that the metadata describes, or an entry for the ledger.
 

@@ -22,6 +22,7 @@ from neurodeploy.exchange.nir.neurons import (
     FloatNeuron,
     Floats,
     float_neuron,
+    highest_voltages,
     node_shape,
 )
 from neurodeploy.exchange.nir.node_metadata import Reset, exact_inverse, input_of, is_rest
@@ -45,6 +46,7 @@ from neurodeploy.network import (
     Population,
     Projection,
     Shape,
+    Sparse,
 )
 from neurodeploy.network.relays import Delayed, relayed, with_relays
 
@@ -53,6 +55,10 @@ if TYPE_CHECKING:
 
     from neurodeploy.exchange.nir.calibrate import Witness
     from neurodeploy.network.activity import Samples
+
+
+NEVER_FIRES = "can never fire"
+"""How the entry of a ledger begins for a read-out that is read by its voltage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,7 +215,7 @@ def _lowered(
         inputs=tuple(parts.inputs.values()),
         populations=tuple(populations),
         projections=tuple(projections),
-        outputs=tuple(_outputs(parts.graph)),
+        outputs=tuple(_outputs(parts.graph, populations)),
         dt=choices.dt,
         ledger=tuple(parts.ledger),
     )
@@ -292,13 +298,22 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     node = parts.graph.nodes[name]
     plain = float_neuron(node, choices.dt, choices.discretization)
     neuron, currents = _with_currents(plain, own)
+    if _is_voltage_read_out(parts, name, neuron):
+        parts.ledger.append(_read_by_voltage(name, neuron, highest_voltages(neuron, _most(parts, name))))
+        own = [(i, c) for i, c in own if c.source != name]
+        plain, neuron = replace(plain, threshold=None, at=False), replace(neuron, threshold=None, at=False)
+    elif neuron.threshold is not None and np.any(np.isinf(neuron.threshold)):
+        raise NirError(
+            f"nir: node '{name}' ({node.kind}): v_threshold holds inf, so that neurons can never fire; expected finite "
+            "numbers, but for a node that only an Output reads"
+        )
     delays = [_delay(parts, i, choices.strict) for i, _ in own]
     parts.ledger.extend(_readings(node, neuron))
     own = _with_rounded_resets(parts, own)
     whole = _in_integers(parts, name, choices, plain, neuron, own, delays, currents)
-    model, differs = _at_threshold(name, whole, plain.at)
+    model, unit_back, differs = _at_threshold(name, whole, plain.at)
     parts.ledger.extend(differs)
-    projections = []
+    projections = [_last_unit(name, parts.shapes[name])] if unit_back else []
     for (_, c), (weights, exponent), delay in zip(own, whole.weights, delays):
         if c.said:
             parts.ledger.append(Approximation(where=c.name, what=c.said, size=NO_CHANGE))
@@ -309,6 +324,37 @@ def _population(parts: _Parts, name: str, choices: Choices) -> tuple[Population,
     shape = parts.shapes[name]
     population = Population(name=name, shape=shape[-3:], model=model, first_step=parts.clock.start[name])
     return population, projections
+
+
+def _is_voltage_read_out(parts: _Parts, name: str, neuron: FloatNeuron) -> bool:
+    """Return whether a node can never fire, only an Output reads it, and the file is none of neurodeploy's own."""
+    if neuron.threshold is None or "network" in description_of(parts.graph):
+        return False
+    if any(c.source == name and c.target != name for c in parts.connections):
+        return False
+    return bool(np.all(highest_voltages(neuron, _most(parts, name)) <= neuron.threshold))
+
+
+def _most(parts: _Parts, name: str) -> Floats:
+    """Return the most that arrives in a step at each neuron of a node: where all that excite it fire at once."""
+    shape = parts.shapes[name]
+    total = np.zeros(int(np.prod(shape)))
+    for c in parts.connections:
+        if c.target == name and c.source != name:
+            given = parts.inputs.get(c.source)
+            low, high = (0, 1) if given is None else given.payload_range
+            total += c.most(low, high)
+    return total.reshape(shape)
+
+
+def _read_by_voltage(name: str, neuron: FloatNeuron, highest: Floats) -> Approximation:
+    threshold = np.asarray(neuron.threshold)
+    why = "its threshold is infinite"
+    if not np.all(np.isinf(threshold)):
+        share = float(np.max(np.where(np.isinf(threshold), 0.0, highest / np.where(threshold > 0, threshold, 1.0))))
+        why = f"its voltage stays below {share:.2g} of the threshold"
+    what = f"{NEVER_FIRES} ({why}), so it is read by its voltage"
+    return Approximation(where=name, what=what, size=NO_CHANGE)
 
 
 def _is_rest(parts: _Parts, connection: Connection) -> bool:
@@ -336,25 +382,42 @@ def _with_rounded_resets(parts: _Parts, own: Sequence[tuple[int, Connection]]) -
     return found
 
 
-def _at_threshold(name: str, whole: Integers, at: bool) -> tuple[NeuronModel, list[Approximation]]:
+def _at_threshold(name: str, whole: Integers, at: bool) -> tuple[NeuronModel, bool, list[Approximation]]:
     """Return neurons that fire at the threshold as well, if ``at``, and an entry for the ledger where they cannot.
 
-    The chip's neurons fire above it. Where voltages are whole weight units (no leak, or none that lasts) and are set to 0,
-    a threshold one unit lower says the same.
+    The chip's neurons fire above it. Where voltages are whole weight units (no leak, or none that lasts), a threshold one
+    unit lower says the same. If they take it off and do not forget, a unit is left, which a synapse of each neuron onto
+    itself takes off in the next step, before the voltage is looked at again; the second value says that it is needed.
     """
     model = whole.model
     if not at or not isinstance(model, Cuba):
-        return model, []
+        return model, False, []
     whole_units = (
         np.all(np.equal(model.current_decay, DECAY_ONE))
         and np.all(np.isin(model.voltage_decay, (0, DECAY_ONE)))
         and np.all(np.asarray(model.bias) % 2**STATE_SHIFT == 0)
         and all(exponent >= 0 for _, exponent in whole.weights)
     )
-    if whole_units and model.reset == "zero" and np.all(np.greater(model.threshold, 0)):
-        return replace(model, threshold=model.threshold - 1), []
+    lower = whole_units and bool(np.all(np.greater(model.threshold, 0)))
+    if lower and (model.reset == "zero" or np.all(np.equal(model.voltage_decay, DECAY_ONE))):
+        return replace(model, threshold=model.threshold - 1), False, []
+    if lower and np.all(np.equal(model.voltage_decay, 0)):
+        return replace(model, threshold=model.threshold - 1), True, []
     what = "fires above the threshold, where the framework fires at it as well"
-    return model, [Approximation(where=name, what=what, size="where a voltage is exactly the threshold")]
+    return model, False, [Approximation(where=name, what=what, size="where a voltage is exactly the threshold")]
+
+
+def _last_unit(name: str, shape: Shape) -> Delayed:
+    """Return the synapses that take off what a threshold one unit lower leaves of a reset by subtraction."""
+    n = int(np.prod(shape))
+    synapses = Sparse(
+        n_target=n,
+        start=np.arange(n + 1),
+        target=np.arange(n, dtype=np.int32),
+        weights=np.full(n, -1, np.int16),
+    )
+    own = Projection(name=f"{name}.reset", source=name, target=name, synapses=synapses)
+    return Delayed(projection=own, delay=np.asarray(0, np.int64))
 
 
 def _in_integers(
@@ -498,12 +561,12 @@ def _unique_names(projections: list[Projection]) -> list[Projection]:
     return unique
 
 
-def _outputs(graph: Graph) -> Iterator[Output]:
+def _outputs(graph: Graph, populations: Sequence[Population]) -> Iterator[Output]:
+    spiking = {p.name for p in populations if isinstance(p.model, Cuba)}
     for node in graph.nodes.values():
         if node.kind != "Output":
             continue
         read = read_neuron(graph, node)
         if read is None:
             raise NirError(f"nir: {graph.origin}: Output '{node.name}' reads no neuron; connect it to one")
-        spiking = graph.nodes[read].kind in SPIKING_KINDS
-        yield Output(name=node.name, population=read, decoding="count" if spiking else "last_voltage")
+        yield Output(name=node.name, population=read, decoding="count" if read in spiking else "last_voltage")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -27,14 +28,19 @@ from neurodeploy.exchange.nir.objects import nir_graph, write_nir
 from neurodeploy.exchange.nir.own_metadata import NO_CHANGE, describe
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.network import (
+    DECAY_ONE,
+    STATE_SHIFT,
     Conv,
     Cuba,
+    Dense,
     Input,
     Network,
     Pool,
     Population,
     Projection,
     Shape,
+    Sparse,
+    SpikingModel,
     difference,
     spiking_model,
 )
@@ -57,6 +63,7 @@ def to_nir(
     weights: WeightType = "float32",
     delays: Literal["node", "error"] = "node",
     discretization: Discretization = "euler",
+    dt: float | None = None,
     metadata: bool = True,
     force: bool = False,
 ) -> nir.NIRGraph:
@@ -68,6 +75,8 @@ def to_nir(
         weights: float type of the weights; both hold them exactly, float16 files are smaller.
         delays: ``node`` writes delays as Delay nodes, which few other readers support; ``error`` refuses delays.
         discretization: form of the time constants; most readers expect ``euler``.
+        dt: length of a step in seconds that the graph speaks of, by default the network's. No spike depends on it, but some
+            readers have a step of their own (snnTorch: 1e-4).
         metadata: also record names, masks and decoding; if False, only what plain NIR can say is written, and a reset by
             subtraction or the scale of a graded input is refused.
         force: replace a file that exists.
@@ -80,6 +89,7 @@ def to_nir(
     """
     if weights not in ("float32", "float16"):
         raise NirError(f"export: weights='{weights}' is not possible; choose float32 or float16")
+    network = network if dt is None else replace(network, dt=dt)
     for population in network.populations:
         spiking_model(population, "export")
     if not metadata:
@@ -145,15 +155,21 @@ def _nodes(
     recurrent = _recurrent(network)
     for population in network.populations:
         own = names["population", population.name]
+        bearer = _bias_bearer(network, population, recurrent)
         for projection in network.into(population.name):
             closing = (projection.source, projection.target) in recurrent
             kind = "float64" if isinstance(projection.synapses, Pool) else dtype
             floats = partial(_floats, projection=projection, dtype=kind, per_value=per_value[projection.source])
             for chain in _chains(network, shapes, projection, closing, names["projection", projection.name], floats):
+                if projection is bearer:
+                    chain, bearer = _with_bias(chain, population), None
                 nodes.update(chain)
                 edges += pairwise([_source_node(network, names, projection.source), *chain, own])
         entry = _under_key(neuron_entry(population), metadata)
-        nodes[own] = _neuron(population, shapes[population.name], network.dt, discretization, entry)
+        model = spiking_model(population, "export")
+        if _bias_bearer(network, population, recurrent) is not None:
+            model = replace(model, bias=0)
+        nodes[own] = _neuron(population, model, shapes[population.name], network.dt, discretization, entry)
     for o in network.outputs:
         nodes[names["output", o.name]] = nir.Output(np.array(shapes[o.population]))
         edges.append((names["population", o.population], names["output", o.name]))
@@ -176,12 +192,42 @@ def _payloads_of_one(given: Input) -> float:
     return inverse
 
 
-def _neuron(
-    population: Population, shape: Shape, dt: float, discretization: Discretization, metadata: dict[str, Any]
-) -> Any:
+def _bias_bearer(network: Network, population: Population, recurrent: frozenset[tuple[str, str]]) -> Projection | None:
+    """Return the projection whose Linear node can hold the bias of a population, as Affine, or None.
+
+    Neurons whose current is gone after a step get the same from a constant current, which more readers take than a
+    ``v_leak``. A recurrent connection brings nothing in step 0, and a kernel has one bias a channel.
+    """
+    model = spiking_model(population, "export")
+    if not np.any(model.bias) or np.any(np.not_equal(model.current_decay, DECAY_ONE)):
+        return None
+    for p in network.into(population.name):
+        if isinstance(p.synapses, Dense | Sparse) and (p.source, p.target) not in recurrent:
+            return p
+    return None
+
+
+def _with_bias(chain: dict[str, Any], population: Population) -> dict[str, Any]:
+    """Return the nodes of a projection with the bias of its target: the current that adds it to the voltage in each step."""
     import nir
 
     model = spiking_model(population, "export")
+    bias = np.broadcast_to(np.asarray(model.bias, np.float64), population.shape).reshape(-1) / 2**STATE_SHIFT / UNIT
+    return {
+        name: nir.Affine(node.weight, bias) if isinstance(node, nir.Linear) else node for name, node in chain.items()
+    }
+
+
+def _neuron(
+    population: Population,
+    model: SpikingModel,
+    shape: Shape,
+    dt: float,
+    discretization: Discretization,
+    metadata: dict[str, Any],
+) -> Any:
+    import nir
+
     own = neuron_fields(model, population.shape, dt, discretization)
     own = {name: value.reshape(shape) for name, value in own.items()}
     return nir.CubaLIF(**own, metadata=metadata) if isinstance(model, Cuba) else nir.CubaLI(**own)
@@ -359,13 +405,19 @@ def _source_node(network: Network, names: NodeNames, name: str) -> str:
 def _node_names(network: Network) -> dict[tuple[str, str], str]:
     """Return a unique name for each node that HDF5 and torch accept: letters, digits, ``_`` and ``.``.
 
-    A population with a connection onto itself is named ``<name>.lif`` and that connection ``<name>.w_rec``, because snnTorch
-    and the Lava scripts recognise a recurrent block by these names.
+    The only input is named ``input`` and the only output ``output``, because chain readers (snnTorch, Norse, SpikingJelly,
+    snn-mlir) look for these names; the metadata keep the network's own. A population with a connection onto itself is named
+    ``<name>.lif`` and that connection ``<name>.w_rec``, by which snnTorch and the Lava scripts recognise a recurrent block.
     """
-    wanted: list[tuple[tuple[str, str], str]] = [(("input", i.name), i.name) for i in network.inputs]
-    recurrent = {p.source for p in network.projections if p.source == p.target}
-    wanted += [(("population", p.name), p.name + ".lif" * (p.name in recurrent)) for p in network.populations]
-    wanted += [(("output", o.name), o.name) for o in network.outputs]
+    ends = [*(("input", i.name) for i in network.inputs)] if len(network.inputs) == 1 else []
+    ends += [("output", o.name) for o in network.outputs] if len(network.outputs) == 1 else []
+    wanted: list[tuple[tuple[str, str], str]] = [(end, end[0]) for end in ends]
+    wanted += [(("input", i.name), i.name) for i in network.inputs if ("input", i.name) not in ends]
+    reserved, recurrent = {kind for kind, _ in ends}, {p.source for p in network.projections if p.source == p.target}
+    for population in network.populations:
+        own = f"{population.name}_neurons" if population.name in reserved else population.name
+        wanted.append((("population", population.name), own + ".lif" * (population.name in recurrent)))
+    wanted += [(("output", o.name), o.name) for o in network.outputs if ("output", o.name) not in ends]
     for p in network.projections:
         wanted.append((("projection", p.name), f"{p.source}.w_rec" if p.source == p.target else p.name))
     names: dict[tuple[str, str], str] = {}

@@ -22,12 +22,19 @@ def pruned(network: Network, kept: float, layers: frozenset[str]) -> Network:
             return projection
         weights = projection.synapses.weights
         size = np.abs(weights.astype(np.int32)).ravel()
-        keep = round(kept * np.count_nonzero(size))
-        chosen = np.zeros(size.size, np.bool_)
-        chosen[np.argsort(-size, kind="stable")[:keep]] = True
+        chosen = _largest(size, round(kept * np.count_nonzero(size)))
         return _with_weights(projection, np.where(chosen.reshape(weights.shape), weights, 0).astype(np.int16))
 
     return replace(network, projections=tuple(prune(p) for p in network.projections))
+
+
+def _largest(size: NDArray[np.int32], keep: int) -> NDArray[np.bool_]:
+    """Return which ``keep`` values are the largest, the first ones among equals; counts by value, which beats sorting."""
+    above = np.cumsum(np.bincount(size)[::-1])[::-1]  # how many values are at least 0, 1, 2, ..
+    least = int(np.searchsorted(-above, -keep, side="right"))  # the smallest value of which all fit
+    chosen: NDArray[np.bool_] = size >= least
+    chosen[np.flatnonzero(size == least - 1)[: keep - np.count_nonzero(chosen)]] = True
+    return chosen
 
 
 def requantised(network: Network, bits: int, layers: frozenset[str]) -> Network:

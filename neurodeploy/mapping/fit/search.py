@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import check_type
-from neurodeploy.mapping.abilities import check_abilities
+from neurodeploy.mapping.abilities import can_run, check_abilities
 from neurodeploy.mapping.fit.verdict import Fit, MapOne, find_verdict, highest_kept, mapped
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping
@@ -25,12 +25,19 @@ class _MapWith:
     pins: Pins | None = None
     pinned_chip: str = ""
     activity: Activity | None = None
+    tried: Callable[[Chip], None] | None = None
 
     def __call__(self, network: Network, chip: Chip) -> Mapping:
+        if self.tried is not None:
+            self.tried(chip)
         pins = self.pins if chip.name == self.pinned_chip else None
         return map_network(
             network, chip, split=self.split, store_zeros=self.store_zeros, activity=self.activity, pins=pins
         )
+
+    def quick(self) -> MapOne:
+        """Return the same with the split ``equal`` in place of those that never take more cores."""
+        return replace(self, split="equal") if self.split in ("overlap", "mtkahypar") else self
 
     def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
         """Yield other ways to try: without pins, without stored zeros, with the default split."""
@@ -51,19 +58,24 @@ def fit(
     pins: Pins | None = None,
     activity: Activity | None = None,
     remedies: bool = True,
+    other_chips: bool = True,
+    tried: Callable[[Chip], None] | None = None,
 ) -> Fit:
     """Return the verdict whether a network fits a chip: loads against limits, or the broken limit and checked remedies.
 
     Args:
         network, chip, split, store_zeros, pins, activity: as for ``map_network``.
         remedies: look for remedies if the network does not fit.
+        other_chips: whether another chip is a remedy.
+        tried: called with the chip before each mapping; where remedies are looked for, there are some twenty.
 
     Raises:
         UsageError: for an unknown split.
     """
     check_type("map", "network", network, Network, "give a Network: as_network(path)")
     check_type("map", "chip", chip, Chip, "give a Chip: load_chip('loihi1')")
-    return find_verdict(network, chip, _MapWith(split, store_zeros, pins, chip.name, activity), remedies=remedies)
+    map_one = _MapWith(split, store_zeros, pins, chip.name, activity, tried)
+    return find_verdict(network, chip, map_one, remedies=remedies, other_chips=other_chips)
 
 
 def find_highest_density(
@@ -87,8 +99,9 @@ def find_highest_density(
 def find_smallest_chip(network: Network, names: Sequence[str], *, split: str = "overlap") -> Mapping | None:
     """Return the mapping on the smallest of the named targets that fits: fewest chips, then fewest cores, then by name.
 
-    None where the network fits none of them.
+    None where the network fits none of them. Targets whose neurons cannot run the network are left out.
     """
-    mappings = [mapped(network, load_chip(name), _MapWith(split, False)) for name in names]
+    chips = [chip for chip in map(load_chip, names) if can_run(network, chip)]
+    mappings = [mapped(network, chip, _MapWith(split, False)) for chip in chips]
     fitting = [m for m in mappings if m is not None]
     return min(fitting, key=lambda m: (m.chip.n_chips, m.chip.n_cores, m.chip.name), default=None)

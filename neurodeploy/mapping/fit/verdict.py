@@ -14,10 +14,14 @@ import numpy as np
 
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.errors import ChipError, FitError
-from neurodeploy.mapping.abilities import ABILITIES, states_abilities
+from neurodeploy.mapping.abilities import ABILITIES, can_run, states_abilities
+from neurodeploy.mapping.fit.bounds import core_bounds, least_cores
 from neurodeploy.mapping.fit.change import pruned, requantised
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network, n_nonzero, n_parameters
+
+LARGE = 10**6
+"""Synapses from which on a mapping takes seconds."""
 
 
 class MapOne(Protocol):
@@ -25,6 +29,9 @@ class MapOne(Protocol):
 
     def __call__(self, network: Network, chip: Chip) -> Mapping:
         """Return the mapping; raises ``FitError``."""
+
+    def quick(self) -> MapOne:
+        """Return a way that maps large networks faster and fits no network that this way does not fit."""
 
     def other_ways(self) -> Iterator[tuple[str, str, MapOne]]:
         """Yield ways to map the unchanged network: kind of the remedy, its description in words, and the way."""
@@ -84,18 +91,21 @@ class Fit:
         return self.mapping is not None
 
 
-def find_verdict(network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True) -> Fit:
+def find_verdict(
+    network: Network, chip: Chip, map_one: MapOne, *, remedies: bool = True, other_chips: bool = True
+) -> Fit:
     """Return the verdict whether a network fits a chip; ``binding`` is the fullest resource or the broken limit.
 
     Args:
         network, chip: the network and the target.
         map_one: the function that maps a network, with split and options fixed.
         remedies: look for remedies if the network does not fit, which takes some twenty mappings.
+        other_chips: whether another chip is a remedy.
     """
     try:
         mapping = map_one(network, chip)
     except FitError as error:
-        found = tuple(find_remedies(network, chip, map_one, error)) if remedies else ()
+        found = tuple(find_remedies(network, chip, map_one, error, other_chips=other_chips)) if remedies else ()
         return Fit(mapping=None, loads=(), error=str(error), binding=error.binding, remedies=found)
     loads = tuple(loads_of(mapping))
     first = max(loads, key=lambda load: load.share)
@@ -121,13 +131,16 @@ def loads_of(mapping: Mapping) -> Iterator[Load]:
     yield Load(resource="cores", used=len(mapping.cores), limit=mapping.chip.n_cores, core=None, layer=most)
 
 
-def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError) -> Iterator[Remedy]:
+def find_remedies(
+    network: Network, chip: Chip, map_one: MapOne, error: FitError, *, other_chips: bool = True
+) -> Iterator[Remedy]:
     """Yield changes that make a network fit, each checked by mapping: split, format, density, weight width, chips.
 
     Where the chip lacks an ability, only chips whose file says that they have it are offered.
     """
     if error.binding is not None and error.binding["resource"] in ABILITIES:
-        yield from _other_chips(network, chip, map_one, stated=True)
+        if other_chips:
+            yield from _other_chips(network, chip, map_one, stated=True)
         return
     layers = remedied_layers(network, error)
     yield from _other_ways(network, chip, map_one)
@@ -135,7 +148,8 @@ def find_remedies(network: Network, chip: Chip, map_one: MapOne, error: FitError
         yield from _density(network, chip, map_one, layers)
     yield from _weight_bits(network, chip, map_one, layers)
     yield from _more_chips(network, chip, map_one, error)
-    yield from _other_chips(network, chip, map_one)
+    if other_chips:
+        yield from _other_chips(network, chip, map_one)
 
 
 def remedied_layers(network: Network, error: FitError) -> frozenset[str]:
@@ -149,26 +163,61 @@ def remedied_layers(network: Network, error: FitError) -> frozenset[str]:
 def mapped(network: Network, chip: Chip, map_one: MapOne) -> Mapping | None:
     """Return the mapping, None where the network does not fit."""
     try:
-        return map_one(network, chip)
+        return map_one(network, chip) if may_fit(network, chip) else None
     except FitError:
         return None
+
+
+def may_fit(network: Network, chip: Chip) -> bool:
+    """Return whether the counts of a network leave room for it on a chip: False only where no mapping can fit.
+
+    Raises:
+        FitError: as ``core_bounds``.
+    """
+    return not _has_bounds(chip) or least_cores(network, chip) <= chip.n_cores
+
+
+def _has_bounds(chip: Chip) -> bool:
+    return chip.recurrent_core is None and not chip.layer_core and bool(chip.synapse_format)
 
 
 def highest_kept(network: Network, chip: Chip, map_one: MapOne, layers: frozenset[str]) -> tuple[float, Mapping] | None:
     """Return the largest share of the weights into ``layers`` that fits, in steps of 1/128, and its mapping.
 
-    Found by bisection; the smallest weights are removed first. None where even 1/128 does not fit.
+    Found by bisection; the smallest weights are removed first. Large networks are tried the quick way. None where even 1/128
+    does not fit.
     """
+    large = sum(map(n_nonzero, network.projections)) >= LARGE
+    trial = map_one.quick() if large else map_one
     steps, low, found = 128, 0, None
-    high = steps
+    high, plain = 128, not any(True for _ in map_one.other_ways())
     while high - low > 1:
         middle = (low + high) // 2
-        mapping = mapped(pruned(network, middle / steps, layers), chip, map_one)
-        if mapping is None:
-            high = middle
-        else:
+        sparser = pruned(network, middle / steps, layers)
+        fits, mapping = _fits(sparser, chip, trial, plain)
+        if fits:
             low, found = middle, mapping
+        else:
+            high = middle
+    if low and (found is None or large):
+        found = map_one(pruned(network, low / steps, layers), chip)
     return None if found is None else (low / steps, found)
+
+
+def _fits(network: Network, chip: Chip, map_one: MapOne, plain: bool) -> tuple[bool, Mapping | None]:
+    """Return whether a network fits, with its mapping where that had to be made: not where the bounds of its cores tell.
+
+    ``plain``: the network is mapped by one of the default splits and nothing else, which is what the upper bound holds for.
+    """
+    if plain and _has_bounds(chip):
+        try:
+            most = core_bounds(network, chip).high
+        except FitError:
+            return False, None
+        if most is not None and most <= chip.n_cores:
+            return True, None
+    mapping = mapped(network, chip, map_one)
+    return mapping is not None, mapping
 
 
 def _other_ways(network: Network, chip: Chip, map_one: MapOne) -> Iterator[Remedy]:
@@ -246,13 +295,14 @@ def with_chips(chip: Chip, n: int) -> Chip:
 
 
 def _other_chips(network: Network, chip: Chip, map_one: MapOne, *, stated: bool = False) -> Iterator[Remedy]:
-    """Yield other chips that the network fits; ``stated``: only those whose file says that they can compute it."""
+    """Yield other chips that fit the network and can run it; ``stated``: only those whose file says that they can."""
     for name in chip_names():
         if name == chip.name:
             continue
         try:
             other = load_chip(name)
-            mapping = mapped(network, other, map_one) if not stated or states_abilities(network, other) else None
+            offered = can_run(network, other) and (not stated or states_abilities(network, other))
+            mapping = mapped(network, other, map_one) if offered else None
         except ChipError:
             continue
         if mapping is not None:

@@ -20,6 +20,7 @@ from neurodeploy.mapping.memory.synapses import (
     delay_bits,
     matrix_of,
     stored_bits,
+    weights_of,
 )
 from neurodeploy.network import Network, Projection
 
@@ -138,9 +139,9 @@ class Layers:
 
     def width(self, projection: Projection, fmt: SynapseFormat) -> int:
         """Return the stored bits of a weight of a projection in a list format."""
-        key = (projection.name, fmt.name)
+        key = (projection.name, fmt.name if RULES[fmt.rule].own_bits is not None else "")
         if key not in self._widths:
-            self._widths[key] = self._stored_bits(projection, self.matrix(projection).weight, fmt)
+            self._widths[key] = self._stored_bits(projection, weights_of(projection), fmt)
         return self._widths[key]
 
     def _stored_bits(self, projection: Projection, weights: NDArray[np.int16], fmt: SynapseFormat) -> int:
@@ -268,13 +269,10 @@ class Layers:
 
     def _weight_values(self, population: str) -> Ints:
         """Return the number of different weights other than 0 that each neuron of a population receives."""
-        pairs = [
-            np.stack([m.target, m.weight]) for m in map(self.matrix, self.network.into(population)) if m.weight.size
-        ]
         n = self.network.population(population).size
-        if not pairs:
-            return np.zeros(n, np.int64)
-        target, weight = np.unique(np.concatenate(pairs, axis=1), axis=1)
+        found = [m.target * np.int64(1 << 16) + m.weight for m in map(self.matrix, self.network.into(population))]
+        different = np.unique(np.concatenate([np.zeros(0, np.int64), *found])) + (1 << 15)
+        target, weight = different >> 16, (different & 0xFFFF) - (1 << 15)
         return np.bincount(target[weight != 0], minlength=n)
 
     def _entries(self, name: str) -> int:

@@ -60,6 +60,12 @@ def matrix_of(projection: Projection, *, zeros: bool = False) -> Matrix:
     return Matrix(source.astype(np.int32), target.astype(np.int32), weight.astype(np.int16), n_source, n_target)
 
 
+def weights_of(projection: Projection) -> NDArray[np.int16]:
+    """Return the weights of a projection, each kernel's once, zeros included: int16, flat."""
+    synapses = projection.synapses
+    return np.ravel(np.int16(synapses.weight) if isinstance(synapses, Pool) else synapses.weights)
+
+
 def conv_of(projection: Projection) -> Conv | None:
     """Return the shared kernels of a convolution or pool, None for a matrix."""
     synapses = projection.synapses

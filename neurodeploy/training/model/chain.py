@@ -149,8 +149,8 @@ class ChainModel(torch.nn.Module):
         """Return the spikes of every layer by name, as its neurons fire: before dropout and delay.
 
         Args:
-            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape. Where all steps are one in memory
-                (a stride of 0), sums of the first layer are computed once.
+            spikes: ``(batch, channels, steps)``, channels in C order of the input's shape, of any type. Where all steps are
+                one in memory (a stride of 0), sums of the first layer are computed once.
             respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
                 default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
             every: whether layers inside a segment are wanted as well, whose spikes otherwise stay bits.
@@ -167,7 +167,7 @@ class ChainModel(torch.nn.Module):
                 names = names[len(self._segments[name].names) - 1 :]
                 name = names[0]
             else:
-                arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1])
+                arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1]).float()
                 given[name] = (respond or self._respond)(name, arranged)
             spikes = given[name]
             for after in (self.dropouts, self.delays):
@@ -227,7 +227,7 @@ class ChainModel(torch.nn.Module):
         rows: list[list[str]] = []
         before: str | None = None
         for name, layer in self.recipes.items():
-            joined = before is not None and self._stays_bits(before, name)
+            joined = before is not None and self.stays_bits(before, name)
             if name in self.stored or (joined and isinstance(layer, PoolLayer)):
                 if joined:
                     rows[-1].append(name)
@@ -238,12 +238,13 @@ class ChainModel(torch.nn.Module):
                 before = None
         return rows
 
-    def _stays_bits(self, before: str, name: str) -> bool:
-        """Return whether the spikes from a layer to the next may stay bits: no learned delay between, exact dropout."""
-        return before not in self.delays and self.takes_dropout(before, name)
+    def stays_bits(self, before: str, name: str) -> bool:
+        """Return whether spikes from one stored layer to the next may stay bits.
 
-    def takes_dropout(self, before: str, name: str) -> bool:
-        """Return whether stored synapses compute the same sums as dense ones with the dropout after the layer before."""
+        They may not through a learned delay, nor through dropout whose factor makes sums that are no whole state units.
+        """
+        if before in self.delays:
+            return False
         if before not in self.dropouts:
             return True
         grid, layer = self.grids[name], self.recipes[name]

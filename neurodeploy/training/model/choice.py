@@ -34,13 +34,15 @@ def stored_layers(model: ChainModel, density: Mapping[str, float], batch: int) -
 
 
 def storable_layers(model: ChainModel) -> list[str]:
-    """Return the names of the layers that lanes compute as dense synapses do."""
+    """Return the names of the layers that lanes compute as dense synapses do: spikes reach them as bits."""
     found: list[str] = []
     before: str | None = None
     for name in model.recipes:
-        plain = not (before is None and model.entry.graded)
-        alike = before is None or model.takes_dropout(before, name)
-        if name in model.weights() and plain and alike:
+        if before is None:
+            bits = not model.entry.graded
+        else:
+            bits = before not in model.dropouts or (before in found and model.stays_bits(before, name))
+        if bits and name in model.weights():
             found.append(name)
         before = name
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,21 @@ def test_pairing_by_sample_narrows_the_interval():
     assert paired.high - paired.low < (alone.high - alone.low) / 2
 
 
+def test_rows_without_answers_give_the_wider_interval_of_two_accuracies():
+    rng = np.random.default_rng(3)
+    hard = rng.random(2000) < 0.9
+    sparse, dense = _row("esl", hard & (rng.random(2000) < 0.99)), _row("dense", hard)
+    without = {key: value for key, value in sparse.items() if key != "correct"}
+    paired, loss = paired_loss(_by_seed(sparse), _by_seed(dense)), paired_loss(_by_seed(without), _by_seed(dense))
+    assert (paired.paired, loss.paired) == (True, False)
+    assert loss.points == pytest.approx(paired.points)
+    assert loss.by_seed == pytest.approx(paired.by_seed)
+    expected = 100 * 1.96 * np.sqrt(sum(p * (1 - p) / 2000 for p in (sparse["accuracy"], dense["accuracy"])))
+    assert (loss.low, loss.high) == pytest.approx((loss.points - expected, loss.points + expected), abs=0.1)
+    assert loss.high - loss.low > 2 * (paired.high - paired.low)
+    assert "(unpaired)" in render_page([without, {**dense, "density": None}])
+
+
 def test_rows_tested_on_other_samples_are_not_compared():
     with pytest.raises(TrainingError, match=r"tested on \[3, 4\] samples"):
         paired_loss(_by_seed(_row("esl", [1, 1, 0])), _by_seed(_row("dense", [1, 1, 0, 1])))
@@ -151,6 +167,18 @@ def test_a_gain_is_that_over_the_static_graph_of_the_same_density(asked, met):
     (verdict,) = judge(rows, [bar])
     assert verdict.met == met
     assert verdict.measured == f"gain 3.00 points (at least {asked:g})"
+
+
+@pytest.mark.parametrize(("asked", "met"), [(0.0, True), (2.0, False)])
+def test_a_gain_for_certain_is_one_whose_interval_lies_above(asked, met):
+    bar = Bar(claim="gain", recipe="r", method="esl-random", density=0.1, gain_above=asked)
+    rows = [_row("static", [0] * 30 + [1] * 970), _row("esl-random", [0] * 2 + [1] * 998)]
+    assert judge(rows[1:], [bar])[0].met is None
+    (verdict,) = judge(rows, [bar])
+    assert verdict.met == met
+    assert re.fullmatch(rf"gain 2\.80, lower bound 1\.\d\d points \(above {asked:g}\)", verdict.measured)
+    none = [_row("static", [0] * 3 + [1] * 97), _row("esl-random", [1] * 98 + [0] * 2)]
+    assert judge(none, [bar])[0].met is False
 
 
 def test_a_bar_on_a_loss_waits_for_the_dense_network():

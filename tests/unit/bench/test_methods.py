@@ -23,10 +23,11 @@ from typer.testing import CliRunner
 
 from neurodeploy.bench.methods import row as bench_row
 from neurodeploy.bench.methods import run as bench
-from neurodeploy.bench.methods.claims import correct_of, summarise
+from neurodeploy.bench.methods.claims import collect, correct_of, keep_rows, summarise
 from neurodeploy.bench.methods.row import densities, operations
 from neurodeploy.bench.methods.run import bench_methods
 from neurodeploy.bench.methods.variants import VARIANTS, variant_recipe
+from neurodeploy.bench.methods.zoo import write_zoo
 from neurodeploy.cli import app
 from neurodeploy.errors import FileError, RecipeError, TrainingError, TrainingInterruptedError
 from neurodeploy.files.toml import parse_toml, to_toml
@@ -106,6 +107,11 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
         assert row["synaptic_operations_per_sample"] > row["spikes_per_sample"] > 0
         assert row["cores_loihi1"] == row["cores_loihi2"] == 2
         assert 0 < row["kib_loihi1"] < 128
+        assert (
+            0 < row["energy_uj_loihi2"]["low"] <= row["energy_uj_loihi2"]["nominal"] <= row["energy_uj_loihi2"]["high"]
+        )
+        assert row["connections"] == round(row["connection_density"] * total)
+        assert 10 < row["peak_mib"] < 100_000
         assert 0.05 < row["accuracy"] <= 1
         assert correct_of(row).mean() == row["accuracy"]
         assert row["n_test"] == 450
@@ -117,7 +123,7 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
 
 def test_a_training_of_pq_that_ends_above_its_floor_says_so_on_the_terminal_and_in_json(tmp_path):
     values = variant_recipe(recipe_values("digits-bench", TINY), "pq", 0.05, 0)
-    values["sparse"] = {**values["sparse"], "iterations": 1, "gamma": 1.0}
+    values["sparse"] = {**values["sparse"], "iterations": 1, "gamma": 1.0, "finish": 0.0}
     recipe = tmp_path / "high.toml"
     recipe.write_text(to_toml(values), encoding="utf-8")
     train = ["train", str(recipe), "--out", str(tmp_path / "run")]
@@ -189,8 +195,66 @@ def test_a_row_that_was_interrupted_goes_on_and_ends_as_an_unbroken_one(tmp_path
     ]
 
 
+def test_a_row_that_a_repository_keeps_is_taken_as_it_is_unless_its_run_is_here(tmp_path, monkeypatch):
+    models = tmp_path / "models"
+    models.mkdir()
+    (models / "digits-bench.toml").write_text(find_recipe("digits-bench").read_text(encoding="utf-8"), encoding="utf-8")
+    arguments = {"methods": ("static",), "densities": (0.2,), "seeds": (0,), "changes": TINY}
+    (made,) = bench_methods(tmp_path / "first", **arguments)
+    assert keep_rows(tmp_path / "first", models / "rows") == 1
+    (kept,) = (models / "rows").glob("*.json")
+    text = json.loads(kept.read_text(encoding="utf-8"))
+    assert text == {key: value for key, value in made.items() if key != "correct"}
+    for module in ("neurodeploy.bench.methods.run", "neurodeploy.recipe.files"):
+        monkeypatch.setattr(f"{module}.resource_dir", lambda name: tmp_path / name)
+    assert bench_methods(tmp_path / "second", **arguments) == [text]
+    assert not (tmp_path / "second").exists()
+    assert bench_methods(tmp_path / "first", **arguments) == [made]
+    rows, metrics = collect(tmp_path / "first", models / "rows")
+    assert rows == [made]
+    assert list(metrics) == [("digits-bench", "static")]
+    rows, metrics = collect(tmp_path / "second", models / "rows")
+    assert (rows, metrics) == ([text], {})
+
+
+class TestZoo:
+    def test_a_network_of_a_row_repeats_its_accuracy_from_the_file_and_the_recipe(self, tmp_path):
+        runs, zoo = tmp_path / "runs", tmp_path / "zoo"
+        (row,) = bench_methods(runs, methods=("static",), densities=(0.2,), seeds=(1,), changes=TINY)
+        asked = ["bench", "methods", "--out", str(runs), "--zoo", str(zoo), "--densities", "0.2", "--seeds", "0,1"]
+        (made,) = json.loads(CliRunner().invoke(app, [*asked, "--json"]).stdout)
+        assert made["file"] == str(zoo / "digits-bench-static-20-1.nir")
+        assert made["bytes"] == (zoo / "digits-bench-static-20-1.nir").stat().st_size
+        facts = json.loads((zoo / "digits-bench-static-20-1.json").read_text(encoding="utf-8"))
+        assert facts == {key: value for key, value in made.items() if key not in ("file", "bytes")}
+        assert (facts["accuracy"], facts["mask_density"], facts["seed"]) == (
+            row["accuracy"],
+            row["parameter_density"],
+            1,
+        )
+        assert facts["data_licence"] == "CC BY 4.0 (UCI)"
+        assert facts["command"].endswith("--recipe digits-bench --method static --densities 0.2 --seeds 1")
+        recipe = tmp_path / "tiny.toml"
+        recipe.write_text(to_toml(recipe_values("digits-bench", TINY)), encoding="utf-8")
+        shown = json.loads(CliRunner().invoke(app, ["simulate", made["file"], str(recipe), "--json"]).stdout)
+        assert shown["accuracy"] == facts["accuracy"]
+        again = CliRunner().invoke(app, asked)
+        assert again.exit_code != 0
+        assert CliRunner().invoke(app, [*asked, "--force"]).exit_code == 0
+
+    def test_what_is_not_there_and_data_without_a_licence_are_refused(self, tmp_path):
+        with pytest.raises(FileError, match="holds no finished row of these methods, densities and seeds"):
+            write_zoo(tmp_path, tmp_path / "zoo", methods=("dense",), densities=(), seeds=(0,))
+        (tmp_path / "a").mkdir()
+        row = {"recipe": "r", "data": "braille", "method": "dense", "density": None, "seed": 0}
+        (tmp_path / "a" / "row.json").write_text(json.dumps(row))
+        with pytest.raises(FileError, match="the licence of the data 'braille' is not stated"):
+            write_zoo(tmp_path, tmp_path / "zoo", methods=("dense",), densities=(), seeds=(0,))
+        assert not (tmp_path / "zoo").exists()
+
+
 def _without_time(row):
-    return {key: value for key, value in row.items() if key != "seconds"}
+    return {key: value for key, value in row.items() if key not in ("seconds", "peak_mib")}
 
 
 def test_answers_kept_in_a_row_are_those_of_the_reference_simulator(tmp_path):

@@ -156,6 +156,19 @@ class TestRows:
         assert {"workload", "quantity", "kind", "boundary", "role", "activity", "measured"} <= json.loads(out)[0].keys()
         assert "recorded activity, static: measured over nominal 0.29 (0.29 to 0.29); inside 1 of 1 as fitted" in err
 
+    def test_chip_files_lie_beside_the_facts_and_priors_come_from_the_package(self, tmp_path: Path) -> None:
+        source = (ROOT / "hardware" / "loihi1.toml").read_text(encoding="utf-8")
+        (tmp_path / "mine.toml").write_text(source.replace('name = "loihi1"', 'name = "mine"'), encoding="utf-8")
+        text = STATIC.replace('"loihi1"', '"mine.toml"') + SMALL.replace('"loihi1"', '"mine.toml"')
+        static, time = bench_silicon(facts=file(tmp_path, text))
+        assert (static["error"], static["chip"], time["chip"]) == (None, "mine", "mine")
+        spread = fit_spread([], 1.243)  # of loihi1, whose prices these are
+        assert static["nominal"] == pytest.approx(208)
+        assert time["high_left_out"] / time["low_left_out"] > spread.high / spread.low
+        quick = SMALL.replace("[0.01, 0.05, 0.2]", "[0.05, 0.05, 0.05]")
+        (time,) = bench_silicon(facts=file(tmp_path, quick.replace('"loihi1"', '"mine.toml"')))
+        assert time["high_left_out"] / time["low_left_out"] == pytest.approx(spread.high / spread.low, rel=1e-9)
+
 
 class TestFile:
     @pytest.mark.parametrize(

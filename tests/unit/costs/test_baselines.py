@@ -110,6 +110,40 @@ def test_at_the_break_even_density_the_chip_costs_as_much(case: tuple) -> None:
         assert cost.energy.total_j.nominal - synapses + grown == pytest.approx(baseline.energy_j.nominal)
 
 
+def test_a_microcontroller_is_set_against_the_whole_chip_and_a_mapping_against_the_cores(case: tuple) -> None:
+    cost = case[2]
+    dense, *others = cost.baselines
+    assert (dense.boundary, dense.against_j) == ("cores", cost.energy.total_j)
+    for other in others:
+        assert (other.boundary, other.operation) == ("chip", "free-running")
+        assert other.against_j == cost.total("chip").energy_j
+        assert other.times.nominal == pytest.approx(other.energy_j.nominal / other.against_j.nominal)
+        assert other.times.low == pytest.approx(other.energy_j.low / other.against_j.high)
+        assert other.times.high == pytest.approx(other.energy_j.high / other.against_j.low)
+
+
+def test_within_one_boundary_static_energy_is_fixed(case: tuple) -> None:
+    cost = case[2]
+    chip, dynamic = cost.total("chip").energy_j.nominal, cost.energy.total_j.nominal
+    fixed = sum(x.energy_j.nominal for x in cost.energy.lines if x.component.startswith("neuron_"))
+    below = [b for b in cost.baselines[1:] if b.energy_j.nominal < chip - dynamic + fixed]
+    assert below
+    assert {b.even_activity for b in below} == {0.0}
+    dense = cost.baselines[0]
+    assert dense.even_activity == dense.break_even_activity
+    for other in (b for b in cost.baselines[1:] if b not in below):
+        grown = chip - dynamic + fixed + other.even_activity * (dynamic - fixed)
+        assert grown == pytest.approx(other.energy_j.nominal)
+
+
+def test_a_rate_counts_what_the_chip_draws_while_it_waits(case: tuple) -> None:
+    network, activity, free = case
+    mapping = map_network(network, load_chip("loihi1"))
+    cost = estimate(network, mapping, activity, rate_hz=10.0, with_baselines=True)
+    assert cost.baselines[1].operation == "rate"
+    assert cost.baselines[1].times.nominal < 0.01 * free.baselines[1].times.nominal
+
+
 def test_a_baseline_below_the_fixed_energy_breaks_even_nowhere(case: tuple) -> None:
     network, activity, _ = case
     data = load_chip("loihi1").model_dump(mode="json", exclude_none=True)

@@ -339,6 +339,19 @@ class TestLatencyByHand:
         assert cost.latency.trace.step_s[1] == pytest.approx((54.5 + barrier) * NS)
         assert [item.component for item in cost.latency.unpriced] == ([] if known else ["barrier_multichip"])
 
+    def test_messages_over_the_link_of_a_chip_bound_a_step_of_loihi_2(self) -> None:
+        """Two messages of step 1 leave chip 0: at 1 ms each they take longer than anything else."""
+        network = small_network()
+        slow = {"low": 1.0, "nominal": 1.0, "high": 1.0, "unit": "ms", "source": "test", "grade": "guess"}
+        for link, step, resource in ((slow, 2e-3, "link between chips"), (None, 10e-6, "barrier")):
+            chip = changed(load_chip("kapoho_point"), "latency", chip_link=link)
+            mapping = small_mapping(network, chip, "fc")
+            away = replace(mapping, cores=(*mapping.cores[:2], replace(mapping.cores[2], chip=1)))
+            latency = estimate(network, away, small_activity(network)).latency
+            assert latency.trace.step_s == pytest.approx((10e-6, step, 10e-6))
+            assert (latency.worst.resource, latency.worst.core) == (resource, 0 if link else None)
+            assert ("chip_link" in [item.component for item in latency.unpriced]) == (link is None)
+
     def test_real_time_pads_each_step_to_the_period(self, loihi1) -> None:
         cost = estimate(*loihi1, step_period_s=1e-3)
         assert cost.latency.real_time_sample_s.mean.nominal == pytest.approx(3e-3)
@@ -487,3 +500,146 @@ class TestRecord:
         data["memory"]["colour"] = 1
         with pytest.raises(EstimateError, match=r"memory\.colour"):
             Cost.from_json(data)
+
+
+class TestTotals:
+    """Nominal powers by hand: 104 mW of the chip and 40 mW of its CPUs, over the time with 3.44 us of management a step."""
+
+    def test_boundaries_lie_one_inside_the_other(self, loihi1) -> None:
+        cost = estimate(*loihi1)
+        latency = cost.latency
+        time = latency.sample_s.mean.nominal + 3 * 3440 * NS
+        cores, chip, board = (cost.total(boundary) for boundary in ("cores", "chip", "board"))
+        assert [t.operation for t in cost.totals] == ["free-running"] * 3
+        assert cores.energy_j == cost.energy.total_j
+        assert chip.time_s.nominal == pytest.approx(time, rel=1e-12)
+        by_hand = cores.energy_j.nominal + (0.104 + 0.040) * time
+        assert chip.energy_j.nominal == pytest.approx(by_hand, rel=1e-12)
+        assert board.energy_j.nominal == chip.energy_j.nominal
+        assert [part.name for part in chip.parts] == ["dynamic", "static", "embedded CPUs"]
+        assert board.left_out == ("host", "regulators, bridges and memory of the board")
+        assert chip.power_w.nominal == pytest.approx(by_hand / time, rel=1e-12)
+
+    def test_ranges_of_a_total_are_sums_of_those_of_its_parts(self, loihi1) -> None:
+        chip = estimate(*loihi1).total("chip")
+        for end, watts in (("low", 0.0296 + 0.010), ("high", 0.18 + 0.070)):
+            parts = [getattr(part.energy_j, end) for part in chip.parts]
+            assert getattr(chip.energy_j, end) == pytest.approx(sum(parts), rel=1e-12)
+            assert sum(parts[1:]) == pytest.approx(watts * getattr(chip.time_s, end), rel=1e-12)
+
+    def test_at_a_rate_the_chip_waits_and_its_cpus_may_sleep(self, loihi1) -> None:
+        cost = estimate(*loihi1, rate_hz=50.0)
+        chip = cost.total("chip")
+        assert (chip.operation, chip.time_s.nominal) == ("rate", pytest.approx(0.02))
+        busy = cost.latency.managed_sample_s.mean
+        dynamic = cost.energy.total_j
+        assert chip.energy_j.nominal == pytest.approx(dynamic.nominal + 0.144 * 0.02, rel=1e-12)
+        assert chip.energy_j.low == pytest.approx(dynamic.low + 0.0296 * 0.02 + 0.010 * busy.low, rel=1e-12)
+        assert chip.energy_j.high == pytest.approx(dynamic.high + 0.25 * 0.02, rel=1e-12)
+
+    def test_a_rate_that_is_too_high_is_free_running(self, loihi1) -> None:
+        cost = estimate(*loihi1, rate_hz=1e9)
+        free, rate = (cost.total("chip", operation) for operation in ("free-running", "rate"))
+        assert rate.energy_j.nominal == pytest.approx(free.energy_j.nominal, rel=1e-12)
+
+    def test_at_a_period_each_step_takes_it(self, loihi1) -> None:
+        cost = estimate(*loihi1, step_period_s=1e-3)
+        chip = cost.total("chip")
+        assert (chip.operation, chip.time_s.nominal) == ("period", pytest.approx(3e-3))
+        assert chip.energy_j.nominal == pytest.approx(cost.energy.total_j.nominal + 0.144 * 3e-3, rel=1e-12)
+
+    def test_a_battery_lasts_as_long_as_its_energy_over_the_average_power(self, loihi1) -> None:
+        chip = estimate(*loihi1, rate_hz=50.0, battery_j=3600.0).total("chip")  # 1 Wh
+        assert chip.battery_h.nominal == pytest.approx(1 / chip.power_w.nominal, rel=1e-12)
+        assert chip.battery_h.low == pytest.approx(1 / chip.power_w.high, rel=1e-12)
+        assert estimate(*loihi1).total("chip").battery_h is None
+
+    def test_what_has_no_price_is_named_and_a_chip_without_times_has_no_total(self) -> None:
+        network = small_network()
+        cost = estimate(network, small_mapping(network, load_chip("loihi2"), "fc"), small_activity(network))
+        assert "embedded CPUs" in cost.total("chip").left_out
+        data = load_chip("loihi1").model_dump(mode="json", exclude_none=True)
+        del data["latency"]
+        cost = estimate(network, small_mapping(network, chip_from_dict(data)), small_activity(network))
+        assert (cost.totals, "totals" in cost.to_json()) == ((), False)
+
+    def test_a_cost_with_totals_is_read_back(self, loihi1) -> None:
+        cost = estimate(*loihi1, rate_hz=50.0, battery_j=3600.0)
+        assert Cost.from_json(json.loads(json.dumps(cost.to_json()))) == cost
+
+    def test_records_of_older_versions_are_read(self, loihi1) -> None:
+        data = estimate(*loihi1, deadline_s=1.0).to_json()
+        for name in ("totals", "coverage"):
+            del data[name]
+        for name in ("managed_step_s", "managed_sample_s", "host_input"):
+            del data["latency"][name]
+        for name in ("needed_with_host_s", "met_with_host"):
+            del data["verdicts"][0][name]
+        assert Cost.from_json(data).totals == ()
+
+
+class TestHostInput:
+    """Sample 0 injects 2 spikes in step 0, sample 1 one spike in step 2; 3 us each."""
+
+    def test_it_is_a_line_of_its_own(self, loihi1) -> None:
+        latency = estimate(*loihi1).latency
+        assert latency.host_input.spikes == 1.5
+        assert latency.host_input.sample_s.mean.nominal == pytest.approx(4.5e-6)
+        assert latency.host_input.sample_s.worst.nominal == pytest.approx(6e-6)
+        assert latency.managed_sample_s.mean.nominal == pytest.approx(latency.sample_s.mean.nominal + 3 * 3.44e-6)
+
+    def test_verdicts_say_both(self, loihi1) -> None:
+        free = estimate(*loihi1, deadline_s=1.0).verdicts[0]
+        assert free.needed_with_host_s.nominal == pytest.approx(free.needed_s.nominal + 6e-6, rel=1e-9)
+        between = (free.needed_s.nominal + free.needed_with_host_s.nominal) / 2
+        verdict = estimate(*loihi1, deadline_s=between).verdicts[0]
+        assert (verdict.met, verdict.met_with_host, verdict.fails) == (True, False, True)
+
+    def test_where_it_has_no_time_the_verdict_is_without_it(self, loihi1) -> None:
+        network, _, activity = loihi1
+        chip = changed(load_chip("loihi1"), "latency", host_input=None)
+        cost = estimate(network, small_mapping(network, chip), activity, deadline_s=1.0)
+        verdict = cost.verdicts[0]
+        assert (verdict.needed_with_host_s, verdict.met_with_host, verdict.fails) == (None, None, False)
+        assert cost.latency.host_input.sample_s is None
+
+    def test_in_real_time_a_step_waits_for_the_host_as_well(self, loihi1) -> None:
+        verdict = next(v for v in estimate(*loihi1, step_period_s=1e-3).verdicts if v.demand == "step period")
+        first = estimate(*loihi1).latency.trace.step_s[0]
+        assert verdict.needed_with_host_s.nominal == pytest.approx(first + 3.44e-6 + 6e-6, rel=1e-9)
+
+
+class TestTies:
+    @pytest.mark.parametrize("demand", ["deadline_s", "step_period_s"])
+    def test_a_demand_of_just_what_is_needed_is_met_with_no_margin(self, loihi1, demand: str) -> None:
+        name = {"deadline_s": "deadline", "step_period_s": "step period"}[demand]
+        needed = next(v for v in estimate(*loihi1, **{demand: 1.0}).verdicts if v.demand == name).needed_s.nominal
+        for rounded in (needed, needed * (1 - 1e-15), needed * (1 + 1e-15)):
+            cost = estimate(*loihi1, **{demand: rounded})
+            verdict = next(v for v in cost.verdicts if v.demand == name)
+            assert (verdict.met, verdict.margin) == (True, 0.0)
+        assert demand == "deadline_s" or cost.latency.late_steps == 0
+
+    def test_a_part_in_a_million_more_is_missed(self, loihi1) -> None:
+        needed = estimate(*loihi1, deadline_s=1.0).verdicts[0].needed_s.nominal
+        verdict = estimate(*loihi1, deadline_s=needed * (1 - 1e-6)).verdicts[0]
+        assert not verdict.met
+        assert verdict.margin == pytest.approx(-1e-6, rel=1e-3)
+
+
+class TestGrades:
+    def test_a_grade_reads_no_better_than_the_coverage_of_its_kind(self, loihi1) -> None:
+        network, _, activity = loihi1
+        grades = {}
+        for inside in (0, 3, 4, 5):
+            chip = changed(load_chip("loihi1"), "coverage", static={"inside": inside, "of": 5, "source": "here"})
+            line = estimate(network, small_mapping(network, chip), activity, step_period_s=1e-3).static[-1]
+            grades[inside] = line.power_w.grade  # of the file: measured
+        assert grades == {0: "guess", 3: "guess", 4: "measured", 5: "measured"}
+        chip = changed(load_chip("loihi1"), "coverage", static={"inside": 2, "of": 2, "source": "here"})
+        assert estimate(network, small_mapping(network, chip), activity).static[0].power_w.grade == "calibrated"
+        chip = changed(load_chip("loihi1"), "coverage", static=None)
+        assert estimate(network, small_mapping(network, chip), activity).static[0].power_w.grade == "published"
+
+    def test_the_coverage_of_the_chip_is_part_of_the_cost(self, loihi1) -> None:
+        assert estimate(*loihi1).coverage["static"].of == load_chip("loihi1").coverage["static"].of

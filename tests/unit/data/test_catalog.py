@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import io
 import pickle
 import sys
 import types
+import zipfile
 
 import numpy as np
 import pytest
@@ -142,6 +144,43 @@ class TestEvents:
         train, test = _load("braille", tmp_path)
         assert (train.labels.tolist(), test.labels.tolist()) == ([1, 0, 26], [2])
         assert np.argwhere(train.raster(slice(0, 1))[0]).tolist() == [[0, 0], [9, 1]]
+
+    @staticmethod
+    def write_touch(
+        path, names=("train/sample_3_label_35", "train/sample_2_label_0", "test/sample_0_label_1"), shape=(39, 2, 250)
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w") as archive:
+            for k, name in enumerate(names):
+                array = np.zeros(shape, np.float32)
+                array[5, 1, 10 * k] = array[38, 0, 249] = 1
+                content = io.BytesIO()
+                np.save(content, array)
+                archive.writestr(f"Ev-Objects/{name}.npy", content.getvalue())
+
+    def test_channels_of_touched_objects_are_both_polarities_of_each_taxel(self, tmp_path):
+        self.write_touch(tmp_path / "EvTactile/Ev-Objects.zip")
+        train, test = _load("ev-objects", tmp_path)
+        assert (train.labels.tolist(), test.labels.tolist(), train.shape) == ([0, 35], [1], (78,))
+        # 25 bins a step; samples come by their number
+        found = [np.argwhere(part.raster(slice(None))).tolist() for part in (train, test)]
+        assert found == [[[0, 0, 11], [0, 9, 76], [1, 0, 11], [1, 9, 76]], [[0, 0, 11], [0, 9, 76]]]
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"names": ("train/sample_0_label_36", "test/sample_0_label_0")}, "with 36, the classes are 0..35"),
+            ({"names": ("train/sample_0_label_1",)}, "no files Ev-Objects/{train,test}/sample_N_label_C.npy"),
+            ({"shape": (39, 2, 251)}, r"an array \(39, 2, 251\) of float32, expected 0 and 1 of the shape"),
+        ],
+    )
+    def test_damaged_touched_objects_are_named(self, tmp_path, change, message):
+        self.write_touch(tmp_path / "EvTactile/Ev-Objects.zip", **change)
+        with pytest.raises(DataError, match=message):
+            _load("ev-objects", tmp_path)
+        (tmp_path / "EvTactile/Ev-Objects.zip").write_bytes(b"no zip file")
+        with pytest.raises(DataError, match="Ev-Objects.zip is damaged"):
+            _load("ev-objects", tmp_path)
 
     def test_braille_as_published_is_split_by_the_recipe(self, tmp_path):
         letters = ["Space", *map(chr, range(65, 91))] * 4

@@ -610,3 +610,12 @@ class TestDataSetsInMemory:
         again = as_samples(tmp_path / "a.npz")
         assert np.array_equal(again.inputs["x"].to_dense(), payload.to_dense())
         assert again.shapes["x"] == (2, 1)
+
+
+@pytest.mark.parametrize("shape", [(0, 30, 20), (6, 0, 20), (6, 30, 0)])
+def test_an_array_of_no_size_is_refused_with_its_shape(shape, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(
+        DataError, match=rf"spikes have the shape \({shape[0]}, {shape[1]}, {shape[2]}\), so that there is none"
+    ):
+        as_samples(tmp_path / "x.npy")

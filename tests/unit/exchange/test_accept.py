@@ -309,7 +309,7 @@ class TestNeurons:
         given = graph(1, ("w", nir.Affine(np.eye(1), np.ones(1))), ("lif", neuron))
         network = from_nir(given)
         assert network.populations[0].model.bias == 4 * 4096
-        assert network.ledger[0].size == (
+        assert network.ledger[1].size == (
             "differs during about the first 4 steps of a sample: 4 times too strong in the first one, less than 1 % after 17"
         )
         voltage = interpret(given, {"input": np.zeros((1, 200, 1))}).voltages["lif"][0, -1, 0]
@@ -383,7 +383,7 @@ class TestRefusals:
         assert from_nir(given, strict=False).ledger[0].size == "up to 1 steps later than in NIR"
 
     def test_time_constants_that_silence_every_weight_are_refused_with_the_remedy(self):
-        steps = nir.LIF(tau=np.full(2, 20.0), r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.ones(2))
+        steps = nir.LIF(tau=np.full(2, 20.0), r=np.ones(2), v_leak=np.zeros(2), v_threshold=np.full(2, 0.5))
         given = graph(2, ("w", linear(2, 2, 0.3)), ("lif", steps), out=2)
         with pytest.raises(NirError, match=r"all weights \(at most 0.3\) round to 0; is dt right\?.*pass dt=1"):
             from_nir(given, dt=1e-6)

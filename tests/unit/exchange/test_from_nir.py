@@ -158,7 +158,6 @@ def test_step_that_no_neuron_tells_is_refused():
         ({"v_threshold": np.array([1.0, np.nan])}, r"node 'lif' \(CubaLIF\): v_threshold holds nan"),
         ({"v_threshold": np.array([1.0, -1.0])}, r"node 'lif': v_threshold lies 1 below v_reset"),
         ({"r": np.array([8.0, -8.0])}, r"node 'lif': r and w_in give the gain -1"),
-        ({"v_threshold": np.full(2, 1e5)}, r"node 'lif': threshold is 6400000 on the chip's grid, the limit is 131071"),
     ],
 )
 def test_neurons_out_of_range_are_refused_with_node_field_and_value(changed, message):
@@ -264,3 +263,11 @@ def test_node_name_with_a_slash_is_named(tmp_path):
     nir.write(tmp_path / "a.nir", nir.NIRGraph(nodes, [("input", "a/b"), ("a/b", "output")], type_check=False))
     with pytest.raises(NirError, match=r"node 'a' has no type.*name with '/'"):
         from_nir(tmp_path / "a.nir")
+
+
+def test_a_threshold_beyond_the_chip_is_refused_inside_the_network():
+    edges = [("input", "w"), ("w", "lif"), ("lif", "w2"), ("w2", "lif2"), ("lif2", "output")]
+    more = {"w2": nir.Linear(np.eye(2)), "lif2": lif()}
+    given = graph(lif(v_threshold=np.full(2, 1e5)), extra=more, edges=edges)
+    with pytest.raises(NirError, match=r"node 'lif': threshold is 6400000 on the chip's grid, the limit is 131071"):
+        from_nir(given)

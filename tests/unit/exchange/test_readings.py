@@ -378,7 +378,7 @@ class TestIntegers:
         assert [p.name for p in network.projections] == ["fc"]
         assert network.populations[0].model.reset == "subtract"
 
-    def test_firing_at_the_threshold_is_exact_for_counting_neurons_that_reset_to_zero(self):
+    def test_firing_at_the_threshold_is_exact_for_counting_neurons(self):
         weight = np.rint(W * 8) / 8  # sums of eighths meet the threshold of 1 exactly
         neuron = nir.IF(r=np.full(N, 1e4), v_threshold=np.ones(N))
         given = graph(neuron, weight=weight, names=("_0", "_1"), entry="input_1")
@@ -390,7 +390,14 @@ class TestIntegers:
         assert np.count_nonzero((activity.spikes["_1"].to_dense()[:, 1:] != 0) != expected) == 0
         assert network.populations[0].model.threshold == 63
         other = from_nir(given, reset="subtract")
-        assert other.populations[0].model.threshold == 64
+        assert other.populations[0].model.threshold == 63
+        activity = simulate(other, Samples(inputs={"input_1": Events.from_dense(X.astype(int))}), n_steps=41)
+        expected = interpret(given, {"input_1": X}, reset="subtract").spikes["_1"]
+        assert np.count_nonzero((activity.spikes["_1"].to_dense()[:, 1:] != 0) != expected) == 0
+
+    def test_leaking_neurons_fire_above_the_threshold_and_the_ledger_says_so(self):
+        given = graph(lif(np.full(N, 10.0), np.ones(N)), names=("_0", "_1"), entry="input_1")
+        other = from_nir(given, reading="sinabs,dt=1")
         entries = [e.what for e in other.ledger if e.size == "where a voltage is exactly the threshold"]
         assert entries == ["fires above the threshold, where the framework fires at it as well"]
 

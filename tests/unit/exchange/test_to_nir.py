@@ -5,9 +5,10 @@ import dataclasses
 import nir
 import numpy as np
 import pytest
-from building import neuron, one_layer
+from building import chain, connect, neuron, one_layer, wired
 
 from neurodeploy.errors import FileError, NirError
+from neurodeploy.exchange.nir.interpreter import interpret
 from neurodeploy.exchange.nir.read import from_nir
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network import (
@@ -33,7 +34,7 @@ def test_fields_follow_the_forward_euler_mapping():
     """nir.md 4.2 with numbers anyone can recompute: decays 1024 and 128, threshold 80, bias 3 weight units."""
     model = Cuba(current_decay=1024, voltage_decay=128, threshold=80, bias=192)
     graph = to_nir(layer([[64, -32]], model=model))
-    lif = graph.nodes["output"]
+    lif = graph.nodes["output_neurons"]
     assert lif.tau_syn == pytest.approx(4e-3)
     assert lif.tau_mem == pytest.approx(32e-3)
     assert lif.w_in == 4
@@ -46,7 +47,7 @@ def test_fields_follow_the_forward_euler_mapping():
 
 def test_decay_zero_is_written_with_finite_time_constants(tmp_path):
     network = layer([[64]], model=Cuba(current_decay=0, voltage_decay=0, threshold=1, bias=5))
-    lif = to_nir(network, tmp_path / "a.nir").nodes["output"]
+    lif = to_nir(network, tmp_path / "a.nir").nodes["output_neurons"]
     assert np.isfinite(lif.tau_mem).all()
     assert np.isfinite(lif.r).all()
     assert difference(from_nir(tmp_path / "a.nir"), network) is None
@@ -55,7 +56,7 @@ def test_decay_zero_is_written_with_finite_time_constants(tmp_path):
 def test_file_loads_in_nir_with_type_check(tmp_path):
     to_nir(layer(np.eye(3, dtype=int) * 2, delay=2), tmp_path / "a.nir")
     graph = nir.read(tmp_path / "a.nir", type_check=True)
-    assert sorted(graph.nodes) == ["class", "input", "output", "w", "w_delay"]
+    assert sorted(graph.nodes) == ["input", "output", "output_neurons", "w", "w_delay"]
 
 
 def test_kept_connection_of_weight_zero_stays_in_the_mask(tmp_path):
@@ -86,8 +87,60 @@ def test_sparse_synapses_come_back_sparse_with_stored_zeros():
 def test_read_out_is_a_leaky_integrator_node():
     network = layer([[2]], model=LeakyIntegrator(current_decay=4096, voltage_decay=12))
     graph = to_nir(network)
-    assert isinstance(graph.nodes["output"], nir.CubaLI)
+    assert isinstance(graph.nodes["output_neurons"], nir.CubaLI)
     assert difference(from_nir(graph), network) is None
+
+
+def test_the_ends_have_the_names_that_chain_readers_look_for_and_come_back_with_their_own():
+    network = chain({"output": [[20, 4]], "input": [[30]]}, neuron(), source="pixels", output="class")
+    graph = to_nir(network)
+    kinds = {name: type(node).__name__ for name, node in graph.nodes.items()}
+    assert (kinds["input"], kinds["output"]) == ("Input", "Output")
+    assert {name for name, kind in kinds.items() if kind == "CubaLIF"} == {"input_neurons", "output_neurons"}
+    assert from_nir(graph).fingerprint == network.fingerprint
+    values = np.ones((1, 4, 2))
+    assert interpret(graph, {"pixels": values}).spikes.keys() == interpret(graph, {"input": values}).spikes.keys()
+
+
+def test_several_ends_keep_their_names():
+    projections = [connect("a", "p", [[2]], "w"), connect("b", "p", [[2]], "x")]
+    graph = to_nir(wired({"a": 1, "b": 1}, {"p": (1, neuron())}, projections))
+    assert {name for name, node in graph.nodes.items() if isinstance(node, nir.Input)} == {"a", "b"}
+
+
+@pytest.mark.parametrize("bias", [320, np.array([-5, 0, 2**20])])
+def test_a_bias_of_neurons_that_forget_their_current_is_a_constant_current(bias):
+    """Readers that take no ``v_leak`` (snnTorch, SpikingJelly) take an Affine; one unit of it is 4096 state units."""
+    model = Cuba(current_decay=4096, voltage_decay=100, threshold=90, bias=bias)
+    network = layer([[2], [4], [6]], model=model)
+    graph = to_nir(network)
+    assert isinstance(graph.nodes["w"], nir.Affine)
+    assert graph.nodes["w"].bias.tolist() == (np.broadcast_to(bias, (3,)) / 4096).tolist()
+    assert not graph.nodes["output_neurons"].v_leak.any()
+    assert from_nir(graph).fingerprint == network.fingerprint
+
+
+def test_a_bias_behind_several_delays_is_counted_once():
+    model = Cuba(current_decay=4096, voltage_decay=100, threshold=90, bias=320)
+    network = layer([[2, 4], [6, 8]], model=model, delay=np.array([[0, 1], [2, 0]]))
+    graph = to_nir(network)
+    assert sum(isinstance(node, nir.Affine) for node in graph.nodes.values()) == 1
+    assert from_nir(graph).fingerprint == network.fingerprint
+
+
+def test_a_bias_of_neurons_with_a_filter_stays_where_it_was():
+    graph = to_nir(layer([[2]], model=Cuba(current_decay=1024, voltage_decay=100, threshold=90, bias=320)))
+    assert isinstance(graph.nodes["w"], nir.Linear)
+    assert graph.nodes["output_neurons"].v_leak.item() == 320 / 4096 * graph.nodes["output_neurons"].r.item()
+
+
+def test_the_step_can_be_that_of_the_reader():
+    network = layer([[2]])
+    graph = to_nir(network, dt=1e-4)
+    assert graph.nodes["output_neurons"].tau_mem.item() == pytest.approx(
+        to_nir(network).nodes["output_neurons"].tau_mem.item() * 1e-4 / network.dt
+    )
+    assert dataclasses.replace(from_nir(graph), dt=network.dt).fingerprint == network.fingerprint
 
 
 def test_names_that_break_hdf5_are_replaced_and_come_back(tmp_path):

@@ -130,3 +130,10 @@ def test_delays_of_no_synapse_need_no_relay():
     assert wires(found) == {"w": ("in", [[0, 0], [0, 0]])}
     empty = with_relays(one_layer(np.zeros((2, 2), int), QUICK, delay=delay), 3)
     assert wires(empty) == {"w": ("in", 0)}
+
+
+def test_delays_that_take_too_many_relays_are_refused_before_they_are_made():
+    network = one_layer(np.full((2, 30_000), 10), QUICK, delay=62)
+    message = r"from 'in' would take 1860000 relay neurons in 62 populations, the limits are 1048576 and 1024"
+    with pytest.raises(NetworkError, match=message):
+        with_relays(network, 0)

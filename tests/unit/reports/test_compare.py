@@ -101,7 +101,7 @@ def test_energy_at_the_allowed_increase_passes_and_above_it_fails(base: dict) ->
         (lambda r: r["verification"].update(spikes_different=3, equal=False), "3 spikes differ in B"),
         (lambda r: r.update(verification=None), "B compares no engines"),
         (lambda r: r["accuracy"].update(test=0.84), "Accuracy is 84 %, the gate requires 85 %"),
-        (lambda r: r["accuracy"].update(test=0.88), "Accuracy falls by 2 points, the gate allows 1 points"),
+        (lambda r: r["accuracy"].update(test=0.88), "Accuracy falls by 2 points, the gate allows 1 point"),
         (lambda r: r.update(accuracy=None), "B has no accuracy"),
         (lambda r: r["targets"][0]["memory"].update(n_cores=2), "cores on loihi1 grows by 100 %"),
         (lambda r: r["network"].update(mask=13), "connections kept grows"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from neurodeploy.errors import TrainingError
-from neurodeploy.sparse.chsnn import gumbel, importance, living, sources
+from neurodeploy.sparse.hebb import gumbel, importance, living, sources
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
 from neurodeploy.sparse.paths import path_scores
 from neurodeploy.sparse.topology import correlated_mask, correlations, even_mask

@@ -116,6 +116,27 @@ def test_pq_never_falls_below_its_floor():
     assert above_floor("pq", reached, rewirer.masks) is None
 
 
+@pytest.mark.parametrize("schedule", ["pq", "fixed", "cosine"])
+@pytest.mark.parametrize("floor", [0.05, 0.2])
+def test_pq_and_its_controls_end_with_the_same_budget_after_a_finish(schedule, floor):
+    rewirer, totals = _train("pq", density=0.5, iterations=3, schedule=schedule, floor=floor, finish=0.3)
+    assert totals == sorted(totals, reverse=True)
+    assert totals[-1] == round(floor * N_WEIGHTS)
+    assert rewirer.settled
+    assert above_floor("pq", RewiringSettings(end_step=90, floor=floor), rewirer.masks) is None
+    without, own = _train("pq", density=0.5, iterations=3, schedule=schedule, floor=floor)
+    # before it begins nothing is changed: rewirings come every 5 steps, of which those up to 60 are before the finish
+    assert totals[:6] == own[:6]
+    assert without.settled
+
+
+def test_a_finish_without_a_floor_is_refused():
+    with pytest.raises(
+        TrainingError, match=r"a final fall to the floor 0.0 between steps 59 and 85 is not possible; set"
+    ):
+        _train("pq", density=0.5, finish=0.3)
+
+
 def test_pq_that_ends_above_its_floor_is_told_with_its_density():
     rewirer, totals = _train("pq", density=0.5, iterations=2, floor=0.05)
     note = above_floor("pq", RewiringSettings(end_step=90, floor=0.05), rewirer.masks)

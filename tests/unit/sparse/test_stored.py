@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -200,7 +202,7 @@ def test_a_state_goes_from_one_to_the_other_and_on_bit_identically():
         with torch.no_grad():
             for name, w in weights.items():
                 w.copy_(old_weights[name])
-        optimizer.load_state_dict(old_optimizer.state_dict())
+        optimizer.load_state_dict(copy.deepcopy(old_optimizer.state_dict()))
         assert source.step == new.step == 10
     train(fresh, fresh_held, 10, seed=4)
     train(made, held, 10, seed=4)

@@ -212,6 +212,23 @@ def test_a_finer_grid_does_only_what_is_new(stages: Stages, tmp_path: Path) -> N
     assert {name: stages.calls.count(name) for name in stages.calls} == {"quantise": 5, "price": 10}
 
 
+def test_a_network_to_start_from_that_changed_is_trained_again(stages: Stages, tmp_path: Path) -> None:
+    start = tmp_path / "start.nir"
+    recipe = f"""
+        name = "on"
+        start = {{ file = {json.dumps(str(start))} }}
+        data = {{ name = "digits", n_steps = 4 }}
+        sparse = {{ method = "static" }}
+        training = {{ epochs = 1, batch_size = 256 }}
+    """
+    points = tuple(p.model_copy(update={"recipe_text": recipe}) for p in parse_plan(PLAN, where="plan")[1][:1])
+    for content, trained in ((b"one", 1), (b"one", 0), (b"other", 1), (b"one", 0)):
+        start.write_bytes(content)
+        stages.calls.clear()
+        run(stages, points, tmp_path / "sweep")
+        assert stages.calls.count("train") == trained
+
+
 def test_a_failed_stage_is_an_error_in_its_rows_and_is_tried_again(stages: Stages, tmp_path: Path) -> None:
     points = parse_plan(PLAN, where="plan")[1]
     stages.failing = {"quantise": SimulationError("simulate: broken")}

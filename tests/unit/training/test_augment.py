@@ -75,9 +75,9 @@ def test_training_sees_moved_images_and_validation_those_of_the_data(monkeypatch
     run = Run(recipe, encode_lazily(parts[0], recipe.data, "train"))
     seen, layers = [], type(run.model).layers
 
-    def record(model, spikes):
+    def record(model, spikes, **how):
         seen.append(spikes.sum().item())
-        return layers(model, spikes)
+        return layers(model, spikes, **how)
 
     monkeypatch.setattr(type(run.model), "layers", record)
     run.epoch()

@@ -87,7 +87,7 @@ class TestMetrics:
         run = Run(recipe, parts_of(recipe)[0])
         while run.rewirer.n_rewirings == 0:
             masks = {n: m.clone() for n, m in run.rewirer.masks.items()}
-            run._step(torch.arange(50))
+            run.step(torch.arange(50))
         for name, event in run.rewirer.events.items():
             new = int((run.rewirer.masks[name] & ~masks[name]).sum())
             assert event.overlap == (event.grown - new) / event.grown

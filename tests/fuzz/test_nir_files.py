@@ -59,6 +59,7 @@ class Case:
         self.reading = self.choice(
             [None, None, None, *READINGS, "snntorch,reset=subtract", "sinabs,reset=subtract", "dt=1e-3"]
         )
+        self.max_delay = self.choice([0, 3, 62])
         self.done: list[str] = []
 
     def choice(self, values: Any) -> Any:
@@ -260,12 +261,13 @@ def time_limit(seconds: int) -> Iterator[None]:
 
 
 def outcome(case: Case, path: Path) -> str:
-    """Read the file, and take the graph in three ways, with what check would fix; return "" or what went wrong."""
+    """Read the file, and take the graph in four ways, with what check would fix; return "" or what went wrong."""
     fixed = path.with_name("fixed.nir")
     graphs: list[Graph] = []
     attempts: dict[str, Callable[[], object]] = {
         "reading": lambda: graphs.append(load_graph(path)),
         "import": lambda: from_nir(graphs[0], reading=case.reading),
+        "relays": lambda: from_nir(graphs[0], reading=case.reading, max_delay=case.max_delay),
         "check": lambda: check_nir(graphs[0], reading=case.reading, fix=fixed),
         "float run": lambda: _run(graphs[0], case.reading),
         "the fixed file": lambda: fixed.exists() and load_graph(fixed),

@@ -1,0 +1,62 @@
+"""The page ``docs/bench_train.md``, written from the rows of ``bench train``."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from neurodeploy.files.writing import write_text
+
+_HEAD = """# A training step over stored connections
+
+Written by `neurodeploy bench train --rounds {rounds}` on {where}, {versions}.
+
+A step is what `train` does with a batch: forward pass, backward pass, AdamW and masks, on random spikes at `rate`. `ms` and
+`peer_ms` are medians of processor time, with all contestants taking turns; `ratio` is how many times ours the peer takes.
+`mb` and `peer_mb` are the peak memory of steps over that of the imports, each in a process of its own. Before a time counts,
+the spikes of every layer are compared bit for bit (`equal`); where the peer's neuron is another there is nothing to compare.
+Cases of the command that are not below were not run.
+
+- `slayer-masked`: lava-dl's blocks with their own neurons, dense weights and masks. (`training.backend = "slayer"` trains
+  with our compiled neurons, whose steps are faster.)
+- `dense-fused`: the native backend with dense weights and masks, as it trains densities above one half.
+- `snntorch`, `norse`, `spikingjelly`: masked weights of torch, in the Pythons that `NEURODEPLOY_TRAIN_PYTHONS` names.
+"""
+_COLUMNS = (
+    "network",
+    "density",
+    "rate",
+    "steps",
+    "batch",
+    "peer",
+    "ms",
+    "peer_ms",
+    "ratio",
+    "mb",
+    "peer_mb",
+    "memory_ratio",
+    "equal",
+)
+
+
+def write_page(rows: Sequence[Mapping[str, Any]], path: Path, rounds: int) -> None:
+    """Write the table of rows, with the instruction set, the class of machine and how it was measured."""
+    isa, threads = (sorted({str(row[key]) for row in rows}) for key in ("isa", "threads"))
+    where = f"{' and '.join(isa)}, {platform.machine()}, {' and '.join(threads)} thread"
+    versions = f"Python {platform.python_version()}, torch {torch.__version__.split('+')[0]}"
+    head = _HEAD.format(rounds=rounds, where=where, versions=versions)
+    lines = [head, "| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
+    lines += ["| " + " | ".join(_shown(row[key]) for key in _COLUMNS) + " |" for row in rows]
+    write_text("\n".join(lines) + "\n", path)
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
