@@ -27,9 +27,24 @@ command line prints the message and ends with ``exit_code``; a caller from Pytho
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return a text with escapes for control characters, which a terminal would obey; those in ``keep`` stay.
+
+    >>> printable("a\\x1b[31mb\\n")
+    'a\\\\x1b[31mb\\\\n'
+    """
+    return _CONTROL.sub(
+        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode("ascii"), text
+    )
+
 
 DISTRIBUTION = "neurodeploy-snn"
 """Name under which pip knows this package (``pyproject.toml``); ``neurodeploy`` on the public index is someone else's."""
@@ -50,9 +65,15 @@ def install_hint(extra: str = "") -> str:
 
 
 class NeurodeployError(Exception):
-    """Base of every failure that the user, the data or the machine caused."""
+    """Base of every failure that the user, the data or the machine caused.
+
+    Its message may hold names from files: it is text without control characters, but for the ends of its own lines.
+    """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), keep="\n")
 
 
 class UsageError(NeurodeployError):

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,23 @@ def living(session: int) -> list[int]:
     return found
 
 
+def unused(names: set[str]) -> list[str]:
+    """Return the names of shared memory that no living process has: ours are dead, others may have begun meanwhile."""
+    maps = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                maps.append((entry / "maps").read_text(errors="replace"))
+    return sorted(n for n in names if (Path("/dev/shm") / n).exists() and not any(f"/dev/shm/{n}" in m for m in maps))
+
+
+def content(path: Path) -> list[str] | bytes:
+    """Return the content of a file; of a report all lines but the command, which beginning again changes."""
+    if path.suffix != ".md":
+        return path.read_bytes()
+    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("| command ")]
+
+
 def killed(name: str, folder: Path, rng: np.random.Generator, longest_s: float) -> Iterator[str]:
     """Kill a command at a random moment, begin it again, and yield what is wrong then."""
     command, again = COMMANDS[name]
@@ -83,8 +101,8 @@ def killed(name: str, folder: Path, rng: np.random.Generator, longest_s: float) 
     if left := living(process.pid):
         yield f"{name}: processes {left} live on"
         os.killpg(process.pid, signal.SIGKILL)
-    if more := set(os.listdir("/dev/shm")) - shared:
-        yield f"{name}: shared memory {sorted(more)} is left"
+    if more := unused(set(os.listdir("/dev/shm")) - shared):
+        yield f"{name}: shared memory {more} is left"
     begun = (folder / "run/state.safetensors").exists() if name == "train" else True
     words = command if not begun else again if again.startswith(name) else f"{command} {again}"
     redo = start(words, folder)
@@ -111,7 +129,7 @@ def main() -> None:
             folder.mkdir()
             write_inputs(folder, whole)
             problems = list(killed(name, folder, rng, seconds[name]))
-            if not problems and (folder / SAME[name]).read_bytes() != (whole / SAME[name]).read_bytes():
+            if not problems and content(folder / SAME[name]) != content(whole / SAME[name]):
                 problems = [f"{name}: {SAME[name]} differs from that of an unbroken run"]
             wrong += bool(problems)
             print(f"{i} {name}: {'; '.join(problems) or 'as an unbroken run'}", flush=True)

@@ -42,3 +42,9 @@ SAMPLES = Samples(inputs={NETWORK.inputs[0].name: Events.from_dense(np.ones((1, 
 def test_a_value_of_another_type_is_answered_with_what_to_give(mistake, message):
     with pytest.raises(UsageError, match=message):
         mistake()
+
+
+def test_a_message_has_no_control_characters_but_the_ends_of_its_lines():
+    """A name from a file may hold what clears a terminal or hides a line."""
+    error = UsageError("nir: node '\x1b[2Ja\rb\x9b\u202e' has no type\nsecond line")
+    assert str(error) == "nir: node '\\x1b[2Ja\\rb\\x9b\\u202e' has no type\nsecond line"

@@ -8,7 +8,10 @@ import pytest
 from building import ROOT
 
 PACKAGE = ROOT / "neurodeploy"
-WORKERS = ("engines/lava/worker/", "bench/speed/peers/", "targets/sanafe/script.py")
+WORKERS = (
+    *("engines/lava/worker/", "bench/speed/peers/", "targets/sanafe/script.py"),
+    *("bench/training/memory.py", "bench/training/worker.py"),
+)
 """Processes by themselves, which read what we wrote for them a moment ago and import nothing of ours."""
 DOORS = {
     r"h5py\.File\(": ("files/hdf5.py", "files/disk.py"),
@@ -18,7 +21,7 @@ DOORS = {
     r"\bjson\.loads?\(": ("files/json_text.py",),
     r"tomli?(lib)?\.loads?\(": ("files/toml.py",),
     r"torch\.load\(": (),
-    r"zipfile\.ZipFile\(": ("files/arrays.py", "data/audio.py"),
+    r"zipfile\.ZipFile\(": ("files/arrays.py", "data/audio.py", "data/events.py"),
     r"\bnjit\(": ("files/loops.py",),
     r"yaml\.(unsafe_|full_)?load\(": (),
     r"(?<![.\w])(eval|exec)\(": (),
