@@ -37,18 +37,27 @@ def tell_silence(silence: dict[str, Any]) -> None:
         say(f"neurodeploy: {line}")
 
 
+def check_demanded(stage: str, fail_on_missed: bool, *demands: float | None) -> None:
+    """Refuse ``--fail-on-missed`` without a demand before anything runs.
+
+    Raises:
+        UsageError: where there is no demand at all.
+    """
+    from neurodeploy.errors import UsageError
+
+    if fail_on_missed and all(demand is None for demand in demands):
+        raise UsageError(f"{stage}: --fail-on-missed needs a demand: give --deadline, --rate or --period")
+
+
 def fail_if_missed(stage: str, costs: Sequence[Cost]) -> None:
     """End with an error where a chip misses a demand by its nominal figures, host input included where it has a time.
 
     Raises:
         DemandError: naming the demands.
-        UsageError: where there is no demand at all.
     """
-    from neurodeploy.errors import DemandError, UsageError
+    from neurodeploy.errors import DemandError
     from neurodeploy.reports.text import verdict_line
 
-    if not any(cost.verdicts for cost in costs):
-        raise UsageError(f"{stage}: --fail-on-missed needs a demand: give --deadline, --rate or --period")
     missed = [f"{cost.chip_title}: {verdict_line(v)}" for cost in costs for v in cost.verdicts if v.fails]
     if missed:
         raise DemandError(f"{stage}: missed: {' '.join(missed)} Allow more, or make the network smaller")

@@ -29,7 +29,7 @@ def verify(
     reading: ReadingText = None,
     dt: Dt = None,
     input_shape: InputShape = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="At most so many samples.")] = 64,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
     force: Force = False,

@@ -8,6 +8,7 @@ from typing import Any
 
 from neurodeploy.errors import FileError, UsageError
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 
 
 def bench_simulate(
@@ -74,8 +75,8 @@ def bench_train(
     from neurodeploy.bench.training.run import bench_train as bench
 
     path = None if out is None else as_path(out)
-    if path is not None and path.exists() and not force:
-        raise FileError(f"bench: {path} exists; choose another --out, or --force to replace it")
+    if path is not None:
+        check_new_file("bench", path, force=force)
     _refuse_unknown("network", networks, [c.network for c in CASES])
     _refuse_unknown("density", densities, [c.density for c in CASES])
     _refuse_unknown("peer", peers, PEERS)

@@ -16,9 +16,10 @@ from neurodeploy.engines.checks import lasting_steps
 from neurodeploy.engines.decoding import answers, decode, decoding_probes
 from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import ENGINES, check_offered, find_engine
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 from neurodeploy.network import Network, Output
 from neurodeploy.network.activity import Activity, Samples, save_activity
 from neurodeploy.targets.table import is_runnable, run_target, runnable
@@ -63,8 +64,8 @@ def simulate(
         SimulationError: for samples that do not fit, or an output that cannot be decoded as it says.
     """
     file, out = as_path(file), as_path(out)
-    if out is not None and out.exists() and not force:
-        raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("simulate", out, force=force)
     on_target = engine not in ENGINES and is_runnable(engine)
     if on_target and (on_overflow != "report" or timeout_s is not None):
         raise UsageError(f"simulate: target '{engine}' takes neither --on-overflow nor --timeout; leave them out")
