@@ -94,5 +94,5 @@ def _show_screen(result: dict[str, Any]) -> None:
     for line in (report.title, *verdict_lines(report), *headline(report)):
         print(line)
     paths = [Path(path) for path in result["files"].values()]
-    page, *others = sorted(paths, key=lambda path: path.suffix != ".html")
+    page, *others = sorted(paths, key=lambda path: (path.suffix != ".html", path.suffix != ".txt"))
     print(f"{page}, and beside it {', '.join(path.name for path in others)} with every table")

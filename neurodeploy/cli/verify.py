@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, table, tell_silence
+from neurodeploy.cli.show import print_json, print_written, progress, table, tell_silence
 
 
 @app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines native,reference,event,lava")
@@ -66,9 +66,11 @@ def verify(
             f"{proof['spikes_compared']:,} spikes differ; of the {proof['spikes_compared']:,}, the network sent {own:,}"
         )
     tell_silence(proof["silence"])
-    if not proof["equal"]:
-        if not as_json:
+    if not as_json:
+        if not proof["equal"]:
             _explain(proof["first_difference"], proof["diagnosis"])
+        print_written(out)
+    if not proof["equal"]:
         raise typer.Exit(MismatchError.exit_code)
 
 
