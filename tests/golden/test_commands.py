@@ -8,6 +8,7 @@ out. Nothing here needs torch or Lava. The network and its samples were made onc
     neurodeploy train tests/golden/commands/digits.toml --out run
     neurodeploy export run --out digits.nir
     python -c "from neurodeploy import *; from pathlib import Path
+from unittest.mock import patch
     save_samples(load_samples(Path('run/test.npz')).take(0, 40), Path('digits.npz'))"
 """
 
@@ -26,7 +27,7 @@ from pathlib import Path
 import h5py
 import pytest
 
-from neurodeploy.cli import main
+from neurodeploy.cli import main, working
 
 FOLDER = Path(__file__).with_name("commands")
 
@@ -89,7 +90,7 @@ def outcome(arguments: str) -> tuple[int, str]:
     sys.argv = ["neurodeploy", *arguments.split()]
     code: object = 0
     try:
-        with redirect_stdout(out), redirect_stderr(messages):
+        with redirect_stdout(out), redirect_stderr(messages), patch.object(working, "SOON_S", 3600.0):
             main()
     except SystemExit as end:
         code = end.code or 0
