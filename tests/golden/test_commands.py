@@ -8,7 +8,6 @@ out. Nothing here needs torch or Lava. The network and its samples were made onc
     neurodeploy train tests/golden/commands/digits.toml --out run
     neurodeploy export run --out digits.nir
     python -c "from neurodeploy import *; from pathlib import Path
-from unittest.mock import patch
     save_samples(load_samples(Path('run/test.npz')).take(0, 40), Path('digits.npz'))"
 """
 
@@ -23,6 +22,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import h5py
 import pytest
