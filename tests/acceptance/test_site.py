@@ -31,4 +31,6 @@ def test_the_site_builds_strictly_with_a_page_for_each_kind_of_file(tmp_path: Pa
     pages = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("index.html")}
     assert "index.html" in pages
     written = [path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs" / "tutorials").glob("*.md")]
-    assert {f"{page}/index.html" for page in (*written, "commands", "reference/recipe", "reference/exit-codes")} <= pages
+    assert {
+        f"{page}/index.html" for page in (*written, "commands", "reference/recipe", "reference/exit-codes")
+    } <= pages
