@@ -68,13 +68,23 @@ def shared() -> Path:
     return folder
 
 
+_PROGRAM = """
+import sys
+from neurodeploy.cli import main, working
+sys.argv[0] = "neurodeploy"
+working.SOON_S = 3600.0
+main()
+"""
+"""The program without words of what it is at, which come or not by the speed of the machine."""
+
+
 @pytest.fixture
 def run_cli():
     """Run the command line in a process of its own, as a user does; returns the finished process."""
 
     def run(*args: str | Path, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300.0):
         return subprocess.run(
-            [sys.executable, "-m", "neurodeploy", *map(str, args)],
+            [sys.executable, "-c", _PROGRAM, *map(str, args)],
             capture_output=True,
             text=True,
             cwd=cwd,

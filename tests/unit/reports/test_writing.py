@@ -334,14 +334,19 @@ class TestFiles:
         ]
         assert load_report(files["report_json"]) == json.loads(json.dumps(report))
 
-    def test_nothing_is_written_when_the_page_cannot_be_made(
+    def test_the_page_alone_is_left_out_when_it_cannot_be_made(
         self, report: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delitem(sys.modules, "neurodeploy.reports.html", raising=False)
         monkeypatch.setitem(sys.modules, "plotly", None)
+        told: list[str] = []
+        files = write_report(report, tmp_path / "out", told.append)
+        assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.json", "report.md", "report.txt"]
+        assert set(files) == {"report_json", "report_text", "report_markdown"}
+        (line,) = told
+        assert line.startswith("report: the HTML page needs plotly, which is not installed; pip install")
         with pytest.raises(MissingPackageError):
-            write_report(report, tmp_path / "out")
-        assert not (tmp_path / "out").exists()
+            html_report(report)
 
     @pytest.mark.parametrize(("text", "message"), [("{", "is no JSON file"), ("[]", "schema is None")])
     def test_a_damaged_file_is_refused(self, text: str, message: str, tmp_path: Path) -> None:
