@@ -18,7 +18,9 @@ class Microcontroller(Table):
     core: str
     """Name of the core, as ``verify --engines c:CORE`` takes it."""
     flash: Count
+    """Flash for code and tables, in bytes."""
     ram: Count
+    """RAM, in bytes."""
     clock: Hertz
     """Highest clock that the data sheet allows."""
     cycles_per_instruction: Cycles

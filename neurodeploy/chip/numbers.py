@@ -61,27 +61,39 @@ class Count(Table):
     """A whole number of at least 1 with its unit, source and grade."""
 
     value: Annotated[int, Field(ge=1)]
+    """The number."""
     unit: CountUnit
+    """What is counted, in words."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
 
 class Counts(Table):
     """A list of whole numbers of at least 0 with unit, source and grade."""
 
     value: Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(tuple), Field(min_length=1)]
+    """The numbers."""
     unit: CountUnit
+    """What is counted, in words."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
 
 class Amount(Table):
     """A whole number of at least 0 with its unit, source and grade; 0 states that the chip has none."""
 
     value: Annotated[int, Field(ge=0)]
+    """The number."""
     unit: CountUnit
+    """What is counted, in words."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
 
 def _different(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -98,8 +110,11 @@ class Resets(Table):
     """Resets that neurons can do, with source and grade."""
 
     value: Annotated[tuple[Reset, ...], BeforeValidator(tuple), Field(min_length=1), AfterValidator(_different)]
+    """What a spike can do to a voltage."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
 
 NeuronKind = Literal["cuba", "leaky_integrator", "resonate_and_fire", "sigma", "delta", "sigma_delta"]
@@ -114,19 +129,28 @@ class NeuronKinds(Table):
     """Kinds of neurons that a core can compute, with source and grade."""
 
     value: Annotated[tuple[NeuronKind, ...], BeforeValidator(tuple), Field(min_length=1), AfterValidator(_different)]
+    """The kinds."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
 
 class Quantity(Table):
     """A price, time or power as a band ``low <= nominal <= high``; a file may write one ``value`` for all three."""
 
     low: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """Low end of the range; `value` alone stands for all three."""
     nominal: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """The figure that is reckoned with."""
     high: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """High end of the range."""
     unit: str
+    """Unit: J, s or W, with a prefix (pJ, ns, mW)."""
     source: str
+    """Where the number stands: paper and table, data sheet, or file."""
     grade: Grade
+    """How well it is known."""
 
     @model_validator(mode="before")
     @classmethod

@@ -28,14 +28,20 @@ from neurodeploy.files.shown import Shown
 
 
 class About(Table):
-    """Names and origin of the chip; ``simulated_by`` names the arithmetic of our simulators that is exact for it, if any."""
+    """Names and origin of the chip."""
 
     name: str
+    """Name, as `--chip` takes it."""
     title: str
+    """Name for people, with the maker."""
     year: Annotated[int, Field(ge=1980)]
+    """Year of publication."""
     process: str | None = None
+    """Semiconductor process."""
     evidence: str
+    """What the numbers of the file rest on, in a sentence."""
     simulated_by: str | None = None
+    """Arithmetic of our simulators that is exact for this chip, if any."""
     excludes: str | None = None
     """Features that its neurons or formats lack, in words, for the fit report."""
     limits_only: bool = False
@@ -46,7 +52,9 @@ class System(Table):
     """Number of chips of the target, and the name of its board."""
 
     chips: Count
+    """Number of chips."""
     board: str | None = None
+    """Name of the board."""
 
 
 class Cores(Table):
@@ -64,11 +72,17 @@ class Cores(Table):
     word_bits: Count | None = None
     """Bits of one word of synaptic memory (``bits_per_word``)."""
     neurons: Count | None = None
+    """Most neurons of a core."""
     input_axons: Count | None = None
+    """Most input axons of a core."""
     output_axons: Count | None = None
+    """Most output axons of a core."""
     axon_map: Count | None = None
+    """Most entries of the axon map of a core."""
     neuron_groups: Count | None = None
+    """Most groups of neurons with parameters of their own on a core."""
     synapse_words: Count | None = None
+    """Most words of synaptic memory of a core."""
     pool_words: Count | None = None
     """Words of the memory that input axons, neurons, synapses, axon map and output axons share."""
     destinations: Count | None = None
@@ -212,7 +226,9 @@ class BarrierTime(Table):
     """Time of the barrier at the end of a step when up to ``tiles`` tiles are used."""
 
     tiles: Annotated[int, Field(ge=1)]
+    """Most tiles in use for which this time holds."""
     time: Seconds
+    """Time of the barrier."""
 
 
 class Latency(Table):
@@ -224,17 +240,25 @@ class Latency(Table):
     """
 
     model: Literal["messages", "slowest-unit", "instructions"]
+    """How times add up to that of a step."""
     synop: dict[str, Seconds] = Field(default_factory=dict)
     """By synapse format."""
     synop_graded: dict[str, Seconds] = Field(default_factory=dict)
     """The same for a message or an input event with a payload."""
     neuron_access: Seconds | None = None
+    """Each mapped neuron in every step."""
     neuron_update: Seconds | None = None
+    """A neuron whose state can change in this step."""
     spike_out: Seconds | None = None
+    """A neuron fires."""
     message_out: Seconds | None = None
+    """A spike is sent to one destination core."""
     message_in: Seconds | None = None
+    """A message is received."""
     hop_ew: Seconds | None = None
+    """A message crosses one router in east or west direction."""
     hop_ns: Seconds | None = None
+    """A message crosses one router in north or south direction."""
     barrier: Annotated[tuple[BarrierTime, ...], BeforeValidator(tuple)] = ()
     """Rising in ``tiles``; the last row whose ``tiles`` is not above the number of used tiles counts, as in SANA-FE."""
     barrier_multichip: Seconds | None = None
@@ -280,8 +304,11 @@ class Covered(Table):
     """Of ``of`` measured facts of a kind, ``inside`` lie in the range that the others give (``docs/silicon.md``)."""
 
     inside: Annotated[int, Field(ge=0)]
+    """Facts inside the range."""
     of: Annotated[int, Field(ge=0)]
+    """Facts in all."""
     source: str
+    """What the facts are."""
 
     @model_validator(mode="after")
     def _part(self) -> Covered:
@@ -294,8 +321,11 @@ class LayerCore(Table):
     """A core that holds one layer."""
 
     kernel_words: Count
+    """Words of kernel memory."""
     neuron_words: Count
+    """Words of neuron memory."""
     biases: Count
+    """Most biases."""
 
 
 class LayerLimits(Table):
@@ -306,8 +336,11 @@ class LayerLimits(Table):
     output_size: Count
     """Height and width of a layer's output."""
     channels: Count
+    """Most channels of a layer."""
     kernel_size: Count
+    """Largest height and width of a kernel."""
     strides: Counts
+    """Strides that there are."""
     destinations: Count
     """Layers that one layer can send to."""
     pooling: Counts | None = None
@@ -318,8 +351,11 @@ class RecurrentCore(Table):
     """A core with fixed numbers of inputs, hidden neurons and output neurons."""
 
     inputs: Count
+    """Most inputs."""
     hidden: Count
+    """Most hidden neurons."""
     outputs: Count
+    """Most output neurons."""
     mean_fanout: Count
     """Recurrent synapses of a hidden neuron, on average over all hidden neurons of the chip."""
     spikes_per_step: Count
@@ -333,24 +369,39 @@ class Chip(Shown, Table):
     """
 
     chip: About
+    """Names and origin of the chip."""
     system: System
+    """Number of chips of the target, and its board."""
     cores: Cores
+    """Structure of one chip, limits of one core, and what its neurons can do."""
     weights: Weights
+    """Widths that a stored weight can have."""
     axons: Axons | None = None
+    """Entries of a connection in the axon tables."""
     synapse_format: Annotated[tuple[SynapseFormat, ...], BeforeValidator(tuple)] = ()
+    """Ways to lay out synapses in the memory of a core."""
     energy: Energy = Field(default_factory=Energy)
+    """Energy prices of events; one that is absent is unknown."""
     energy_alternative: dict[str, Energy] = Field(default_factory=dict)
     """Other complete sets of prices, by name; an estimate shows them as second opinions on separate lines."""
     latency: Latency | None = None
+    """Times of events."""
     static: Static = Field(default_factory=Static)
+    """Power that does not depend on activity."""
     coverage: dict[Kind, Covered] = Field(default_factory=dict)
     """How well the ranges of this file hold; a kind that is absent was never compared with a measurement."""
     layer_core: Annotated[tuple[LayerCore, ...], BeforeValidator(tuple)] = ()
+    """Cores that hold one layer each, where the chip has such."""
     layer_limits: LayerLimits | None = None
+    """Limits of a layer on a chip that holds each layer on a core of its own."""
     recurrent_core: RecurrentCore | None = None
+    """A core with fixed numbers of inputs, hidden and output neurons."""
     microcontroller: Microcontroller | None = None
+    """Memories, clock and power of a microcontroller."""
     work: Work | None = None
+    """Instructions that the generated C takes, by event."""
     code: Code | None = None
+    """Bytes of code that the generated C takes."""
     source_file: str = ""
     sha256: str = ""
 

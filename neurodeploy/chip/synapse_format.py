@@ -13,13 +13,17 @@ class SynapseFormat(Table):
     """A way to lay out synapses in a core's memory: ``rule`` names an entry of ``rules.RULES``; then its numbers."""
 
     name: str
+    """Name of the format."""
     rule: str
+    """Rule that reckons the bits, a name in `chip/rules.py`."""
     split: str | None = None
     """Name of the split for which this format is reserved; if absent, every split without reserved formats may use it."""
     connection: Literal["list", "shared"] = "list"
     """``list``: stores a matrix, one list for each source neuron; ``shared``: stores a convolution's kernels."""
     stores_zeros: bool = False
+    """Whether zeros of a matrix are stored."""
     header_bits: Count | None = None
+    """Bits at the head of each entry of a list."""
     row_bits: Count | None = None
     """Bits of one row of a crossbar, which each source takes on a core, whatever it holds there."""
     index_bits: Counts | None = None

@@ -1,8 +1,8 @@
 """The tutorials: every command and script on a page runs, in order, and prints what the page shows.
 
 A ``console`` block has lines that begin with ``$ `` and what they print; a ``python`` block may be followed by a
-``text`` block with what it prints. ``...`` stands for what differs from run to run. ``python tests/acceptance/test_tutorials.py`` runs
-the pages and writes what they print into them, where it is not what they show.
+``text`` block with what it prints. ``...`` stands for what differs from run to run. This file as a script, with names of
+pages, runs the pages and writes what they print into them, where it is not what they show.
 """
 
 from __future__ import annotations
