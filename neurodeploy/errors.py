@@ -27,6 +27,7 @@ command line prints the message and ends with ``exit_code``; a caller from Pytho
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Iterator
@@ -168,6 +169,21 @@ def needing(stage: str, extra: str) -> Iterator[None]:
         if (error.name or "").partition(".")[0] == __package__:
             raise
         raise MissingPackageError(f"{stage}: {error.name} is not installed; {install_hint(extra)}") from error
+
+
+def check_installed(stage: str, extra: str, *modules: str) -> None:
+    """Refuse work that needs packages before it begins, without importing them.
+
+    Raises:
+        MissingPackageError: names the first module that is missing, and the extra that installs it.
+    """
+    for module in modules:
+        try:
+            found = importlib.util.find_spec(module) is not None
+        except ValueError:  # a module that says it has no place
+            found = module in sys.modules and sys.modules[module] is not None
+        if not found:
+            raise MissingPackageError(f"{stage}: {module} is not installed; {install_hint(extra)}")
 
 
 class DataError(NeurodeployError):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Force, Json, bench_app
-from neurodeploy.cli.show import say, show, show_rows
+from neurodeploy.cli.show import print_written, say, show, show_rows
 
 
 @bench_app.command(
@@ -175,6 +175,8 @@ def bench_train(
         say=say,
     )
     show_rows(rows, as_json)
+    if not as_json:
+        print_written(out)
 
 
 @bench_app.command(
@@ -197,6 +199,8 @@ def bench_silicon(
     named = ("workload", "quantity", "kind", "boundary", "role", "activity", "unit")
     columns = (*named, "measured", "low", "nominal", "high", "inside", "inside_left_out")
     show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)
+    if not as_json:
+        print_written(out)
 
 
 @bench_app.command(
@@ -225,3 +229,5 @@ def bench_microcontrollers(
     rows = bench_microcontrollers(cores, small=small, out=out, force=force, on_row=told)
     columns = ("core", "network", "density", "rate", "instructions", "instructions_off", "flash", "flash_off", "ram")
     show_rows(rows if as_json else [{name: row[name] for name in columns} for row in rows], as_json)
+    if not as_json:
+        print_written(out)

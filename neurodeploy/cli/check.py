@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import table
+from neurodeploy.cli.show import print_written, table
 
 
 @app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
@@ -63,5 +63,6 @@ def check(
             print(f"stays in '{name}': {why}")
         if report.reset is not None:
             print(report.reset["line"])
+        print_written(fix, draw)
     if not report.ok:
         raise typer.Exit(6)

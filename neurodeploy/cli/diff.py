@@ -32,6 +32,9 @@ def diff(
     if as_json:
         print_json(found)
     else:
-        table("Where|What", [(d["where"], d["what"]) for d in found])
+        if found:
+            table("Where|What", [(d["where"], d["what"]) for d in found])
+        else:
+            print(f"{a} and {b} do not differ")
     if found:
         raise typer.Exit(MismatchError.exit_code)

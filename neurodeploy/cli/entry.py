@@ -11,7 +11,8 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from neurodeploy.cli.program import app
-from neurodeploy.cli.reading import reading_bar
+from neurodeploy.cli.reading import reading_bar, telling_of_compilation
+from neurodeploy.cli.working import working
 from neurodeploy.errors import NeurodeployError
 from neurodeploy.files.unreadable import plain_text
 from neurodeploy.plugins import load_plugins
@@ -20,6 +21,8 @@ _COMMANDS = (
     "demo recipe train export check diff map chips simulate verify faults estimate compare report sweep bench data "
     "doctor"
 )
+_OF_ALL = ("--debug", "--quiet")
+"""Options of the program that may stand anywhere among the words of a command."""
 _PIPE_EXIT_CODE = 141
 """As the shell tells it: 128 and the number of SIGPIPE."""
 _MOST_LETTERS = 2000
@@ -36,14 +39,14 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
 def main() -> None:
     """Run the command line; the entry point of the program ``neurodeploy``."""
     warnings.showwarning = _warn
-    debug = "--debug" in sys.argv[1:]
-    sys.argv[1:] = [word for word in sys.argv[1:] if word != "--debug"]
+    debug, quiet = (word in sys.argv[1:] for word in _OF_ALL)
+    sys.argv[1:] = [word for word in sys.argv[1:] if word not in _OF_ALL]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # for letters that the locale has not
     try:
         load_plugins()
-        with reading_bar():
+        with working(_command_in(sys.argv[1:]), quiet=quiet), reading_bar(), telling_of_compilation():
             try:
                 app()
             finally:
@@ -59,6 +62,13 @@ def main() -> None:
         _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 3, debug)
     except MemoryError:
         _end("memory ran out; take fewer samples, or a smaller network", 1, debug)
+
+
+def _command_in(words: list[str]) -> str:
+    """Return the words of the command, as ``map`` or ``bench silicon``."""
+    named = [word for word in words[:2] if not word.startswith("-")]
+    groups = {group.name for group in app.registered_groups}
+    return " ".join(named if named and named[0] in groups else named[:1]) or "neurodeploy"
 
 
 def _silence_output() -> None:

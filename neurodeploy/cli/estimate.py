@@ -19,7 +19,7 @@ from neurodeploy.cli.program import (
     app,
     reading_of,
 )
-from neurodeploy.cli.show import fail_if_missed, print_json, progress, warn
+from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, print_written, progress, warn
 
 
 @app.command(
@@ -69,6 +69,7 @@ def estimate(
         "rate_hz": parse_hertz(rate, "--rate") if rate else None,
         "battery_j": parse_battery(battery, "--battery") if battery else None,
     }
+    check_demanded("estimate", fail_on_missed, *(demands[key] for key in ("step_period_s", "deadline_s", "rate_hz")))
     given: dict[str, Any] = {"data": data, "reading": reading_of(reading, dt, input_shape), "n_samples": samples}
     if chip == "all":
         if mapping is not None or activity is not None:
@@ -93,7 +94,7 @@ def estimate(
 def _show_choice(file: Path, as_json: bool, fail_on_missed: bool, **options: Any) -> None:
     """Print the table of all chips; with ``fail_on_missed``, fail where none meets the demands."""
     from neurodeploy import commands
-    from neurodeploy.errors import DemandError, UsageError
+    from neurodeploy.errors import DemandError
     from neurodeploy.reports.choice import choice_text
 
     with progress() as bar:
@@ -102,7 +103,6 @@ def _show_choice(file: Path, as_json: bool, fail_on_missed: bool, **options: Any
         print_json(table.model_dump(mode="json"))
     else:
         print(choice_text(table))
-    if fail_on_missed and not table.demands:
-        raise UsageError("estimate: --fail-on-missed needs a demand: give --deadline, --rate or --period")
+        print_written(options["out"])
     if fail_on_missed and not any(row.fits and row.meets for row in table.rows):
         raise DemandError(f"estimate: no chip is known to meet the demands ({', '.join(table.demands)})")

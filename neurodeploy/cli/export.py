@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, show, table, tell_silence
+from neurodeploy.cli.show import print_json, print_written, progress, show, table, tell_silence
 from neurodeploy.targets.table import TARGETS
 
 
@@ -95,11 +95,13 @@ def export(
     if as_json:
         print_json(result)
         return
+    path = Path(result.pop("path"))
     if target is not None:
         layers = result.pop("layers", None)
         show(result, as_json=False)
         if layers:
             table("Projection|Format|Bytes", [(row["projection"], row["format"], row["bytes"]) for row in layers])
+        print_written(path)
         return
     ledger, beside = result.pop("ledger"), result.pop("beside_floats", None)
     reset, silence = result.pop("reset", None), result.pop("silence", None)
@@ -116,3 +118,4 @@ def export(
         table("Layer|Neuron steps that differ", [(name, f"{share:.3%}") for name, share in differing.items()])
     if silence is not None:
         tell_silence(silence)
+    print_written(path)

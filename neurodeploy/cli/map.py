@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import kib, print_json, progress, say, short, table
+from neurodeploy.cli.show import kib, print_json, print_written, progress, say, short, table
 
 if TYPE_CHECKING:
     from neurodeploy.mapping.fit.verdict import Load
@@ -95,6 +95,7 @@ def map_(
         raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
     print(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
     _show_mapping(result, found.loads)
+    print_written(out, draw)
 
 
 def _show_mapping(result: dict[str, Any], loads: Iterable[Load]) -> None:

@@ -34,7 +34,10 @@ def _options(
     ] = False,
     _debug: Annotated[
         bool, typer.Option("--debug", help="With an error, show where in the code it and its causes arose.")
-    ] = False,  # taken out of the words of any command by main
+    ] = False,
+    _quiet: Annotated[
+        bool, typer.Option("--quiet", help="Nothing but results, warnings and errors: no word of what is being done.")
+    ] = False,  # both are taken out of the words of any command by main
 ) -> None:
     pass
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, FailOnMissed, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import fail_if_missed, print_json, progress, say, warn
+from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, progress, say, warn
 
 
 @app.command(
@@ -58,6 +58,7 @@ def report(
         "rate_hz": parse_hertz(rate, "--rate") if rate else None,
         "battery_j": parse_battery(battery, "--battery") if battery else None,
     }
+    check_demanded("report", fail_on_missed, *(demands[key] for key in ("step_period_s", "deadline_s", "rate_hz")))
     with progress() as bar:
         result = commands.report(
             source,
@@ -93,5 +94,5 @@ def _show_screen(result: dict[str, Any]) -> None:
     for line in (report.title, *verdict_lines(report), *headline(report)):
         print(line)
     paths = [Path(path) for path in result["files"].values()]
-    page, *others = sorted(paths, key=lambda path: path.suffix != ".html")
+    page, *others = sorted(paths, key=lambda path: (path.suffix != ".html", path.suffix != ".txt"))
     print(f"{page}, and beside it {', '.join(path.name for path in others)} with every table")

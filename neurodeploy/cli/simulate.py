@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Data, Dt, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import progress, say, show, tell_silence
+from neurodeploy.cli.show import print_written, progress, say, show, tell_silence
 
 
 @app.command(epilog="Example: neurodeploy simulate runs/digits-mlp runs/digits-mlp --engine event")
@@ -58,6 +58,8 @@ def simulate(
         summary |= {f"output {name}": _output_line(output) for name, output in outputs.items()}
     show(summary, as_json)
     tell_silence(silence)
+    if not as_json:
+        print_written(out)
 
 
 def _output_line(output: dict[str, Any]) -> str:

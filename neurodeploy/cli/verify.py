@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, progress, table, tell_silence
+from neurodeploy.cli.show import print_json, print_written, progress, table, tell_silence
 
 
 @app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines native,reference,event,lava")
@@ -29,7 +29,7 @@ def verify(
     reading: ReadingText = None,
     dt: Dt = None,
     input_shape: InputShape = None,
-    samples: Annotated[int, typer.Option("--samples", min=1, help="How many samples.")] = 64,
+    samples: Annotated[int, typer.Option("--samples", min=1, help="At most so many samples.")] = 64,
     out: Annotated[Path | None, typer.Option(help="JSON file to write the proof to, with hashes.")] = None,
     against: Annotated[Path | None, typer.Option(help="An earlier proof: does it still hold?")] = None,
     force: Force = False,
@@ -66,9 +66,11 @@ def verify(
             f"{proof['spikes_compared']:,} spikes differ; of the {proof['spikes_compared']:,}, the network sent {own:,}"
         )
     tell_silence(proof["silence"])
-    if not proof["equal"]:
-        if not as_json:
+    if not as_json:
+        if not proof["equal"]:
             _explain(proof["first_difference"], proof["diagnosis"])
+        print_written(out)
+    if not proof["equal"]:
         raise typer.Exit(MismatchError.exit_code)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import FileError, UsageError, check_installed
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file, check_new_folder
 
 
 def bench_simulate(
@@ -68,14 +69,15 @@ def bench_train(
         UsageError: for an unknown network, density or peer.
         FileError: if ``out`` exists and ``force`` is not set.
     """
+    check_installed("bench", "train", "torch", "safetensors")
     from neurodeploy.bench.training.cases import CASES
     from neurodeploy.bench.training.page import write_page
     from neurodeploy.bench.training.run import PEERS, available_peers
     from neurodeploy.bench.training.run import bench_train as bench
 
     path = None if out is None else as_path(out)
-    if path is not None and path.exists() and not force:
-        raise FileError(f"bench: {path} exists; choose another --out, or --force to replace it")
+    if path is not None:
+        check_new_file("bench", path, force=force)
     _refuse_unknown("network", networks, [c.network for c in CASES])
     _refuse_unknown("density", densities, [c.density for c in CASES])
     _refuse_unknown("peer", peers, PEERS)
@@ -128,6 +130,8 @@ def bench_methods(
         The rows, without the answers to single samples (``correct``), which stand in the files.
     """
     folder, data_root = as_path(folder), as_path(data_root)
+    check_installed("bench", "train", "torch", "safetensors")
+    check_new_folder("bench", folder)
     from neurodeploy.bench.methods import run
     from neurodeploy.bench.methods.variants import VARIANTS
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.samples import AnySamples
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.exchange.formats import FORMATS, format_of
 from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.run_folder import NETWORK_FILE
 
 if TYPE_CHECKING:
@@ -60,8 +60,9 @@ def check(
             f"check: {path} holds integers and no graph; --fix, --draw and --dt are for NIR files, as are --reading and "
             f"--data: neurodeploy export {path} --out {path.with_suffix('.nir')} writes one"
         )
-    if draw is not None and draw.exists() and not force:
-        raise FileError(f"check: {draw} exists; choose another --draw, or --force to replace it")
+    for option, made in (("--fix", fix), ("--draw", draw)):
+        if made is not None:
+            check_new_file("check", made, force=force, option=option)
     known = None
     if chip is not None:
         from neurodeploy.chip import load_chip

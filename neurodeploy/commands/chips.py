@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.chip import load_chip, new_chip_text
-from neurodeploy.errors import FileError
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.writing import check_new_file, write_text
 
 
 def new_chip(name: str, *, base: str = "loihi2", out: str | Path | None = None, force: bool = False) -> Path:
     """Write a chip file that extends a known chip, to be filled in; by default ``NAME.toml`` in this folder."""
     out = as_path(out)
     path = out or Path(f"{name}.toml")
-    if path.exists() and not force:
-        raise FileError(f"chips: {path} exists; choose another --out, or --force to replace it")
+    check_new_file("chips", path, force=force)
     write_text(new_chip_text(name, base), path)
     return path
 

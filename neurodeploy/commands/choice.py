@@ -11,10 +11,10 @@ from neurodeploy.commands.inputs import load_data, load_network
 from neurodeploy.commands.report import run_for_mappings
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.costs import pricing
-from neurodeploy.errors import ChipError, FileError, UsageError
+from neurodeploy.errors import ChipError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.mapping.fit.search import fit
 from neurodeploy.mapping.fit.verdict import LARGE
 from neurodeploy.mapping.record import Mapping
@@ -68,8 +68,8 @@ def choose_chip(
     demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz}
     if out is not None and out.suffix not in _WRITERS:
         raise UsageError(f"estimate: --out {out} ends in '{out.suffix}'; give a name in {', '.join(_WRITERS)}")
-    if out is not None and out.exists() and not force:
-        raise FileError(f"estimate: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("estimate", out, force=force)
     if data is None and (battery_j is not None or any(value is not None for value in demands.values())):
         raise UsageError("estimate: demands and --battery need samples to run: --data DATA")
     network = load_network(file, reading=reading)

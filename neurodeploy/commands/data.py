@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from neurodeploy.errors import DataError, FileError, UsageError
+from neurodeploy.errors import DataError, UsageError
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 from neurodeploy.network.activity import Samples, is_samples_file, load_samples, save_samples
 
 
@@ -64,8 +65,7 @@ def convert(
     path, out = as_path(source), as_path(out)
     if out.suffix != ".npz":
         raise UsageError(f"data: samples are written as .npz, not to {out}; name it --out {out.with_suffix('.npz')}")
-    if out.exists() and not force:
-        raise FileError(f"data: {out} exists; choose another --out, or --force to replace it")
+    check_new_file("data", out, force=force)
     if not path.exists():
         raise DataError(f"data: there is no file or folder {path}")
     camera, shape = (sensor, None) if isinstance(sensor, str) else (None, sensor)

@@ -17,6 +17,7 @@ from neurodeploy.recipe.files import load_recipe
 from neurodeploy.reports.writing import chips_summary
 
 DEMO_RECIPE = "digits-mlp"
+_BEST_FIRST = ("report_html", "report_json", "report_text", "report_markdown")
 DEMO_BACKEND = "slayer"
 """lava-dl's own blocks, so that the demo shows the way from slayer to Lava; it needs Lava, and so Python 3.10, anyway."""
 
@@ -63,9 +64,9 @@ def demo(
         )
         made = report(out, command="neurodeploy demo", say=tell, progress=lambda n, of: advance("verify", n, of))
         seconds = time.perf_counter() - started
-        tell(
-            f"report    {made['files']['report_html']}, and report.json, .txt and .md beside it; {seconds:.0f} s in all"
-        )
+        page, *others = (Path(made["files"][key]) for key in _BEST_FIRST if key in made["files"])
+        beside = ", ".join(path.name for path in others)
+        tell(f"report    {page}, and beside it {beside}; {seconds:.0f} s in all")
         found, proof = made["report"], made["report"]["verification"]
         return {
             "test_accuracy": found["accuracy"]["test"],

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, metadata
 from typing import Any
 
@@ -16,9 +17,12 @@ def doctor() -> dict[str, Any]:
     """Return which Python, torch and Lava were found and what is broken, as plain values.
 
     The ``state`` of each check is ``ok``, ``missing`` (optional and not installed) or ``broken``; ``ok`` tells whether
-    nothing is broken.
+    nothing is broken. What takes long to import is imported by processes side by side.
     """
-    checks = [_python_check(), *(_package_check(package, extra) for package, extra in _PACKAGES.items()), _lava_check()]
+    with ThreadPoolExecutor() as pool:
+        lava = pool.submit(_lava_check)
+        packages = [pool.submit(_package_check, package, extra) for package, extra in _PACKAGES.items()]
+        checks = [_python_check(), *(package.result() for package in packages), lava.result()]
     return {"ok": all(c["state"] != "broken" for c in checks), "checks": checks}
 
 
@@ -49,6 +53,8 @@ _PACKAGES = {
     "plotly": "report",
     "jinja2": "report",
 }
+_SLOW = ("torch", "scikit-learn")
+"""Packages that take longer to import than a process takes to start."""
 
 
 def _python_check() -> dict[str, Any]:
@@ -68,8 +74,27 @@ def _package_check(package: str, extra: str) -> dict[str, Any]:
         state = "missing" if extra else "broken"
         return {"what": package, "found": None, "state": state, "note": install_hint(extra)}
     module = {"lava-dl": "lava.lib.dl", "lava-nc": "lava.magma", "scikit-learn": "sklearn"}.get(package, package)
+    fault = _import_fault(module) if package in _SLOW else _import_fault_here(module)
+    if fault:
+        return {"what": package, "found": version, "state": "broken", "note": f"does not import: {fault}"}
+    return {"what": package, "found": version, "state": "ok", "note": ""}
+
+
+def _import_fault(module: str) -> str:
+    """Return why a process of this Python cannot import a module, "" where it can."""
+    asked = [sys.executable, "-c", f"import {module}"]
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(error)
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}"])[-1]
+
+
+def _import_fault_here(module: str) -> str:
     try:
         import_module(module)
     except Exception as error:
-        return {"what": package, "found": version, "state": "broken", "note": f"does not import: {error}"}
-    return {"what": package, "found": version, "state": "ok", "note": ""}
+        return str(error) or type(error).__name__
+    return ""

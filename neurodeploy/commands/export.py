@@ -10,11 +10,12 @@ from neurodeploy.chip import load_chip
 from neurodeploy.commands.inputs import Progress, load_data, load_network
 from neurodeploy.commands.networks import AnyNetwork, as_network, trained_network
 from neurodeploy.commands.samples import AnySamples
-from neurodeploy.errors import FileError, NetworkError, NirError, UsageError
+from neurodeploy.errors import NetworkError, NirError, UsageError
 from neurodeploy.exchange.formats import ANY_NETWORK, FORMATS, format_of, format_to_write, write_network
 from neurodeploy.exchange.nir.readings import AnyReading, Reading, as_reading
 from neurodeploy.files.lazy import named_function
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.record import Mapping, load_mapping
 from neurodeploy.network import Network
@@ -107,8 +108,7 @@ def export(
     format_to_write(path)
     if path == source:
         raise UsageError(f"export: {source} would replace itself; name another file with --out")
-    if path.exists() and not force:
-        raise FileError(f"export: {path} exists; choose another --out, or --force to replace it")
+    check_new_file("export", path, force=force)
     trained = source.is_dir() or source.suffix == ".safetensors"
     floats = not trained and format_of(source).floats
     if not floats and (data is not None or said.of_nir):

@@ -10,9 +10,10 @@ from typing import Any
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.commands.inputs import load_network
 from neurodeploy.costs.objective import OBJECTIVES, Choice, choose_mapping
-from neurodeploy.errors import FileError, FitError, UsageError
+from neurodeploy.errors import FitError, UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 from neurodeploy.mapping.fit.bounds import core_bounds
 from neurodeploy.mapping.fit.search import find_highest_density, find_smallest_chip, fit
 from neurodeploy.mapping.fit.verdict import LARGE, Fit, loads_of
@@ -73,8 +74,8 @@ def map(
     if draw is not None:
         check_picture(draw)
     for option, path in (("--out", out), ("--draw", draw)):
-        if path is not None and path.exists() and not force:
-            raise FileError(f"map: {path} exists; choose another {option}, or --force to replace it")
+        if path is not None:
+            check_new_file("map", path, force=force, option=option)
     if say is not None and (size := _size(file)) >= LARGE_FILE:
         say(f"map: reading {file} ({size / 1e6:.0f} MB)")
     network, pins = load_network(file, reading=reading), load_pins(pin) if pin is not None else None

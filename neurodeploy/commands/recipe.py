@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from neurodeploy.chip import Chip
 from neurodeploy.commands.samples import as_samples
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.files.keys import Key, keys_of
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.recipe.files import find_recipe, parse_recipe, recipe_text, recipe_values
 from neurodeploy.recipe.pins import Pins
 from neurodeploy.recipe.record import Recipe
@@ -71,8 +71,7 @@ def new_recipe(
         RecipeError: for a base that cannot be read, or a name with other letters than those of files.
     """
     path = as_path(out) or Path(f"{name}.toml")
-    if path.exists() and not force:
-        raise FileError(f"recipe: {path} exists; choose another --out, or --force to replace it")
+    check_new_file("recipe", path, force=force)
     values: dict[str, Any] = {**recipe_values(base or _FIRST, {}), "name": name}
     if data is not None:
         own, neurons = _own_data(Path(data))

@@ -160,7 +160,8 @@ def report(
             silence=silence.to_json(),
             provenance=_provenance(source, data, command),
         )
-        return {"report": made, "files": {key: str(path) for key, path in write_report(made, folder).items()}}
+        files = write_report(made, folder, tell)
+        return {"report": made, "files": {key: str(path) for key, path in files.items()}}
 
 
 def _mapped(

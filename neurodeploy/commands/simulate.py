@@ -23,9 +23,10 @@ from neurodeploy.engines.checks import check_run, lasting_steps
 from neurodeploy.engines.decoding import decode, decoding_probes
 from neurodeploy.engines.silence import SilenceCount
 from neurodeploy.engines.table import ENGINES, Engine, check_offered
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import UsageError
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples, save_activity
 from neurodeploy.targets.table import is_runnable, run_target, runnable
@@ -76,8 +77,8 @@ def simulate(
         SimulationError: for samples that do not fit, or an output that cannot be decoded as it says.
     """
     file, out = as_path(file), as_path(out)
-    if out is not None and out.exists() and not force:
-        raise FileError(f"simulate: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("simulate", out, force=force)
     asked = _Asked(engine, n_steps, timeout_s, on_overflow, say or silent, progress)
     asked.check()
     network = load_network(file, reading=reading)

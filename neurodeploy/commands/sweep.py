@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from neurodeploy.errors import FileError
+from neurodeploy.errors import FileError, check_installed
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
@@ -45,13 +45,16 @@ def sweep(
         FileError: where ``out`` holds the results of another sweep.
     """
     file, out = as_path(file), as_path(out)
-    from neurodeploy.sweeps.page import render_page
     from neurodeploy.sweeps.plan import load_plan
+
+    plan, points = load_plan(file)
+    check_installed("sweep", "train", "torch", "safetensors")
+    check_installed("sweep", "report", "plotly")
+    from neurodeploy.sweeps.page import render_page
     from neurodeploy.sweeps.results import make_results, markdown
     from neurodeploy.sweeps.run import ray_workers, workers
     from neurodeploy.sweeps.run import sweep as run_sweep
 
-    plan, points = load_plan(file)
     folder = out or Path("runs") / plan.name
     _refuse_another(folder, plan.name, force)
     with (

@@ -11,6 +11,7 @@ from neurodeploy.commands.inputs import load_start
 from neurodeploy.errors import check_type, needing
 from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_folder
 from neurodeploy.recipe.files import parse_recipe, recipe_text, starting_from
 from neurodeploy.recipe.record import Recipe
 
@@ -72,6 +73,8 @@ def train(
     check_type("train", "start", start, (str, Path, type(None)), "give the file of a network: to_nir(network, path)")
     start, out = as_path(start), as_path(out)
     text, checked = training_recipe(recipe, start=start, weight_bits=weight_bits, reading=reading, dt=dt)
+    folder = out or Path("runs") / checked.name
+    check_new_folder("train", folder)
     if data_root is not None:  # not in the text: a run is the same wherever the data lie
         checked = checked.model_copy(update={"data": checked.data.model_copy(update={"root": str(data_root)})})
     network = load_start(checked.start) if checked.start else None
@@ -80,7 +83,7 @@ def train(
 
     result = loop.train(
         checked,
-        out or Path("runs") / checked.name,
+        folder,
         recipe_text=text,
         start=network,
         force=force,

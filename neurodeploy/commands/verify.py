@@ -11,11 +11,11 @@ from neurodeploy.commands.networks import AnyNetwork, as_network
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import ENGINES, simulate
-from neurodeploy.errors import FileError, LavaError, MismatchError, UsageError, needing
+from neurodeploy.errors import LavaError, MismatchError, UsageError, needing
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import write_text
+from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
@@ -78,7 +78,7 @@ def verify(
         engines: at least two of the backends, the simulators and the targets that can run (``c``, and ``c:cortex-m4`` for
             an emulated processor); by default ``default_engines``.
         reading: what the framework that wrote a NIR file means by it (``from_nir``).
-        n_samples: number of samples from a file or run, at most so many of samples in memory; None: all of them.
+        n_samples: at most so many samples; None: all of them.
         out: JSON file to write the proof to: the outcome with hashes of network, samples and rasters.
         against: an earlier proof; it is checked that all its hashes still hold.
         force: replace ``out`` if it exists.
@@ -93,8 +93,8 @@ def verify(
         MismatchError: where the run's checkpoint and file do not hold the same network, or ``against`` no longer holds.
     """
     out, against = as_path(out), as_path(against)
-    if out is not None and out.exists() and not force:
-        raise FileError(f"verify: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("verify", out, force=force)
     earlier = None if against is None else load_proof(against)
     if isinstance(engines, str):
         raise UsageError(f"verify: engines is the text '{engines}'; give a list of names")
@@ -134,8 +134,6 @@ def prove(
 
 
 def _samples(data: AnySamples, n_samples: int | None, network: Network) -> Samples:
-    if isinstance(data, str | Path):
-        return load_data(data, n_samples=n_samples, network=network)
     samples = load_data(data, network=network)
     return samples if n_samples is None else samples.take(0, min(n_samples, samples.n_samples))
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import numba
 
+from neurodeploy.files.progress import compiling
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -33,10 +35,12 @@ class _Cache:
 
     def load_overload(self, signature: Any, context: Any) -> Any:
         """Return a compiled function, None where it is not there or cannot be read."""
-        try:
-            return self._cache.load_overload(signature, context)
-        except Exception:  # whatever a damaged pickle raises
-            return None
+        found = None
+        with suppress(Exception):  # whatever a damaged pickle raises
+            found = self._cache.load_overload(signature, context)
+        if found is None and (tell := compiling.get()) is not None:
+            tell()
+        return found
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep a compiled function, where that is possible; an index that cannot be read is replaced."""

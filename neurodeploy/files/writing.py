@@ -1,4 +1,4 @@
-"""Atomic writing of files, so that a reader never finds a half-written file, and locks between processes."""
+"""Atomic writing of files, checks before it, and locks between processes: a reader never finds a half-written file."""
 
 from __future__ import annotations
 
@@ -38,6 +38,40 @@ def write_text(text: str, path: Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def check_new_file(stage: str, path: Path, *, force: bool, option: str = "--out") -> None:
+    """Refuse a file that could not be written, or would replace one, before any work for it is done.
+
+    Raises:
+        FileError: says what is in the way, and what to give instead.
+    """
+    if path.is_dir():
+        raise FileError(f"{stage}: {path} is a folder; name a file with {option}")
+    if path.exists() and not force:
+        raise FileError(f"{stage}: {path} exists; choose another {option}, or --force to replace it")
+    folder = path.parent
+    if not folder.is_dir():
+        kind = "is a file" if folder.exists() else "does not exist"
+        raise FileError(f"{stage}: {path} cannot be written: {folder} {kind}; name a file in a folder that is there")
+    _check_writable(stage, folder, option)
+
+
+def check_new_folder(stage: str, folder: Path, *, option: str = "--out") -> None:
+    """Refuse a folder that cannot be made, or not be written into, before any work for it is done.
+
+    Raises:
+        FileError: names the file that is in the way, or the folder without permission.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists() or place.is_symlink())
+    if not there.is_dir():
+        raise FileError(f"{stage}: {there} is a file; name a folder with {option}")
+    _check_writable(stage, there, option)
+
+
+def _check_writable(stage: str, folder: Path, option: str) -> None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise FileError(f"{stage}: the folder {folder} cannot be written into; choose another {option}")
+
+
 def _remove_left(path: Path) -> None:
     """Remove the unfinished files for ``path`` of processes that are no more."""
     with suppress(OSError):
@@ -62,8 +96,9 @@ def locked_folder(folder: Path, what: str) -> Iterator[None]:
     """Context that keeps other processes from writing into a folder, which it makes; within itself it is free to enter.
 
     Raises:
-        FileError: if a living process holds the folder; ``what`` begins the message.
+        FileError: if a living process holds the folder, or it cannot be made; ``what`` begins the message.
     """
+    check_new_folder(what.partition(":")[0], folder)
     own = folder.resolve()
     if (os.getpid(), own) in _held:
         yield

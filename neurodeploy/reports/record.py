@@ -258,6 +258,9 @@ def load_report(path: str | Path) -> dict[str, Any]:
         raise ReportError(f"report: cannot read {path} ({error.strerror})") from error
     except ValueError as error:
         raise ReportError(f"report: {path} is no JSON file ({error}); make the report again") from error
-    checked(data)
+    try:
+        checked(data)
+    except ReportError as error:
+        raise ReportError(f"report: {path}: {str(error).removeprefix('report: ')}") from error
     report: dict[str, Any] = data
     return report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,22 +127,31 @@ def html_report(report: Mapping[str, Any]) -> str:
 REPORT_FILES = ("report.json", "report.txt", "report.md", "report.html")
 
 
-def write_report(report: Mapping[str, Any], folder: str | Path) -> dict[str, Path]:
+def write_report(
+    report: Mapping[str, Any], folder: str | Path, say: Callable[[str], None] | None = None
+) -> dict[str, Path]:
     """Write ``REPORT_FILES`` into a folder: JSON, terminal table, Markdown, and a page that works offline.
 
-    All four are made before the first is written, and each replaces an older file atomically.
+    All four are made before the first is written, and each replaces an older file atomically. Without jinja2 or plotly the
+    page is left out, an older one is removed, and ``say`` is told.
 
     Returns:
-        The paths by ``report_json``, ``report_text``, ``report_markdown`` and ``report_html``.
+        The paths by ``report_json``, ``report_text``, ``report_markdown`` and, where it was written, ``report_html``.
     """
     folder = as_path(folder)
     texts = {
         "report_json": ("report.json", to_json(report, 1) + "\n"),
         "report_text": ("report.txt", text_report(report)),
         "report_markdown": ("report.md", markdown_report(report)),
-        "report_html": ("report.html", html_report(report)),
     }
+    try:
+        texts["report_html"] = ("report.html", html_report(report))
+    except MissingPackageError as error:
+        if say is not None:
+            say(f"{error}; the report is written without its page")
     folder.mkdir(parents=True, exist_ok=True)
+    if "report_html" not in texts:
+        (folder / "report.html").unlink(missing_ok=True)
     for name, text in texts.values():
         write_text(text, folder / name)
     return {key: folder / name for key, (name, _) in texts.items()}

@@ -79,7 +79,7 @@ def pareto_picture(rows: Sequence[Row], shown: Sequence[int]) -> go.Figure:
     picture.update_layout(
         updatemenus=[
             {
-                **{"type": "buttons", "direction": "right", "buttons": buttons, "showactive": True},
+                **{"type": "dropdown", "direction": "down", "buttons": buttons, "showactive": True},
                 **{"x": 0, "xanchor": "left", "y": 1.0, "yanchor": "bottom", "pad": {"b": 8}, "bgcolor": "#ffffff"},
             }
         ],

@@ -33,7 +33,7 @@ def files(tmp_path_factory) -> Path:
 
 def program(*words: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "neurodeploy", *words],
+        [sys.executable, "-m", "neurodeploy", "--quiet", *words],
         cwd=cwd, capture_output=True, text=True, errors="replace", env={**BARE, **changes}, check=False, timeout=100,
     )  # fmt: skip
 
@@ -71,7 +71,7 @@ def test_a_pipe_that_nobody_reads_is_a_silent_end(files):
     os.close(read)
     with os.fdopen(write, "w") as closed:
         done = subprocess.run(
-            [sys.executable, "-m", "neurodeploy", "chips", "list"],
+            [sys.executable, "-m", "neurodeploy", "--quiet", "chips", "list"],
             stdout=closed, stderr=subprocess.PIPE, text=True, env=BARE, check=False, cwd=files,
         )  # fmt: skip
     assert done.stderr == ""
@@ -81,7 +81,7 @@ def test_a_pipe_that_nobody_reads_is_a_silent_end(files):
 def test_a_full_disk_under_the_output_is_one_line(files):
     with Path("/dev/full").open("w", encoding="utf-8") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "neurodeploy", "chips", "list"],
+            [sys.executable, "-m", "neurodeploy", "--quiet", "chips", "list"],
             stdout=full, stderr=subprocess.PIPE, text=True, env=BARE, check=False, cwd=files,
         )  # fmt: skip
     assert done.stderr == "neurodeploy: No space left on device\n"

@@ -22,11 +22,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest.mock import patch
 
 import h5py
 import pytest
 
-from neurodeploy.cli import main
+from neurodeploy.cli import main, working
 
 FOLDER = Path(__file__).with_name("commands")
 
@@ -89,7 +90,7 @@ def outcome(arguments: str) -> tuple[int, str]:
     sys.argv = ["neurodeploy", *arguments.split()]
     code: object = 0
     try:
-        with redirect_stdout(out), redirect_stderr(messages):
+        with redirect_stdout(out), redirect_stderr(messages), patch.object(working, "SOON_S", 3600.0):
             main()
     except SystemExit as end:
         code = end.code or 0

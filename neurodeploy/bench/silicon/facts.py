@@ -240,7 +240,8 @@ def load_facts(path: str | Path | None = None) -> Facts:
     except (TomlError, UnicodeDecodeError) as error:
         raise FileError(f"bench: {file} is no TOML file: {error}") from error
     for table in ("workload", "fact", "prior"):
-        if isinstance(data.get(table), dict):
+        rows = data.get(table, [])
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise FileError(f"bench: {file}: write [[{table}]] with two brackets, once for each")
     try:
         return Facts.model_validate(data)

@@ -15,6 +15,7 @@ from neurodeploy.chip import Chip, chip_from_dict, chip_names, load_chip
 from neurodeploy.costs.record import TIE, Cost
 from neurodeploy.errors import EstimateError, FileError, NeurodeployError
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.writing import check_new_file
 
 Three = tuple[float, float, float]
 Group = tuple[str, str, str]
@@ -96,8 +97,8 @@ def measure(
     say: Callable[[str], None] | None = None,
 ) -> tuple[list[SiliconRow], list[Range]]:
     """Return the rows of a facts file, and the ranges that follow from them; as ``bench_silicon``."""
-    if out is not None and as_path(out).exists() and not force:
-        raise FileError(f"bench: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("bench", as_path(out), force=force)
     found = load_facts(facts)
     if facts is not None:  # priors that the file does not give are those of the package
         found = found.model_copy(update={"prior": (*found.prior, *load_facts().prior)})

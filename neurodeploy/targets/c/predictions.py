@@ -18,8 +18,8 @@ from scipy.optimize import nnls
 from neurodeploy.chip import Chip, chip_names, load_chip
 from neurodeploy.costs.instructions import Things, count_things, total_instructions
 from neurodeploy.engines.table import simulate
-from neurodeploy.errors import FileError, FitError, UsageError
-from neurodeploy.files.writing import write_text
+from neurodeploy.errors import FitError, UsageError
+from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.mapping.program import FLASH, RAM, code_features, program_bytes
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
 from neurodeploy.network.activity import Events, Samples
@@ -222,13 +222,14 @@ def bench_microcontrollers(
         MissingPackageError: where tools are missing.
         FileError: if ``out`` exists and ``force`` is not set.
     """
-    if out is not None and out.exists() and not force:
-        raise FileError(f"bench: {out} exists; choose another --out, or --force to replace it")
+    if out is not None:
+        check_new_file("bench", out, force=force)
     rows = []
     for core in cores:
         chip = part_of(core)
         if chip is None:
-            raise UsageError(f"bench: no microcontroller has the core '{core}'")
+            known = ", ".join(cores_of_parts())
+            raise UsageError(f"bench: no microcontroller has the core '{core}'; known: {known}")
         for case in cases(small=small):
             try:
                 rows.append(compare(measure(case, core), chip))

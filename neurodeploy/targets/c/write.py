@@ -11,7 +11,7 @@ from typing import Any
 
 from neurodeploy.errors import FileError, check_type
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import locked_folder, replacing
+from neurodeploy.files.writing import check_new_folder, locked_folder, replacing
 from neurodeploy.network import Network, spiking_model
 from neurodeploy.tables import plan_tables
 from neurodeploy.tables.rows import Optimize
@@ -73,8 +73,7 @@ def describe(network: Network, optimize: Optimize = "balance") -> dict[str, Any]
 
 def _check_free(out: Path, force: bool) -> None:
     """Refuse a folder that holds an earlier export, unless ``force`` is set."""
-    if out.exists() and not out.is_dir():
-        raise FileError(f"export: {out} is a file; name a folder with --out")
+    check_new_folder("export", out)
     there = [name for name in (*LIBRARY, "CMakeLists.txt", "example/main.c") if (out / name).exists()]
     if there and not force:
         raise FileError(f"export: {out} holds {there[0]} already; choose another --out, or --force to replace it")

@@ -31,7 +31,7 @@ from neurodeploy.costs.pricing import estimate
 from neurodeploy.errors import EstimateError, FileError
 from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import locked_folder, replacing
+from neurodeploy.files.writing import check_new_folder, locked_folder, replacing
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.mapping.record import CoreLoad, Mapping
 from neurodeploy.network import DECAY_ONE, Cuba, LeakyIntegrator, Network, Population
@@ -154,6 +154,7 @@ def check_free(folder: str | Path, *, force: bool) -> None:
         FileError: names the first file that would be replaced.
     """
     folder = as_path(folder)
+    check_new_folder("export", folder)
     older = [name for name in FILE_NAMES if (folder / name).exists()]
     if older and not force:
         raise FileError(f"estimate: {folder / older[0]} exists; choose another folder, or --force to replace it")
