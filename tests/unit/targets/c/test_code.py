@@ -317,7 +317,8 @@ class TestCommands:
 
     def test_without_a_compiler_nothing_runs(self, file, monkeypatch):
         monkeypatch.setenv("CC", "no-such-compiler")
-        monkeypatch.setattr("neurodeploy.commands.verify.simulate", lambda *_, **__: pytest.fail("an engine ran"))
+        module = sys.modules["neurodeploy.commands.verify"]  # whose name in its room is that of the function
+        monkeypatch.setattr(module, "simulate", lambda *_, **__: pytest.fail("an engine ran"))
         with pytest.raises(MissingPackageError, match="apt-get install gcc"):
             verify(file, self.GIVEN, engines=["reference", "c"])
 
