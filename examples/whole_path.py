@@ -15,5 +15,5 @@ print(f"accuracy {accuracy:.2%}, {proof['spikes_different']} of {proof['spikes_c
 for chip in ("loihi1", "loihi2"):
     mapping = nd.map_network(network, nd.load_chip(chip))
     counted = nd.simulate(network, samples, labels=mapping.core_labels())  # updated neurons of each core
-    energy = nd.estimate(network, mapping, counted).energy.total_j
-    print(f"{chip}: {len(mapping.cores)} cores, {mapping.synaptic_bytes} bytes, {energy.nominal * 1e6:.2f} uJ a sample")
+    energy = nd.estimate(network, mapping, counted).total("chip").energy_j  # static power and embedded CPUs included
+    print(f"{chip}: {len(mapping.cores)} cores, {mapping.synaptic_bytes} bytes, {energy.nominal * 1e6:.0f} uJ a sample")

@@ -36,21 +36,21 @@ def simulate(
     from neurodeploy import commands
     from neurodeploy.units import parse_seconds
 
+    asked: dict[str, Any] = {
+        "engine": engine,
+        "reading": reading_of(reading, dt, input_shape),
+        "n_samples": samples,
+        "n_steps": steps,
+        "timeout_s": parse_seconds(timeout, "--timeout") if timeout else None,
+        "on_overflow": on_overflow,
+        "say": say,
+    }
     with progress() as bar:
-        summary = commands.simulate(
-            file,
-            data,
-            engine=engine,
-            reading=reading_of(reading, dt, input_shape),
-            n_samples=samples,
-            n_steps=steps,
-            timeout_s=parse_seconds(timeout, "--timeout") if timeout else None,
-            on_overflow=on_overflow,
-            out=out,
-            force=force,
-            say=say,
-            progress=lambda n, of: bar(engine, n, of),
-        )[1]
+        asked["progress"] = lambda n, of: bar(engine, n, of)
+        if out is None:
+            summary = commands.simulate_facts(file, data, **asked)
+        else:
+            summary = commands.simulate(file, data, out=out, force=force, **asked)[1]
     silence = summary["silence"]
     if not as_json:
         outputs = summary.pop("outputs")

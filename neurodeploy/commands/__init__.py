@@ -22,7 +22,7 @@ from neurodeploy.commands.networks import as_network
 from neurodeploy.commands.recipe import check_recipe, file_keys, key_rows, new_recipe
 from neurodeploy.commands.report import DEMO_CHIPS, report
 from neurodeploy.commands.samples import as_samples
-from neurodeploy.commands.simulate import simulate
+from neurodeploy.commands.simulate import simulate, simulate_facts
 from neurodeploy.commands.sweep import sweep
 from neurodeploy.commands.train import train
 from neurodeploy.commands.verify import verify
@@ -56,6 +56,7 @@ __all__ = [
     "report",
     "search",
     "simulate",
+    "simulate_facts",
     "sweep",
     "train",
     "verify",

@@ -56,16 +56,23 @@ def unwrapped(time: NDArray[Any], bits: int) -> NDArray[np.int64]:
 
 
 def check_clock(time_us: NDArray[np.int64], path: Path) -> None:
-    """Refuse times that step back by more than ``MOST_BACK_US``.
+    """Refuse times that step back by more than ``MOST_BACK_US``, and times that lie too far apart for 64 bits.
 
     Raises:
         DataError: naming the event, and the times before and after.
     """
+    if not time_us.size:
+        return
+    first, last = int(time_us.min()), int(time_us.max())
+    if last - first >= 2**63:
+        raise DataError(
+            f"data: {path}: times of {first} and {last} us are further apart than 64 bits count; the file is damaged"
+        )
     step = np.diff(time_us)
     if not step.size or step.min() >= -MOST_BACK_US:
         return
     at = int(np.flatnonzero(step < -MOST_BACK_US)[0])
-    before, after = (float(time_us[i] - time_us[0]) / 1e6 for i in (at, at + 1))
+    before, after = ((int(time_us[i]) - int(time_us[0])) / 1e6 for i in (at, at + 1))
     raise DataError(
         f"data: {path}: the clock starts anew at event {at + 1}, where {before:.6f} s after the first event are followed by "
         f"{after:.6f} s; cut the file there, each part is a recording of its own"

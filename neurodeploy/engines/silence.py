@@ -89,23 +89,43 @@ class Silence:
 
 def find_silence(network: Network, activity: Activity, samples: Samples) -> Silence:
     """Return what a network left unsaid in a run on samples."""
-    idle = find_idle(network)
-    return Silence(
-        n_samples=activity.n_samples,
-        outputs=_shares(network, activity),
-        never_fired=never_fired(network, activity),
-        empty_samples=empty_samples(samples),
-        cut_samples=_cut_samples(network, activity, samples),
-        never_fire=_plain(idle.never_fire),
-        reach_nothing=_plain(idle.reach_nothing),
-        graded=bool(network.graded),
-    )
+    count = SilenceCount(network)
+    count.add(activity, samples)
+    return count.silence()
 
 
-def never_fired(network: Network, activity: Activity) -> tuple[str, ...]:
-    """Return the populations, without read-outs, of which no neuron sent anything."""
-    sending = [p.name for p in network.populations if not isinstance(p.model, LeakyIntegrator)]
-    return tuple(name for name in sending if not len(activity.spikes[name]))
+class SilenceCount:
+    """What a network left unsaid, counted over runs on one block of samples after the other."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._n_samples = self._empty = self._cut = 0
+        self._quiet = [p.name for p in network.populations if not isinstance(p.model, LeakyIntegrator)]
+        self._undecided: dict[str, NDArray[np.int64]] = {}
+
+    def add(self, activity: Activity, samples: Samples) -> None:
+        """Count a run on a block of samples, which holds the states that decoding needs in all blocks or in none."""
+        self._n_samples += activity.n_samples
+        self._empty += empty_samples(samples)
+        self._cut += _cut_samples(self._network, activity, samples)
+        self._quiet = [name for name in self._quiet if not len(activity.spikes[name])]
+        for name, counts in _undecided(self._network, activity).items():
+            self._undecided[name] = self._undecided.get(name, np.zeros(2, np.int64)) + counts
+
+    def silence(self) -> Silence:
+        """Return what was counted so far; ``add`` was called at least once."""
+        idle = find_idle(self._network)
+        shares = {name: (counts / self._n_samples).tolist() for name, counts in self._undecided.items()}
+        return Silence(
+            n_samples=self._n_samples,
+            outputs={name: {"tied": tied, "silent": silent} for name, (tied, silent) in shares.items()},
+            never_fired=tuple(self._quiet),
+            empty_samples=self._empty,
+            cut_samples=self._cut,
+            never_fire=_plain(idle.never_fire),
+            reach_nothing=_plain(idle.reach_nothing),
+            graded=bool(self._network.graded),
+        )
 
 
 def empty_samples(samples: Samples) -> int:
@@ -120,10 +140,12 @@ def _plain(neurons: Neurons) -> dict[str, list[int]]:
     return {name: numbers.tolist() for name, numbers in neurons.items()}
 
 
-def _shares(network: Network, activity: Activity) -> dict[str, dict[str, float]]:
+def _undecided(network: Network, activity: Activity) -> dict[str, NDArray[np.int64]]:
+    """Return by output, of those that can be read, how many samples are tied and silent."""
     recorded = activity.states.keys()
     readable = [o for o in network.outputs if o.decoding != "last_voltage" or (o.population, "v") in recorded]
-    return {o.name: answers(network, activity, o.name).shares for o in readable}
+    found = {o.name: answers(network, activity, o.name) for o in readable}
+    return {name: np.array([np.count_nonzero(a.tied), np.count_nonzero(a.silent)]) for name, a in found.items()}
 
 
 def _cut_samples(network: Network, activity: Activity, samples: Samples) -> int:

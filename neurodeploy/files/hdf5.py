@@ -201,6 +201,10 @@ def _links(file: h5py.File, what: str, soft: bool, step: Callable[[], Any]) -> l
     def seen(name: bytes, info: Any) -> str | None:
         """Keep a link; return why the file is refused, which ends the visit."""
         step()
+        try:
+            name.decode("utf-8")
+        except UnicodeDecodeError:  # h5py would give bytes in the place of a text
+            return f"the name '{_text(name)}' is no text in UTF-8"
         if info.type == _HARD and len(found) < MOST_OBJECTS:
             found.append((name, int(info.u)))
             return None

@@ -73,9 +73,7 @@ class Events(Shown):
             object.__setattr__(self, name, _read_only(given[name][order], np.int32))
         if self.payload is not None:
             payload = np.asarray(self.payload)
-            if payload.shape != given["step"].shape:
-                raise SimulationError("simulate: event payload differs in length from the events")
-            _check_payload(payload)
+            _check_payload(payload, given["step"].shape)
             object.__setattr__(self, "payload", _read_only(payload[order], np.int32))
 
     def __len__(self) -> int:
@@ -428,7 +426,9 @@ def _check_column(name: str, column: NDArray[Any], limit: int) -> None:
         raise SimulationError(f"simulate: event column '{name}' holds {bad}, outside 0..{limit - 1}")
 
 
-def _check_payload(payload: NDArray[Any]) -> None:
+def _check_payload(payload: NDArray[Any], shape: tuple[int, ...]) -> None:
+    if payload.shape != shape:
+        raise SimulationError("simulate: event payload differs in length from the events")
     if payload.dtype.kind not in "iu":
         raise SimulationError(
             f"simulate: event payloads must be whole numbers, they are {payload.dtype}; divide them by the scale of their "
@@ -480,6 +480,11 @@ def _events_of(arrays: dict[str, NDArray[Any]], i: int, path: Path) -> Events:
         )
     columns = {name: arrays[f"{name}{i}"] for name in ("sample", "step", "neuron")}
     payload = arrays.get(f"payload{i}")
+    if payload is not None:
+        try:
+            _check_payload(payload, columns["step"].shape)
+        except SimulationError as error:
+            raise FileError(f"read: {path}: array 'payload{i}': {_why(error)}") from error
     try:
         return Events(size=size, n_steps=n_steps, n_samples=n_samples, payload=payload, **columns)
     except SimulationError as error:

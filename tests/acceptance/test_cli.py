@@ -169,7 +169,7 @@ def test_a_proof_is_written_once_and_checked_again_later(run_cli, files, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train", "nowhere.toml"], 4, "nowhere.toml; recipes that come with neurodeploy: braille-recurrent, digits-bench, digits-mlp"),
+        (["train", "nowhere.toml"], 4, "nowhere.toml; recipes that come with neurodeploy: braille-recurrent, digits-bench"),
         (["map", "nowhere.nir", "--chip", "loihi1"], 3, "there is no file nowhere.nir"),
         (["map", "damaged.nir", "--chip", "loihi1"], 3, "damaged.nir"),
         (["map", "small.nir"], 2, "name a chip: --chip NAME"),

@@ -14,10 +14,11 @@ import pytest
 from neurodeploy.processes import worker_pool
 
 SWEEP = """
-import sys, time
+import signal, sys, time
 from neurodeploy.plugins import load_plugins
 from neurodeploy.processes import worker_pool
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
     with worker_pool(2, load_plugins) as pool:
         busy = [pool.submit(time.sleep, 600) for _ in range(4)]
         print(*[pool.submit(abs, 1) and p for p in pool._processes], flush=True)
@@ -49,12 +50,15 @@ def test_workers_end_when_their_parent_ends_by_a_signal(number, tmp_path):
     with subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as parent:
-        workers = [int(word) for word in parent.stdout.readline().split()]
-        assert len(workers) == 2
-        time.sleep(1.0)
-        parent.send_signal(number)
-        assert wait_until_gone([parent.pid], 20) == []
-        assert wait_until_gone(workers, 20) == []
+        try:
+            workers = [int(word) for word in parent.stdout.readline().split()]
+            assert len(workers) == 2
+            time.sleep(1.0)
+            parent.send_signal(number)
+            assert wait_until_gone([parent.pid], 20) == []
+            assert wait_until_gone(workers, 20) == []
+        finally:
+            parent.kill()
 
 
 def test_an_error_in_the_block_ends_workers_that_are_busy():

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from neurodeploy.errors import FileError, check_type
 from neurodeploy.files.paths import as_path
-from neurodeploy.files.writing import check_new_folder, replacing
+from neurodeploy.files.writing import check_new_folder, locked_folder, replacing
 from neurodeploy.network import Network, spiking_model
 from neurodeploy.tables import plan_tables
 from neurodeploy.tables.rows import Optimize
@@ -37,14 +37,17 @@ def write_c(network: Network, out: str | Path, *, optimize: Optimize = "balance"
 
     Raises:
         NetworkError: for neurons other than CUBA and leaky integrators; names the population.
-        FileError: where one of the files exists and ``force`` is not set; nothing is written then.
+        FileError: where one of the files exists and ``force`` is not set, or another process writes into the folder; nothing
+            is written then.
     """
     check_type("export", "network", network, Network, "give a Network: as_network(path)")
     out = as_path(out)
     _check_free(out, force)
     texts = library_texts(network, optimize)
     texts |= {"example/main.c": MAIN, "CMakeLists.txt": CMAKE, f"{out.resolve().name}.ino": SKETCH}
-    _write(texts, out)
+    with _locked(out):
+        _check_free(out, force)  # another process may have written there meanwhile
+        _write(texts, out)
 
 
 def check_ready(network: Network, out: str | Path, *, force: bool) -> None:
@@ -76,15 +79,22 @@ def _check_free(out: Path, force: bool) -> None:
         raise FileError(f"export: {out} holds {there[0]} already; choose another --out, or --force to replace it")
 
 
-def _write(texts: Mapping[str, str], out: Path) -> None:
-    """Write files into a folder, all or none."""
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    """Context that keeps other processes from writing into the folder; what the system refuses is a ``FileError``."""
     try:
-        with ExitStack() as stack:
-            for name, text in texts.items():
-                (out / name).parent.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(replacing(out / name)).write_text(text, encoding="utf-8")
+        with locked_folder(out, f"export: {out}"):
+            yield
     except OSError as error:
         raise FileError(f"export: cannot write {out} ({error.strerror})") from error
+
+
+def _write(texts: Mapping[str, str], out: Path) -> None:
+    """Write files into a folder, all or none."""
+    with ExitStack() as stack:
+        for name, text in texts.items():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(replacing(out / name)).write_text(text, encoding="utf-8")
 
 
 def check_c(out: str | Path) -> list[str]:

@@ -126,6 +126,7 @@ def write_sanafe(
     texts = (files.arch, files.net, to_json(expected, 1) + "\n", RUN_FILE.read_text(encoding="utf-8"))
     with ExitStack() as stack:
         stack.enter_context(locked_folder(folder, f"export: {folder}"))
+        check_free(folder, force=force)  # another process may have written there meanwhile
         for name, text in zip(FILE_NAMES, texts):
             stack.enter_context(replacing(folder / name)).write_text(text, encoding="utf-8")
     return files

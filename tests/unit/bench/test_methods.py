@@ -149,9 +149,8 @@ def test_no_more_rows_are_handed_out_than_there_are_processes_and_none_after_an_
     begun, go = [], {seed: threading.Event() for seed in range(4)}
 
     class Threads(ThreadPoolExecutor):
-        def __init__(self, jobs, mp_context, initializer):
-            assert mp_context.get_start_method() == "spawn"
-            assert initializer is load_plugins
+        def __init__(self, jobs, prepare):
+            assert prepare is load_plugins
             super().__init__(jobs)
 
         def __exit__(self, *error):
@@ -170,7 +169,7 @@ def test_no_more_rows_are_handed_out_than_there_are_processes_and_none_after_an_
         assert (row["seed"], set(begun) - {0, 1}) == (0, set())
         go[1].set()
 
-    monkeypatch.setattr(bench, "ProcessPoolExecutor", Threads)
+    monkeypatch.setattr(bench, "worker_pool", Threads)
     monkeypatch.setattr(bench, "run_task", run)
     go[0].set()
     with pytest.raises(TrainingError, match="this one fails"):

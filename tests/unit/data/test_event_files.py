@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.data.readers import read_events
-from neurodeploy.data.recording import EventFile, unwrapped
+from neurodeploy.data.recording import EventFile, check_clock, unwrapped
 from neurodeploy.errors import DataError, MissingPackageError
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -162,6 +162,15 @@ class TestClocks:
         )
         with pytest.raises(DataError, match=message):
             read_events(path)
+
+    @pytest.mark.parametrize("times", [(-(2**62), 2**62, 2**62), (2**62, -(2**62), 0), (2**63 - 1, -(2**63), -1)])
+    def test_times_further_apart_than_64_bits_count_are_refused_and_not_wrapped(self, times):
+        with pytest.raises(DataError, match=rf"a.aedat: times of {min(times)} and {max(times)} us are further apart"):
+            check_clock(np.array(times, np.int64), Path("a.aedat"))
+
+    def test_a_large_step_back_of_times_that_64_bits_count_is_told_exactly(self):
+        with pytest.raises(DataError, match=r"0.000000 s after the first event are followed by -9223372036854.775"):
+            check_clock(np.array([2**62, -(2**62) + 1], np.int64), Path("a.aedat"))
 
     def test_small_steps_back_are_kept(self, tmp_path):
         rows = [(time, 1, 3, 4) for time in (0, 5000, 4000, 9000)]

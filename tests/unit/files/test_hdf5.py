@@ -50,6 +50,12 @@ class TestOutOfTheFile:
             path = made(tmp_path / "a.h5", lambda file, link=link: file.create_group("g").__setitem__("in", link))
             assert refusal(path) == "'g/in' is a link; test files hold their data themselves"
 
+    def test_names_that_are_no_text(self, tmp_path):
+        path = tmp_path / "a.h5"
+        with h5py.File(path, "w") as file:
+            h5py.h5g.create(file.create_group("node").id, b"tau\xff")
+        assert refusal(path) == "the name 'node/tau\N{REPLACEMENT CHARACTER}' is no text in UTF-8"
+
     def test_soft_links_may_be_allowed_for_a_reader_that_leaves_them_out(self, tmp_path):
         path = made(tmp_path / "a.h5", lambda file: file.__setitem__("soft", h5py.SoftLink("/nowhere")))
         assert keys(path, soft=True) == ["soft"]

@@ -83,7 +83,7 @@ class TestDamage:
     @pytest.mark.parametrize(
         ("changes", "message"),
         [
-            ({"header": "[" * 100_000}, "damaged or no neurodeploy .npz file .*recursion"),
+            ({"header": "[" * 100_000}, r"damaged or no neurodeploy .npz file \(it nests too deep\)"),
             ({"header": "{"}, "damaged or no neurodeploy .npz file"),
             ({"header_inputs": 5}, "array 'header' lacks 'inputs', or holds something else there"),
             ({"header_inputs": []}, "lacks 'inputs'"),
@@ -103,7 +103,13 @@ class TestDamage:
             ({"neuron0": np.zeros(8, complex)}, "arrays sample0, step0, neuron0: event column 'neuron'"),
             ({"neuron0": np.full(8, "x")}, "arrays sample0, step0, neuron0: event column 'neuron'"),
             ({"step0": None}, "lacks the array 'step0'"),
-            ({"payload0": np.zeros(8, np.int32)}, "event 0 has the payload 0"),
+            ({"payload0": np.zeros(8, np.int32)}, "array 'payload0': event 0 has the payload 0"),
+            ({"payload0": np.ones(7, np.int32)}, "array 'payload0': event payload differs in length"),
+            (
+                {"payload0": np.full(8, 2**40)},
+                "array 'payload0': an event has the payload 1099511627776, which does not",
+            ),
+            ({"payload0": np.ones(8)}, "array 'payload0': event payloads must be whole numbers, they are float64"),
         ],
     )
     def test_samples_name_the_file_and_the_array(self, tmp_path, changes, message):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,34 @@ class TestFolder:
         write_target("c", other, tmp_path / "out", force=True)
         assert other.fingerprint in (tmp_path / "out" / "network.h").read_text()
 
+    def test_a_folder_that_another_process_writes_is_left_alone_even_by_force(self, tmp_path):
+        hold = (
+            "import sys, pathlib, neurodeploy.files.writing as writing\n"
+            "with writing.locked_folder(pathlib.Path(sys.argv[1]), 'export'): print('held', flush=True); input()"
+        )
+        command = [sys.executable, "-c", hold, str(tmp_path / "out")]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(FileError, match=f"export: .*out is being made by process {other.pid} "):
+                write_target("c", self.NETWORK, tmp_path / "out", force=True)
+            assert [path.name for path in (tmp_path / "out").iterdir()] == [".lock"]
+            other.communicate("\n")
+        write_target("c", self.NETWORK, tmp_path / "out")
+        assert not (tmp_path / "out" / ".lock").exists()
+
+    def test_what_another_process_wrote_while_the_texts_were_made_is_kept(self, tmp_path, monkeypatch):
+        def meanwhile(*given):
+            (tmp_path / "out").mkdir()
+            (tmp_path / "out" / "network.h").write_text("theirs")
+            return library_texts(*given)
+
+        monkeypatch.setattr("neurodeploy.targets.c.write.library_texts", meanwhile)
+        with pytest.raises(FileError, match=r"out holds network\.h already"):
+            write_target("c", self.NETWORK, tmp_path / "out")
+        assert [(p.name, p.read_text()) for p in (tmp_path / "out").iterdir()] == [("network.h", "theirs")]
+
     @pytest.mark.parametrize(
         ("added", "language", "said"),
         [
@@ -288,7 +317,8 @@ class TestCommands:
 
     def test_without_a_compiler_nothing_runs(self, file, monkeypatch):
         monkeypatch.setenv("CC", "no-such-compiler")
-        monkeypatch.setattr("neurodeploy.commands.verify.simulate", lambda *_, **__: pytest.fail("an engine ran"))
+        module = sys.modules["neurodeploy.commands.verify"]  # whose name in its room is that of the function
+        monkeypatch.setattr(module, "simulate", lambda *_, **__: pytest.fail("an engine ran"))
         with pytest.raises(MissingPackageError, match="apt-get install gcc"):
             verify(file, self.GIVEN, engines=["reference", "c"])
 
