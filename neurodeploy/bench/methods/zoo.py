@@ -18,7 +18,6 @@ from neurodeploy.files.writing import write_text
 from neurodeploy.network.activity import load_samples
 from neurodeploy.recipe.data_sets import DATA_SETS
 from neurodeploy.run_folder import TEST_FILE
-from neurodeploy.training.checkpoint import checkpoint_network
 
 
 def write_zoo(
@@ -72,6 +71,8 @@ def _write(run: Path, row: dict[str, Any], zoo: Path, force: bool) -> dict[str, 
     path = zoo / f"{name}.nir"
     if path.exists() and not force:
         raise FileError(f"bench: {path} exists; --force replaces it")
+    from neurodeploy.training.checkpoint import checkpoint_network  # needs torch
+
     write_network(checkpoint_network(run)[1], path, force=True)
     network, samples = read_network(path), load_samples(run / TEST_FILE)
     accuracy = float(np.mean(decode(network, simulate(network, samples)) == samples.labels))
