@@ -69,7 +69,8 @@ def page(report: Report) -> str:
 
 def _target(index: int, cost: Cost) -> dict[str, Any]:
     """Return the values for one chip that the template shows."""
-    pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))}
+    several = cost.memory.cores_per_chip > 1
+    pictures: dict[str, Markup] = {"map": drawn(f"map{index}", charts.core_map(cost.memory))} if several else {}
     if cost.energy is not None and cost.energy.total_j is not None:
         graded = bool(cost.payloads)
         pictures["energy"] = drawn(f"energy{index}", charts.energy_by_component(cost.energy, graded=graded))
