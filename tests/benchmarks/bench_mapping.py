@@ -1,7 +1,9 @@
 """Time and memory of mapping large sparse networks onto boards: ``python tests/benchmarks/bench_mapping.py``.
 
-Layers in a row, each neuron with 100 random sources; prints one line for each size, board and split. Not run by the tests.
-CPU seconds count where other programs run beside it.
+Layers in a row, each neuron with 100 random sources; prints one line for each size, board and split. ``--dense`` maps
+3,000 to 4,000 neurons with all 12 M synapses onto loihi1 and loihi2, with the bounds of the cores first and remedies where
+it does not fit; ``--chain 100 500 2000`` maps and simulates so many layers of 16 neurons. Not run by the tests. CPU seconds
+count where other programs run beside it.
 """
 
 from __future__ import annotations
@@ -9,14 +11,20 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from neurodeploy.chip import load_chip
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
+from neurodeploy.mapping.fit.bounds import core_bounds
+from neurodeploy.mapping.fit.search import fit
 from neurodeploy.mapping.mapper import map_network
-from neurodeploy.network import Cuba, Input, Network, Output, Population, Projection, Sparse
+from neurodeploy.network import Cuba, Dense, Input, Network, Output, Population, Projection, Sparse, Synapses
+from neurodeploy.network.activity import Events, Samples
+from neurodeploy.network.synapses import synapse_shape
 
 FAN_IN = 100
 LAYERS = 10
@@ -31,21 +39,27 @@ def layer(rng: np.random.Generator, n: int) -> Sparse:
     return Sparse(n_target=n, start=start, target=pairs % n, weights=weights)
 
 
-def network(neurons: int) -> Network:
-    """``neurons`` neurons in ten layers after an input of the size of a layer."""
-    rng, n = np.random.default_rng(0), neurons // LAYERS
-    names = ["input", *(f"layer{i}" for i in range(1, LAYERS + 1))]
+def in_a_row(synapses: Sequence[Synapses], n_inputs: int) -> Network:
+    """Return layers in a row, each of the size that its synapses reach."""
+    names = ["input", *(f"layer{i}" for i in range(1, len(synapses) + 1))]
     return Network(
-        inputs=(Input(name="input", shape=(n,)),),
+        inputs=(Input(name="input", shape=(n_inputs,)),),
         populations=tuple(
-            Population(name=name, shape=(n,), model=MODEL, first_step=i) for i, name in enumerate(names[1:], 1)
+            Population(name=name, shape=(synapse_shape(s)[0],), model=MODEL, first_step=i)
+            for i, (name, s) in enumerate(zip(names[1:], synapses), 1)
         ),
         projections=tuple(
-            Projection(name=f"w{i}", source=names[i - 1], target=names[i], synapses=layer(rng, n))
-            for i in range(1, LAYERS + 1)
+            Projection(name=f"w{i}", source=names[i - 1], target=names[i], synapses=s)
+            for i, s in enumerate(synapses, 1)
         ),
         outputs=(Output(name="out", population=names[-1]),),
     )
+
+
+def network(neurons: int) -> Network:
+    """``neurons`` neurons in ten layers after an input of the size of a layer."""
+    rng, n = np.random.default_rng(0), neurons // LAYERS
+    return in_a_row([layer(rng, n) for _ in range(LAYERS)], n)
 
 
 def row(net: Network, board: str, split: str) -> tuple[str, float]:
@@ -59,6 +73,39 @@ def row(net: Network, board: str, split: str) -> tuple[str, float]:
     seconds, cpu = time.perf_counter() - start, time.process_time() - start_cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return f"{board},{split},{taken},{seconds:.1f},{cpu:.1f},{peak:.0f}", cpu
+
+
+def dense() -> None:
+    """Bounds and verdict for 12 M dense synapses on two chips."""
+    rng = np.random.default_rng(0)
+    net = in_a_row([Dense(weights=rng.integers(-127, 128, (4000, 3000)))], 3000)
+    print("chip,cores_low,cores_high,bounds_seconds,fits,verdict_cpu_seconds,verdict_seconds")
+    for name in ("loihi1", "loihi2"):
+        chip, start = load_chip(name), time.perf_counter()
+        bounds = core_bounds(net, chip)
+        bounded, start_cpu = time.perf_counter(), time.process_time()
+        verdict = fit(net, chip)
+        cpu, end = time.process_time() - start_cpu, time.perf_counter()
+        print(
+            f"{name},{bounds.low},{bounds.high},{bounded - start:.1f},{verdict.fits},{cpu:.0f},{end - bounded:.0f}",
+            flush=True,
+        )
+
+
+def chains(depths: list[int]) -> None:
+    """Time of mapping and of simulating chains by their number of layers; each also for one layer."""
+    print("layers,map_cpu_seconds,simulate_cpu_seconds,map_ms_a_layer,simulate_ms_a_layer")
+    rng = np.random.default_rng(0)
+    for depth in depths:
+        net = in_a_row([Dense(weights=rng.integers(-20, 60, (16, 16))) for _ in range(depth)], 16)
+        begin = time.process_time()
+        map_network(net, load_chip("nahuku32"))
+        mapped = time.process_time()
+        given = Samples(inputs={"input": Events.from_dense(rng.random((4, 16, 16)) < 0.3)})
+        simulate(net, given)
+        end = time.process_time()
+        each = [1e3 * seconds / depth for seconds in (mapped - begin, end - mapped)]
+        print(f"{depth},{mapped - begin:.1f},{end - mapped:.1f},{each[0]:.1f},{each[1]:.1f}", flush=True)
 
 
 def main(sizes: list[int], boards: list[str], splits: list[str]) -> None:
@@ -80,9 +127,16 @@ if __name__ == "__main__":
     parser.add_argument("sizes", type=int, nargs="*", help="neurons; by default 10000 30000 100000")
     parser.add_argument("--board", action="append", help="by default kapoho_point and nahuku32")
     parser.add_argument("--split", action="append", help="by default equal and overlap")
+    parser.add_argument("--dense", action="store_true", help="12 M dense synapses instead")
+    parser.add_argument("--chain", type=int, nargs="+", help="chains of so many layers instead")
     asked = parser.parse_args()
-    main(
-        asked.sizes or [10_000, 30_000, 100_000],
-        asked.board or ["kapoho_point", "nahuku32"],
-        asked.split or ["equal", "overlap"],
-    )
+    if asked.dense:
+        dense()
+    elif asked.chain:
+        chains(asked.chain)
+    else:
+        main(
+            asked.sizes or [10_000, 30_000, 100_000],
+            asked.board or ["kapoho_point", "nahuku32"],
+            asked.split or ["equal", "overlap"],
+        )
