@@ -131,8 +131,10 @@ def _matrix(data: bytes, order: str, depth: int) -> tuple[str, Any]:
 
 def _struct(parts: Iterator[tuple[int, bytes]], shape: tuple[int, ...], order: str, depth: int) -> dict[str, Variable]:
     """Return the fields of a single struct."""
-    width = int(_numbers(*_next(parts), order)[0])
-    names = _next(parts)[1]
+    widths = _numbers(*_next(parts), order)
+    if widths.size != 1:
+        raise ValueError("a struct whose names have no width")
+    width, names = int(widths[0]), _next(parts)[1]
     if not 0 < width <= 2**10 or len(names) % width or math.prod(shape) != 1:
         raise NotRead("a struct array")
     fields: dict[str, Variable] = {}

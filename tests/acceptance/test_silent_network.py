@@ -79,7 +79,7 @@ def test_verify_counts_the_network_s_own_spikes():
     n_input = len(commands.load_data("ten.npz").inputs["input"])
     printed, said = run("verify dead.nir ten.npz --samples 10 --out proof.json")
     end = f"equal; 0 of {n_input} spikes differ; of the {n_input}, the network sent 0"
-    assert printed.splitlines()[-1] == f"reference, event: {end}"
+    assert f"reference, event: {end}" in printed.splitlines()
     assert SILENT in said
     assert DEAD in said
     proof = json.loads(Path("proof.json").read_text(encoding="utf-8"))
