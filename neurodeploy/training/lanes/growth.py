@@ -7,8 +7,7 @@ zeros, so that the choice among them stays as random as ``sparse.selection.ranke
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,33 +52,6 @@ class Candidates:
     score: Floats
 
 
-class Recent:
-    """The last passes of a layer, kept for growth by a running average or a sum of gradients.
-
-    A dense buffer would hold a number for every position; this holds the spikes and errors of at most ``limit`` passes
-    (``4 * targets * stride`` bytes each). The result is what a dense buffer gives that was 0 before them.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._passes: deque[tuple[Spikes, Floats]] = deque(maxlen=limit)
-
-    def add(self, spikes: Spikes, errors: Floats) -> None:
-        """Keep a pass; the errors are copied."""
-        self._passes.append((spikes, errors.copy()))
-
-    def clear(self) -> None:
-        """Forget all passes, as after a rewiring."""
-        self._passes.clear()
-
-    def average(self, decay: float = 0.9) -> list[Pass]:
-        """Return the passes so that they give ``m = decay * m + (1 - decay) * gradient``."""
-        return [Pass(spikes, errors, 1 - decay, decay) for spikes, errors in self._passes]
-
-    def sum(self, weight: float) -> list[Pass]:
-        """Return the passes so that they give ``m = m + weight * gradient``."""
-        return [Pass(spikes, errors, weight) for spikes, errors in self._passes]
-
-
 def largest_absent(
     passes: Sequence[Pass], stored: Ints, start: Ints, count: int, generator: np.random.Generator
 ) -> Candidates:
@@ -105,17 +77,8 @@ def largest_absent(
         return Candidates(np.zeros(0, np.int64), np.zeros(0, np.float32))
     room = max(_SPARE * count, _LEAST)
     position, score = np.empty(room, np.int64), np.empty(room, np.float32)
-    side = aligned(max(one.spikes.span.stride for one in passes) * BLOCK, np.float32)
-    block, total = aligned(n_sources * BLOCK, np.float32), aligned(n_sources * BLOCK, np.float32)
-    wanted = np.ones(n_sources, np.uint8)
     n, level = 0, np.float32(0)
-    for first in range(0, n_targets, BLOCK):
-        held = min(BLOCK, n_targets - first)
-        for k, one in enumerate(passes):
-            rows = one.spikes.by_row
-            events = rows.start, rows.lane, rows.value
-            fill_block(one.errors.reshape(-1), one.spikes.span.stride, events, first, held, wanted, side, block)
-            _gathered(block, total, np.float32(one.decay), np.float32(one.weight), k == 0)
+    for first, held, total in _blocks(passes, n_targets):
         _leave_out(stored, start, first, held, n_sources, total)
         done = 0
         while done < n_sources:
@@ -132,6 +95,17 @@ def dense_gradient(passes: Sequence[Pass], n_targets: int) -> Floats:
     """Return the gradient at every position of a matrix, float32 ``(targets, sources)``, with ``largest_absent``'s sums."""
     n_sources = passes[0].spikes.size
     dense: Floats = np.empty((n_targets, n_sources), np.float32)
+    for first, held, total in _blocks(passes, n_targets):
+        dense[first : first + held] = total.reshape(n_sources, BLOCK)[:, :held].T
+    return dense
+
+
+def _blocks(passes: Sequence[Pass], n_targets: int) -> Iterator[tuple[int, int, Floats]]:
+    """Yield the gradients of ``BLOCK`` targets at a time: the first one, how many there are, and their sums over the passes.
+
+    The sums, float32 ``(sources * BLOCK,)``, are written over by the next block.
+    """
+    n_sources = passes[0].spikes.size
     side = aligned(max(one.spikes.span.stride for one in passes) * BLOCK, np.float32)
     block, total = aligned(n_sources * BLOCK, np.float32), aligned(n_sources * BLOCK, np.float32)
     wanted = np.ones(n_sources, np.uint8)
@@ -142,8 +116,7 @@ def dense_gradient(passes: Sequence[Pass], n_targets: int) -> Floats:
             events = rows.start, rows.lane, rows.value
             fill_block(one.errors.reshape(-1), one.spikes.span.stride, events, first, held, wanted, side, block)
             _gathered(block, total, np.float32(one.decay), np.float32(one.weight), k == 0)
-        dense[first : first + held] = total.reshape(n_sources, BLOCK)[:, :held].T
-    return dense
+        yield first, held, total
 
 
 def largest_of(score: Floats, stored: Ints, count: int, generator: np.random.Generator) -> Candidates:
@@ -189,20 +162,6 @@ def draw_absent(size: int, stored: Ints, count: int, generator: np.random.Genera
     before = np.searchsorted(stored - np.arange(stored.size), rank, side="right")
     chosen: Ints = generator.permutation(rank + before)
     return chosen
-
-
-def draw_unseen(size: int, stored: Ints, seen: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """Return ``count`` absent positions: those where a connection never was first, the others only when these run out.
-
-    ``seen``: flat positions of all connections that ever were, rising; the stored ones are among them.
-    """
-    _check(count, size, stored)
-    new = min(count, size - seen.size)
-    fresh = draw_absent(size, seen, new, generator)
-    if new == count:
-        return fresh
-    old = np.setdiff1d(seen, stored, assume_unique=True)
-    return np.concatenate([fresh, old[_draw(old.size, count - new, generator)]])
 
 
 def _draw(size: int, count: int, generator: np.random.Generator) -> Ints:

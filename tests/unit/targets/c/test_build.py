@@ -112,14 +112,14 @@ def test_a_program_without_end_is_stopped(name: str, tmp_path: Path) -> None:
 def test_a_map_counts_what_was_linked_and_not_what_was_thrown_away() -> None:
     text = """Discarded input sections
 
- .text.never    0x00000000       0x40 /tmp/a/network.o
+ .text.never    0x00000000       0x40 build/network.o
 
 Linker script and memory map
 
- .text.step     0x00000100       0x20 /tmp/a/network.o
+ .text.step     0x00000100       0x20 build/network.o
  .rodata.a_rather_long_name
-                0x00000120       0x10 /tmp/a/network.o
- .text          0x00000130        0x8 /usr/lib/libgcc.a(_divdi3.o)
+                0x00000120       0x10 build/network.o
+ .text          0x00000130        0x8 gcc/libgcc.a(_divdi3.o)
  *fill*         0x00000138        0x8
 """
     assert read_map(text) == {

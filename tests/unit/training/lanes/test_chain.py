@@ -1,4 +1,4 @@
-"""A chain that trains: Adam as torch's, moves between steps, the module of torch, and equal bits on every machine."""
+"""A chain that trains: Adam as torch's, moves between steps, and equal bits on every machine."""
 
 from __future__ import annotations
 
@@ -138,70 +138,6 @@ def test_rewired_layers_compute_what_masked_dense_ones_do():
     theirs, _, _ = masked(parts, torch.from_numpy(values.astype(np.float32)), [0, 2, 0])
     assert np.array_equal(fired.to_raster(), theirs[-1].detach().numpy())
     assert fired.n_spikes
-
-
-@pytest.mark.train
-def test_a_module_of_torch_has_the_gradients_of_the_chain():
-    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
-    from neurodeploy.training.lanes.module import LanesModule
-
-    rng = np.random.default_rng(3)
-    parts = [recurrent(rng, (50, 60), 0.3), part(rng, (7, 50), 0.5)]
-    spikes = Spikes.of_raster(rng.random((20, 60, 17)) < 0.2)
-    labels = torch.from_numpy(rng.integers(0, 7, 20))
-    module = LanesModule(chain(parts))
-    optimizer = torch.optim.Adam(module.parameters(), lr=0.02)
-    losses = []
-    for _ in range(12):
-        optimizer.zero_grad()
-        counts = module(spikes).sum(2)
-        loss = torch.nn.functional.cross_entropy(counts, labels)
-        loss.backward()
-        losses.append(loss.item())
-        optimizer.step()
-    assert losses[-1] < 0.7 * losses[0]
-    own, gradient = chain(parts), rng.normal(size=(20, 7, 17)).astype(np.float32)
-    fresh = LanesModule(chain(parts))
-    (fresh(spikes) * torch.from_numpy(gradient)).sum().backward()
-    own.forward(spikes)
-    own.backward(gradient)
-    wanted = [own.gradients[0].weights, own.gradients[1].weights, own.gradients[0].recurrent]
-    assert len(fresh.weights) == 3
-    for parameter, ours in zip(fresh.weights, wanted):
-        assert np.array_equal(parameter.grad.numpy(), ours)
-
-
-@pytest.mark.train
-def test_parameters_of_a_module_follow_a_move():
-    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
-    from neurodeploy.training.lanes.module import LanesModule
-
-    rng = np.random.default_rng(4)
-    module = LanesModule(chain([part(rng, (9, 12), 0.4)]))
-    synapses = module.chain.layers[0].synapses
-    stored = synapses.wiring.position
-    place = module.move(0, stored[:4], np.setdiff1d(np.arange(108), stored)[:6])
-    assert int((place < 0).sum()) == 6
-    assert len(module.weights[0]) == stored.size + 2
-    with torch.no_grad():
-        module.weights[0].fill_(1.0)
-    module(Spikes.of_raster(np.ones((1, 12, 1))))
-    assert np.all(synapses.whole == 32)
-
-
-@pytest.mark.train
-def test_a_pass_whose_state_is_gone_has_no_gradient():
-    pytest.importorskip("torch", reason="needs torch (extra train)")
-    from neurodeploy.training.lanes.module import LanesModule
-
-    rng = np.random.default_rng(5)
-    module, spikes = LanesModule(chain([part(rng, (9, 12), 0.4)])), Spikes.of_raster(np.ones((1, 12, 1)))
-    first = module(spikes)
-    module(spikes)
-    with pytest.raises(
-        TrainingError, match="lanes: the chain has made another pass since; it holds one, so call backward"
-    ):
-        first.sum().backward()
 
 
 def test_memory_of_a_pass_is_in_proportion_to_connections_and_lanes():

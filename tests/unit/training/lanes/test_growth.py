@@ -13,7 +13,7 @@ from sparse_chains import part
 from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.engines.lanes.wiring import Geometry
 from neurodeploy.errors import TrainingError
-from neurodeploy.training.lanes.growth import Pass, Recent, draw_absent, draw_unseen, largest_of
+from neurodeploy.training.lanes.growth import Pass, draw_absent, largest_of
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -114,29 +114,17 @@ def test_without_a_gradient_all_positions_are_drawn_alike():
 def test_several_passes_give_what_a_dense_buffer_holds(kind):
     rng = np.random.default_rng(3)
     p = part(rng, (40, 70), 0.2)
-    recent, buffer = Recent(3), np.zeros(40 * 70, np.float32)
+    buffer, kept = np.zeros(40 * 70, np.float32), []
     passes = [*random_passes(rng, (40, 70), 4), *random_passes(rng, (40, 70), 1, batch=20)]
     for k, (spikes, errors) in enumerate(passes):
-        recent.add(spikes, errors)
         if k >= 2:
+            kept.append(Pass(spikes, errors, 1 - 0.9, 0.9) if kind == "average" else Pass(spikes, errors, 0.5))
             gradient = dense_gradient(p, spikes, errors)
             old = buffer if kind == "sum" else np.float32(0.9) * buffer
             buffer = old + gradient * np.float32(0.1 if kind == "average" else 0.5)
-    found = p.synapses().candidates(recent.average() if kind == "average" else recent.sum(0.5), 100, rng)
+    found = p.synapses().candidates(kept, 100, rng)
     assert set(found.position) == set(best(abs(buffer), absent_of(p), 100)[0])
     assert np.array_equal(found.score, abs(buffer)[found.position])
-    recent.clear()
-    assert recent.average() == []
-
-
-def test_kept_passes_do_not_follow_the_errors_of_the_layer():
-    rng = np.random.default_rng(4)
-    ((spikes, errors),) = random_passes(rng, (5, 6), 1)
-    recent = Recent(2)
-    recent.add(spikes, errors)
-    before = errors.copy()
-    errors[:] = 0
-    assert np.array_equal(recent.sum(1.0)[0].errors, before)
 
 
 def test_taps_of_a_convolution_are_candidates():
@@ -161,7 +149,6 @@ def test_nothing_of_the_size_of_the_matrix_is_allocated():
     tracemalloc.start()
     own.candidates([Pass(spikes, errors)], 500, rng)
     draw_absent(targets * sources, own.wiring.position, 500, rng)
-    draw_unseen(targets * sources, own.wiring.position, own.wiring.position, 500, rng)
     own.move(own.wiring.position[:500], draw_absent(targets * sources, own.wiring.position, 500, rng))
     own.sums(spikes)
     own.gradient(spikes, errors)
@@ -197,17 +184,6 @@ def test_every_absent_position_is_drawn_equally_often(count):
     for found, mean in ((seen, rounds * count / 14), (first, rounds / 14)):
         assert np.all(found[stored] == 0)
         assert np.all(abs(found[absent] - mean) < 5 * np.sqrt(mean))
-
-
-def test_unseen_positions_come_before_those_seen():
-    rng = np.random.default_rng(0)
-    stored, seen = np.array([1, 4]), np.array([1, 2, 4, 7, 8])
-    for _ in range(50):
-        assert set(draw_unseen(10, stored, seen, 3, rng)) <= {0, 3, 5, 6, 9}
-        more = draw_unseen(10, stored, seen, 7, rng)
-        assert set(more[:5]) == {0, 3, 5, 6, 9}
-        assert set(more[5:]) <= {2, 7, 8}
-        assert np.unique(more).size == 7
 
 
 def test_more_than_are_absent_are_refused():
