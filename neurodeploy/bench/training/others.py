@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
+from neurodeploy.bench.pythons import python_with
 from neurodeploy.bench.training.cases import Case
 from neurodeploy.errors import SimulationError
 
@@ -22,17 +21,7 @@ _WORKER = Path(__file__).with_name("worker.py")
 @lru_cache
 def find_python(peer: str) -> str | None:
     """Return a Python that has the peer: this one, or one of those that ``VARIABLE`` names (separated as in PATH)."""
-    if find_spec(peer) is not None:
-        return sys.executable
-    for python in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
-        code = f"from importlib.util import find_spec; assert find_spec({peer!r})"
-        try:
-            done = subprocess.run([python, "-c", code], capture_output=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if done.returncode == 0:
-            return python
-    return None
+    return python_with(peer, filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)))
 
 
 def missing(peer: str) -> str | None:

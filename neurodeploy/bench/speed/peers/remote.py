@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import suppress
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from neurodeploy.bench.pythons import python_with
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import THRESHOLD_MAX, Cuba, Dense, Network
 from neurodeploy.network.activity import Activity, Events, Samples
@@ -38,21 +37,7 @@ _WORKER = Path(__file__).with_name("worker.py")
 @lru_cache
 def find_python(peer: str) -> str | None:
     """Return a Python that has the peer: this one, or one that ``PYTHON_VARIABLES`` name; None if no Python has it."""
-    module = MODULES[peer]
-    try:
-        if find_spec(module) is not None:
-            return sys.executable
-    except ModuleNotFoundError:
-        pass
-    for python in filter(None, map(os.environ.get, PYTHON_VARIABLES)):
-        code = f"from importlib.util import find_spec; assert find_spec({module!r})"
-        try:
-            done = subprocess.run([python, "-c", code], capture_output=True, timeout=60, check=False)
-        except (OSError, subprocess.TimeoutExpired):
-            continue
-        if done.returncode == 0:
-            return python
-    return None
+    return python_with(MODULES[peer], filter(None, map(os.environ.get, PYTHON_VARIABLES)))
 
 
 def missing(peer: str) -> str | None:

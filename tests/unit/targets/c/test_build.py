@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated import every_core, m4
 
 from neurodeploy.errors import FitError, MissingPackageError, SimulationError, UsageError
 from neurodeploy.targets.c.build import build_program, read_map, run_program
-from neurodeploy.targets.c.cores import CORES, find_core, missing_tools, needed_tools, require_tools
+from neurodeploy.targets.c.cores import find_core, require_tools
 
 LOOPS = """\
 #include "board.h"
@@ -36,17 +37,6 @@ const uint8_t table[{n}] = {{1}};
 uint8_t state[{n}];
 int main(void) {{ return table[state[0]] - 1; }}
 """
-
-
-def core(name: str) -> object:
-    marks = [pytest.mark.skipif(bool(missing_tools(name)), reason=f"tools not found; {needed_tools(name)}")]
-    if name != "cortex-m4":
-        marks.append(pytest.mark.slow)
-    return pytest.param(name, marks=marks)
-
-
-every_core = pytest.mark.parametrize("name", [core(name) for name in CORES])
-m4 = pytest.mark.parametrize("name", [core("cortex-m4")])
 
 
 def source(tmp_path: Path, text: str) -> Path:

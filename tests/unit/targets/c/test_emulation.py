@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from building import chain, neuron, spikes
 from building import samples as samples_of
+from emulated import core, every_core, m4
 from random_networks import random_network
 
 from neurodeploy.engines.decoding import decode
@@ -18,19 +19,8 @@ from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.tables import plan_tables
 from neurodeploy.targets.c import emulation
-from neurodeploy.targets.c.cores import CORES, missing_tools, needed_tools
+from neurodeploy.targets.c.cores import missing_tools, needed_tools
 from neurodeploy.targets.c.emulation import emulate
-
-
-def core(name: str) -> object:
-    marks = [pytest.mark.skipif(bool(missing_tools(name)), reason=f"tools not found; {needed_tools(name)}")]
-    if name != "cortex-m4":
-        marks.append(pytest.mark.slow)
-    return pytest.param(name, marks=marks)
-
-
-every_core = pytest.mark.parametrize("name", [core(name) for name in CORES])
-m4 = pytest.mark.parametrize("name", [core("cortex-m4")])
 
 
 def matrix(seed: int, n_target: int, n_source: int, density: float) -> np.ndarray:

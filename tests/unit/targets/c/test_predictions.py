@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from emulated import with_tools
 
 from neurodeploy.errors import FileError, UsageError
-from neurodeploy.targets.c.cores import missing_tools, needed_tools
 from neurodeploy.targets.c.predictions import (
     bench_microcontrollers,
     cases,
@@ -20,13 +20,8 @@ from neurodeploy.targets.c.predictions import (
 )
 
 
-def core(name: str, *more: pytest.MarkDecorator) -> object:
-    lacking = pytest.mark.skipif(bool(missing_tools(name)), reason=f"tools not found; {needed_tools(name)}")
-    return pytest.param(name, marks=[lacking, *more])
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [core(name) for name in cores_of_parts()])
+@pytest.mark.parametrize("name", [with_tools(name) for name in cores_of_parts()])
 def test_predictions_hold_over_densities_and_rates(name: str) -> None:
     """RAM to the byte, flash within 2 %, instructions within 10 %, at densities of 100, 10, 2 % and rates of 2 and 10 %."""
     rows = bench_microcontrollers([name], small=True)
@@ -38,7 +33,7 @@ def test_predictions_hold_over_densities_and_rates(name: str) -> None:
     assert max(map(abs, off.values())) <= 0.1, off
 
 
-@pytest.mark.parametrize("name", [core("cortex-m4")])
+@pytest.mark.parametrize("name", [with_tools("cortex-m4")])
 def test_constants_fitted_to_runs_predict_these_runs(name: str) -> None:
     chosen = [case for case in cases(small=True) if case.name == "32-40-10"]
     runs = [measure(case, name) for case in chosen if case.rate > 0.01]
