@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,8 +75,8 @@ def estimate(
     check_type(
         "estimate", "activity", activity, (Activity, type(None)), "give the Activity of simulate(network, samples)"
     )
-    demands = {"step_period_s": step_period_s, "deadline_s": deadline_s, "rate_hz": rate_hz, "battery_j": battery_j}
-    for name, value in demands.items():
+    asked = _Demands(step_period_s, deadline_s, rate_hz, battery_j)
+    for name, value in asked._asdict().items():
         _check_demand(name, value, activity, mapping)
     check_belongs(network, mapping, activity)
     chip = mapping.chip
@@ -98,7 +99,7 @@ def estimate(
         note = "Energy and latency are not available without an activity: simulate the network on samples first."
         return cost.model_copy(update={"notes": (*cost.notes, note)})
     add = _with_activity if chip.microcontroller is None else _with_program
-    cost = add(cost, network, mapping, activity, step_period_s, deadline_s, rate_hz, battery_j)
+    cost = add(cost, network, mapping, activity, asked)
     return (
         cost.model_copy(update={"baselines": price_baselines(network, mapping, activity, cost)})
         if with_baselines
@@ -106,20 +107,20 @@ def estimate(
     )
 
 
-def _with_activity(
-    cost: Cost,
-    network: Network,
-    mapping: Mapping,
-    activity: Activity,
-    step_period_s: float | None,
-    deadline_s: float | None,
-    rate_hz: float | None,
-    battery_j: float | None,
-) -> Cost:
+class _Demands(NamedTuple):
+    """What a run is to keep to, and the battery it is to last on; None where nothing is asked."""
+
+    step_period_s: float | None
+    deadline_s: float | None
+    rate_hz: float | None
+    battery_j: float | None
+
+
+def _with_activity(cost: Cost, network: Network, mapping: Mapping, activity: Activity, asked: _Demands) -> Cost:
     chip, totals = mapping.chip, Counter[str]()
     injected = _injected(network, activity)
     builder = (
-        LatencyBuilder(network, mapping, injected, cost.coverage.get("time"), step_period_s)
+        LatencyBuilder(network, mapping, injected, cost.coverage.get("time"), asked.step_period_s)
         if chip.latency is not None
         else None
     )
@@ -143,11 +144,11 @@ def _with_activity(
                 chip, mapping.n_chips, len(mapping.cores), _static_times(latency), cost.coverage.get("static")
             ),
             "latency": latency,
-            "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, deadline_s, rate_hz),
+            "verdicts": _verdicts(latency, builder, totals["host_input"] / activity.n_samples, asked),
             "totals": price_totals(
-                chip, mapping.n_chips, energy, latency, rate_hz, battery_j, cost.coverage.get("static")
+                chip, mapping.n_chips, energy, latency, asked.rate_hz, asked.battery_j, cost.coverage.get("static")
             ),
-            "battery_j": battery_j,
+            "battery_j": asked.battery_j,
             "payloads": payloads,
             "notes": (
                 *cost.notes,
@@ -167,19 +168,10 @@ def _injected(network: Network, activity: Activity) -> NDArray[np.int64]:
     return total
 
 
-def _with_program(
-    cost: Cost,
-    network: Network,
-    mapping: Mapping,
-    activity: Activity,
-    step_period_s: float | None,
-    deadline_s: float | None,
-    rate_hz: float | None,
-    battery_j: float | None,
-) -> Cost:
+def _with_program(cost: Cost, network: Network, mapping: Mapping, activity: Activity, asked: _Demands) -> Cost:
     """Return the cost on a microcontroller: instructions take the place of events."""
     things, totals = program_counts(network, mapping, activity)
-    builder = build_latency(network, mapping, things, _injected(network, activity), step_period_s)
+    builder = build_latency(network, mapping, things, _injected(network, activity), asked.step_period_s)
     latency, macs = builder.finish(), dense_macs(network)
     energy = price_program(mapping, things, activity.n_samples)
     inputs, where = totals["host_input"] / activity.n_samples, mapping.chip.source_file
@@ -191,9 +183,9 @@ def _with_program(
             "second_opinions": (arithmetic_ann(macs),),
             "static": price_static(mapping.chip, 1, 1, _static_times(latency)),
             "latency": latency,
-            "verdicts": _verdicts(latency, builder, inputs, deadline_s, rate_hz),
-            "totals": price_program_totals(mapping, energy, latency, rate_hz, battery_j),
-            "battery_j": battery_j,
+            "verdicts": _verdicts(latency, builder, inputs, asked),
+            "totals": price_program_totals(mapping, energy, latency, asked.rate_hz, asked.battery_j),
+            "battery_j": asked.battery_j,
             "payloads": find_payloads(network, activity, mapping.chip),
             "notes": (*cost.notes, *_notes(network, activity, where, latency)),
         }
@@ -210,11 +202,7 @@ def _static_times(latency: Latency | None) -> dict[str, Band]:
 
 
 def _verdicts(
-    latency: Latency | None,
-    builder: LatencyBuilder | None,
-    input_spikes: float,
-    deadline_s: float | None,
-    rate_hz: float | None,
+    latency: Latency | None, builder: LatencyBuilder | None, input_spikes: float, asked: _Demands
 ) -> tuple[Verdict, ...]:
     """Return a verdict on each demand; ``input_spikes`` is the mean number of input spikes of a sample."""
     if latency is None or builder is None:
@@ -224,7 +212,7 @@ def _verdicts(
     waits = paced is not None and latency.late_steps == 0
     most = Binding(core=None, resource="step period", steps=steps) if waits else latency.bindings[0]
     verdicts, hosted = [], builder.with_host()
-    for demand, allowed in (("deadline", deadline_s), ("rate", 1 / rate_hz if rate_hz else None)):
+    for demand, allowed in (("deadline", asked.deadline_s), ("rate", 1 / asked.rate_hz if asked.rate_hz else None)):
         if allowed is not None:
             slowest = demand == "deadline"
             free = _managed(latency.sample_s.worst if slowest else latency.sample_s.mean, latency, steps)
