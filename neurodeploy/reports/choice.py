@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Literal
 
-from neurodeploy.costs.record import Band, Boundary, Cost, Coverage, Operation
+from neurodeploy.costs.record import Band, Boundary, Cost, Coverage, Operation, Verdict
 from neurodeploy.files.checked import Record
 from neurodeploy.reports.figures import band, hours, kib
 from neurodeploy.reports.text import Section, as_markdown, as_text
@@ -18,7 +18,7 @@ _BOUNDARY: Boundary = "chip"
 
 
 class ChipRow(Record):
-    """A chip in the table; whatever is not known is None, and ``reason`` says why.
+    """A chip in the table; whatever is not known is None, and ``reason`` says why, or which demand is missed by what.
 
     ``energy_j`` is the total energy of a sample within ``boundary`` at the operating point ``operation``; with ``at_least``
     a part of that boundary has no price. ``dynamic_j`` is that of the events in the cores alone. ``meets``: whether all
@@ -63,7 +63,7 @@ def row_of(cost: Cost, reason: str = "") -> ChipRow:
         chip=cost.chip,
         title=cost.chip_title,
         fits=True,
-        reason=reason,
+        reason=reason or "; ".join(_missed(v) for v in cost.verdicts if v.fails),
         cores=cost.memory.n_cores,
         chips=cost.memory.n_chips,
         synaptic_bytes=cost.memory.synaptic_bytes,
@@ -77,6 +77,14 @@ def row_of(cost: Cost, reason: str = "") -> ChipRow:
         battery_h=total.battery_h if total else None,
         coverage=cost.coverage.get("energy"),
     )
+
+
+def _missed(verdict: Verdict) -> str:
+    """Return what a demand that is missed needs, nominal with its range."""
+    hosted = verdict.needed_with_host_s
+    if verdict.met and hosted is not None:
+        return f"{verdict.demand}: needs {band(hosted, 's')} with the host's input"
+    return f"{verdict.demand}: needs {band(verdict.needed_s, 's')}"
 
 
 def table_of(

@@ -58,6 +58,20 @@ def test_every_chip_is_a_row_and_those_without_figures_say_why(file: Path, data:
     assert "xylo_a2" in rows["xylo_a2"].reason
 
 
+def test_a_missed_demand_says_what_it_needs_and_whether_the_host_decides(file: Path, data: Path) -> None:
+    def reasons(deadline_s: float) -> dict[str, tuple[bool, str]]:
+        return {r.chip: (r.meets, r.reason) for r in choose_chip(file, data=data, deadline_s=deadline_s).rows}
+
+    n_events = len(spikes().inputs["in"]) / 2
+    slow, hosted = reasons(1e-6), reasons(n_events * 3e-6)  # the host takes 3 us for an event
+    assert slow["loihi1"][0] is False
+    assert slow["loihi1"][1].startswith("deadline: needs ")
+    assert not slow["loihi1"][1].endswith("host's input")
+    assert hosted["loihi1"][0] is False
+    assert hosted["loihi1"][1].endswith("with the host's input")
+    assert reasons(1.0)["loihi1"] == (True, "")
+
+
 def test_rows_are_sorted_by_fit_demands_completeness_and_energy() -> None:
     rows = [
         row("missed", meets=False, energy_j=energy(1)),
