@@ -246,8 +246,8 @@ def _watch_sums(name: str, model: Any) -> None:
         sums: NDArray[Any] = add(messages)
         if not np.array_equal(sums, sums.astype(np.int32)):
             raise LavaError(
-                f"lava: the sums of projection '{name}' leave 32 bits, where Lava's delayed synapses add in 64 and all others "
-                "wrap; lower the messages or the weights, or use engine reference or event"
+                f"lava: the sums of projection '{name}' leave 32 bits, where Lava's delayed synapses add in 64 and all "
+                "others wrap; lower the messages or the weights, or use engine reference or event"
             )
         return sums
 
