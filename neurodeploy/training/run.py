@@ -20,7 +20,7 @@ from neurodeploy.recipe.sparse import METHODS
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
-from neurodeploy.training.batches import check_payloads, input_shape, to_tensors
+from neurodeploy.training.batches import check_payloads, input_shape, picked, to_tensors
 from neurodeploy.training.budget import budget_settings
 from neurodeploy.training.first_weights import fit_to_thresholds
 from neurodeploy.training.losses import (
@@ -356,7 +356,7 @@ class Run:
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the summed loss and the number of correct answers."""
-        spikes = self.shifts.moved(self.spikes[index], index, self.epochs_done)
+        spikes = self.shifts.moved(picked(self.spikes, index), index, self.epochs_done)
         layers = self.model.layers(spikes, every=self._penalised)
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
