@@ -99,6 +99,39 @@ def set_packed(words: Any, channels: Any, n_steps: Any, padded: Any, bits: Any) 
 
 
 @_jit
+def set_bytes(flat: Any, words: Any, shape: Any, padded: Any, bits: Any) -> Any:
+    """Do as ``set_raster`` or ``set_frames`` for a raster of bytes in one piece, eight at a time, most of which are 0.
+
+    Args:
+        flat: uint8, all values in order.
+        words: the same memory as uint64, without the rest of up to seven.
+        shape: samples, rows of a sample, values of a row; and whether a row is a step (else a channel).
+        padded: lanes of a step.
+        bits: set.
+    """
+    (_, rows, length, by_step) = shape
+    whole, seen = words.size << 3, np.uint64(0)
+    sample, row, end = 0, 0, length
+    for k in range(words.size + flat.size - whole):
+        inside = k < words.size
+        at = k << 3 if inside else whole + k - words.size
+        left = words[k] if inside else np.uint64(flat[at])
+        seen |= left
+        while left:
+            byte = lowest_bit(left) >> 3
+            left &= ~(np.uint64(0xFF) << np.uint64(byte << 3))
+            while at + byte >= end:
+                end += length
+                row += 1
+                if row == rows:
+                    row, sample = 0, sample + 1
+            column = at + byte - end + length
+            lane = (row if by_step else column) * padded + sample
+            bits[column if by_step else row, lane >> 6] |= _ONE << np.uint64(lane & 63)
+    return seen & np.uint64(0xFEFEFEFEFEFEFEFE) == 0
+
+
+@_jit
 def clear_raster(bits: Any, padded: Any, raster: Any) -> None:
     """Write the spikes to ``raster`` ``(batch, channels, steps)``, 0 and 1."""
     raster[:] = 0

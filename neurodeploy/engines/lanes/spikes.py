@@ -144,8 +144,17 @@ class Spikes:
         span = Span(n_steps, batch)
         bits = _words(span, channels)
         frames = raster.transpose(0, 2, 1)  # as data sets hold them: their order in memory is followed
-        by_frame = frames.flags.c_contiguous
-        if not (b.set_frames(frames, span.padded, bits) if by_frame else b.set_raster(raster, span.padded, bits)):
+        by_step = frames.flags.c_contiguous
+        if raster.dtype.itemsize == 1 and (by_step or raster.flags.c_contiguous):
+            flat = (frames if by_step else raster).reshape(-1).view(np.uint8)
+            words, rows = (
+                flat[: flat.size // 8 * 8].view(np.uint64),
+                (n_steps, channels) if by_step else (channels, n_steps),
+            )
+            plain = b.set_bytes(flat, words, (batch, *rows, by_step), span.padded, bits)
+        else:
+            plain = b.set_frames(frames, span.padded, bits) if by_step else b.set_raster(raster, span.padded, bits)
+        if not plain:
             odd = raster[(raster != 0) & (raster != 1)].flat[0]
             raise SimulationError(
                 f"lanes: spikes are 0 or 1, one of these is {odd}; give whole numbers as events with payloads"

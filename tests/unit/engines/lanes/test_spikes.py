@@ -162,3 +162,23 @@ def test_many_lanes_have_long_numbers():
     spikes = Spikes.of_raster(fired)
     assert spikes.by_row.lane.dtype == np.int32
     assert spikes.by_row.lane[0] == 4199 * 16 + 15
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.bool_, np.int8])
+@pytest.mark.parametrize("shape", [(3, 5, 7), (32, 9, 100), (17, 33, 8), (1, 1, 3), (2, 1, 1)])
+@pytest.mark.parametrize("rate", [0.02, 0.5, 1.0])
+def test_rasters_of_bytes_in_either_order_give_the_bits_of_floats(kind, shape, rate):
+    fired = raster(shape, rate, 3)
+    wanted = Spikes.of_raster(fired.astype(np.float32)).bits
+    frames = np.ascontiguousarray(fired.transpose(0, 2, 1)).astype(kind).transpose(0, 2, 1)
+    assert np.array_equal(Spikes.of_raster(fired.astype(kind)).bits, wanted)
+    assert np.array_equal(Spikes.of_raster(frames).bits, wanted)
+
+
+@pytest.mark.parametrize("place", [0, 7, 8, 103, 104])
+@pytest.mark.parametrize("value", [2, 255])
+def test_a_byte_other_than_0_and_1_is_refused_wherever_it_stands(place, value):
+    given = np.zeros(105, np.uint8)
+    given[place] = value
+    with pytest.raises(SimulationError, match=f"one of these is {value}"):
+        Spikes.of_raster(given.reshape(3, 5, 7))
