@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from neurodeploy.sparse.rewirer import Rewirer
     from neurodeploy.sparse.scores import prefer_reached
     from neurodeploy.targets.table import check_target, write_target
+    from neurodeploy.training.model.cuba_dense import CubaDense
 
 _HOME = {
     "commands.networks": "as_network to_netx to_nir",
@@ -139,6 +140,7 @@ _HOME = {
     "sparse.rewirer": "Rewirer",
     "sparse.scores": "prefer_reached",
     "targets.table": "check_target write_target",
+    "training.model.cuba_dense": "CubaDense",
 }
 """Public names by the module (below ``neurodeploy``) that defines them."""
 _MODULE_OF = {name: f"neurodeploy.{module}" for module, names in _HOME.items() for name in names.split()}
@@ -151,6 +153,7 @@ __all__ = [
     "Conv",
     "Cost",
     "Cuba",
+    "CubaDense",
     "DataError",
     "Delta",
     "DemandError",

@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 _BLOCK = re.compile(
-    r"```(console|python)\n(.*?)```\n(?:\n?```text\n(.*?)```\n)?|^    ((?:neurodeploy|cc) .*\n)", re.DOTALL | re.M
+    r"```(console|python)\n(.*?)```\n(?:\n?```text\n(.*?)```\n)?|^    ((?:neurodeploy|cc) [^\n]*\n)", re.DOTALL | re.M
 )
 _FILE = re.compile(r"<!-- (\S+) is (\S+) -->")
 _MARK = re.compile(r"<!-- needs (\S+) -->")

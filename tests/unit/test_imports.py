@@ -57,7 +57,7 @@ def test_importing_the_package_or_its_command_line_loads_no_heavy_package():
     assert not {"torch", "lava", "numba", "scipy", "h5py", "nir", "plotly"} & loaded
 
 
-NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if ".sparse." in module}
+NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if re.search(r"\.(sparse|training)\.", module)}
 
 
 @pytest.mark.parametrize("name", sorted(set(neurodeploy.__all__) - {"__version__"}))
