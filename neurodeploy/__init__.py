@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.errors import needing
 from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -258,7 +259,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'neurodeploy' has no attribute '{name}'")
-    value = getattr(import_module(_MODULE_OF[name]), name)
+    with needing(name, "train"):
+        value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

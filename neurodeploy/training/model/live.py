@@ -28,7 +28,8 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
         dt: length of a step in seconds.
 
     Raises:
-        NetworkError: for a model without layers of either kind or with both, a block that did not see an input, and what a chip cannot hold.
+        NetworkError: for a model without layers of either kind or with both, a block that did not see an input, and what a
+            chip cannot hold.
     """
     if isinstance(model, ChainModel):
         masks = {name: weight != 0 for name, weight in model.dense_weights().items()}
