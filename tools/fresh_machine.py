@@ -65,7 +65,8 @@ def follow(readme: str, checkout: Path, folder: Path, machine: Machine) -> None:
         printed = run([TRAIN], new(folder, "train"), shell=True, path=path)
         assert re.search(r"^0 of [\d,]+ spikes differ", printed, re.MULTILINE), printed
     pages = {"README.md": "\n".join(re.findall(r"```python\n.*?```\n(?:\n```text\n.*?```\n)?", readme, re.DOTALL))}
-    tutorials = [*sorted((checkout / "docs" / "tutorials").glob("*.md")), checkout / "docs" / "ten_minutes.md"]
+    docs = checkout / "docs"
+    tutorials = [*sorted(docs.glob("tutorials/*.md")), *sorted(docs.glob("explanation/*.md")), docs / "ten_minutes.md"]
     pages |= {page.name: page.read_text(encoding="utf-8") for page in tutorials}
     for name, page in pages.items():
         wanted = ["lava.lib.dl", "lava"] if name == "README.md" else needs(page)

@@ -1,4 +1,4 @@
-"""The tutorials: every command and script on a page runs, in order, and prints what the page shows (``tests/pages.py``).
+"""Tutorials and explanations: what a page runs prints what the page shows, in order (``tests/pages.py``).
 
 This file as a script, with names of pages, runs the pages and writes into them what they print where that differs.
 """
@@ -14,16 +14,16 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # as a script
 
 from pages import ROOT, Machine, check, is_shown, needs, played
 
-FOLDER = ROOT / "docs" / "tutorials"
-PAGES = sorted(path.stem for path in FOLDER.glob("*.md"))
+FOLDER = ROOT / "docs"
+PAGES = sorted(f"{part}/{path.stem}" for part in ("tutorials", "explanation") for path in (FOLDER / part).glob("*.md"))
 
 
 @pytest.mark.train
 @pytest.mark.parametrize("name", PAGES)
-def test_a_tutorial_prints_what_it_shows(name, tmp_path):
+def test_a_page_prints_what_it_shows(name, tmp_path):
     page = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
     for module in needs(page):
-        pytest.importorskip(module, reason=f"the tutorial needs {module}")
+        pytest.importorskip(module, reason=f"the page needs {module}")
     check(page, f"{name}.md", tmp_path, Machine())
 
 
