@@ -5,6 +5,7 @@ This file as a script, with names of pages, runs the pages and writes into them 
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -25,6 +26,15 @@ def test_a_page_prints_what_it_shows(name, tmp_path):
     for module in needs(page):
         pytest.importorskip(module, reason=f"the page needs {module}")
     check(page, f"{name}.md", tmp_path, Machine())
+
+
+def test_own_arrays_come_to_a_report_in_five_commands():
+    """``test_a_page_prints_what_it_shows`` runs them; none may fail."""
+    lines = re.findall(
+        r"^\$ neurodeploy (.*)$", (FOLDER / "tutorials" / "own-data.md").read_text(encoding="utf-8"), re.M
+    )
+    first = [" ".join(line.split()[: 1 + line.startswith("recipe")]) for line in lines]
+    assert first == ["recipe new", "recipe check", "recipe keys", "train", "report"]
 
 
 def test_dots_stand_for_anything():
