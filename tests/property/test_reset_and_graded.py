@@ -363,3 +363,23 @@ def test_runtime_of_lava_runs_payloads_of_two_graded_inputs_beside_a_plain_one()
     definition = on(run_reference, case)
     assert all(20 < len(definition.spikes[p]) < 0.9 * definition.spikes[p].to_dense().size for p in "ab")
     assert_same(on(run_lava, case), definition)
+
+
+@pytest.mark.lava
+def test_process_models_of_lava_refuse_delayed_sums_beyond_32_bits():
+    """Each product wraps at 32 bits, their sum does not in Lava: shifted right, it is 2**31 away from the definition's."""
+    pytest.importorskip("lava.magma", reason="this Python has no lava-nc")
+    network = Network(
+        inputs=[Input(name="in", shape=(2,), payload_bits=31)],
+        populations=[Population(name="p", shape=(1,), model=LeakyIntegrator(current_decay=0, voltage_decay=0))],
+        projections=[connect("in", "p", np.array([[-155, -247]]), "late", weight_exponent=-1, delay=1)],
+        outputs=[Output(name="out", population="p")],
+    )
+    raster = np.zeros((1, 4, 2), np.int64)
+    raster[0, 0] = 2**31 - 1
+    case = Case(network, Samples(inputs={"in": Events.from_dense(raster, graded=True)}), {"probe": [("p", "u")]})
+    with pytest.raises(LavaError, match="sums of projection 'late' leave 32 bits"):
+        on(run_lava_in_process, case)
+    raster[0, 0, 0] = 0  # one product alone wraps as the definition's does
+    case = case.of(Samples(inputs={"in": Events.from_dense(raster, graded=True)}))
+    assert_same(on(run_lava_in_process, case), on(run_reference, case))

@@ -144,6 +144,8 @@ class _Models:
             model.s_in, model.a_out = _Port(), _Port()
             if record["process"] == "Conv":
                 _watch_wrapping(model)
+            elif record["process"] == "DelayDense":
+                _watch_sums(record["name"], model)
 
     def reset(self) -> None:
         """Set every state to 0."""
@@ -230,6 +232,26 @@ def _watch_wrapping(model: Any) -> None:
         return kept
 
     model.clamp_precision = noted
+
+
+def _watch_sums(name: str, model: Any) -> None:
+    """Make a model of dense delays refuse sums beyond 32 bits.
+
+    It adds its products in 64 bits, every other model in 32: a negative exponent then shifts bits into the sum that the
+    definition no longer has. They lie above 24 bits, so spikes and states stay the same, but not what counts as an overflow.
+    """
+    add = model.calc_act
+
+    def checked(messages: NDArray[Any]) -> NDArray[Any]:
+        sums: NDArray[Any] = add(messages)
+        if not np.array_equal(sums, sums.astype(np.int32)):
+            raise LavaError(
+                f"lava: the sums of projection '{name}' leave 32 bits, where Lava's delayed synapses add in 64 and all "
+                "others wrap; lower the messages or the weights, or use engine reference or event"
+            )
+        return sums
+
+    model.calc_act = checked
 
 
 @contextmanager
