@@ -337,7 +337,7 @@ def _components(pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
     """Return the number of the strongly connected component of each node.
 
     Source: Sharir, Computers & Mathematics with Applications 7 (1981): from the node that a walk along the pairs finishes
-    last, a walk against them reaches exactly its component. scipy has it too, and takes a third of the start of ``check``.
+    last, a walk against them reaches exactly its component. scipy has it too, but takes 0.08 s to import.
     """
     along: dict[str, list[str]] = {name: [] for pair in pairs for name in pair}
     against: dict[str, list[str]] = {name: [] for name in along}
