@@ -19,6 +19,7 @@ import numpy as np
 from neurodeploy.engines.brian.plan import Record, make_plan
 from neurodeploy.engines.checks import Progress, check_run, input_events
 from neurodeploy.errors import MissingPackageError, SimulationError
+from neurodeploy.files.arrays import read_npz
 from neurodeploy.files.json_text import parse_json
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
@@ -63,8 +64,7 @@ def run_brian(
         events = input_events(network, samples, steps)
         _write_job(folder, plan, events, (samples.n_samples, steps), probe)
         _run_worker(folder, python, limit, samples.n_samples, progress)
-        with np.load(folder / "result.npz") as stored:
-            found = {key: stored[key] for key in stored.files}
+        found = read_npz(folder / "result.npz")
     left = str(found["overflow"])
     if left:
         raise SimulationError(
