@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from neurodeploy.chip import Chip, chip_names, load_chip
+from neurodeploy.chip import Chip, Quantity, chip_names, load_chip
 from neurodeploy.costs.instructions import Things, count_things, total_instructions
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError, UsageError
@@ -224,25 +224,45 @@ def bench_microcontrollers(
     """
     if out is not None:
         check_new_file("bench", out, force=force)
-    rows = []
+    rows, constants = [], []
     for core in cores:
+        runs = []
         chip = part_of(core)
         if chip is None:
             known = ", ".join(cores_of_parts())
             raise UsageError(f"bench: no microcontroller has the core '{core}'; known: {known}")
         for case in cases(small=small):
             try:
-                rows.append(compare(measure(case, core), chip))
+                runs.append(measure(case, core))
             except FitError:
                 continue
+            rows.append(compare(runs[-1], chip))
             if on_row is not None:
                 on_row(rows[-1])
+        if out is not None and runs:
+            constants += [{"core": core, **row} for row in fitted_constants(runs, chip)]
     if out is not None:
-        write_text(markdown(rows), out)
+        write_text(markdown(rows, constants), out)
     return rows
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
+def fitted_constants(runs: Sequence[Measured], chip: Chip) -> list[dict[str, Any]]:
+    """Return the constants that fit these runs, beside those of the core's file: ``key, fitted, file``."""
+    rows = []
+    for table, prices, found in (("work", chip.work, fit_work(runs)), ("code", chip.code, fit_code(runs))):
+        for name, value in found.items():
+            key, _, kind = name.partition(".")
+            held: Any = getattr(prices, key)
+            held = held.get(kind) if isinstance(held, dict) else held
+            rows.append({"key": f"{table}.{name}", "fitted": value, "file": None if held is None else _nominal(held)})
+    return rows
+
+
+def _nominal(held: Any) -> float:
+    return float(held.nominal if isinstance(held, Quantity) else held.value)
+
+
+def markdown(rows: Sequence[dict[str, Any]], constants: Sequence[dict[str, Any]] = ()) -> str:
     """Return the page of ``docs/c-predictions.md``."""
     lines = [
         "# Predicted and counted instructions and bytes of generated C",
@@ -259,6 +279,20 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         f"{r['predicted_instructions']:,.0f} ({r['instructions_off']:+.1%}) | {r['flash']:,} | "
         f"{r['predicted_flash']:,} ({r['flash_off']:+.2%}) | {r['ram']:,} | {r['predicted_ram']:,} |"
         for r in rows
+    ]
+    lines += [
+        "",
+        "## Constants",
+        "",
+        "The constants that fit the rows above (non-negative least squares of relative errors), beside those of the core's",
+        "file `hardware/cores/CORE.toml`, from which the predictions are made. `work` counts instructions, `code` bytes.",
+        "",
+        "| core | constant | fitted | in the file |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {c['core']} | {c['key']} | {c['fitted']:.4g} | {'' if c['file'] is None else format(c['file'], '.4g')} |"
+        for c in constants
     ]
     return "\n".join(lines) + "\n"
 

@@ -8,13 +8,22 @@ import numpy as np
 import pytest
 from emulated import with_tools
 
+from neurodeploy.chip import load_chip
+from neurodeploy.costs.instructions import Things, count_things, total_instructions
+from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError, UsageError
+from neurodeploy.mapping.program import FLASH, program_bytes
+from neurodeploy.tables import plan_tables
+from neurodeploy.targets.c.build import Size
+from neurodeploy.targets.c.emulation import Emulation
 from neurodeploy.targets.c.predictions import (
+    Measured,
     bench_microcontrollers,
     cases,
     cores_of_parts,
     fit_code,
     fit_work,
+    fitted_constants,
     markdown,
     measure,
 )
@@ -73,3 +82,32 @@ def test_the_page_has_a_row_for_each_case() -> None:
     assert "| cortex-m4 | a | 10% | 2.0% | 1,000 | 1,010 (+1.0%) | 5,000 | 4,990 (-0.20%) | 300 | 300 |" in markdown(
         [row]
     )
+
+
+def test_the_page_holds_the_constants_that_fit_the_runs_beside_those_of_the_file() -> None:
+    """Runs that take exactly what the file says are fitted by the constants of the file."""
+    chip = load_chip("stm32l4r5")
+    assert chip.work is not None
+    runs = []
+    for case in [case for case in cases(small=True) if case.name == "32-40-10"][:4]:
+        layout, activity = plan_tables(case.network), simulate(case.network, case.samples)
+        things = dict(count_things(layout, activity).most)
+        counted = total_instructions(chip.work, Things(things, things), 1)
+        size = Size(flash=program_bytes(layout, chip)[FLASH], ram=layout.ram_bytes)
+        run = Emulation(
+            activity=activity,
+            core="cortex-m4",
+            instructions=counted,
+            classes=np.zeros((1, 1), np.int64),
+            size=size,
+            sources={},
+            compiler="",
+        )
+        runs.append(Measured(case=case, layout=layout, things=things, run=run))
+    rows = {row["key"]: row for row in fitted_constants(runs, chip)}
+    assert rows["work.updated"]["file"] == chip.work.updated.nominal
+    for run in runs:
+        expected = sum(rows[f"work.{thing}"]["fitted"] * n.mean() for thing, n in run.things.items())
+        assert expected == pytest.approx(run.run.instructions.mean(), rel=1e-6)
+    page = markdown([], [{"core": "cortex-m4", "key": "work.step", "fitted": 22.714, "file": 22.71}])
+    assert "| cortex-m4 | work.step | 22.71 | 22.71 |" in page
