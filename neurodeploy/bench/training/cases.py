@@ -62,6 +62,11 @@ class Case:
 
 CASES = (
     *(
+        Case(network="2312-512-512-11", density=d, rate=0.02, n_steps=t, batch=b)
+        for d, t, b in ((1.0, 100, 32), (0.1, 16, 32), (0.1, 100, 128))
+    ),
+    Case(network="784-512-10", density=0.1, rate=0.02, n_steps=100, batch=32),
+    *(
         Case(network="2312-512-512-11", density=d, rate=r, n_steps=100, batch=32)
         for d in (0.1, 0.02, 0.5)
         for r in (0.02, 0.1)
