@@ -60,7 +60,7 @@ def exponents(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, fl
 
     Time goes with ``quantity ** exponent`` between the smallest and the largest value that were run.
     """
-    cases = {tuple(row[key] for key in _CASE): float(row["ms"]) for row in rows}
+    cases = {tuple(row[key] for key in _CASE): row["ms"] for row in rows}
     found = []
     for place, quantity in enumerate(_CASE):
         groups: dict[tuple[Any, ...], dict[Any, float]] = {}
