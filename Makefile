@@ -1,6 +1,6 @@
 # make demo: the whole path on real data.   make test: the tests.   Both set up what they need first.
 .POSIX:
-.PHONY: help demo test test-all test-core lint docs lock clean setup
+.PHONY: help demo test test-all test-core lint docs fresh lock clean setup
 
 EXTRAS = train,slayer,lava,report,map,dev
 # of test-core; with train (CORE_EXTRAS=train,report,map,dev) the tests of training on the native backend run too
@@ -18,6 +18,7 @@ help:
 	@echo "                                 make test-core PYTHON=python3.12 CORE_EXTRAS=train,report,map,dev"
 	@echo "make lint                        ruff and mypy"
 	@echo "make docs                        the documentation as a site, in site/"
+	@echo "make fresh PYTHON=python3.12     README and tutorials to the letter in an environment that is made for it"
 	@echo "make lock                        write constraints.txt anew (needs uv)"
 	@echo "make clean                       remove environments, runs and caches"
 
@@ -43,6 +44,9 @@ lint: setup
 
 docs:
 	@tools/setup.sh 3.10 .venv-docs docs,report && .venv-docs/bin/mkdocs build --strict
+
+fresh:
+	@python3 tools/fresh_machine.py $$(echo $(PYTHON) | sed 's/.*python//')
 
 lock:
 	uv pip compile pyproject.toml --universal --python-version 3.10 --fork-strategy requires-python \

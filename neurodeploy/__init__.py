@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from neurodeploy.errors import needing
 from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from neurodeploy.sparse.rewirer import Rewirer
     from neurodeploy.sparse.scores import prefer_reached
     from neurodeploy.targets.table import check_target, write_target
+    from neurodeploy.training.model.cuba_dense import CubaDense
 
 _HOME = {
     "commands.networks": "as_network to_netx to_nir",
@@ -139,6 +141,7 @@ _HOME = {
     "sparse.rewirer": "Rewirer",
     "sparse.scores": "prefer_reached",
     "targets.table": "check_target write_target",
+    "training.model.cuba_dense": "CubaDense",
 }
 """Public names by the module (below ``neurodeploy``) that defines them."""
 _MODULE_OF = {name: f"neurodeploy.{module}" for module, names in _HOME.items() for name in names.split()}
@@ -151,6 +154,7 @@ __all__ = [
     "Conv",
     "Cost",
     "Cuba",
+    "CubaDense",
     "DataError",
     "Delta",
     "DemandError",
@@ -255,7 +259,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'neurodeploy' has no attribute '{name}'")
-    value = getattr(import_module(_MODULE_OF[name]), name)
+    with needing(name, "train"):
+        value = getattr(import_module(_MODULE_OF[name]), name)
     globals()[name] = value
     return value
 

@@ -111,10 +111,11 @@ def show_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def table(header: str, rows: list[tuple[Any, ...]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*header.split("|"), box=None, pad_edge=False)
+    # on a narrow terminal long words go on in the next line; cut, a name could not be typed
+    table = Table(*(Column(name, overflow="fold") for name in header.split("|")), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)

@@ -20,8 +20,8 @@ def verify(
     engines: Annotated[
         str | None,
         typer.Option(
-            help="Two or more of native, slayer, reference, event, lava, lava-in-process, c (generated C on this machine), "
-            "c:cortex-m4 (or another processor, emulated). By default for a run the backend "
+            help="Two or more of native, slayer, reference, event, lava, lava-in-process, brian2-loihi, c (generated C "
+            "on this machine), c:cortex-m4 (or another processor, emulated). By default for a run the backend "
             "that trained it, reference, event and lava (a native run where there is no Lava: without); for a file "
             "reference,event."
         ),

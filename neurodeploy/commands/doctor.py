@@ -6,11 +6,12 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module, metadata
 from typing import Any
 
-from neurodeploy.errors import LavaError, install_hint
+from neurodeploy.errors import LavaError, MissingPackageError, install_hint
 
 
 def doctor() -> dict[str, Any]:
@@ -20,25 +21,34 @@ def doctor() -> dict[str, Any]:
     nothing is broken. What takes long to import is imported by processes side by side.
     """
     with ThreadPoolExecutor() as pool:
-        lava = pool.submit(_lava_check)
+        lava, brian = pool.submit(_lava_check), pool.submit(_brian_check)
         packages = [pool.submit(_package_check, package, extra) for package, extra in _PACKAGES.items()]
-        checks = [_python_check(), *(package.result() for package in packages), lava.result()]
+        checks = [_python_check(), *(package.result() for package in packages), lava.result(), brian.result()]
     return {"ok": all(c["state"] != "broken" for c in checks), "checks": checks}
 
 
 def _lava_check() -> dict[str, Any]:
-    """Ask the worker's interpreter to import Lava; if the environment names one that cannot, it is broken."""
     from neurodeploy.engines.lava import find_lava_python
 
-    named = "NEURODEPLOY_LAVA_PYTHON" in os.environ
-    check = {"what": "Lava worker", "found": None, "state": "broken" if named else "missing"}
+    return _worker_check("Lava worker", "lava.magma", "NEURODEPLOY_LAVA_PYTHON", find_lava_python)
+
+
+def _brian_check() -> dict[str, Any]:
+    from neurodeploy.engines.brian import find_brian_python
+
+    return _worker_check("brian2-loihi worker", "brian2_loihi", "NEURODEPLOY_BRIAN_PYTHON", find_brian_python)
+
+
+def _worker_check(what: str, module: str, variable: str, find: Callable[[], str]) -> dict[str, Any]:
+    """Ask a worker's interpreter to import its package; if the environment names one that cannot, it is broken."""
+    check = {"what": what, "found": None, "state": "broken" if variable in os.environ else "missing"}
     try:
-        python = find_lava_python()
-        subprocess.run([python, "-c", "import lava.magma"], check=True, capture_output=True, timeout=60)
-    except LavaError as error:
+        python = find()
+        subprocess.run([python, "-c", f"import {module}"], check=True, capture_output=True, timeout=60)
+    except (LavaError, MissingPackageError) as error:
         return {**check, "note": str(error)}
     except (OSError, subprocess.SubprocessError) as error:
-        return {**check, "found": python, "state": "broken", "note": f"cannot import Lava: {error}"}
+        return {**check, "found": python, "state": "broken", "note": f"cannot import {module}: {error}"}
     return {**check, "found": python, "state": "ok", "note": ""}
 
 

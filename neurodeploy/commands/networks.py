@@ -26,8 +26,9 @@ def as_network(thing: AnyNetwork, *, reading: AnyReading = None, dt: float | Non
 
     Args:
         thing: a ``Network``; a ``.nir``, ``.nd5`` or ``.net`` file, or a checkpoint; the folder of a run (its exported
-            network, else that of its checkpoint); or a torch model of slayer blocks: one that a recipe built, or a module
-            whose blocks can each ``export_hdf5``, as lava-dl's tutorials have it, after a first forward pass.
+            network, else that of its checkpoint); or a torch model: one that a recipe built, a module of ``CubaDense``
+            layers, or one of slayer blocks, each of which can ``export_hdf5``, as in lava-dl's tutorials, after a first
+            forward pass.
         reading: what the framework that wrote a NIR file means by it, as in ``from_nir``.
         dt: length of a step in seconds, where the thing does not say.
 
@@ -49,7 +50,8 @@ def as_network(thing: AnyNetwork, *, reading: AnyReading = None, dt: float | Non
         network: Network = network_of_model(thing, dt=1e-3 if dt is None else dt)
         return network
     raise UsageError(
-        f"a network is a Network, a file, a run's folder or a torch model of slayer blocks, not {type(thing).__name__}; "
+        "a network is a Network, a file, a run's folder or a torch model of CubaDense layers or slayer blocks, not "
+        f"{type(thing).__name__}; "
         "models of other frameworks come through NIR: from_nir(graph)"
     )
 

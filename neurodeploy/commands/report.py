@@ -30,6 +30,7 @@ from neurodeploy.errors import (
 )
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import WrittenReport
 from neurodeploy.files.writing import locked_folder
 from neurodeploy.mapping.abilities import find_lacks
 from neurodeploy.mapping.mapper import map_network
@@ -73,7 +74,7 @@ def report(
     say: Callable[[str], None] | None = None,
     warn: Callable[[str], None] | None = None,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> WrittenReport:
     """Prove, place and price a network, and write its report as JSON, text, Markdown and HTML.
 
     Accuracy and energy are measured on all samples, exactness on the first ``n_samples``. Each engine runs once.
@@ -161,7 +162,7 @@ def report(
             provenance=_provenance(source, data, command),
         )
         files = write_report(made, folder, tell)
-        return {"report": made, "files": {key: str(path) for key, path in files.items()}}
+        return WrittenReport(report=made, files={key: str(path) for key, path in files.items()})
 
 
 def _mapped(

@@ -11,6 +11,7 @@ from neurodeploy.commands.inputs import load_start
 from neurodeploy.errors import check_type, needing
 from neurodeploy.exchange.nir.readings import AnyReading, as_reading
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import TrainingFacts
 from neurodeploy.files.writing import check_new_folder
 from neurodeploy.recipe.files import parse_recipe, recipe_text, starting_from
 from neurodeploy.recipe.record import Recipe
@@ -51,7 +52,7 @@ def train(
     backend: str | None = None,
     data_root: str | Path | None = None,
     on_epoch: Callable[[Any], None] | None = None,
-) -> dict[str, Any]:
+) -> TrainingFacts:
     """Train a recipe (a file or the name of a shipped one) into the folder ``out``, by default ``runs/<its name>``.
 
     Args:
@@ -92,4 +93,5 @@ def train(
         backend=backend,
         on_epoch=on_epoch,
     )
-    return {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
+    values = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(result).items()}
+    return TrainingFacts(values)

@@ -15,6 +15,7 @@ from neurodeploy.errors import LavaError, MismatchError, UsageError, needing
 from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import ProofFacts
 from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
@@ -66,7 +67,7 @@ def verify(
     against: str | Path | None = None,
     force: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> ProofFacts:
     """Run the same samples on several engines and compare every spike, message and voltage of a read-out.
 
     ``native`` and ``slayer`` run the checkpoint of a run's folder with the forward pass of that backend, whichever trained
@@ -105,7 +106,7 @@ def verify(
     failed = [] if earlier is None else broken(earlier, proof)
     if failed:
         raise MismatchError(f"verify: {against} no longer holds: {'; '.join(failed)}")
-    return proof
+    return ProofFacts(proof)
 
 
 def prove(

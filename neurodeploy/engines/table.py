@@ -28,12 +28,14 @@ class Engine:
         counts_updates: whether the engine counts updated neurons by label.
         seconds: ``module:function`` that predicts the seconds of a run from network, samples and steps, for an engine that
             runs in a separate process and takes ``timeout_s``; None for fast engines.
+        partial: whether the engine expresses only some networks; it refuses the others with a ``SimulationError``.
     """
 
     run: str
     refused: Mapping[str, str] = field(default_factory=dict)
     counts_updates: bool = True
     seconds: str | None = None
+    partial: bool = False
 
     @property
     def sees_overflow(self) -> bool:
@@ -48,6 +50,7 @@ class Engine:
 
 
 _AS_LAVA = "computes what Lava computes"
+_NO_OVERFLOW = "refuses every overflow"
 ENGINES: dict[str, Engine] = {
     "reference": Engine(run="neurodeploy.engines.reference:run_reference"),
     "event": Engine(run="neurodeploy.engines.event.run:run_event"),
@@ -61,6 +64,13 @@ ENGINES: dict[str, Engine] = {
         run="neurodeploy.engines.lava.in_process:run_lava_in_process",
         refused={"wrap": _AS_LAVA, "clip": _AS_LAVA},
         counts_updates=False,
+    ),
+    "brian2-loihi": Engine(
+        run="neurodeploy.engines.brian.run:run_brian",
+        refused={"error": _NO_OVERFLOW, "wrap": _NO_OVERFLOW, "clip": _NO_OVERFLOW},
+        counts_updates=False,
+        seconds="neurodeploy.engines.brian.run:predict_seconds",
+        partial=True,
     ),
 }
 """The engines by name. Other packages may add entries."""

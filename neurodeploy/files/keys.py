@@ -123,9 +123,19 @@ def _value(value: Schema) -> str:
         str(kind), "any value"
     )
     bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-    limits = [f"{text} {value[key]:g}" for key, text in bounds.items() if key in value]
-    more = [f"a multiple of {value['multipleOf']:g}"] if "multipleOf" in value else []
+    limits = [f"{text} {_number(value[key])}" for key, text in bounds.items() if key in value]
+    more = [f"a multiple of {_number(value['multipleOf'])}"] if "multipleOf" in value else []
     return ", ".join([word, *limits, *more])
+
+
+def _number(value: float) -> str:
+    """Return a number as people write it: a large power of two as such.
+
+    >>> _number(255), _number(0.5), _number(2**63)
+    ('255', '0.5', '2^63')
+    """
+    power = int(value).bit_length() - 1
+    return f"2^{power}" if power > 30 and value == 2**power else f"{value:g}"
 
 
 def _written(value: Any) -> str:

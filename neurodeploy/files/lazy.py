@@ -1,9 +1,11 @@
-"""Functions by name, imported on first use, for tables that name heavy modules or modules with optional packages."""
+"""Names that load on first use: functions of tables that name heavy modules, and the names of a room."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -17,3 +19,38 @@ def named_function(reference: str) -> Callable[..., Any]:
     module, _, function = reference.partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
     return found
+
+
+def hand_on_at_first_use(room: str, home: Mapping[str, str]) -> None:
+    """Make a room hand on names of its modules when they are first used.
+
+    Args:
+        room: the dotted name of the room, from whose ``__init__`` this is called.
+        home: for each module of the room the names from it, with spaces between. A name may be that of a module of the
+            room too: in the room it is the name, never the module.
+    """
+    module = sys.modules[room]
+    module.__dict__["_module_of"] = {name: f"{room}.{own}" for own, names in home.items() for name in names.split()}
+    module.__class__ = _Room
+
+
+class _Room(ModuleType):
+    """A room whose names load on first use."""
+
+    _module_of: Mapping[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._module_of:
+            raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'")
+        value = getattr(import_module(self._module_of[name]), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (
+            isinstance(value, ModuleType) and name in self._module_of
+        ):  # as Python sets it after importing a module
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._module_of})

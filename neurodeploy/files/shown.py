@@ -40,3 +40,33 @@ class Shown:
             MissingPackageError: without pandas.
         """
         return named_function(f"{_ROOM}:frame_of")(self)
+
+
+class ShownFacts(Shown, dict[str, Any]):
+    """Plain values by name, as they go into JSON, that show themselves as a record does."""
+
+    __slots__ = ()
+
+
+class TrainingFacts(ShownFacts):
+    """What ``train`` returns; its picture are the curves of the training, its table the epochs."""
+
+    __slots__ = ()
+
+
+class ProofFacts(ShownFacts):
+    """What ``verify`` returns; its table has a row for each population."""
+
+    __slots__ = ()
+
+
+class ReportFacts(ShownFacts):
+    """The content of a ``report.json``; its table has a row for each chip."""
+
+    __slots__ = ()
+
+
+class WrittenReport(ShownFacts):
+    """A report and the files that hold it; shows itself as ``ReportFacts`` do."""
+
+    __slots__ = ()

@@ -120,22 +120,38 @@ def choice_markdown(table: ChipTable) -> str:
     return as_markdown(f"Which chip for {table.network}?", _headline(table), _sections(table))
 
 
+_STYLE = """
+body { margin: 40px auto; max-width: 1240px; padding: 0 20px; color: #1d2733; font: 15px/1.5 sans-serif; }
+h1 { font-weight: 300; } h2 { font-weight: 400; margin-top: 36px; }
+table { border-collapse: collapse; width: 100%; font-size: 13px; }
+th, td { padding: 6px 12px 6px 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e4e7ec; }
+th { color: #667085; font-weight: 500; } td:first-child { font-weight: 600; }
+@media (max-width: 700px) {
+  body { margin: 20px auto; padding: 0 14px; } thead { display: none; }
+  tr { display: block; padding: 8px 0; border-bottom: 1px solid #1d2733; break-inside: avoid; }
+  td { display: grid; grid-template-columns: 9em 1fr; padding: 2px 0; border: 0; }
+  td::before { content: attr(data-name); color: #667085; font-weight: 400; }
+}
+@media print { body { margin: 0; } h1, h2, thead { break-after: avoid; } tr { break-inside: avoid; } }
+"""
+"""On a narrow screen each chip is a block of lines, in which the names of the columns stand on the left."""
+
+
 def choice_page(table: ChipTable) -> str:
     """Return the table as a page that needs nothing else."""
     title = f"Which chip for {escape(table.network)}?"
     body = "".join(f"<p>{escape(line)}</p>" for line in _headline(table))
     for section in _sections(table):
-        head, *rest = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in section.rows]
-        rows = f"<tr>{head.replace('td>', 'th>')}</tr>" + "".join(f"<tr>{row}</tr>" for row in rest)
+        names, *rest = [[escape(cell) for cell in row] for row in section.rows]
+        head = "".join(f"<th>{name}</th>" for name in names)
+        lines = ["".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, row)) for row in rest]
+        rows = f"<thead><tr>{head}</tr></thead>" + "".join(f"<tr>{line}</tr>" for line in lines)
         notes = "".join(f"<p>{escape(note)}</p>" for note in section.notes)
         body += f"<h2>{escape(section.title)}</h2><table>{rows}</table>{notes}"
-    style = (
-        "body{font-family:sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.3em .8em;text-align:left;"
-        "border-bottom:1px solid #ccc}"
-    )
+    view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
     return (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{style}</style></head>'
-        f"<body><h1>{title}</h1>{body}</body></html>\n"
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">{view}<title>{title}</title><style>{_STYLE}</style>'
+        f"</head><body><h1>{title}</h1>{body}</body></html>\n"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html as html_text
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from neurodeploy.mapping.record import Mapping as Placed
 from neurodeploy.network import Network, n_nonzero
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.reports.figures import band, kib
-from neurodeploy.reports.record import Report
+from neurodeploy.reports.record import Report, checked
 
 Facts: TypeAlias = dict[str, Any]
 Rows: TypeAlias = list[dict[str, Any]]
@@ -211,12 +212,41 @@ def _report(report: Report) -> Facts:
     return facts
 
 
-def _training(result: Any) -> Facts:
+def _report_rows(report: Report) -> Rows:
+    return [_cost(cost) for cost in report.targets]
+
+
+def _as_report(facts: Facts) -> Report:
+    return checked(dict(facts.get("report", facts)))
+
+
+def _written(facts: Facts) -> Facts:
+    files = facts["files"]
+    return _report(_as_report(facts)) | {"written": files.get("report_html") or files["report_text"]}
+
+
+def _proof(facts: Facts) -> Facts:
     return {
-        "folder": result.folder,
-        "best epoch": f"{result.best_epoch} of {result.epochs}",
-        "validation accuracy": f"{result.validation_accuracy:.2%}",
-        "seconds": f"{result.seconds:.0f}",
+        "engines": ", ".join(facts["engines"]),
+        "equal": "yes" if facts["equal"] else "no",
+        "spikes": f"{facts['spikes_different']:,} of {facts['spikes_compared']:,} differ",
+        "samples": facts["n_samples"],
+    }
+
+
+def _proof_rows(facts: Facts) -> Rows:
+    return [
+        {key: value for key, value in row.items() if not isinstance(value, dict | list)} for row in facts["populations"]
+    ]
+
+
+def _training(result: Any) -> Facts:
+    facts = result if isinstance(result, dict) else asdict(result)
+    return {
+        "folder": facts["folder"],
+        "best epoch": f"{facts['best_epoch']} of {facts['epochs']}",
+        "validation accuracy": f"{facts['validation_accuracy']:.2%}",
+        "seconds": f"{facts['seconds']:.0f}",
     }
 
 
@@ -224,7 +254,8 @@ def _epochs(result: Any) -> Rows:
     from neurodeploy.files.json_text import parse_json
     from neurodeploy.run_folder import METRICS_FILE
 
-    lines = read_text(Path(result.folder) / METRICS_FILE).splitlines()
+    folder = result["folder"] if isinstance(result, dict) else result.folder
+    lines = read_text(Path(folder) / METRICS_FILE).splitlines()
     rows = [parse_json(line) for line in lines if line.strip()]
     return [{key: value for key, value in row.items() if not isinstance(value, dict | list)} for row in rows]
 
@@ -267,7 +298,11 @@ _FACTS: Mapping[str, Callable[[Any], Facts]] = {
     "Cost": _cost,
     "Chip": _chip,
     "Report": _report,
+    "ReportFacts": lambda facts: _report(_as_report(facts)),
+    "WrittenReport": _written,
+    "ProofFacts": _proof,
     "TrainingResult": _training,
+    "TrainingFacts": _training,
 }
 _ROWS: Mapping[str, Callable[[Any], Rows]] = {
     "Network": _populations,
@@ -275,11 +310,17 @@ _ROWS: Mapping[str, Callable[[Any], Rows]] = {
     "Activity": _activity_rows,
     "Mapping": _cores,
     "Cost": _energy_rows,
+    "Report": _report_rows,
+    "ReportFacts": lambda facts: _report_rows(_as_report(facts)),
+    "WrittenReport": lambda facts: _report_rows(_as_report(facts)),
+    "ProofFacts": _proof_rows,
     "TrainingResult": _epochs,
+    "TrainingFacts": _epochs,
 }
 _PICTURES: Mapping[str, Callable[[Any], Any]] = {
     "Activity": _raster,
     "Mapping": _core_map,
     "Cost": _energy_chart,
     "TrainingResult": _curves,
+    "TrainingFacts": _curves,
 }

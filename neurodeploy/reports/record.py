@@ -7,7 +7,7 @@ version number.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -17,7 +17,7 @@ from neurodeploy.files.checked import Record, first_problem
 from neurodeploy.files.json_text import parse_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
-from neurodeploy.files.shown import Shown
+from neurodeploy.files.shown import ReportFacts, Shown
 
 SCHEMA = "neurodeploy-report/1"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
@@ -245,7 +245,7 @@ def checked(data: object) -> Report:
         raise ReportError(f"report: {first_problem(error)}; make the report again") from error
 
 
-def load_report(path: str | Path) -> dict[str, Any]:
+def load_report(path: str | Path) -> ReportFacts:
     """Read a ``report.json`` file.
 
     Raises:
@@ -262,5 +262,4 @@ def load_report(path: str | Path) -> dict[str, Any]:
         checked(data)
     except ReportError as error:
         raise ReportError(f"report: {path}: {str(error).removeprefix('report: ')}") from error
-    report: dict[str, Any] = data
-    return report
+    return ReportFacts(data)

@@ -10,6 +10,7 @@ from neurodeploy.costs.record import Cost
 from neurodeploy.errors import MissingPackageError, install_hint
 from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.shown import ReportFacts
 from neurodeploy.files.writing import write_text
 from neurodeploy.reports.record import SCHEMA, checked
 from neurodeploy.reports.text import (
@@ -36,7 +37,7 @@ def make_report(
     neurobench: Mapping[str, Any] | None = None,
     silence: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+) -> ReportFacts:
     """Return the content of ``report.json`` as plain values.
 
     Args:
@@ -70,8 +71,7 @@ def make_report(
         "silence": silence and dict(silence),
         "provenance": dict(provenance or {}),
     }
-    plain: dict[str, Any] = checked(data).model_dump(mode="json", by_alias=True)
-    return plain
+    return ReportFacts(checked(data).model_dump(mode="json", by_alias=True))
 
 
 def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from neurodeploy.data.dataset import Frames
 from neurodeploy.data.encoded_part import INPUT_NAME, Encoded
+from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Input
-from neurodeploy.network.activity import Samples
+from neurodeploy.network.activity import Events, Samples
+
+_AT_ONCE = 256
+"""Samples that are packed at a time, so that no raster of all of them is made."""
 
 
 class Inputs:
@@ -29,8 +35,17 @@ class Inputs:
     def __len__(self) -> int:
         return self._encoded.n_samples
 
-    def __getitem__(self, index: torch.Tensor) -> torch.Tensor:
-        return self._tensor(index.numpy())
+    def __getitem__(self, index: torch.Tensor | slice) -> torch.Tensor:
+        return self._tensor(index if isinstance(index, slice) else index.numpy())
+
+    def bits(self, index: torch.Tensor) -> Spikes | None:
+        """Return the spikes of samples as bits, of frames without unpacking them; None for payloads."""
+        if self._encoded.entry.graded:
+            return None
+        data = self._encoded.data
+        if isinstance(data, Frames):
+            return Spikes.of_packed(data.bits[index.numpy()], data.n_steps, math.prod(data.shape))
+        return Spikes.of_raster(self._encoded.raster(index.numpy()).transpose(0, 2, 1))
 
     def split(self, batch_size: int) -> Iterator[torch.Tensor]:
         """Yield all samples in order, ``batch_size`` at a time."""
@@ -47,19 +62,33 @@ class Inputs:
 def to_tensors(samples: Samples | Encoded) -> tuple[torch.Tensor | Inputs, torch.Tensor]:
     """Return the input ``(n_samples, n_channels, n_steps)``, and the labels as int64.
 
-    Spikes are uint8 of 0 and 1, payloads float32.
+    Spikes are uint8 of 0 and 1, packed eight to a byte until they are asked for; payloads are float32.
     """
     labels = torch.from_numpy(np.array(samples.labels, np.int64))
     if isinstance(samples, Encoded):
         return Inputs(samples), labels
     given = samples.inputs[INPUT_NAME]
-    raster = given.to_dense().astype(np.uint8 if given.payload is None else np.float32).transpose(0, 2, 1)
-    return torch.from_numpy(raster.copy()), labels
+    if given.payload is None:
+        return Inputs(_packed(samples, given)), labels
+    return torch.from_numpy(given.to_dense().astype(np.float32).transpose(0, 2, 1).copy()), labels
 
 
-def picked(spikes: torch.Tensor | Inputs, index: torch.Tensor) -> torch.Tensor:
-    """Return the samples at ``index``; of a tensor as whole rows, a tenth of the time that torch takes to index it."""
-    return spikes.index_select(0, index) if isinstance(spikes, torch.Tensor) else spikes[index]
+def _packed(samples: Samples, given: Events) -> Encoded:
+    n, n_bytes = given.n_samples, -(-given.n_steps * given.size // 8)
+    bits = np.empty((n, n_bytes), np.uint8)
+    for first in range(0, n, _AT_ONCE):
+        stop = min(first + _AT_ONCE, n)
+        bits[first:stop] = np.packbits(given.take(first, stop).to_dense().reshape(stop - first, -1), axis=1)
+    labels = np.zeros(n, np.int32) if samples.labels is None else samples.labels
+    frames = Frames(
+        name=samples.name,
+        shape=input_shape(samples),
+        n_steps=given.n_steps,
+        bits=bits,
+        labels=labels,
+        n_classes=1 + int(labels.max(initial=0)),
+    )
+    return Encoded(data=frames, encoding="frames", n_steps=given.n_steps, name=samples.name)
 
 
 def input_shape(samples: Samples | Encoded) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurodeploy.data.encoded_part import Encoded
+from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Input, Network
 from neurodeploy.network.activity import Samples
@@ -20,7 +21,7 @@ from neurodeploy.recipe.sparse import METHODS
 from neurodeploy.sparse.methods import RewiringSettings, start_rewiring
 from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.augment import Shifts
-from neurodeploy.training.batches import check_payloads, input_shape, picked, to_tensors
+from neurodeploy.training.batches import Inputs, check_payloads, input_shape, to_tensors
 from neurodeploy.training.budget import budget_settings
 from neurodeploy.training.first_weights import fit_to_thresholds
 from neurodeploy.training.losses import (
@@ -356,13 +357,20 @@ class Run:
 
     def _backward(self, index: torch.Tensor, share: float) -> tuple[float, int]:
         """Add the gradient of ``share`` times the loss; return the summed loss and the number of correct answers."""
-        spikes = self.shifts.moved(picked(self.spikes, index), index, self.epochs_done)
-        layers = self.model.layers(spikes, every=self._penalised)
+        layers = self.model.layers(self._given(index), every=self._penalised)
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
         torch.autograd.backward(loss * share)
         n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
         return loss.item() * len(index), n_right
+
+    def _given(self, index: torch.Tensor) -> torch.Tensor | Spikes:
+        """Return the input of a batch, as bits where no tensor of it is needed."""
+        if self.model.takes_bits and isinstance(self.spikes, Inputs) and not self.recipe.training.shift:
+            bits = self.spikes.bits(index)
+            if bits is not None:
+                return bits
+        return self.shifts.moved(self.spikes[index], index, self.epochs_done)
 
     @property
     def _penalised(self) -> bool:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import struct
+import subprocess
 import sys
 import time
 
 import pytest
-from building import chain, samples
+from building import ROOT, chain, samples
 
 from neurodeploy.cli import working
 from neurodeploy.cli.entry import main
@@ -88,6 +93,28 @@ def test_loops_that_are_compiled_are_told_of_once(capfd):
         tell()
     assert capfd.readouterr().err.count("compiling loops for this machine, once") == 1
     assert compiling.get() is None
+
+
+@pytest.mark.parametrize("words", ["map net.nir --chip loihi2", "chips list", "recipe keys training"])
+def test_a_terminal_of_40_columns_shows_whole_words(words, files):
+    fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
+    main_end, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 40, 0, 0))
+    command = [sys.executable, "-m", "neurodeploy", "--quiet", *words.split()]
+    shown = b""
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    environment |= {"PYTHONPATH": str(ROOT), "TERM": "xterm"}
+    with subprocess.Popen(command, cwd=files, stdout=terminal, stderr=subprocess.PIPE, env=environment) as running:
+        os.close(terminal)
+        with contextlib.suppress(OSError):  # how a terminal ends
+            while part := os.read(main_end, 4096):
+                shown += part
+        assert running.stderr.read() == b""
+    os.close(main_end)
+    assert running.returncode == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode()).replace("\r", "").splitlines()
+    assert len([line for line in lines if len(line) <= 40]) > 4
+    assert not [line for line in lines if "…" in line]
 
 
 @pytest.mark.parametrize("package", ["jinja2", "plotly"])

@@ -30,7 +30,11 @@ def test_the_site_builds_strictly_with_a_page_for_each_kind_of_file(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     pages = {str(path.relative_to(tmp_path / "site")) for path in (tmp_path / "site").rglob("index.html")}
     assert "index.html" in pages
-    written = [path.relative_to(ROOT / "docs").with_suffix("") for path in (ROOT / "docs" / "tutorials").glob("*.md")]
+    written = [
+        path.relative_to(ROOT / "docs").with_suffix("")
+        for part in ("tutorials", "explanation")
+        for path in (ROOT / "docs" / part).glob("*.md")
+    ]
     assert {
         f"{page}/index.html" for page in (*written, "commands", "reference/recipe", "reference/exit-codes")
     } <= pages

@@ -1,7 +1,8 @@
-"""Start of the command line: ``python tests/benchmarks/bench_startup.py [runs]``.
+"""Start of the command line: ``python tests/benchmarks/bench_startup.py [runs [RUN]]``.
 
 One line a command, each run a process of its own, in turns: median seconds, median CPU seconds (user and system, what other
-programs disturb least) and the fastest run. The first line is Python itself, the last the heaviest packages that the command
+programs disturb least) and the fastest run. With the folder of a run of the demo (``runs/demo``) also the commands of its
+network. The first line is Python itself, the last the heaviest packages that the command
 line loads. Not run by the tests.
 """
 
@@ -37,14 +38,26 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def main(n: int) -> None:
+def commands_of(folder: str) -> dict[str, list[str]]:
+    """Return the commands of a network that is there, as on a run of the demo."""
+    file, chip = f"{folder}/model.nir", ["--chip", "loihi2"]
+    return {
+        "neurodeploy check": [*PROGRAM, "check", file],
+        "neurodeploy map": [*PROGRAM, "map", file, *chip],
+        "neurodeploy estimate": [*PROGRAM, "estimate", file, *chip],
+        "neurodeploy estimate --data": [*PROGRAM, "estimate", file, *chip, "--data", f"{folder}/test.npz"],
+    }
+
+
+def main(n: int, folder: str | None) -> None:
     """Print a line for each command."""
     print("command,seconds,cpu_seconds,fastest_seconds")
-    runs = [{name: run(command) for name, command in COMMANDS.items()} for _ in range(n)]
-    for name in COMMANDS:
+    commands = COMMANDS | (commands_of(folder) if folder else {})
+    runs = [{name: run(command) for name, command in commands.items()} for _ in range(n)]
+    for name in commands:
         seconds, cpu = zip(*(turn[name] for turn in runs))
         print(f"{name},{statistics.median(seconds):.3f},{statistics.median(cpu):.3f},{min(seconds):.3f}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 9, sys.argv[2] if len(sys.argv) > 2 else None)

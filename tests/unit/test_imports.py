@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import neurodeploy
+from neurodeploy import commands
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTED = [
@@ -56,7 +57,7 @@ def test_importing_the_package_or_its_command_line_loads_no_heavy_package():
     assert not {"torch", "lava", "numba", "scipy", "h5py", "nir", "plotly"} & loaded
 
 
-NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if ".sparse." in module}
+NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if re.search(r"\.(sparse|training)\.", module)}
 
 
 @pytest.mark.parametrize("name", sorted(set(neurodeploy.__all__) - {"__version__"}))
@@ -66,14 +67,25 @@ def test_every_public_name_exists(name):
     assert getattr(neurodeploy, name) is not None
 
 
-def test_type_checkers_see_the_names_that_load_on_first_use():
-    tree = ast.parse(Path(neurodeploy.__file__).read_text(encoding="utf-8"))
+@pytest.mark.parametrize(
+    ("room", "module_of"), [(neurodeploy, neurodeploy._MODULE_OF), (commands, commands._module_of)]
+)
+def test_type_checkers_see_the_names_that_load_on_first_use(room, module_of):
+    tree = ast.parse(Path(room.__file__).read_text(encoding="utf-8"))
     (seen,) = (node for node in tree.body if isinstance(node, ast.If))
     imported = {
         alias.name: node.module for node in seen.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert imported == neurodeploy._MODULE_OF
-    assert set(imported) | {"__version__"} == set(neurodeploy.__all__)
+    assert imported == module_of
+    assert set(imported) == set(room.__all__) - {"__version__"}
+
+
+def test_a_command_loads_no_other():
+    code = "import sys; from neurodeploy.commands import check; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "neurodeploy.commands.check" in loaded
+    assert not {f"neurodeploy.commands.{other}" for other in ("report", "sweep", "train", "verify")} & set(loaded)
+    assert not {"numba", "plotly"} & set(loaded)
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)

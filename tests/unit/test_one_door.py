@@ -9,6 +9,7 @@ from building import ROOT
 
 PACKAGE = ROOT / "neurodeploy"
 WORKERS = (
+    "engines/brian/worker.py",
     *("engines/lava/worker/", "bench/speed/peers/", "targets/sanafe/script.py"),
     *("bench/training/memory.py", "bench/training/worker.py"),
 )

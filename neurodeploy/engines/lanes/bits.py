@@ -75,6 +75,30 @@ def set_frames(frames: Any, padded: Any, bits: Any) -> Any:
 
 
 @_jit
+def set_packed(words: Any, channels: Any, n_steps: Any, padded: Any, bits: Any) -> None:
+    """Set the bits of packed frames, uint64 ``(batch, words)``: ``(steps, channels)`` in rows, high bit of a byte first.
+
+    What lies behind the last step is left out. Words of zeros, most of them where few spikes come in, cost one comparison.
+    """
+    for b in range(words.shape[0]):
+        t, end = 0, channels  # end: number of the first place of the next step
+        for w in range(words.shape[1]):
+            left = words[b, w]
+            while left:
+                bit = lowest_bit(left)
+                left &= left - _ONE
+                # bytes lie in memory from the lowest on, and their bits from the highest
+                place = (w << 6) + (bit & ~7) + 7 - (bit & 7)
+                if place < end - channels:  # of an earlier step than the last of this byte
+                    t, end = place // channels, (place // channels + 1) * channels
+                while place >= end:
+                    t, end = t + 1, end + channels
+                if t < n_steps:
+                    lane = t * padded + b
+                    bits[place - end + channels, lane >> 6] |= _ONE << np.uint64(lane & 63)
+
+
+@_jit
 def set_bytes(flat: Any, words: Any, shape: Any, padded: Any, bits: Any) -> Any:
     """Do as ``set_raster`` or ``set_frames`` for a raster of bytes in one piece, eight at a time, most of which are 0.
 

@@ -161,6 +161,16 @@ class Spikes:
             )
         return Spikes(span, channels, bits)
 
+    @staticmethod
+    def of_packed(packed: NDArray[np.uint8], n_steps: int, channels: int) -> Spikes:
+        """Return the spikes of frames as ``numpy.packbits`` packs each ``(n_steps, channels)``, uint8 ``(batch, bytes)``."""
+        span = Span(n_steps, len(packed))
+        rows = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
+        rows[:, : packed.shape[1]] = packed
+        bits = _words(span, channels)
+        b.set_packed(rows.view("<u8"), channels, n_steps, span.padded, bits)
+        return Spikes(span, channels, bits)
+
     def fresh(self) -> Spikes:
         """Return the same spikes without what was made of them."""
         return Spikes(self.span, self.size, None if self.arrived is not None else self._bits, self.arrived)

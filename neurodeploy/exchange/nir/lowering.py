@@ -334,13 +334,38 @@ def clock(connections: Sequence[Connection], inputs: Sequence[str], driven: Sequ
 
 
 def _components(pairs: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return the number of the strongly connected component of each node."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
+    """Return the number of the strongly connected component of each node.
 
-    names = sorted({name for pair in pairs for name in pair})
-    index = {name: i for i, name in enumerate(names)}
-    rows, columns = ([index[pair[end]] for pair in pairs] for end in (0, 1))
-    adjacency = coo_array((np.ones(len(rows)), (rows, columns)), shape=(len(names), len(names)))
-    _, labels = connected_components(adjacency, directed=True, connection="strong")
-    return {name: int(labels[i]) for name, i in index.items()}
+    Source: Sharir, Computers & Mathematics with Applications 7 (1981): from the node that a walk along the pairs finishes
+    last, a walk against them reaches exactly its component. scipy has it too, but takes 0.08 s to import.
+    """
+    along: dict[str, list[str]] = {name: [] for pair in pairs for name in pair}
+    against: dict[str, list[str]] = {name: [] for name in along}
+    for source, target in pairs:
+        along[source].append(target)
+        against[target].append(source)
+    seen: set[str] = set()
+    finished = [name for start in along for name in _finished(start, along, seen)]
+    component: dict[str, int] = {}
+    seen = set()
+    for number, start in enumerate(reversed(finished)):
+        component |= dict.fromkeys(_finished(start, against, seen), number)
+    return component
+
+
+def _finished(start: str, following: Mapping[str, Sequence[str]], seen: set[str]) -> list[str]:
+    """Return the nodes that can be reached and were not seen, in the order in which a depth-first walk leaves them."""
+    if start in seen:
+        return []
+    seen.add(start)
+    left, open_nodes = [], [(start, iter(following[start]))]
+    while open_nodes:
+        name, rest = open_nodes[-1]
+        further = next((other for other in rest if other not in seen), None)
+        if further is None:
+            left.append(name)
+            open_nodes.pop()
+        else:
+            seen.add(further)
+            open_nodes.append((further, iter(following[further])))
+    return left

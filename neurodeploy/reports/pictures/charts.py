@@ -46,7 +46,10 @@ def core_map(memory: Memory) -> go.Figure:
         go.Heatmap(
             **{"z": fill, "zmin": 0, "zmax": 1, "colorscale": RAMP, "hoverinfo": "text", "hovertext": hover},
             **{"xgap": 3, "ygap": 3},
-            colorbar={"tickformat": ".0%", "thickness": 8, "outlinewidth": 0, "len": 0.9, "tickfont": {"size": 11}},
+            colorbar={
+                **{"title": {"text": "of the fullest limit", "side": "right"}},
+                **{"tickformat": ".0%", "thickness": 8, "outlinewidth": 0, "len": 0.9, "tickfont": {"size": 11}},
+            },
         )
     )
     figure.update_xaxes(visible=False, constrain="domain")
@@ -164,7 +167,7 @@ def step_times(latency: Latency) -> go.Figure:
 
 def training_curves(epochs: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Return loss and accuracy of the training and the validation part over the epochs of ``metrics.jsonl``."""
-    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss (cross-entropy)", "accuracy"))
+    figure = make_subplots(rows=1, cols=2, subplot_titles=("loss", "accuracy"))
     numbers = [epoch["epoch"] for epoch in epochs]
     for column, curves in ((1, ("loss", "validation_loss")), (2, ("train_accuracy", "validation_accuracy"))):
         for name, part, colour in zip(curves, ("training", "validation"), (SOFT, ACCENT)):
@@ -172,7 +175,8 @@ def training_curves(epochs: Sequence[Mapping[str, Any]]) -> go.Figure:
             figure.add_trace(go.Scatter(**line, showlegend=column == 1), row=1, col=column)
     figure.update_xaxes(title="epoch", gridcolor=LINE)
     figure.update_yaxes(gridcolor=LINE)
-    figure.update_yaxes(tickformat=".0%", col=2)
+    figure.update_yaxes(title="cross-entropy", col=1)
+    figure.update_yaxes(title="share right", tickformat=".0%", col=2)
     return styled(figure, 320)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from neurodeploy.engines.lanes.neurons import exact_gain
+from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry
 from neurodeploy.network import WEIGHT_EXPONENT_MAX, WEIGHT_EXPONENT_MIN, Cuba, Input, Shape
@@ -139,9 +140,14 @@ class ChainModel(torch.nn.Module):
         """Return the spikes of the last layer."""
         return list(self.layers(spikes, every=False).values())[-1]
 
+    @property
+    def takes_bits(self) -> bool:
+        """Whether the first layer runs over lanes, so that ``layers`` takes the input as ``Spikes`` as well."""
+        return next(iter(self.taken)) in self._segments
+
     def layers(
         self,
-        spikes: torch.Tensor,
+        spikes: torch.Tensor | Spikes,
         *,
         respond: Callable[[str, torch.Tensor], torch.Tensor] | None = None,
         every: bool = True,
@@ -150,7 +156,7 @@ class ChainModel(torch.nn.Module):
 
         Args:
             spikes: ``(batch, channels, steps)``, channels in C order of the input's shape, of any type. Where all steps are
-                one in memory (a stride of 0), sums of the first layer are computed once.
+                one in memory (a stride of 0), sums of the first layer are computed once. ``Spikes`` where ``takes_bits``.
             respond: returns the spikes of a layer, by its name, for those that reach it ``(batch, *taken, steps)``. By
                 default the backend's synapses and the compiled neurons (``fused.py``) do, and record ``peak_state``.
             every: whether layers inside a segment are wanted as well, whose spikes otherwise stay bits.
@@ -167,6 +173,7 @@ class ChainModel(torch.nn.Module):
                 names = names[len(self._segments[name].names) - 1 :]
                 name = names[0]
             else:
+                assert isinstance(spikes, torch.Tensor), "bits go into a segment"
                 arranged = spikes.reshape(len(spikes), *self.taken[name], spikes.shape[-1]).float()
                 given[name] = (respond or self._respond)(name, arranged)
             spikes = given[name]
@@ -321,20 +328,25 @@ class ChainModel(torch.nn.Module):
         if layer.delay:
             self.delays[name] = AxonalDelay(self.shapes[name][0], layer.delay)
 
-    def _run(self, segment: Segment, spikes: torch.Tensor, every: bool) -> dict[str, torch.Tensor]:
+    def _run(self, segment: Segment, spikes: torch.Tensor | Spikes, every: bool) -> dict[str, torch.Tensor]:
         """Return the spikes of the layers of a segment that are wanted."""
-        names, n_steps = segment.names, spikes.shape[-1]
+        names = segment.names
+        given: torch.Tensor | Spikes
+        if isinstance(spikes, Spikes):
+            given, n, n_steps = spikes, spikes.span.batch, spikes.span.n_steps
+        else:
+            n, n_steps = len(spikes), spikes.shape[-1]
+            given = spikes.reshape(n, -1, n_steps)
         kept = {}
         for number, name in enumerate(names[:-1]):
             if self.training and name in self.dropouts:
                 drop = self.dropouts[name]
-                stays = drop.stays(torch.Size((len(spikes), *self.shapes[name])))
+                stays = drop.stays(torch.Size((n, *self.shapes[name])))
                 kept[number] = Kept(stays.flatten(1).t().numpy(), drop.gain)
-        given = spikes.reshape(len(spikes), -1, n_steps)
         fired, peaks = segment.run(given, kept, names if every else names[-1:])
         for name, peak in peaks.items():
             self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
-        return {name: sent.reshape(len(spikes), *self.shapes[name], n_steps) for name, sent in fired.items()}
+        return {name: sent.reshape(n, *self.shapes[name], n_steps) for name, sent in fired.items()}
 
     def _respond(self, name: str, spikes: torch.Tensor) -> torch.Tensor:
         """Return a layer's spikes through the compiled neurons."""

@@ -14,6 +14,7 @@ from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.files.disk import new_hdf5
 from neurodeploy.network import Network
 from neurodeploy.training.model.chain import ChainModel
+from neurodeploy.training.model.cuba_dense import CubaDense, network_of_layers
 from neurodeploy.training.model.integers import to_network
 
 
@@ -21,21 +22,31 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
     """Return the integers that a model computes with; the model stays as it is.
 
     Args:
-        model: a ``ChainModel`` (every connection whose weight is not zero counts as kept), or a module whose blocks have
-            ``export_hdf5``, in the order in which it registers them; each must have seen an input, which tells its shape.
+        model: a ``ChainModel`` or a module of ``CubaDense`` layers (every connection whose weight is not zero counts as
+            kept), or a module whose blocks have ``export_hdf5``, which must have seen an input that tells their shapes.
+            Layers and blocks are taken in the order in which the module registers them.
         dt: length of a step in seconds.
 
     Raises:
-        NetworkError: for a model without slayer blocks, a block that did not see an input, and what a chip cannot hold.
+        NetworkError: for a model without layers of either kind or with both, a block that did not see an input, and what a
+            chip cannot hold.
     """
     if isinstance(model, ChainModel):
         masks = {name: weight != 0 for name, weight in model.dense_weights().items()}
         return to_network(model, masks, dt)
+    layers = {name or "layer": module for name, module in model.named_modules() if isinstance(module, CubaDense)}
     blocks = _blocks(_copy(model))
+    if layers and blocks:
+        raise NetworkError(
+            f"network: {type(model).__name__} has CubaDense layers ({', '.join(layers)}) and slayer blocks "
+            f"({', '.join(blocks)}); build it of one kind"
+        )
+    if layers:
+        return network_of_layers(layers, dt)
     if not blocks:
         raise NetworkError(
-            f"network: {type(model).__name__} has no slayer blocks (modules with export_hdf5); models of other frameworks "
-            "come through NIR: from_nir(graph)"
+            f"network: {type(model).__name__} has neither CubaDense layers nor slayer blocks (modules with export_hdf5); "
+            "models of other frameworks come through NIR: from_nir(graph)"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.net"

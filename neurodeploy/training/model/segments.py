@@ -34,12 +34,12 @@ class Segment:
         self.weights = [own.weight for held in self.stored for own in held]
 
     def run(
-        self, spikes: torch.Tensor, kept: Mapping[int, Kept], wanted: Sequence[str]
+        self, spikes: torch.Tensor | Spikes, kept: Mapping[int, Kept], wanted: Sequence[str]
     ) -> tuple[dict[str, torch.Tensor], dict[str, float]]:
         """Return the spikes of the wanted layers, ``(batch, neurons, steps)``, and the largest state of every layer.
 
         Args:
-            spikes: 0 and 1, ``(batch, channels, steps)``.
+            spikes: 0 and 1, ``(batch, channels, steps)``, or bits over lanes.
             kept: dropout after some layers by number, the last one excluded.
             wanted: names of layers, the last one among them.
         """
@@ -66,7 +66,7 @@ class _Passed(torch.autograd.Function):
     def forward(
         ctx: Any,
         segment: Segment,
-        spikes: torch.Tensor,
+        spikes: torch.Tensor | Spikes,
         kept: Mapping[int, Kept],
         numbers: Sequence[int],
         *weights: torch.Tensor,
@@ -76,7 +76,8 @@ class _Passed(torch.autograd.Function):
         for held in segment.stored:
             for own in held:
                 own.synapses.quantise()
-        chain.forward(Spikes.of_raster(spikes.detach().numpy()), kept)
+        given = spikes if isinstance(spikes, Spikes) else Spikes.of_raster(spikes.detach().numpy())
+        chain.forward(given, kept)
         ctx.segment, ctx.passes, ctx.numbers = segment, chain.passes, numbers
         ctx.set_materialize_grads(False)
         return tuple(torch.from_numpy(chain.layers[k].sent.to_raster()) for k in numbers)

@@ -69,7 +69,7 @@ def test_every_network_stores_its_sparse_layers_and_fires():
             assert set(made.model.stored) == set(made.model.weights())
             made.model.eval()
             with torch.no_grad():
-                fired = made.model.layers(made.spikes)
+                fired = made.model.layers(made.spikes[:])
             assert all(0.005 < layer.float().mean() < 0.6 for layer in fired.values())
 
 

@@ -89,6 +89,13 @@ def test_rows_are_sorted_by_fit_demands_completeness_and_energy() -> None:
         assert "MISSED" in text
 
 
+def test_each_cell_of_the_page_names_its_column_for_narrow_screens() -> None:
+    page = choice_page(table_of("net", 4, [row("<one>", meets=True, energy_j=energy(1))]))
+    assert '<td data-name="Chip">&lt;one&gt;</td>' in page
+    assert page.count("<td ") == page.count("<th>")
+    assert "@media (max-width" in page
+
+
 def test_a_battery_sorts_by_hours_and_no_samples_by_memory() -> None:
     rows = [
         row("a", energy_j=energy(1), battery_h=energy(5), synaptic_bytes=9),

@@ -1,4 +1,4 @@
-"""A network in any form: a Network, a file by str or Path, a run's folder, a torch model of slayer blocks."""
+"""A network in any form: a Network, a file by str or Path, a run's folder, a torch model of CubaDense blocks."""
 
 from __future__ import annotations
 
@@ -86,7 +86,9 @@ def _less(network, samples, **options):
 
 @pytest.mark.parametrize("thing", [None, 3, [1, 2], object()])
 def test_anything_else_is_refused_with_what_is_taken(thing):
-    with pytest.raises(UsageError, match="a network is a Network, a file, a run's folder or a torch model of slayer"):
+    with pytest.raises(
+        UsageError, match="a network is a Network, a file, a run's folder or a torch model of CubaDense"
+    ):
         as_network(thing)
 
 
@@ -143,7 +145,7 @@ class TestLiveModels:
     def test_a_model_without_slayer_blocks_is_sent_to_nir(self):
         import torch
 
-        with pytest.raises(NetworkError, match="Linear has no slayer blocks"):
+        with pytest.raises(NetworkError, match="Linear has neither CubaDense layers nor slayer blocks"):
             as_network(torch.nn.Linear(3, 2))
 
     def test_a_model_of_a_recipe_gives_what_its_export_gives(self):

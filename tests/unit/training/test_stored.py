@@ -149,3 +149,23 @@ def test_the_order_of_a_raster_in_memory_makes_no_difference(kind):
     turned = frames.transpose(0, 2, 1)
     assert np.array_equal(Spikes.of_raster(turned).bits, Spikes.of_raster(turned.copy()).bits)
     assert np.array_equal(Spikes.of_raster(turned).to_raster(), turned)
+
+
+def test_input_as_bits_trains_the_weights_that_a_raster_trains(monkeypatch):
+    """Bits come from packed frames without a raster in between; from a raster, where a tensor is needed."""
+    ours = run_of(size=37)
+    assert ours.model.takes_bits
+    ours.epoch()
+    monkeypatch.setattr(type(ours.model), "takes_bits", False)
+    theirs = run_of(size=37)
+    theirs.epoch()
+    for one, other in zip(ours.model.parameters(), theirs.model.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_input_of_a_dense_layer_comes_as_a_raster():
+    run = run_of(change=('method = "esl", density = 0.2, every_steps = 2', 'method = "dense"'))
+    assert not run.model.takes_bits
+    raster = np.random.default_rng(0).random((48, 8, 30)) < 0.3
+    assert np.array_equal(run.spikes[torch.arange(7, 20)].numpy(), raster[7:20].transpose(0, 2, 1))
+    assert np.array_equal(run.spikes[3:9].numpy(), raster[3:9].transpose(0, 2, 1))

@@ -39,6 +39,19 @@ def test_a_raster_comes_back_from_bits_and_from_events(shape, rate, seed):
 
 
 @settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(st.integers(1, 20), st.one_of(st.integers(1, 9), st.integers(1, 150)), st.integers(1, 30)), rates, seeds
+)
+def test_packed_frames_give_the_bits_of_their_raster(shape, rate, seed):
+    """Of any number of channels, also fewer than the bits of a byte, and places that fill no whole byte or word."""
+    fired = raster(shape, rate, seed)
+    packed = np.packbits(fired.transpose(0, 2, 1).reshape(len(fired), -1), axis=1)
+    ours, theirs = Spikes.of_packed(packed, shape[2], shape[1]), Spikes.of_raster(fired)
+    assert ours.span == theirs.span
+    assert np.array_equal(ours.bits, theirs.bits)
+
+
+@settings(max_examples=60, deadline=None)
 @given(shapes, rates, seeds)
 def test_lists_hold_the_lanes_of_each_channel_and_the_channels_of_each_lane(shape, rate, seed):
     fired = raster(shape, rate, seed)
