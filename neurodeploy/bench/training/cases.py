@@ -74,6 +74,11 @@ CASES = (
     *(Case(network="4096-4096-4096-11", density=d, rate=0.02, n_steps=16, batch=32) for d in (0.1, 0.02)),
     *(Case(network="mnist-conv", density=d, rate=0.1, n_steps=8, batch=256) for d in (0.1, 0.02)),
     *(Case(network="conv-34x34x2", density=d, rate=0.02, n_steps=100, batch=16) for d in (0.1, 0.02)),
+    *(
+        Case(network="2312-512-512-11", density=d, rate=0.02, n_steps=t, batch=b)
+        for d, t, b in ((1.0, 100, 32), (0.1, 16, 32), (0.1, 100, 128))
+    ),
+    Case(network="784-512-10", density=0.1, rate=0.02, n_steps=100, batch=32),
 )
 
 

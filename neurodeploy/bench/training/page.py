@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -51,7 +52,51 @@ def write_page(rows: Sequence[Mapping[str, Any]], path: Path, rounds: int) -> No
     head = _HEAD.format(rounds=rounds, where=where, versions=versions)
     lines = [head, "| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
     lines += ["| " + " | ".join(_shown(row[key]) for key in _COLUMNS) + " |" for row in rows]
-    write_text("\n".join(lines) + "\n", path)
+    write_text("\n".join([*lines, *_growths(rows)]) + "\n", path)
+
+
+def exponents(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str, float]]:
+    """Return how our time grows: quantity, the case that is else the same, from where to where, and the exponent.
+
+    Time goes with ``quantity ** exponent`` between the smallest and the largest value that were run.
+    """
+    cases = {tuple(row[key] for key in _CASE): row["ms"] for row in rows}
+    found = []
+    for place, quantity in enumerate(_CASE):
+        groups: dict[tuple[Any, ...], dict[Any, float]] = {}
+        for case, ms in cases.items():
+            size = _size(case[place]) if quantity == "network" else case[place]
+            if size is not None:
+                groups.setdefault((*case[:place], *case[place + 1 :]), {})[size] = ms
+        for rest, times in groups.items():
+            low, high = min(times), max(times)
+            if low == high:
+                continue
+            power = math.log(times[high] / times[low]) / math.log(high / low)
+            named = ", ".join(f"{key} {value}" for key, value in zip((k for k in _CASE if k != quantity), rest))
+            name = "possible synapses" if quantity == "network" else quantity
+            found.append((name, named, f"{low:,} to {high:,}", power))
+    return found
+
+
+_CASE = ("network", "density", "rate", "steps", "batch")
+
+
+def _size(network: str) -> int | None:
+    """Return the synapses that a dense chain named by its sizes could have; None for another network."""
+    if not network[0].isdigit():
+        return None
+    sizes = [int(n) for n in network.split("-")]
+    return sum(a * b for a, b in zip(sizes, sizes[1:]))
+
+
+def _growths(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = exponents(rows)
+    if not found:
+        return []
+    head = "\nOur time grows with a power of each quantity, between the smallest and the largest value that were run:\n"
+    lines = ["| quantity | else the same | from, to | exponent |", "|---|---|---|---|"]
+    return [head, *lines, *(f"| {name} | {rest} | {span} | {power:.2f} |" for name, rest, span, power in found)]
 
 
 def _shown(value: object) -> str:

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 from neurodeploy import commands
 from neurodeploy.bench.training import cases, others, run
 from neurodeploy.bench.training.cases import Case
-from neurodeploy.bench.training.page import write_page
+from neurodeploy.bench.training.page import exponents, write_page
 from neurodeploy.errors import FileError, SimulationError, UsageError
 
 SMALL = Case(network="40-30-10", density=0.2, rate=0.2, n_steps=10, batch=16)
@@ -117,3 +117,17 @@ def test_what_is_unknown_is_named_with_what_is_known(tmp_path):
     (tmp_path / "there.md").write_text("mine", encoding="utf-8")
     with pytest.raises(FileError, match="exists; choose another --out, or --force"):
         commands.bench_train(out=tmp_path / "there.md")
+
+
+def test_exponents_compare_cases_that_differ_in_one_quantity():
+    same = {"rate": 0.02, "steps": 16, "batch": 32}
+    rows = [
+        {"network": "784-512-10", "density": 0.1, "ms": 4.0, **same},
+        {"network": "784-512-10", "density": 0.4, "ms": 8.0, **same},
+        {"network": "784-512-10", "density": 0.1, "ms": 16.0, **(same | {"steps": 64})},
+        {"network": "1568-512-10", "density": 0.4, "ms": 8.0, **same},
+        {"network": "mnist-conv", "density": 0.4, "ms": 1.0, **same},
+    ]
+    found = {name: power for name, _, _, power in exponents(rows)}
+    assert found == {"possible synapses": 0, "density": pytest.approx(0.5), "steps": pytest.approx(1)}
+    assert exponents(rows[:1]) == []
