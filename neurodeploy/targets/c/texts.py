@@ -182,9 +182,9 @@ target_include_directories(network PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 set_target_properties(network PROPERTIES C_STANDARD 99 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
 target_compile_options(network PRIVATE -O2 -Wall -Wextra -pedantic -ffunction-sections -fdata-sections)
 
-option(NETWORK_EXAMPLE "Build main.c, where it is there" OFF)
+option(NETWORK_EXAMPLE "Build example/main.c" OFF)
 if(NETWORK_EXAMPLE)
-  add_executable(network_example main.c)
+  add_executable(network_example example/main.c)
   target_link_libraries(network_example PRIVATE network)
 endif()
 """

@@ -172,6 +172,29 @@ def test_state_and_tables_have_the_bytes_of_the_layout(seed, tmp_path):
     assert [int(line[1], 16) for line in table] == ([layout.flash_bytes] if layout.tables else [])
 
 
+_ARDUINO = """
+#pragma once
+#include <stdint.h>
+#include <stdio.h>
+#define INPUT 0
+#define HIGH 1
+struct Port { void begin(long) {} void println(long value) { printf("%ld\\n", value); } };
+static Port Serial;
+static inline void pinMode(int, int) {}
+static inline int digitalRead(int) { return HIGH; }
+static inline void delay(int) {}
+"""
+_BOARD = """
+#include "Arduino.h"
+#include "SKETCH"
+int main() {
+  setup();
+  for (unsigned i = 0; i < 2 * (16 + NETWORK_DEPTH); i++) loop();
+  return 0;
+}
+"""
+
+
 class TestFolder:
     NETWORK = chain([((40, 0, -8), (0, 24, 16))])
 
@@ -186,6 +209,37 @@ class TestFolder:
         strict = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{tmp_path / 'out'}"]
         subprocess.run(["cc", *strict, *files, "-o", str(tmp_path / "example")], check=True)
         assert subprocess.run([str(tmp_path / "example")], check=False).returncode < 2
+
+    @pytest.mark.skipif(shutil.which("cmake") is None, reason="needs cmake (Debian: apt install cmake)")
+    def test_cmake_builds_the_library_and_the_example(self, tmp_path):
+        write_target("c", self.NETWORK, tmp_path / "out")
+        build = tmp_path / "build"
+        for step in (["-S", str(tmp_path / "out"), "-B", str(build), "-DNETWORK_EXAMPLE=ON"], ["--build", str(build)]):
+            done = subprocess.run(["cmake", *step], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert (build / "libnetwork.a").exists()
+        assert subprocess.run([str(build / "network_example")], capture_output=True, check=False).returncode < 2
+
+    def test_the_sketch_builds_as_arduino_does_and_prints_a_class(self, tmp_path):
+        """The sketch is C++ behind ``Arduino.h``, the library C; the board is a stand-in whose pin 2 is always high."""
+        out = tmp_path / "digits"
+        write_target("c", self.NETWORK, out)
+        (tmp_path / "Arduino.h").write_text(_ARDUINO)
+        (tmp_path / "board.cpp").write_text(_BOARD.replace("SKETCH", str(out / "digits.ino")))
+        library, program = str(tmp_path / "network.o"), str(tmp_path / "board")
+        subprocess.run(["cc", "-std=c99", "-c", str(out / "network.c"), "-o", library], check=True)
+        include = [f"-I{tmp_path}", f"-I{out}"]
+        subprocess.run(
+            ["c++", "-Wall", "-Werror", *include, str(tmp_path / "board.cpp"), library, "-o", program], check=True
+        )
+        printed = subprocess.run([program], capture_output=True, text=True, check=True).stdout.split()
+        assert printed == [str(self._class_after_16_steps())] * 2
+
+    def _class_after_16_steps(self) -> int:
+        raster = np.zeros((1, 16 + self.NETWORK.depth, 3), np.int8)
+        raster[..., 0] = 1
+        given = samples(raster)
+        return int(decode(self.NETWORK, run_reference(self.NETWORK, given, n_steps=raster.shape[1]))[0])
 
     def test_an_earlier_export_is_kept_unless_forced(self, tmp_path):
         write_target("c", self.NETWORK, tmp_path / "out")
