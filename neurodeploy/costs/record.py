@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from pydantic import (
+    Field,
+    GetJsonSchemaHandler,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -89,9 +96,11 @@ class ShortRecord(Record):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Return the schema of the fields, which the serializer above does not change."""
-        plain: Any = {name: value for name, value in core_schema.items() if name != "serialization"}
-        return handler(plain)
+        """Return the schema of the fields, which neither the serializer above nor a check of the whole record changes."""
+        own: Any = core_schema
+        while own["type"] == "function-after":
+            own = own["schema"]
+        return handler({name: value for name, value in own.items() if name != "serialization"})
 
 
 class Band(Record):
@@ -323,6 +332,12 @@ class Latency(Record):
     """``step_s`` with the management of each step; None in records of older versions, as ``managed_sample_s``."""
     managed_sample_s: Spread | None = None
     host_input: HostInput | None = None
+
+    @model_validator(mode="after")
+    def _decided(self) -> Latency:
+        if not all(binding.steps > 0 for binding in self.bindings) or not self.bindings:
+            raise ValueError("bindings: nothing decides a step")
+        return self
 
 
 class Verdict(Record):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.data.files import damaged, read_bytes
 from neurodeploy.errors import DataError, NeurodeployError
-from neurodeploy.files.hdf5 import open_hdf5
+from neurodeploy.files.hdf5 import is_plain, open_hdf5
 from neurodeploy.files.unreadable import UNREADABLE, reason
 
 Ragged = list[NDArray[Any]]
@@ -43,7 +43,7 @@ def parse_hdf5(
 ) -> dict[str, NDArray[Any] | Ragged]:
     """Return the data sets in the content of a file, as ``read_hdf5`` does; ``path`` is for messages."""
     try:
-        with open_hdf5(path, "files of data", content, soft=True) as file:
+        with open_hdf5(path, "files of data", content, foreign=True) as file:
             found = list(_sets(file, wanted))
             _check_filters(found, path)
             return {name: _read(data) for name, data in found}
@@ -91,6 +91,8 @@ def _check_filters(found: list[tuple[str, Any]], path: Path) -> None:
 
 
 def _read(data: Any) -> NDArray[Any] | Ragged:
+    if not is_plain(data.dtype):
+        raise ValueError(f"'{data.name}' holds references or lists of lists")
     values: NDArray[Any] = np.asarray(data[()])
     if values.dtype.hasobject and values.dtype.names is None:
         if values.ndim != 1:

@@ -41,7 +41,7 @@ _WAIT_S = 60.0
 _ROOM = 2**29
 """Memory that the survey may ask for."""
 _TEXTS = 4096
-"""Texts that the survey reads at once."""
+"""Texts and lists that the survey reads at once."""
 _GROUP, _DATASET = 0, 1
 _HARD, _SOFT = 0, 1
 _REFUSED, _DAMAGED = b"R", b"D"
@@ -52,24 +52,27 @@ class Refused(ValueError):
 
 
 @contextmanager
-def open_hdf5(path: Path, what: str, content: bytes | None = None, *, soft: bool = False) -> Iterator[h5py.File]:
+def open_hdf5(path: Path, what: str, content: bytes | None = None, *, foreign: bool = False) -> Iterator[h5py.File]:
     """Context with an HDF5 file that was surveyed, open for reading.
+
+    Its data sets hold numbers and texts, which the survey has read itself where that is no work: HDF5 can break on others.
 
     Args:
         path: the file.
         what: what such files are called, as ``NIR files``, for messages.
         content: the file's content, where it is in memory already.
-        soft: soft links may be there, since the reader leaves them out.
+        foreign: any program may have written the file. Lists of numbers may be there, and soft links and other kinds of
+            values, which the reader leaves out (``is_plain``).
 
     Raises:
-        Refused: if the file leads out of itself, or claims more than it can hold.
+        Refused: if the file leads out of itself, claims more than it can hold, or holds other kinds of values.
         OSError: if it cannot be opened or is damaged, also where HDF5 does not come to an end with it.
     """
     import h5py
 
     if content is None and not stat.S_ISREG(path.stat().st_mode):
         raise Refused("it is a device or a pipe, no file")
-    _survey_apart(path, what, content, soft)
+    _survey_apart(path, what, content, foreign)
     with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
         yield file
 
@@ -81,7 +84,15 @@ def is_hdf5(path: Path) -> bool:
     return path.is_file() and bool(h5py.is_hdf5(path))
 
 
-def _survey_apart(path: Path, what: str, content: bytes | None, soft: bool) -> None:
+def is_plain(kind: Any) -> bool:
+    """Return whether a numpy type is one of numbers, texts, or lists of numbers; others are references and nested lists."""
+    import h5py
+
+    base = h5py.check_vlen_dtype(kind)
+    return not kind.hasobject or h5py.check_string_dtype(kind) is not None or (base is not None and not base.hasobject)
+
+
+def _survey_apart(path: Path, what: str, content: bytes | None, foreign: bool) -> None:
     """Survey a file in a process of its own, which ends itself where HDF5 takes too long; raises ``Refused``."""
     read_end, write_end = os.pipe()
     try:
@@ -91,11 +102,11 @@ def _survey_apart(path: Path, what: str, content: bytes | None, soft: bool) -> N
     except (OSError, AttributeError):  # no room for a process, or a system without fork
         os.close(read_end)
         os.close(write_end)
-        _survey(path, what, content, soft, lambda: None)
+        _survey(path, what, content, foreign, lambda: None)
         return
     if child == 0:
         os.close(read_end)
-        _in_child(path, what, content, soft, write_end)
+        _in_child(path, what, content, foreign, write_end)
     os.close(write_end)
     try:
         told = _all_of(read_end)
@@ -130,7 +141,7 @@ def _all_of(read_end: int) -> bytes | None:
         told += part
 
 
-def _in_child(path: Path, what: str, content: bytes | None, soft: bool, write_end: int) -> None:
+def _in_child(path: Path, what: str, content: bytes | None, foreign: bool, write_end: int) -> None:
     """Survey the file, write the reason of a refusal to a pipe, and end the process without any clean-up."""
     code = 1
     try:
@@ -141,7 +152,7 @@ def _in_child(path: Path, what: str, content: bytes | None, soft: bool, write_en
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # last words of libraries
         _limit_memory()
         try:
-            _survey(path, what, content, soft, lambda: signal.setitimer(signal.ITIMER_PROF, _STEP_S))
+            _survey(path, what, content, foreign, lambda: signal.setitimer(signal.ITIMER_PROF, _STEP_S))
         except MemoryError:
             os.write(write_end, _REFUSED + b"it claims more memory than it may take")
         except Refused as error:
@@ -165,17 +176,16 @@ def _limit_memory() -> None:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _survey(path: Path, what: str, content: bytes | None, soft: bool, step: Callable[[], Any]) -> None:
+def _survey(path: Path, what: str, content: bytes | None, foreign: bool, step: Callable[[], Any]) -> None:
     """Refuse what must not be read; ``step`` is called before each object."""
     import h5py
 
     step()
     n_bytes = path.stat().st_size if content is None else len(content)
     with h5py.File(path if content is None else io.BytesIO(content), "r") as file:
-        links = _links(file, what, soft, step)
+        links = _links(file, what, foreign, step)
         claimed: dict[int, int] = {}
-        texts: list[Any] = []
-        lists = False
+        objects: list[h5py.Dataset] = []
         for name, address in links:
             step()
             if address in claimed:
@@ -185,16 +195,37 @@ def _survey(path: Path, what: str, content: bytes | None, soft: bool, step: Call
             if info.type == _DATASET:
                 data = file[name]
                 claimed[address] = _claimed(data, _text(name), n_bytes, what)
-                texts += [data] if h5py.check_string_dtype(data.dtype) and data.dtype.hasobject else []
-                lists = lists or (data.dtype.hasobject and not texts)
+                _check_kind(data.dtype, f"'{_text(name)}'", what, foreign)
+                if data.dtype.hasobject:
+                    objects += [data] if is_plain(data.dtype) else []
+                elif claimed[address] <= _SLACK:
+                    data[()]
         root = h5py.h5o.get_info(file.id).addr
         _check_sums(root, links, claimed, n_bytes)
-        _read_texts(texts, n_bytes, step)
-    if lists:
-        _check_heaps(path.read_bytes() if content is None else content, step)
+        if any(h5py.check_string_dtype(data.dtype) is None for data in objects):
+            _check_heaps(path.read_bytes() if content is None else content, step)
+        _read_objects(objects, n_bytes, step)
+        if not foreign:
+            _check_attributes(file, what, step)
 
 
-def _links(file: h5py.File, what: str, soft: bool, step: Callable[[], Any]) -> list[tuple[bytes, int]]:
+def _check_kind(kind: Any, where: str, what: str, foreign: bool) -> None:
+    """Refuse values of a kind that no reader takes."""
+    import h5py
+
+    if not foreign and kind.hasobject and h5py.check_string_dtype(kind) is None:
+        raise Refused(f"{where} holds lists or references; {what} hold numbers and texts")
+
+
+def _check_attributes(file: h5py.File, what: str, step: Callable[[], Any]) -> None:
+    """Read the attributes of a file itself; those of its groups and data sets are never read."""
+    for name in file.attrs:
+        step()
+        _check_kind(file.attrs.get_id(name).dtype, f"attribute '{plain_text(name)}'", what, foreign=False)
+        file.attrs[name]
+
+
+def _links(file: h5py.File, what: str, foreign: bool, step: Callable[[], Any]) -> list[tuple[bytes, int]]:
     """Return the path and the address of each link in a file; links that lead elsewhere are refused."""
     found: list[tuple[bytes, int]] = []
 
@@ -210,7 +241,9 @@ def _links(file: h5py.File, what: str, soft: bool, step: Callable[[], Any]) -> l
             return None
         if info.type == _HARD:
             return f"it holds more than {MOST_OBJECTS:,} groups and data sets"
-        return None if soft and info.type == _SOFT else f"'{_text(name)}' is a link; {what} hold their data themselves"
+        return (
+            None if foreign and info.type == _SOFT else f"'{_text(name)}' is a link; {what} hold their data themselves"
+        )
 
     problem = file.id.links.visit(seen, info=True)
     if problem:
@@ -271,16 +304,17 @@ def _check_sums(root: int, links: list[tuple[bytes, int]], claimed: dict[int, in
             stack += [(child, False) for child in children.get(address, ())]
 
 
-def _read_texts(texts: list[Any], n_bytes: int, step: Callable[[], Any]) -> None:
-    """Read all texts, whose lengths only reading tells; refuse more than ``most_unpacked``."""
+def _read_objects(objects: list[h5py.Dataset], n_bytes: int, step: Callable[[], Any]) -> None:
+    """Read all texts and lists, whose lengths only reading tells; refuse more than ``most_unpacked``."""
     total = 0
-    for data in texts:
+    for data in objects:
         for first in range(0, int(data.size or 0), _TEXTS):
             step()
             rows = data[()] if data.shape == () else data[_rows(data.shape, first)]
-            total += sum(map(len, [rows] if isinstance(rows, bytes) else rows.reshape(-1).tolist()))
+            found = [rows] if data.shape == () else rows.reshape(-1).tolist()
+            total += sum(len(one) if isinstance(one, bytes) else one.nbytes for one in found)
             if total > most_unpacked(n_bytes):
-                raise Refused(f"its texts take more than {most_unpacked(n_bytes):,} bytes")
+                raise Refused(f"its texts and lists take more than {most_unpacked(n_bytes):,} bytes")
 
 
 def _rows(shape: tuple[int, ...], first: int) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from neurodeploy.costs.record import Cost, ShortRecord
 from neurodeploy.errors import ReportError
@@ -168,6 +168,14 @@ class RasterLayer(ShortRecord):
     step: tuple[int, ...]
     row: tuple[int, ...]
     payload: tuple[int, ...] = ()
+
+    @model_validator(mode="after")
+    def _fits(self) -> RasterLayer:
+        if len(self.row) != len(self.step) or len(self.payload) not in (0, len(self.step)):
+            raise ValueError("step, row and payload have different lengths")
+        if self.row and not 0 <= min(self.row) <= max(self.row) < len(self.neurons):
+            raise ValueError(f"a row is none of those of the {len(self.neurons)} neurons")
+        return self
 
 
 class Raster(Record):

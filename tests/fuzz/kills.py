@@ -42,9 +42,11 @@ COMMANDS = {
     "export": ("export done --out net.nir", "export done --out net.nir --force"),
     "report": ("report done --out rep --chip loihi2 --engines reference,event", "--force"),
     "sweep": ("sweep sweep.toml --out sw --jobs 2", ""),
+    "demo": ("demo --out demo", "--force"),
 }
 """By name: the command, and what begins it again: another command, or words to add."""
-SAME = {"train": "run/checkpoint.safetensors", "export": "net.nir", "report": "rep/report.md", "sweep": "sw/results.md"}
+SAME = {"train": "run/checkpoint.safetensors", "export": "net.nir", "report": "rep/report.md", "sweep": "sw/results.md",
+        "demo": "demo/report.md"}  # fmt: skip
 """A file whose bytes do not hang on the time that the command took."""
 
 

@@ -6,7 +6,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import damaged_files
 import numpy as np
 from building import ROOT, chain, every_kind, one_layer, spikes
-from fuzz.mutate import damages, inside_header, slips
+from fuzz.mutate import damages, inside_header, odd_arrays, odd_fields, slips
 
 from neurodeploy.chip import load_chip
 from neurodeploy.data.window import DataWarning
@@ -50,6 +50,43 @@ def _network(folder: Path, suffix: str, write: Any) -> Path:
     path = folder / f"network{suffix}"
     write(chain([((4,),), ((3,),)]) if suffix != ".nd5" else every_kind()[0], path)
     return path
+
+
+_NEURONS: dict[str, dict[str, Any]] = {
+    "CUBA": {"iDecay": 1024, "vDecay": [128, 100], "vThMant": 80, "refDelay": 1, "gradedSpike": False},
+    "RF_PHASE": {"sinDecay": 2000, "cosDecay": -3000, "vThMant": 70},
+    "SDNN": {"activation": "relu", "vThMant": 5},
+}
+
+
+def _net_of(kind: str, folder: Path) -> Path:
+    """Write a ``.net`` file as lava-dl does: a convolution, a pool and dense layers of one kind of neurons."""
+    import h5py
+
+    rng, complex_weights = np.random.default_rng(0), kind == "RF_PHASE"
+    whole = {"stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]}
+    twos = {"kernelSize": [2, 2], **whole, "stride": [2, 2]}
+    conv = {"type": "conv", "shape": (2, 3, 3), "weight": rng.integers(-9, 9, (2, 1, 2, 2, 1)), "groups": 1, **whole}
+    pool = {"type": "pool", "shape": (2, 1, 1), "weight": np.full((1, 1, 2, 2), 64.0), **twos}
+    rec = {"type": "dense_rec", "shape": (2, 1, 1), "weight_rec": np.eye(2), "delay": [1.0, 2.0], "bias": [3.0, 4.0]}
+    dense = {"type": "dense", "shape": (2, 1, 1), "inFeatures": 2}
+    given = [{"type": "input", "shape": (2,) if complex_weights else (1, 4, 4)}]
+    given += [dense] if complex_weights else [conv, pool, {"type": "flatten"}, dense, rec, dense]
+    with h5py.File(folder / "kinds.net", "w") as file:
+        for i, layer in enumerate(given):
+            group = file.create_group(f"layer/{i}")
+            for name, value in layer.items():
+                group[name] = np.array([value], "S9") if isinstance(value, str) else np.asarray(value)
+            if layer["type"].startswith("dense"):
+                for part in ("weight/real", "weight/imag") if complex_weights else ("weight",):
+                    group[part] = rng.integers(-9, 9, (2, 2)).astype(np.float32)
+            if layer["type"] not in ("input", "flatten") or (kind == "SDNN" and i == 0):
+                group["neuron/type"] = np.array([kind], "S9")
+                for name, value in _NEURONS[kind].items():
+                    many = np.size(value) > 1 and layer["type"] == "pool"
+                    one = value if many or isinstance(value, str) else np.reshape(value, -1)[0]
+                    group[f"neuron/{name}"] = np.array([one], "S9") if isinstance(one, str) else np.asarray(one)
+    return folder / "kinds.net"
 
 
 def _packed_nd5(folder: Path) -> Path:
@@ -190,11 +227,22 @@ _DATA = (
 )
 """The files of ``damaged_files.whole_files``, in their order."""
 
+_IN_HDF5 = (
+    "nir",
+    "nd5",
+    "nd5-packed",
+    "net",
+    *(f"net-{kind}" for kind in _NEURONS),
+    "prophesee.h5",
+    "shd/SHD/shd_train.h5",
+)
+
 LOADERS: dict[str, Loader] = {
     "nir": Loader(make=partial(_network, suffix=".nir", write=to_nir), read=from_nir),
     "nd5": Loader(make=partial(_network, suffix=".nd5", write=to_nd5), read=from_nd5),
     "nd5-packed": Loader(make=_packed_nd5, read=from_nd5),
     "net": Loader(make=partial(_network, suffix=".net", write=to_netx), read=from_netx),
+    **{f"net-{kind}": Loader(make=partial(_net_of, kind), read=from_netx) for kind in _NEURONS},
     "checkpoint": Loader(make=_checkpoint, read=_read_checkpoint, damage=inside_header),
     "chip": Loader(make=partial(_copy, ROOT / "hardware" / "loihi2.toml"), read=load_chip, damage=slips),
     "recipe": Loader(make=partial(_copy, ROOT / "models" / "digits-mlp.toml"), read=load_recipe, damage=slips),
@@ -212,6 +260,10 @@ LOADERS: dict[str, Loader] = {
         )
         for number, name in enumerate(_DATA)
     },
+}
+LOADERS |= {
+    f"{name}: values": replace(LOADERS[name], damage=odd_fields if name in _IN_HDF5 else odd_arrays)
+    for name in (*_IN_HDF5, "samples.npz", "activity.npz", "plain.npz", "lists.npz")
 }
 """By name: what ``python tests/fuzz NAME`` takes."""
 NEEDS_TRAIN = frozenset({"checkpoint"})

@@ -7,7 +7,7 @@ import resource
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -38,11 +38,20 @@ class Outcome:
     slowest_s: float = 0.0
 
 
-def fuzz(name: str, n: int, seed: int = 0, *, first: int = 0, keep: Path | None = None) -> Outcome:
+def fuzz(
+    name: str,
+    n: int,
+    seed: int = 0,
+    *,
+    first: int = 0,
+    keep: Path | None = None,
+    begin: Callable[[tuple[int, Outcome]], object] = lambda _: None,
+) -> Outcome:
     """Run ``n`` damaged files, from number ``first`` on, through a loader; the files of number i are always the same.
 
     Args:
-        keep: folder for the files that went wrong.
+        keep: folder for the files that went wrong, or that ended the process.
+        begin: called before each file with its number and the outcome of those before.
     """
     outcome = Outcome()
     loader = LOADERS[name]
@@ -55,9 +64,13 @@ def fuzz(name: str, n: int, seed: int = 0, *, first: int = 0, keep: Path | None 
                 rng = np.random.default_rng([seed, number])
                 spoiled = loader.damage(content, rng)
                 path.write_bytes(spoiled)
+                kept = keep / f"{name.replace('/', '_')}.{number}" if keep is not None else None
+                if kept is not None:
+                    kept.write_bytes(spoiled)  # before it may end the process
+                begin((number, outcome))
                 _one(loader.read, path, number, outcome)
-                if number in outcome.wrong and keep is not None:
-                    (keep / f"{name.replace('/', '_')}.{number}").write_bytes(spoiled)
+                if kept is not None and number not in outcome.wrong:
+                    kept.unlink()
     return outcome
 
 
@@ -97,24 +110,42 @@ def _limited() -> Iterator[None]:
 
 
 def _batch(answer: Connection, name: str, n: int, seed: int, first: int, keep: Path | None) -> None:
-    answer.send(fuzz(name, n, seed, first=first, keep=keep))
+    answer.send((first + n, fuzz(name, n, seed, first=first, keep=keep, begin=answer.send)))
 
 
 def run_apart(name: str, n: int, seed: int, first: int, keep: Path | None) -> Outcome:
-    """Return the outcome of a batch in a process of its own."""
+    """Return the outcome of a batch in processes of its own: another one goes on after a file that ended one."""
+    end, total = first + n, Outcome()
+    while first < end:
+        found, reached = _run_process(name, end - first, seed, first, keep)
+        total.read, total.refused = total.read + found.read, total.refused + found.refused
+        total.wrong |= found.wrong
+        total.slowest_s = max(total.slowest_s, found.slowest_s)
+        first = reached + 1
+    return total
+
+
+def _run_process(name: str, n: int, seed: int, first: int, keep: Path | None) -> tuple[Outcome, int]:
+    """Run files in a process until one ends it; return their outcome, and the number of the last."""
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_batch, args=(theirs, name, n, seed, first, keep))
     process.start()
     theirs.close()
+    reached, found, end = -1, Outcome(), time.monotonic() + BATCH_S
     try:
-        if mine.poll(BATCH_S):
-            found: Outcome = mine.recv()
-            return found
-        return Outcome(wrong={first: f"did not end within {BATCH_S:.0f} s"})
+        while mine.poll(max(0.0, end - time.monotonic())):
+            reached, found = mine.recv()
+            if reached == first + n:
+                return found, reached
+        how = f"did not end within {BATCH_S:.0f} s"
     except EOFError:
         process.join()
-        return Outcome(wrong={first: f"ended the process ({process.exitcode})"})
+        how = f"ended the process ({process.exitcode})"
     finally:
         process.kill()
         process.join()
+    if reached < 0:
+        raise RuntimeError(f"{name}: the whole file is not read: {how}")
+    found.wrong[reached] = how
+    return found, reached

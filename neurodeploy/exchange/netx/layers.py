@@ -6,7 +6,8 @@ the state of a resonator and of a sigma-delta neuron is shifted by 6, messages b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.errors import NetworkError
+from neurodeploy.files.unreadable import UNREADABLE, plain_text, reason
 from neurodeploy.network import (
     STATE_SHIFT,
     Cuba,
@@ -51,6 +53,15 @@ class Layer:
         """Return an array of whole numbers of 32 bits."""
         return whole_numbers(self.fields[name], f"{_where(self)}: {name}")
 
+    def one(self, name: str, default: int) -> int:
+        """Return a field that is one whole number of 32 bits."""
+        if name not in self.fields:
+            return default
+        found = self.whole(name).reshape(-1)
+        if found.size != 1:
+            raise NetworkError(f"{_where(self)}: {name} is {found.size} numbers, expected one")
+        return int(found[0])
+
     def weights(self, name: str) -> NDArray[np.int16]:
         """Return an array of weights, whole numbers of 16 bits."""
         return _in_bits(self.whole(name), 16, f"{_where(self)}: {name}").astype(np.int16)
@@ -59,6 +70,17 @@ class Layer:
         """Return a field as one number for each axis (vertical, horizontal)."""
         both = np.broadcast_to(self.whole(name) if name in self.fields else np.asarray(default), (2,))
         return int(both[0]), int(both[1])
+
+
+@contextmanager
+def telling(layer: Layer) -> Iterator[None]:
+    """Context in which numbers that do not fit each other, as in a damaged file, become an error that names the layer."""
+    try:
+        yield
+    except UNREADABLE as error:
+        raise NetworkError(
+            f"{_where(layer)}: a field is missing or of the wrong shape ({reason(error)}); export the file again"
+        ) from error
 
 
 def whole_numbers(given: NDArray[Any], where: str) -> NDArray[np.int64]:
@@ -82,7 +104,11 @@ def _in_bits(given: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
 def text_of(value: Any) -> str:
     """Return a string of the file, which may be stored as an array with one element."""
     first = np.asarray(value).reshape(-1)[:1].tolist()
-    return "" if not first else first[0].decode() if isinstance(first[0], bytes) else str(first[0])
+    return (
+        ""
+        if not first
+        else plain_text(first[0].decode("utf-8", "replace") if isinstance(first[0], bytes) else str(first[0]))
+    )
 
 
 def neuron_type(layer: Layer) -> str:

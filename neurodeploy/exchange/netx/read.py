@@ -26,6 +26,7 @@ from neurodeploy.exchange.netx.layers import (
     neuron_model,
     neuron_shape,
     neuron_type,
+    telling,
     text_of,
     whole_numbers,
 )
@@ -90,10 +91,13 @@ def from_netx(
         NetworkError: for a layer or neuron that a ``Network`` cannot hold, with its number.
     """
     layers = _read(Path(path))[:n_layers]
-    encoded = encode_input and layers[0].kind == "input" and neuron_type(layers[0]) == "SDNN"
-    entry = _input_shape(layers[0], input_shape)
-    given = _input(layers, entry) if input_bias is None else Input(name="unused", shape=(1,))
-    populations, projections = _input_neurons(layers[0], input_bias, encoded, spike_exponent)
+    if not layers:
+        raise NetworkError(f"netx: {path}: n_layers is {n_layers}; read at least one layer")
+    with telling(layers[0]):
+        encoded = encode_input and layers[0].kind == "input" and neuron_type(layers[0]) == "SDNN"
+        entry = _input_shape(layers[0], input_shape)
+        given = _input(layers, entry) if input_bias is None else Input(name="unused", shape=(1,))
+        populations, projections = _input_neurons(layers[0], input_bias, encoded, spike_exponent)
     sender = populations[-1].name if populations else given.name
     tip = _Tip(source=sender, shape=entry)
     for layer in layers[1:] if layers[0].kind == "input" else layers:
@@ -101,11 +105,12 @@ def from_netx(
             tip = replace(tip, shape=(int(np.prod(tip.shape)),))
         if layer.kind in ("flatten", "average"):
             continue
-        depth, model = len(populations) + 1, neuron_model(layer, spike_exponent)
-        population = Population(name=layer.name, shape=neuron_shape(layer), first_step=depth, model=model)
-        populations.append(population)
-        projections += _projections(layer, tip, population)
-        tip = _Tip(source=population.name, shape=population.shape, delay=_delay(layer, population))
+        with telling(layer):
+            depth, model = len(populations) + 1, neuron_model(layer, spike_exponent)
+            population = Population(name=layer.name, shape=neuron_shape(layer), first_step=depth, model=model)
+            populations.append(population)
+            projections += _projections(layer, tip, population)
+            tip = _Tip(source=population.name, shape=population.shape, delay=_delay(layer, population))
     if not populations:
         raise NetworkError(f"netx: {path} has no layer with neurons among those that are read; read more of its layers")
     return Network(
@@ -164,7 +169,7 @@ def _input_shape(layer: Layer, said: Shape | None) -> Shape:
     """Return the shape of the input from the first layer, or what the caller says where that does not tell it."""
     told = layer.shape if layer.kind == "input" else ()
     if not told and "inFeatures" in layer.fields:
-        told = (int(layer.fields["inFeatures"]),)
+        told = (layer.one("inFeatures", 0),)
     if said is not None:
         own = tuple(int(n) for n in said)
         if told and int(np.prod(told)) != int(np.prod(own)):
@@ -226,9 +231,9 @@ def _in_channels(layer: Layer) -> int | None:
     if layer.kind == "pool":
         return layer.shape[0] if layer.shape else None
     if "inChannels" in layer.fields:
-        return int(layer.fields["inChannels"])
+        return layer.one("inChannels", 0)
     weight = layer.fields.get("weight")
-    return None if weight is None or weight.ndim < 4 else int(weight.shape[1]) * int(layer.fields.get("groups", 1))
+    return None if weight is None or weight.ndim < 4 else int(weight.shape[1]) * layer.one("groups", 1)
 
 
 def _input(layers: list[Layer], shape: Shape) -> Input:
@@ -325,7 +330,7 @@ def _synapses(layer: Layer, shape: Shape) -> Synapses:
     if layer.kind == "pool":
         return _pool(layer, size, geometry)
     weights = layer.weights("weight")
-    groups = int(layer.fields.get("groups", 1))
+    groups = layer.one("groups", 1)
     return Conv(weights=weights.reshape(weights.shape[:4]), input_shape=size, groups=groups, **geometry)
 
 

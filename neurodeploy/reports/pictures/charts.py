@@ -219,7 +219,7 @@ def _marks(layer: RasterLayer, graded: bool, number: int) -> dict[str, Any]:
         return {"color": (ACCENT, WARM)[number % 2]}
     if not layer.payload:
         return {"color": ACCENT}
-    top = math.log1p(max(map(abs, layer.payload)))
+    top = math.log1p(max(map(abs, layer.payload))) or 1.0
     return {
         "color": [ACCENT if payload > 0 else WARM for payload in layer.payload],
         "opacity": [round(0.25 + 0.75 * math.log1p(abs(payload)) / top, 2) for payload in layer.payload],

@@ -259,3 +259,36 @@ def test_weights_that_no_synapse_holds_are_refused_and_do_not_wrap(value, tmp_pa
         NetworkError, match=rf"weight (is|holds) {value}(\.0)?, (outside -256\.\.255|which does not fit)"
     ):
         from_netx(write(tmp_path / "a.net", given))
+
+
+def test_a_text_in_other_letters_is_named(tmp_path):
+    path = write(tmp_path / "a.net", layer("input", (4,)), dense(3, 4, NEURON | {"type": np.array([b"CUB\xf3"])}))
+    with pytest.raises(NetworkError, match="neurons of type 'CUB\N{REPLACEMENT CHARACTER}'; supported"):
+        from_netx(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"shape": np.array([0])}, "layer1_dense"),
+        ({"delay": np.array([])}, r"layer 1 \(dense\): a field is missing or of the wrong shape \(.+\); export"),
+        ({"delay": np.array([1.0, 2.0])}, r"layer 1 \(dense\): a field is missing or of the wrong shape"),
+        ({"weight": np.float32(3)}, "layer 1"),
+        ({"neuron": {"type": "CUBA", "iDecay": np.arange(5), "vDecay": 1, "vThMant": 1}}, "layer"),
+    ],
+)
+def test_fields_that_do_not_fit_are_one_line_with_the_layer(tmp_path, fields, told):
+    path = write(tmp_path / "a.net", layer("input", (4,)), dense(3, 4) | fields, dense(2, 3))
+    with pytest.raises(NetworkError, match=told) as caught:
+        from_netx(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_and_features_are_one_whole_number(tmp_path):
+    for given, told in (
+        (1.5, "numbers that are not whole"),
+        (np.array([1, 2]), "inFeatures is 2 numbers, expected one"),
+    ):
+        path = write(tmp_path / "a.net", dense(3, 4) | {"inFeatures": given})
+        with pytest.raises(NetworkError, match=told):
+            from_netx(path)

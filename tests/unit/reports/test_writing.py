@@ -354,6 +354,27 @@ class TestFiles:
         with pytest.raises(ReportError, match=message):
             load_report(tmp_path / "r.json")
 
+    @pytest.mark.parametrize(
+        ("place", "value", "message"),
+        [
+            (("raster", "layers", 0, "row"), [0], "raster.layers.0: step, row and payload have different lengths"),
+            (("raster", "layers", 0, "neurons"), [], "raster.layers.0: a row is none of those of the 0 neurons"),
+            (("raster", "layers", 0, "payload"), [1], "step, row and payload have different lengths"),
+            (("targets", 0, "latency", "bindings"), [], "targets.0.latency: bindings: nothing decides a step"),
+        ],
+    )
+    def test_lists_that_do_not_fit_each_other_are_refused(
+        self, report: dict, place: tuple[str | int, ...], value: object, message: str, tmp_path: Path
+    ) -> None:
+        changed = json.loads(json.dumps(report))
+        within = changed
+        for key in place[:-1]:
+            within = within[key]
+        within[place[-1]] = value
+        (tmp_path / "r.json").write_text(json.dumps(changed))
+        with pytest.raises(ReportError, match=message):
+            load_report(tmp_path / "r.json")
+
 
 class TestUnits:
     def test_prefixes_change_at_a_thousand(self) -> None:
