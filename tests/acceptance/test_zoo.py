@@ -1,4 +1,4 @@
-"""The zoo: networks behind the claims as files, each with the facts of its training, small, and with the accuracy it states."""
+"""The zoo: networks behind the claims as files, with the facts of their training, small, and of the accuracy they state."""
 
 from __future__ import annotations
 
