@@ -159,9 +159,7 @@ def _layer(group: h5py.Group, index: int) -> Layer:
         fields |= {f"weight_{part}": np.asarray(group["weight"][part][()]) for part in ("real", "imag")}
     neuron = group.get("neuron")
     own = {n: item[()] for n, item in neuron.items()} if isinstance(neuron, h5py.Group) else {}
-    shape = tuple(
-        int(n) for n in whole_numbers(np.asarray(fields.pop("shape", _NOTHING)), f"netx: layer {index}: shape")
-    )
+    shape = tuple(int(n) for n in whole_numbers(np.ravel(fields.pop("shape", _NOTHING)), f"netx: layer {index}: shape"))
     return Layer(index, kind, shape, fields, own)
 
 

@@ -419,11 +419,11 @@ DATASETS = {
     "other shape": (lambda file: replaced(file, RIGHT.T), "is int16 (8, 300), expected int16 (300, 8)"),
     "any length": (
         lambda file: replaced(file, shape=(LARGE, 8), dtype=h5py.vlen_dtype(np.int16)),
-        "is object (300, 8), expected int16",
+        "holds lists or references",
     ),
     "objects": (
         lambda file: replaced(file, shape=(LARGE, 8), dtype=h5py.ref_dtype),
-        "is object (300, 8), expected int16",
+        "holds lists or references",
     ),
     "table": (lambda file: replaced(file, shape=(LARGE, 8), dtype=[("a", "<i2")]), "expected int16 (300, 8)"),
     "soft link": (

@@ -364,7 +364,7 @@ class TestCommands:
             simulate_command(file, self.GIVEN, engine="c", on_overflow="clip")
 
     def test_unknown_engines_are_refused_with_the_targets_that_run(self, file):
-        with pytest.raises(UsageError, match=r"unknown engine 'd'; known: .*lava-in-process, c"):
+        with pytest.raises(UsageError, match=r"unknown engine 'd'; known: .*lava-in-process, brian2-loihi, c"):
             simulate_command(file, self.GIVEN, engine="d")
         with pytest.raises(UsageError, match="there is no processor 'z80'; known: cortex-m0"):
             verify(file, self.GIVEN, engines=["reference", "c:z80"])
