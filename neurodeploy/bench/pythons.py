@@ -5,16 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterable
-from importlib.util import find_spec
+
+from neurodeploy.engines.workers import has_module
 
 
 def python_with(module: str, others: Iterable[str]) -> str | None:
     """Return a Python that has ``module``: this one, or the first of ``others``; None if no one has it."""
-    try:
-        if find_spec(module) is not None:
-            return sys.executable
-    except ModuleNotFoundError:  # the package around it is missing
-        pass
+    if has_module(module):
+        return sys.executable
     code = f"from importlib.util import find_spec; assert find_spec({module!r})"
     for python in others:
         try:

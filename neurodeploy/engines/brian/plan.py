@@ -49,11 +49,14 @@ def _refused(why: str) -> SimulationError:
 def _first_spikes(network: Network) -> dict[str, int]:
     """Return for each population the first step in which a spike of the samples can arrive; silent ones are left out."""
     first = {i.name: 0 for i in network.inputs}
-    for _ in network.populations:
+    moved = True
+    while moved:
+        moved = False
         for p in network.projections:
             if p.source in first:
-                delay = int(np.min(p.delay)) if np.size(p.delay) else 0
-                first[p.target] = min(first.get(p.target, 2**31), first[p.source] + 1 + delay)
+                arrival = first[p.source] + 1 + int(np.min(p.delay))
+                if arrival < first.get(p.target, arrival + 1):
+                    first[p.target], moved = arrival, True
     return first
 
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,12 @@ import numpy as np
 
 from neurodeploy.engines.brian.plan import Record, make_plan
 from neurodeploy.engines.checks import Progress, check_run, input_events
+from neurodeploy.engines.workers import finished_samples, has_module, start_worker, time_limit
 from neurodeploy.errors import MissingPackageError, SimulationError
 from neurodeploy.files.arrays import read_npz
 from neurodeploy.files.json_text import parse_json
 from neurodeploy.network import Network
-from neurodeploy.network.activity import Activity, Events, Samples
+from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 
 PYTHON_VARIABLE = "NEURODEPLOY_BRIAN_PYTHON"
 WORKER = Path(__file__).with_name("worker.py")
@@ -58,7 +57,7 @@ def run_brian(
     steps = check_run(network, samples, n_steps, probe)
     plan = make_plan(network)
     python = find_brian_python()
-    limit = timeout_s if timeout_s is not None else 60.0 + 20.0 * predict_seconds(network, samples, steps)
+    limit = time_limit(predict_seconds(network, samples, steps)) if timeout_s is None else timeout_s
     with tempfile.TemporaryDirectory(prefix="neurodeploy-brian-") as name:
         folder = Path(name)
         events = input_events(network, samples, steps)
@@ -96,16 +95,9 @@ def find_brian_python() -> str:
         if program is None:
             raise MissingPackageError(f"brian2-loihi: {PYTHON_VARIABLE} is '{chosen}', which is no program; {_ADVICE}")
         return program
-    if _is_here():
+    if has_module("brian2_loihi"):
         return sys.executable
     raise MissingPackageError(f"brian2-loihi: this Python ({sys.executable}) does not have it; {_ADVICE}")
-
-
-def _is_here() -> bool:
-    try:
-        return find_spec("brian2_loihi") is not None
-    except ValueError:  # it was ruled out in sys.modules
-        return False
 
 
 def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
@@ -129,21 +121,10 @@ def _write_job(
 
 
 def _run_worker(folder: Path, python: str, limit_s: float, n_samples: int, progress: Progress | None) -> None:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    if python != sys.executable:
-        environment.pop("PYTHONPATH", None)  # it belongs to this Python
     end = time.monotonic() + limit_s
     with (folder / "output").open("wb") as output:
         try:
-            worker = subprocess.Popen(
-                [python, "-u", str(WORKER), str(folder)],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                cwd=folder,
-                env=environment,
-                start_new_session=True,
-            )
+            worker = start_worker(python, WORKER, folder, output)
         except OSError as error:
             raise MissingPackageError(f"brian2-loihi: cannot start '{python}' ({error.strerror}); {_ADVICE}") from error
         shown = 0
@@ -154,7 +135,7 @@ def _run_worker(folder: Path, python: str, limit_s: float, n_samples: int, progr
                         f"brian2-loihi: the worker ran past its time limit of {limit_s:g} s and was ended. Raise --timeout "
                         "(in Python timeout_s), or run fewer samples"
                     )
-                finished = _finished(folder)
+                finished = finished_samples(folder)
                 if progress is not None and finished > shown:
                     progress(finished, n_samples)
                 shown = finished
@@ -165,13 +146,6 @@ def _run_worker(folder: Path, python: str, limit_s: float, n_samples: int, progr
     _check_ending(folder, python, worker.returncode)
     if progress is not None and shown < n_samples:
         progress(n_samples, n_samples)
-
-
-def _finished(folder: Path) -> int:
-    try:
-        return int((folder / "progress").read_text())
-    except (OSError, ValueError):
-        return 0
 
 
 def _check_ending(folder: Path, python: str, code: int) -> None:
@@ -192,18 +166,9 @@ def _check_ending(folder: Path, python: str, code: int) -> None:
 def _events(found: dict[str, Any], name: str, size: int, span: tuple[int, int]) -> Events:
     n_samples, n_steps = span
     steps = [found[f"step {name} {i}"] for i in range(n_samples)]
-    neurons = np.concatenate([found[f"neuron {name} {i}"] for i in range(n_samples)] or [np.zeros(0, np.int64)])
-    sample, step = (
-        np.repeat(np.arange(n_samples), [s.size for s in steps]),
-        np.concatenate([*steps, np.zeros(0, np.int64)]),
-    )
-    order = np.lexsort((neurons, step, sample))
-    return Events(
-        size=size,
-        n_steps=n_steps,
-        n_samples=n_samples,
-        sample=sample[order].astype(np.int32),
-        step=step[order].astype(np.int32),
-        neuron=neurons[order].astype(np.int32),
-        payload=None,
-    )
+    none = np.zeros(0, np.int64)  # of no samples
+    neuron = np.concatenate([none, *(found[f"neuron {name} {i}"] for i in range(n_samples))])
+    sample, step = np.repeat(np.arange(n_samples), [s.size for s in steps]), np.concatenate([none, *steps])
+    order = np.lexsort((neuron, step, sample))
+    columns = (column[order].astype(np.int32) for column in (sample, step, neuron))
+    return sorted_events((size, n_steps, n_samples), *columns)

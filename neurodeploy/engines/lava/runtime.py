@@ -7,7 +7,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from neurodeploy.engines.checks import Progress, check_run, input_events
 from neurodeploy.engines.lava import supervise
 from neurodeploy.engines.lava.plan import make_job
-from neurodeploy.engines.lava.timing import predict_seconds, time_limit
+from neurodeploy.engines.lava.timing import predict_seconds
+from neurodeploy.engines.workers import has_module, time_limit
 from neurodeploy.errors import LavaError
 from neurodeploy.network import Network, Population
 from neurodeploy.network.activity import Activity, Events, Samples
@@ -92,7 +92,7 @@ def find_lava_python() -> str:
                 f"lava: {PYTHON_VARIABLE} is '{chosen}', which is no program; set it to a Python with lava-nc"
             )
         return program
-    if _is_here():
+    if has_module("lava.magma"):  # a stray ``lava.py`` is not Lava
         return sys.executable
     version = ".".join(map(str, sys.version_info[:2]))
     raise LavaError(
@@ -100,14 +100,6 @@ def find_lava_python() -> str:
         "no package 'lava'. Lava needs Python 3.10: make an environment with it, 'pip install lava-nc==0.10.0' there, and "
         f"set {PYTHON_VARIABLE} to its python"
     )
-
-
-def _is_here() -> bool:
-    """Return whether this Python has Lava, without importing it (a stray ``lava.py`` is not Lava)."""
-    try:
-        return find_spec("lava.magma") is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def _read_spikes(path: Path, population: Population, span: tuple[int, int], held: bool) -> Events:

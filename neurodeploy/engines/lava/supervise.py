@@ -13,7 +13,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from neurodeploy.engines.checks import Progress
+from neurodeploy.engines.workers import finished_samples, start_worker
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.files.json_text import parse_json
 
@@ -106,19 +106,8 @@ def _save(job: Job, folder: Path) -> None:
 
 
 def _start(python: str, folder: Path, output: Any) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    if python != sys.executable:
-        environment.pop("PYTHONPATH", None)  # it belongs to this Python
     try:
-        return subprocess.Popen(
-            [python, "-u", str(WORKER), str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,
-        )
+        return start_worker(python, WORKER, folder, output)
     except OSError as error:
         raise LavaError(
             f"lava: cannot start '{python}' ({error.strerror}); set NEURODEPLOY_LAVA_PYTHON to a Python with lava-nc"
@@ -141,22 +130,16 @@ def _wait(
             raise KeyboardInterrupt
         if time.monotonic() > end:
             raise LavaTimeoutError(
-                f"lava: the worker ran past its time limit of {timeout_s:g} s, with {_finished(folder)} of {n_samples} "
-                "samples done, and was ended. Raise --timeout (in Python timeout_s), or run fewer samples"
+                f"lava: the worker ran past its time limit of {timeout_s:g} s, with {finished_samples(folder)} of "
+                f"{n_samples} samples done, and was ended. Raise --timeout (in Python timeout_s), or run fewer samples"
             )
-        finished = _finished(folder)
+        finished = finished_samples(folder)
         if progress is not None and finished > shown:
             shown = finished
             progress(finished, n_samples)
         time.sleep(_POLL_S)
     if progress is not None and (folder / "done").exists() and shown < n_samples:
         progress(n_samples, n_samples)
-
-
-def _finished(folder: Path) -> int:
-    with contextlib.suppress(OSError, ValueError):
-        return int((folder / "progress").read_text())
-    return 0
 
 
 def _check_ending(worker: subprocess.Popen[bytes], folder: Path, python: str) -> None:

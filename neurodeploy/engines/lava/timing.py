@@ -47,11 +47,6 @@ def predict_seconds(network: Network, samples: Samples, n_steps: int) -> float:
     return _START_S + n_processes * _START_PER_PROCESS_S + samples.n_samples * per_sample
 
 
-def time_limit(predicted_s: float) -> float:
-    """Return the default time limit in seconds for a predicted time; the margin is large, as a loaded machine is slow."""
-    return 60.0 + 20.0 * predicted_s
-
-
 def _in_parallel(work: Iterable[float]) -> float:
     parts = list(work)
     return max(sum(parts) / (os.cpu_count() or 1), *parts)

@@ -259,7 +259,7 @@ class TestPython:
 
     def test_without_lava_the_error_says_what_to_do(self, monkeypatch):
         monkeypatch.delenv("NEURODEPLOY_LAVA_PYTHON", raising=False)
-        monkeypatch.setattr("neurodeploy.engines.lava.runtime.find_spec", lambda _: None)
+        monkeypatch.setattr("neurodeploy.engines.workers.find_spec", lambda _: None)
         with pytest.raises(LavaError, match=r"Lava needs Python 3.10.*lava-nc==0.10.0.*set NEURODEPLOY_LAVA_PYTHON"):
             find_lava_python()
 
