@@ -6,10 +6,9 @@ All public names are here and load on first use, so ``import neurodeploy`` impor
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from neurodeploy.errors import needing
+from neurodeploy.files.lazy import hand_on_at_first_use
 from neurodeploy.version import __version__
 
 if TYPE_CHECKING:
@@ -144,7 +143,6 @@ _HOME = {
     "training.model.cuba_dense": "CubaDense",
 }
 """Public names by the module (below ``neurodeploy``) that defines them."""
-_MODULE_OF = {name: f"neurodeploy.{module}" for module, names in _HOME.items() for name in names.split()}
 
 __all__ = [
     "Activity",
@@ -255,15 +253,4 @@ __all__ = [
     "write_target",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'neurodeploy' has no attribute '{name}'")
-    with needing(name, "train"):
-        value = getattr(import_module(_MODULE_OF[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+hand_on_at_first_use(__name__, _HOME, extra="train")

@@ -116,7 +116,7 @@ def schema_page() -> str:
 
 def python_page() -> str:
     """Return all public names as a page, in the words of their docstrings."""
-    names = [f"::: {module}.{name}\n" for name, module in sorted(nd._MODULE_OF.items())]
+    names = [f"::: {module}.{name}\n" for name, module in sorted(nd._module_of.items())]
     return "\n".join(["# Python\n", "All public names come from `import neurodeploy as nd`.\n", *names])
 
 

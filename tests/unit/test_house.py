@@ -55,7 +55,7 @@ def _imports(module: str) -> set[str]:
             found |= {name if name in FILES else node.module for name in inner}
             if node.module == "neurodeploy":  # a name of the top level stands for the module that defines it
                 found |= {
-                    neurodeploy._MODULE_OF[alias.name] for alias in node.names if alias.name in neurodeploy._MODULE_OF
+                    neurodeploy._module_of[alias.name] for alias in node.names if alias.name in neurodeploy._module_of
                 }
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

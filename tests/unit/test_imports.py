@@ -57,7 +57,7 @@ def test_importing_the_package_or_its_command_line_loads_no_heavy_package():
     assert not {"torch", "lava", "numba", "scipy", "h5py", "nir", "plotly"} & loaded
 
 
-NEEDING_TORCH = {name for name, module in neurodeploy._MODULE_OF.items() if re.search(r"\.(sparse|training)\.", module)}
+NEEDING_TORCH = {name for name, module in neurodeploy._module_of.items() if re.search(r"\.(sparse|training)\.", module)}
 
 
 @pytest.mark.parametrize("name", sorted(set(neurodeploy.__all__) - {"__version__"}))
@@ -68,7 +68,7 @@ def test_every_public_name_exists(name):
 
 
 @pytest.mark.parametrize(
-    ("room", "module_of"), [(neurodeploy, neurodeploy._MODULE_OF), (commands, commands._module_of)]
+    ("room", "module_of"), [(neurodeploy, neurodeploy._module_of), (commands, commands._module_of)]
 )
 def test_type_checkers_see_the_names_that_load_on_first_use(room, module_of):
     tree = ast.parse(Path(room.__file__).read_text(encoding="utf-8"))
