@@ -299,6 +299,13 @@ def _shuffled(rng: np.random.Generator, targets: NDArray[np.int64], n: int) -> S
     return _sparse(renamed, n)
 
 
+def nonzero(weights: NDArray[np.integer[Any]]) -> Sparse:
+    """Return the weights ``(n_target, n_source)`` that are not 0 as sparse synapses."""
+    source, target = np.nonzero(weights.T)
+    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=weights.shape[1]))])
+    return Sparse(n_target=len(weights), start=start, target=target, weights=weights[target, source])
+
+
 def _sparse(targets: NDArray[np.int64], n: int) -> Sparse:
     pairs = np.unique(np.arange(n)[:, None] * n + targets)
     start = np.concatenate([[0], np.cumsum(np.bincount(pairs // n, minlength=n))])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from building import entry
+from building import entry, nonzero
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
@@ -105,9 +105,7 @@ def _matrix(draw, n_source, n_target, rng):
     weights = _weights(draw, (n_target, n_source), rng)
     if draw(st.booleans()):
         return Dense(weights=weights)
-    source, target = np.nonzero(weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_source))])
-    return Sparse(n_target=n_target, start=start, target=target, weights=weights[target, source])
+    return nonzero(weights)
 
 
 def _synapses(draw, shape, rng):

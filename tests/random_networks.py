@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 import numpy as np
-from building import connect, wired
+from building import connect, nonzero, wired
 
 from neurodeploy.network import Conv, Cuba, Dense, LeakyIntegrator, Network, Output, Pool, Projection, Sparse
 from neurodeploy.network.activity import Events, Samples
@@ -113,9 +113,7 @@ class _Maker:
         settings = self.settings(n_source, weights.shape)
         synapses: Dense | Sparse = Dense(weights=weights)
         if rng.random() < 0.3 and np.ndim(settings["delay"]) < 2:
-            column, row = np.nonzero(weights.T)
-            start = np.concatenate([[0], np.cumsum(np.bincount(column, minlength=n_source))])
-            synapses = Sparse(n_target=n_target, start=start, target=row, weights=weights[row, column])
+            synapses = nonzero(weights)
         self.projections.append(connect(source, target, synapses, f"w{len(self.projections)}", **settings))
 
     def settings(self, n_source: int, weights: tuple[int, ...] | None) -> dict[str, Any]:

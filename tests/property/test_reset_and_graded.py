@@ -12,7 +12,7 @@ from typing import Any
 import drawing
 import numpy as np
 import pytest
-from building import connect
+from building import connect, nonzero
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
@@ -138,9 +138,7 @@ def _matrix(draw, n_source: int, n_target: int, rng: np.random.Generator, lava: 
     weights = _weights(draw, (n_target, n_source), rng, lava)
     if draw(st.booleans()):
         return Dense(weights=weights)
-    source, target = np.nonzero(weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_source))])
-    return Sparse(n_target=n_target, start=start, target=target, weights=weights[target, source])
+    return nonzero(weights)
 
 
 def _synapses(draw, shape: tuple[int, ...], rng: np.random.Generator, lava: bool) -> tuple[Any, tuple[int, ...]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from building import samples
+from building import nonzero, samples
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,7 +22,6 @@ from neurodeploy.network import (
     Pool,
     Population,
     Projection,
-    Sparse,
 )
 from neurodeploy.network.activity import Samples
 
@@ -72,9 +71,7 @@ def drawn_matrix(draw, n_source, n_target):
     weights = drawn_weights(draw, (n_target, n_source))
     if draw(st.booleans()):
         return Dense(weights=weights)
-    source, target = np.nonzero(weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=n_source))])
-    return Sparse(n_target=n_target, start=start, target=target, weights=weights[target, source])
+    return nonzero(weights)
 
 
 def drawn_image_synapses(draw, shape):

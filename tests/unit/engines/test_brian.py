@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 import pytest
-from building import chain, connect, neuron, one_layer, spikes
+from building import chain, connect, neuron, nonzero, one_layer, spikes
 
 from neurodeploy.commands.doctor import doctor
 from neurodeploy.commands.verify import verify
@@ -30,7 +30,6 @@ from neurodeploy.network import (
     Output,
     Pool,
     Population,
-    Sparse,
 )
 from neurodeploy.network.activity import Samples
 
@@ -57,11 +56,6 @@ def drawn(rng: np.random.Generator) -> tuple[Network, Samples]:
         shape = (n[target], n[source])
         return rng.integers(low, high, shape) * (rng.random(shape) < 0.5)
 
-    def sparse(weights: np.ndarray) -> Sparse:
-        source, target = np.nonzero(weights.T)
-        start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=weights.shape[1]))])
-        return Sparse(n_target=weights.shape[0], start=start, target=target, weights=weights[target, source])
-
     def model() -> Cuba:
         decays = [int(rng.choice([0, 1, 4096, rng.integers(4097)])) for _ in range(2)]
         decays = [max(decays[0], 64), decays[1]]  # an input for ever would leave 24 bits
@@ -78,8 +72,8 @@ def drawn(rng: np.random.Generator) -> tuple[Network, Samples]:
             connect("image", "a", conv, "conv", delay=rng.integers(0, 3, 60)),
             connect("a", "b", pool, "pool"),
             connect("b", "c", Dense(weights=matrix("b", "c")), "bc", delay=rng.integers(0, 4, (6, n["b"]))),
-            connect("dots", "b", sparse(matrix("dots", "b")), "db", weight_exponent=1, delay=int(rng.integers(0, 5))),
-            connect("c", "a", sparse(matrix("c", "a")), "ca", delay=1),
+            connect("dots", "b", nonzero(matrix("dots", "b")), "db", weight_exponent=1, delay=int(rng.integers(0, 5))),
+            connect("c", "a", nonzero(matrix("c", "a")), "ca", delay=1),
             connect("c", "c", Dense(weights=4 * matrix("c", "c", -64, 64)), "cc", weight_exponent=-2),
         ),
         outputs=(Output(name="out", population="c"),),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from building import chain, connect, neuron
+from building import chain, connect, neuron, nonzero
 
 from neurodeploy.chip import Chip, load_chip
 from neurodeploy.errors import FileError, FitError, UsageError
@@ -19,7 +19,6 @@ from neurodeploy.network import (
     Network,
     Pool,
     Projection,
-    Sparse,
     Synapses,
 )
 from neurodeploy.network.synapses import synapse_shape
@@ -131,9 +130,7 @@ def test_layer_driven_by_its_bias_takes_a_core_and_no_words() -> None:
 def test_sparse_and_dense_records_of_one_matrix_map_alike() -> None:
     rng = np.random.default_rng(5)
     weights = (rng.integers(-63, 64, (30, 40)) * (rng.random((30, 40)) < 0.3)).astype(np.int16)
-    source, target = np.nonzero(weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=40))])
-    sparse = Sparse(n_target=30, start=start, target=target, weights=weights[target, source])
+    sparse = nonzero(weights)
     chip = load_chip("loihi1")
     of_dense, of_sparse = (map_network(layered(s), chip).cores[0] for s in (Dense(weights=weights), sparse))
     assert (of_dense.words, of_dense.formats, of_dense.used) == (of_sparse.words, of_sparse.formats, of_sparse.used)

@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 import pytest
-from building import chain, connect, every_kind, neuron
+from building import chain, connect, every_kind, neuron, nonzero
 
 from neurodeploy.errors import NetworkError
 from neurodeploy.network import Conv, Dense, Network, Sparse, record
@@ -23,12 +23,6 @@ def whole(network: Network) -> str:
     return digest.hexdigest()
 
 
-def sparse(weights) -> Sparse:
-    source, target = np.nonzero(weights.T)
-    start = np.concatenate([[0], np.cumsum(np.bincount(source, minlength=weights.shape[1]))])
-    return Sparse(n_target=len(weights), start=start, target=target, weights=weights[target, source])
-
-
 @pytest.mark.parametrize("block", [1, 7, 64, 2**18])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_blocks_of_any_size_and_order_in_memory_give_the_digest_of_the_whole(block, order, monkeypatch):
@@ -37,7 +31,7 @@ def test_blocks_of_any_size_and_order_in_memory_give_the_digest_of_the_whole(blo
     weights = np.array(rng.integers(-200, 200, (13, 11)), order=order)
     conv = Conv(weights=np.array(rng.integers(-9, 9, (11, 2, 3, 1)), order=order), input_shape=(2, 3, 1))
     settings = {"p2": {"mask": np.ones((13, 11), bool, order=order), "delay": rng.integers(0, 9, (13, 11))}}
-    layers = [conv, Dense(weights=weights), sparse(rng.integers(-5, 6, (4, 13)))]
+    layers = [conv, Dense(weights=weights), nonzero(rng.integers(-5, 6, (4, 13)))]
     network = chain(layers, neuron(threshold=8), more=settings, shapes={"p1": (11,)})
     assert network.fingerprint == whole(network)
 
