@@ -22,7 +22,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The path carries our process, so that two that write the same file do not write into one; what a killed process left
     is removed.
+
+    Raises:
+        FileError: if a device, a pipe or a socket stands at ``path``, which would be lost.
     """
+    _check_plain("files", path)
     _remove_left(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -46,6 +50,7 @@ def check_new_file(stage: str, path: Path, *, force: bool, option: str = "--out"
     """
     if path.is_dir():
         raise FileError(f"{stage}: {path} is a folder; name a file with {option}")
+    _check_plain(stage, path)
     if path.exists() and not force:
         raise FileError(f"{stage}: {path} exists; choose another {option}, or --force to replace it")
     folder = path.parent
@@ -53,6 +58,12 @@ def check_new_file(stage: str, path: Path, *, force: bool, option: str = "--out"
         kind = "is a file" if folder.exists() else "does not exist"
         raise FileError(f"{stage}: {path} cannot be written: {folder} {kind}; name a file in a folder that is there")
     _check_writable(stage, folder, option)
+
+
+def _check_plain(stage: str, path: Path) -> None:
+    """Refuse to replace what is there and no file, also behind a link: a device, a pipe or a socket."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise FileError(f"{stage}: {path} is a device or a pipe, which a file would replace; name a file")
 
 
 def check_new_folder(stage: str, folder: Path, *, option: str = "--out") -> None:

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from neurodeploy.errors import FileError
-from neurodeploy.files.writing import LOCK_FILE, locked, locked_folder, replacing, write_text
+from neurodeploy.files.writing import LOCK_FILE, check_new_file, locked, locked_folder, replacing, write_text
 
 HOLD = """
 import sys, time
@@ -39,6 +39,23 @@ def test_a_failure_while_writing_keeps_the_old_file_alone(tmp_path):
     with pytest.raises(RuntimeError, match="stop"):
         fail()
     assert [(p.name, p.read_text(encoding="utf-8")) for p in tmp_path.iterdir()] == [("a.txt", "old")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_pipe_or_device_is_never_replaced_even_by_force(tmp_path, linked):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = tmp_path / "link" if linked else pipe
+    if linked:
+        path.symlink_to(pipe)
+    with pytest.raises(FileError, match=r"is a device or a pipe, which a file would replace"):
+        write_text("new", path)
+    with pytest.raises(FileError, match=r"^export: .*is a device or a pipe"):
+        check_new_file("export", path, force=True)
+    assert pipe.is_fifo()
+    assert path.is_symlink() == linked
+    assert sorted(tmp_path.iterdir()) == sorted({pipe, path})
 
 
 def test_a_lock_holds_the_process_id_and_is_removed_however_its_block_ends(tmp_path):
