@@ -8,10 +8,13 @@ import subprocess
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from neurodeploy.bench.pythons import python_with
-from neurodeploy.bench.training.cases import Case
 from neurodeploy.errors import SimulationError
+
+if TYPE_CHECKING:
+    from neurodeploy.bench.training.cases import Case  # imports torch
 
 OTHERS = ("snntorch", "norse", "spikingjelly")
 VARIABLE = "NEURODEPLOY_TRAIN_PYTHONS"

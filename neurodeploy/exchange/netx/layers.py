@@ -95,7 +95,8 @@ def whole_numbers(given: NDArray[Any], where: str) -> NDArray[np.int64]:
 
 
 def _in_bits(given: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
-    bad = given[~((given >= -(2 ** (bits - 1))) & (given < 2 ** (bits - 1)))]
+    numbers = given.astype(np.float64) if given.dtype.kind == "f" else given  # half precision does not hold the ends
+    bad = given[~((numbers >= -(2 ** (bits - 1))) & (numbers < 2 ** (bits - 1)))]
     if bad.size:
         raise NetworkError(f"{where} holds {bad.flat[0]}, which does not fit {bits} bits")
     return given
@@ -103,12 +104,8 @@ def _in_bits(given: NDArray[Any], bits: int, where: str) -> NDArray[Any]:
 
 def text_of(value: Any) -> str:
     """Return a string of the file, which may be stored as an array with one element."""
-    first = np.asarray(value).reshape(-1)[:1].tolist()
-    return (
-        ""
-        if not first
-        else plain_text(first[0].decode("utf-8", "replace") if isinstance(first[0], bytes) else str(first[0]))
-    )
+    (first,) = np.asarray(value).reshape(-1)[:1].tolist() or [""]
+    return plain_text(first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first))
 
 
 def neuron_type(layer: Layer) -> str:

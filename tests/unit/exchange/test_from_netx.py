@@ -1,10 +1,13 @@
 """from_netx: lava-dl's .net files, written here by hand as slayer's export_hdf5 writes them."""
 
+import warnings
+
 import h5py
 import numpy as np
 import pytest
 
 from neurodeploy.errors import FileError, NetworkError
+from neurodeploy.exchange.netx.layers import whole_numbers
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.network import Cuba, LeakyIntegrator
 
@@ -292,3 +295,13 @@ def test_groups_and_features_are_one_whole_number(tmp_path):
         path = write(tmp_path / "a.net", dense(3, 4) | {"inFeatures": given})
         with pytest.raises(NetworkError, match=told):
             from_netx(path)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_whole_numbers_in_floats_of_any_width_are_read_without_a_warning(kind):
+    """The limits of 32 bits lie beyond half precision, in which they would be infinite."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert whole_numbers(np.array([3, -2048], kind), "here").tolist() == [3, -2048]
+        with pytest.raises(NetworkError, match="here holds -inf, which does not fit 32 bits"):
+            whole_numbers(np.array([-np.inf], kind), "here")
