@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Input, Network, bits_for
-from neurodeploy.network.activity import Activity, Events, Samples, join_samples, window
+from neurodeploy.network.activity import MOST_STEPS, Activity, Events, Samples, join_samples, window
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = Mapping[str, IntArray]
@@ -50,6 +50,19 @@ def check_run(
     if steps < 1:
         raise SimulationError(f"simulate: n_steps is {steps}, must be at least 1")
     return steps
+
+
+def check_room(n_samples: int, steps: int) -> None:
+    """Refuse samples that together have more steps than memory is taken for, before it is asked for.
+
+    Raises:
+        SimulationError: says how many there are, and may be.
+    """
+    if n_samples * steps > MOST_STEPS:
+        raise SimulationError(
+            f"simulate: {n_samples:,} samples of {steps:,} steps are {n_samples * steps:,} steps; at most {MOST_STEPS:,} "
+            "are run at once. Run fewer steps, or fewer samples"
+        )
 
 
 def lasting_steps(network: Network, n_steps: int) -> int:

@@ -150,10 +150,10 @@ def locked(path: Path, what: str) -> Iterator[None]:
         if not free:
             file.seek(0)
             raise FileError(f"{what} is being made by process {file.read()} ({path}); wait for it, then start again")
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         try:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             yield
         finally:
             path.unlink(missing_ok=True)
