@@ -186,7 +186,7 @@ class _Asked:
         if n <= size or one_worker:
             yield samples, 0
             return
-        check_run(network, samples, steps)
+        check_run(network, samples, n_steps=1)  # the steps are those of a block
         for first in range(0, n, size):
             yield samples.take(first, min(first + size, n)), first
 

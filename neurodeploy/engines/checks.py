@@ -31,7 +31,7 @@ def check_run(
 
     Raises:
         SimulationError: if the samples do not belong to the inputs of the network, or a probe, a label, the number of
-            steps or the choice for overflows is not possible.
+            steps or the choice for overflows is not possible, or samples and steps are more than memory is taken for.
     """
     if on_overflow not in OVERFLOWS:
         raise SimulationError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
@@ -49,20 +49,12 @@ def check_run(
     steps = samples.n_steps + network.depth if n_steps is None else n_steps
     if steps < 1:
         raise SimulationError(f"simulate: n_steps is {steps}, must be at least 1")
-    return steps
-
-
-def check_room(n_samples: int, steps: int) -> None:
-    """Refuse samples that together have more steps than memory is taken for, before it is asked for.
-
-    Raises:
-        SimulationError: says how many there are, and may be.
-    """
-    if n_samples * steps > MOST_STEPS:
+    if samples.n_samples * steps > MOST_STEPS:
         raise SimulationError(
-            f"simulate: {n_samples:,} samples of {steps:,} steps are {n_samples * steps:,} steps; at most {MOST_STEPS:,} "
-            "are run at once. Run fewer steps, or fewer samples"
+            f"simulate: {samples.n_samples:,} samples of {steps:,} steps are {samples.n_samples * steps:,} steps; at most "
+            f"{MOST_STEPS:,} are run at once. Run fewer steps, or fewer samples"
         )
+    return steps
 
 
 def lasting_steps(network: Network, n_steps: int) -> int:

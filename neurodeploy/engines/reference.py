@@ -19,7 +19,6 @@ from neurodeploy.engines.checks import (
     Labels,
     Progress,
     check_overflow,
-    check_room,
     check_run,
     input_events,
     join_activities,
@@ -59,7 +58,6 @@ def run_reference(
         SimulationError: if the samples, probes or labels do not fit the network, or for an overflow with ``"error"``.
     """
     steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
-    check_room(samples.n_samples, steps)
     wires = {p.name: [wire for q in network.into(p.name) for wire in _wires(q)] for p in network.populations}
     chunk = max(1, _CHUNK_BYTES // (steps * sum(network.sizes.values())))
     parts = []

@@ -24,7 +24,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.errors import NetworkError, printable
+from neurodeploy.errors import NetworkError
 from neurodeploy.files.shown import Shown
 from neurodeploy.network.neurons import (
     Cuba,
@@ -435,9 +435,6 @@ def _check_network(network: Network) -> None:
     _check_unique([node.name for node in network._nodes], "population or input")
     _check_unique([p.name for p in network.projections], "projection")
     _check_unique([o.name for o in network.outputs], "output")
-    for named in (*network._nodes, *network.projections, *network.outputs):
-        if printable(named.name) != named.name:
-            raise NetworkError(f"network: the name '{printable(named.name)}' has control characters; give another")
     if not (network.inputs and network.populations and network.outputs):
         raise NetworkError("network: needs at least one input, one population and one output")
     if not (np.isfinite(network.dt) and network.dt > 0):

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.checks import Labels, Progress, check_overflow, check_room, check_run, input_events, n_labels
+from neurodeploy.engines.checks import Labels, Progress, check_overflow, check_run, input_events, n_labels
 from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event import kernels as k
 from neurodeploy.engines.event.compile import Plan, compile_network
@@ -60,7 +60,6 @@ def run_event(
         SimulationError: as in ``run_reference``.
     """
     steps = check_run(network, samples, n_steps, probe, labels, on_overflow)
-    check_room(samples.n_samples, steps)
     if threads is not None and threads < 1:
         raise SimulationError(f"simulate: threads is {threads}, must be at least 1")
     if on_overflow in ("wrap", "clip") or not sends_spikes_only(network):

@@ -601,7 +601,7 @@ def test_updated_neurons_are_those_of_the_reference(engine, rng):
     np.testing.assert_array_equal(ours.updated, reference.updated)
 
 
-@pytest.mark.parametrize("engine", ["event", "reference"])
+@pytest.mark.parametrize("engine", engines())
 def test_more_steps_than_memory_is_taken_for_are_refused_before_it_is_asked_for(engine):
     network, given = one_layer(np.ones((2, 2), np.int16)), spikes((6, 4, 2))
     with pytest.raises(SimulationError, match=r"6 samples of 1,000,000,000 steps are 6,000,000,000 steps; at most"):

@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from building import one_layer
 
 from neurodeploy.errors import NetworkError
 from neurodeploy.network import (
@@ -278,11 +277,3 @@ class TestNetwork:
         fewer = chain(projections=net.projections[:1])
         assert difference(net, fewer) is not None
         assert difference(fewer, net) is not None
-
-
-@pytest.mark.parametrize("name", ["\x1b[31mred", "two\nlines", "\u202eright to left", "\x00"])
-def test_a_name_that_a_terminal_would_obey_is_refused(name):
-    for renamed in ({"source": name}, {"target": name}, {"wire": name}, {"output": name}):
-        with pytest.raises(NetworkError, match="has control characters; give another") as raised:
-            one_layer(np.ones((2, 2), np.int16), **renamed)
-        assert name not in str(raised.value)
