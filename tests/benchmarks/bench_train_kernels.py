@@ -32,6 +32,7 @@ from sparse_chains import NEURON, SCALE, TAU, Part, chain, part
 from neurodeploy.engines.lanes.neurons import neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.wiring import Geometry
+from neurodeploy.files.loops import instruction_set
 from neurodeploy.network.activity import Events
 from neurodeploy.training.lanes.adam import AdamSettings
 from neurodeploy.training.lanes.growth import Pass, draw_absent
@@ -45,16 +46,6 @@ NETS = {
     "4096-4096-4096-11": (4096, 4096, 4096, 11),
 }
 CONV = "conv-34x34x2"
-
-
-def instruction_set() -> str:
-    """Return what LLVM may use here."""
-    from numba.core.registry import cpu_target
-
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    if "+avx512f" in features.split(","):
-        return "avx512"
-    return "avx2" if name == "x86-64-v3" or "+avx2" in features.split(",") else str(name)
 
 
 def random_parts(name: str, density: float, rng: np.random.Generator) -> list[Part]:
@@ -413,13 +404,12 @@ def one_memory(name: str, backend: str) -> None:
 
 
 def bench_simulation(rounds: int) -> None:
-    """Print the time of 64 samples in lanes and in the event-driven engine, and what the cost model predicts."""
+    """Print the time of 64 samples in lanes and spike by spike."""
     from neurodeploy.bench.speed.networks import make_network, random_samples
     from neurodeploy.engines.event.run import run_event
-    from neurodeploy.engines.lanes.costs import lanes_seconds
     from neurodeploy.engines.lanes.run import run_lanes
 
-    print("network,density,rate,samples,isa,lanes_ms,event_ms,ratio,predicted_ms,equal")
+    print("network,density,rate,samples,isa,lanes_ms,event_ms,ratio,equal")
     for name in ("784-256-10", "2312-512-512-11", CONV):
         for density in (1.0,) if name == CONV else (1.0, 0.1, 0.02):
             for rate in RATES:
@@ -435,10 +425,9 @@ def bench_simulation(rounds: int) -> None:
                     },
                     rounds,
                 )
-                predicted = 1e3 * lanes_seconds(network, 64, event.n_steps, rate)
                 times = [f"{1e3 * seconds[key]:.2f}" for key in ("lanes", "event")]
                 row = [name, density, rate, 64, instruction_set(), *times, f"{seconds['event'] / seconds['lanes']:.2f}"]
-                print(",".join(map(str, [*row, f"{predicted:.2f}", equal])), flush=True)
+                print(",".join(map(str, [*row, equal])), flush=True)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import torch
 from neurodeploy.bench.training.cases import CASES, Case, Contestant, run_of, with_own_neurons
 from neurodeploy.bench.training.others import OTHERS, Other, missing
 from neurodeploy.errors import SimulationError
+from neurodeploy.files.loops import instruction_set
 from neurodeploy.training.run import Run
 
 IN_PROCESS: tuple[Contestant, ...] = ("slayer-masked", "dense-fused")
@@ -90,16 +91,6 @@ def bench_train(
             if progress:
                 progress(dict(row))
     return rows
-
-
-def instruction_set() -> str:
-    """Return the vector instructions that compiled loops use here: ``avx512``, ``avx2``, or the processor's name."""
-    from numba.core.registry import cpu_target
-
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    if "+avx512f" in features.split(","):
-        return "avx512"
-    return "avx2" if name == "x86-64-v3" or "+avx2" in features.split(",") else str(name)
 
 
 def _lacks(peer: str) -> str | None:
