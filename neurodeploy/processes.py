@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -19,6 +21,8 @@ GRACE_S = 5.0
 def worker_pool(n: int, start: Any) -> Iterator[ProcessPoolExecutor]:
     """Context with a pool of ``n`` spawned processes; where its block fails, they are asked to end, then killed.
 
+    So they are where SIGTERM asks this process to end, which then exits with 143.
+
     Args:
         n: number of processes.
         start: function that each process calls first, by its name in a module.
@@ -27,11 +31,25 @@ def worker_pool(n: int, start: Any) -> Iterator[ProcessPoolExecutor]:
         n, mp_context=multiprocessing.get_context("spawn"), initializer=_begin, initargs=(start,)
     )
     try:
-        yield pool
+        with _ending_by_exit():
+            yield pool
     except BaseException:
         _end(pool)
         raise
     pool.shutdown(wait=True)
+
+
+@contextmanager
+def _ending_by_exit() -> Iterator[None]:
+    """Context in which SIGTERM raises SystemExit, unless it is handled already, or this is no main thread."""
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _begin(start: Any) -> None:

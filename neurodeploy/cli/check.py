@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_written, table
+from neurodeploy.cli.show import print_line, print_written, table
 
 
 @app.command(epilog="Example: neurodeploy check runs/digits-mlp/model.nir")
@@ -48,21 +48,21 @@ def check(
         force=force,
     )
     if as_json:
-        print(report.to_json())
+        print_line(report.to_json())
     else:
         table("Node|Type|Verdict|Reason|Size", [(n.name, n.type, n.verdict, n.reason, n.size) for n in report.nodes])
         if report.reading:
-            print(f"reading: {report.reading}")
+            print_line(f"reading: {report.reading}")
         for repair in report.repairs:
-            print(f"repair: {repair}")
+            print_line(f"repair: {repair}")
         for line in idle_lines(report.never_fire, report.reach_nothing):
-            print(line)
+            print_line(line)
         for name, numbers in report.removed.items():
-            print(f"removed: {len(numbers):,} of them from '{name}': {ranges(numbers)}; no other neuron changes")
+            print_line(f"removed: {len(numbers):,} of them from '{name}': {ranges(numbers)}; no other neuron changes")
         for name, why in report.kept.items():
-            print(f"stays in '{name}': {why}")
+            print_line(f"stays in '{name}': {why}")
         if report.reset is not None:
-            print(report.reset["line"])
+            print_line(report.reset["line"])
         print_written(fix, draw)
     if not report.ok:
         raise typer.Exit(6)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Force, Json, chips_app
-from neurodeploy.cli.show import print_json, table
+from neurodeploy.cli.show import print_json, print_line, table
 
 
 @chips_app.command("list", epilog="Example: neurodeploy chips list --json")
@@ -51,7 +51,7 @@ def chips_validate(
     else:
         words = sum(not row["unit"] for row in rows)
         more = f", and {words} list{'s' * (words > 1)} of words with source and grade" if words else ""
-        print(f"{file}: {len(rows) - words} numbers, each with unit, source and grade{more}")
+        print_line(f"{file}: {len(rows) - words} numbers, each with unit, source and grade{more}")
 
 
 @chips_app.command("new", epilog="Example: neurodeploy chips new mine --base loihi2")
@@ -64,4 +64,4 @@ def chips_new(
     """Write a chip file to be filled in."""
     from neurodeploy import commands
 
-    print(commands.new_chip(name, base=base, out=out, force=force))
+    print_line(str(commands.new_chip(name, base=base, out=out, force=force)))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Json, app
-from neurodeploy.cli.show import print_json
+from neurodeploy.cli.show import print_json, print_line
 
 
 @app.command(epilog="Example: neurodeploy compare old/report.json new/report.json --gate gate.toml")
@@ -26,6 +26,6 @@ def compare(
     if as_json:
         print_json(result.to_json())
     else:
-        print(result.markdown())
+        print_line(result.markdown())
     if not result.ok:
         raise typer.Exit(ReportError.exit_code)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, InputShape, Json, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, table
+from neurodeploy.cli.show import print_json, print_line, table
 
 
 @app.command(epilog="Example: neurodeploy diff old.nir new.nir")
@@ -35,6 +35,6 @@ def diff(
         if found:
             table("Where|What", [(d["where"], d["what"]) for d in found])
         else:
-            print(f"{a} and {b} do not differ")
+            print_line(f"{a} and {b} do not differ")
     if found:
         raise typer.Exit(MismatchError.exit_code)

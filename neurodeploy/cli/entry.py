@@ -38,6 +38,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -
 
 def main() -> None:
     """Run the command line; the entry point of the program ``neurodeploy``."""
+    _open_closed_streams()
     warnings.showwarning = _warn
     debug, quiet = (word in sys.argv[1:] for word in _OF_ALL)
     sys.argv[1:] = [word for word in sys.argv[1:] if word not in _OF_ALL]
@@ -62,6 +63,17 @@ def main() -> None:
         _end(f"{error.strerror or error}: {error.filename or ''}".rstrip(": "), 3, debug)
     except MemoryError:
         _end("memory ran out; take fewer samples, or a smaller network", 1, debug)
+
+
+def _open_closed_streams() -> None:
+    """Open standard streams that are closed, so that no file takes their place: nothing comes in, and nothing goes out."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - as long as the program runs
 
 
 def _command_in(words: list[str]) -> str:

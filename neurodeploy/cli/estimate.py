@@ -19,7 +19,7 @@ from neurodeploy.cli.program import (
     app,
     reading_of,
 )
-from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, print_written, progress, warn
+from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, print_line, print_written, progress, warn
 
 
 @app.command(
@@ -84,7 +84,7 @@ def estimate(
     if as_json:
         print_json(cost.to_json())
     else:
-        print(text_cost(cost))
+        print_line(text_cost(cost))
     for line in cost.warnings:
         warn(line)
     if fail_on_missed:
@@ -102,7 +102,7 @@ def _show_choice(file: Path, as_json: bool, fail_on_missed: bool, **options: Any
     if as_json:
         print_json(table.model_dump(mode="json"))
     else:
-        print(choice_text(table))
+        print_line(choice_text(table))
         print_written(options["out"])
     if fail_on_missed and not any(row.fits and row.meets for row in table.rows):
         raise DemandError(f"estimate: no chip is known to meet the demands ({', '.join(table.demands)})")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NSamples, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, print_written, progress, show, table, tell_silence
+from neurodeploy.cli.show import print_json, print_line, print_written, progress, show, table, tell_silence
 from neurodeploy.targets.table import TARGETS
 
 
@@ -109,7 +109,7 @@ def export(
     if ledger:
         table("Where|Approximation|Size", [(e["where"], e["what"], e["size"]) for e in ledger])
     if reset is not None:
-        print(reset["line"])
+        print_line(reset["line"])
     if beside is not None:
         differing = beside.pop("differing")
         if beside.get("silent") == 1:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import kib, print_json, print_written, progress, say, short, table
+from neurodeploy.cli.show import kib, print_json, print_line, print_written, progress, say, short, table
 
 if TYPE_CHECKING:
     from neurodeploy.mapping.fit.verdict import Load
@@ -93,7 +93,7 @@ def map_(
     if not found.fits:
         remedies = [f"\n  {r.what}: {r.cores} cores, {kib(r.synaptic_bytes)}" for r in found.remedies]
         raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
-    print(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
+    print_line(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
     _show_mapping(result, found.loads)
     print_written(out, draw)
 
@@ -106,11 +106,11 @@ def _show_mapping(result: dict[str, Any], loads: Iterable[Load]) -> None:
     table("Layer|Cores|Synaptic memory|Format|Bits a synapse", [tuple(short(v) for v in row) for row in layers])
     rows = [(r.resource, r.used, r.limit, r.headroom, f"{r.share:.0%}", r.layer) for r in loads]
     table("Resource of the fullest core|Used|Limit|Headroom|Share|Layer", rows)
-    print(f"{result['messages_per_spike']:.2f} messages between cores a spike")
+    print_line(f"{result['messages_per_spike']:.2f} messages between cores a spike")
     for note in result["notes"]:
-        print(note)
+        print_line(note)
     if result["objectives"]:
-        print(_other_objectives(result))
+        print_line(_other_objectives(result))
 
 
 def _other_objectives(result: dict[str, Any]) -> str:
@@ -134,8 +134,8 @@ def _show_search(result: dict[str, Any], as_json: bool) -> None:
         return
     found = result.get("smallest_chip", result)
     if found is None or found.get("share_of_weights", 1.0) is None:
-        print("no known chip fits" if "smallest_chip" in result else "no density fits")
+        print_line("no known chip fits" if "smallest_chip" in result else "no density fits")
         return
     if "share_of_weights" in found:
-        print(f"{found['share_of_weights']:.2%} of the weights fit (the smallest go first)")
-    print(f"{found['chip']}: {found['cores']} cores, {kib(found['synaptic_bytes'])}")
+        print_line(f"{found['share_of_weights']:.2%} of the weights fit (the smallest go first)")
+    print_line(f"{found['chip']}: {found['cores']} cores, {kib(found['synaptic_bytes'])}")

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, FailOnMissed, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
-from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, progress, say, warn
+from neurodeploy.cli.show import check_demanded, fail_if_missed, print_json, print_line, progress, say, warn
 
 
 @app.command(
@@ -92,7 +92,7 @@ def _show_screen(result: dict[str, Any]) -> None:
 
     report = checked(result["report"])
     for line in (report.title, *verdict_lines(report), *headline(report)):
-        print(line)
+        print_line(line)
     paths = [Path(path) for path in result["files"].values()]
     page, *others = sorted(paths, key=lambda path: (path.suffix != ".html", path.suffix != ".txt"))
-    print(f"{page}, and beside it {', '.join(path.name for path in others)} with every table")
+    print_line(f"{page}, and beside it {', '.join(path.name for path in others)} with every table")

@@ -13,25 +13,31 @@ if TYPE_CHECKING:
     from neurodeploy.costs.record import Cost
 
 from neurodeploy.cli.working import is_quiet, note, work
+from neurodeploy.errors import printable
 from neurodeploy.files.json_text import to_json
 
 
-def print_line(line: str) -> None:
-    print(line, flush=True)
+def print_line(text: str) -> None:
+    """Print a line, or more, on standard output, without control characters of the names in it, which a terminal obeys."""
+    print(printable(text, "\n\t"), flush=True)
 
 
 def say(line: str) -> None:
     """Print what is being done on standard error, unless ``--quiet`` was given."""
     if not is_quiet():
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line, "\n\t"), file=sys.stderr, flush=True)
 
 
 def warn(line: str) -> None:
     """Print a warning on standard error, in red where that is a terminal."""
+    own = f"neurodeploy: warning: {printable(line)}"
+    if not sys.stderr.isatty():
+        print(own, file=sys.stderr, flush=True)
+        return
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text(f"neurodeploy: warning: {line}", style="bold red"), soft_wrap=True)
+    Console(stderr=True).print(Text(own, style="bold red"), soft_wrap=True)
 
 
 def tell_silence(silence: dict[str, Any]) -> None:
@@ -84,7 +90,7 @@ def show(result: dict[str, Any], as_json: bool) -> None:
         print_json(result)
         return
     for key, value in result.items():
-        print(f"{key.replace('_', ' '):22} {in_words(value)}")
+        print_line(f"{key.replace('_', ' '):22} {in_words(value)}")
 
 
 def in_words(value: Any) -> str:
@@ -117,7 +123,7 @@ def table(header: str, rows: list[tuple[Any, ...]]) -> None:
     # on a narrow terminal long words go on in the next line; cut, a name could not be typed
     table = Table(*(Column(name, overflow="fold") for name in header.split("|")), box=None, pad_edge=False)
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(printable(str(cell), "\n")) for cell in row))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neurodeploy.cli.program import Force, Json, app
-from neurodeploy.cli.show import print_json, progress, table
+from neurodeploy.cli.show import print_json, print_line, progress, table
 
 
 @app.command(epilog="Example: neurodeploy sweep examples/sweep.toml --out runs/sweep")
@@ -33,5 +33,5 @@ def sweep(
     table("|".join(HEADER), list(words(results)))
     for row in results["rows"]:
         if row["error"]:
-            print(f"{row['method']} {row['density']} {row['chip']}: {row['error'].splitlines()[0]}")
-    print(f"{results['files']['page']} shows them")
+            print_line(f"{row['method']} {row['density']} {row['chip']}: {row['error'].splitlines()[0]}")
+    print_line(f"{results['files']['page']} shows them")

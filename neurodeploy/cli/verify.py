@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, ReadingText, app, reading_of
-from neurodeploy.cli.show import print_json, print_written, progress, table, tell_silence
+from neurodeploy.cli.show import print_json, print_line, print_written, progress, table, tell_silence
 
 
 @app.command(epilog="Example: neurodeploy verify runs/digits-mlp --engines native,reference,event,lava")
@@ -61,7 +61,7 @@ def verify(
         ]
         table("Population|Places|Spikes|Different", rows)
         own = proof["spikes_compared"] - proof["input_spikes_compared"]
-        print(
+        print_line(
             f"{', '.join(proof['engines'])}: {'equal' if proof['equal'] else 'different'}; {proof['spikes_different']:,} of "
             f"{proof['spikes_compared']:,} spikes differ; of the {proof['spikes_compared']:,}, the network sent {own:,}"
         )
@@ -77,14 +77,14 @@ def verify(
 def _explain(difference: dict[str, Any], diagnosis: dict[str, Any]) -> None:
     from neurodeploy.proofs.compare import Difference
 
-    print(f"first difference: {Difference(**difference)}")
-    print(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
+    print_line(f"first difference: {Difference(**difference)}")
+    print_line(f"cause: {diagnosis['cause']}: {diagnosis['departs']} departs from the definition: {diagnosis['why']}")
     if not diagnosis["decided_by"]:
         return
     known = {"summed input": diagnosis["summed_input"], "imaginary": diagnosis["summed_input_imag"]}
     known |= diagnosis["decided_by"] | {"threshold": diagnosis["threshold"]}
-    print("in that step: " + ", ".join(f"{name} {value}" for name, value in known.items() if value is not None))
+    print_line("in that step: " + ", ".join(f"{name} {value}" for name, value in known.items() if value is not None))
     arriving = diagnosis["arriving"]
     table("Arriving from|Neuron|Sent in step|Message|Weight", [tuple(s.values())[1:] for s in arriving[:20]])
     if len(arriving) > 20:
-        print(f"and {len(arriving) - 20} more")
+        print_line(f"and {len(arriving) - 20} more")

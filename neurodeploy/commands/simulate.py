@@ -28,7 +28,7 @@ from neurodeploy.exchange.nir.readings import AnyReading
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.writing import check_new_file
 from neurodeploy.network import Network
-from neurodeploy.network.activity import Activity, Samples, save_activity
+from neurodeploy.network.activity import MOST_STEPS, Activity, Samples, save_activity
 from neurodeploy.targets.table import is_runnable, run_target, runnable
 
 _BLOCK = 2**22
@@ -186,7 +186,7 @@ class _Asked:
         if n <= size or one_worker:
             yield samples, 0
             return
-        check_run(network, samples, steps)
+        check_run(network, samples, n_steps=1)  # the steps are those of a block
         for first in range(0, n, size):
             yield samples.take(first, min(first + size, n)), first
 
@@ -262,4 +262,5 @@ def _accuracy(classes: Sequence[NDArray[np.int64]], samples: Samples) -> float |
 def _block_size(network: Network, n_steps: int) -> int:
     """Return how many samples run at once."""
     neurons = sum(network.sizes.values())
-    return max(_FEWEST, _BLOCK // (neurons * max(n_steps, 1)))
+    steps = max(n_steps, 1)
+    return max(1, min(max(_FEWEST, _BLOCK // (neurons * steps)), MOST_STEPS // steps))

@@ -71,6 +71,10 @@ def suffix_of(path: Path) -> str:
     return (Path(path.stem) if path.suffix == ".gz" else path).suffix.lower()
 
 
+_TIMES_GZ = 16
+"""Times its size that a ``.gz`` file may take unpacked, beyond what any may; those of data sets take 2 to 8."""
+
+
 def read_bytes(path: Path) -> bytes:
     """Return the content of a file, unpacked if its name ends in ``.gz``.
 
@@ -81,7 +85,7 @@ def read_bytes(path: Path) -> bytes:
         content = read_whole(path)
         if path.suffix != ".gz":
             return content
-        most = most_unpacked(len(content))
+        most = most_unpacked(len(content), _TIMES_GZ)
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             unpacked = file.read(most + 1)
     except UNREADABLE as error:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.dynamics import OVERFLOWS
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Input, Network, bits_for
-from neurodeploy.network.activity import Activity, Events, Samples, join_samples, window
+from neurodeploy.network.activity import MOST_STEPS, Activity, Events, Samples, join_samples, window
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 Labels: TypeAlias = Mapping[str, IntArray]
@@ -31,7 +31,7 @@ def check_run(
 
     Raises:
         SimulationError: if the samples do not belong to the inputs of the network, or a probe, a label, the number of
-            steps or the choice for overflows is not possible.
+            steps or the choice for overflows is not possible, or samples and steps are more than memory is taken for.
     """
     if on_overflow not in OVERFLOWS:
         raise SimulationError(f"simulate: on_overflow is '{on_overflow}'; known: {', '.join(OVERFLOWS)}")
@@ -49,6 +49,11 @@ def check_run(
     steps = samples.n_steps + network.depth if n_steps is None else n_steps
     if steps < 1:
         raise SimulationError(f"simulate: n_steps is {steps}, must be at least 1")
+    if samples.n_samples * steps > MOST_STEPS:
+        raise SimulationError(
+            f"simulate: {samples.n_samples:,} samples of {steps:,} steps are {samples.n_samples * steps:,} steps; at most "
+            f"{MOST_STEPS:,} are run at once. Run fewer steps, or fewer samples"
+        )
     return steps
 
 

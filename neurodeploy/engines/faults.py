@@ -35,7 +35,7 @@ from neurodeploy.network import (
     Sparse,
     n_nonzero,
 )
-from neurodeploy.network.activity import Events, Samples
+from neurodeploy.network.activity import MOST_STEPS, Events, Samples
 
 Rng = np.random.Generator
 
@@ -178,11 +178,13 @@ def measure_robustness(
         seed: seed of the draws.
 
     Raises:
-        UsageError: for an unknown fault, or a rate out of range (0..1; whole steps for jitter).
+        UsageError: for an unknown fault, or a rate (0..1; whole steps for jitter) or a seed out of range.
         NetworkError: for a fault that the network cannot have (``with_states``; no stored weights).
         SimulationError: if the samples carry no labels.
     """
     _check(network, samples, fault, rates)
+    if seed < 0:
+        raise UsageError(f"faults: seed is {seed}, must be 0 or more")
     for rate in rates:
         found, undecided = [], []
         for repeat in range(repeats if rate else 1):
@@ -315,8 +317,8 @@ def _check(network: Network, samples: Samples, fault: str, rates: Sequence[float
     if fault not in FAULTS:
         raise UsageError(f"faults: unknown fault '{fault}'; known: {', '.join(FAULTS)}")
     for rate in rates:
-        if fault == "jitter" and (rate < 0 or rate != round(rate)):
-            raise UsageError(f"faults: rate {rate:g} of 'jitter' must be a whole number of steps, 0 or more")
+        if fault == "jitter" and not (0 <= rate <= MOST_STEPS and rate == round(rate)):
+            raise UsageError(f"faults: rate {rate:g} of 'jitter' must be a whole number of steps, 0 to {MOST_STEPS:,}")
         if fault != "jitter" and not 0 <= rate <= 1:
             raise UsageError(f"faults: rate {rate:g} of '{fault}' must lie in 0..1")
     if fault in _STATE:

@@ -24,9 +24,9 @@ def time_limit(predicted_s: float) -> float:
 
 
 def start_worker(python: str, program: Path, folder: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start ``python program folder`` in the folder and a process group of its own, on one thread.
+    """Start ``python program folder NUMBER`` in the folder and a process group of its own, on one thread.
 
-    Its standard input is a pipe that closes when this process ends; ``output`` takes what it prints.
+    NUMBER is that of this process; standard input is a pipe that closes when it ends; ``output`` takes what is printed.
 
     Raises:
         OSError: if it cannot be started.
@@ -35,7 +35,7 @@ def start_worker(python: str, program: Path, folder: Path, output: IO[bytes]) ->
     if python != sys.executable:
         environment.pop("PYTHONPATH", None)  # it belongs to this Python
     return subprocess.Popen(
-        [python, "-u", str(program), str(folder)],
+        [python, "-u", str(program), str(folder), str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,

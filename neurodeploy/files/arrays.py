@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import warnings
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,6 +44,18 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays in an ``.npz`` file by name; errors as ``read_npy``, which name the array."""
     with open_plain(path) as file:
         return parse_npz(file)
+
+
+def write_npz(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write arrays packed, with the bytes of ``numpy.savez_compressed``, which on a full disk leaves its file open.
+
+    Raises:
+        OSError: if there is no room.
+    """
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
 def holds_array(path: Path, name: str) -> bool:

@@ -13,13 +13,13 @@ _TIMES = 128
 """What more the arrays of a file may take unpacked, as a multiple of its size."""
 
 
-def most_unpacked(n_bytes: int) -> int:
-    """Return the bytes that all arrays of a file of ``n_bytes`` may take together, unpacked.
+def most_unpacked(n_bytes: int, times: int = _TIMES) -> int:
+    """Return the bytes that all arrays of a file of ``n_bytes`` may take together, unpacked: so many times more.
 
     >>> most_unpacked(0), most_unpacked(2**20) - most_unpacked(0)
     (536870912, 134217728)
     """
-    return _FREE_BYTES + _TIMES * n_bytes
+    return _FREE_BYTES + times * n_bytes
 
 
 def machine_bytes() -> int:

@@ -7,6 +7,8 @@ import os
 import stat
 from pathlib import Path
 
+from neurodeploy.files.budget import machine_bytes
+
 MOST_TEXT = 2**28
 """Length of the longest text that is read whole, in bytes: 256 MiB."""
 
@@ -27,8 +29,11 @@ def open_plain(path: Path) -> io.BufferedReader:
 
 
 def read_whole(path: Path) -> bytes:
-    """Return the content of a file; errors as ``open_plain``."""
+    """Return the content of a file; errors as ``open_plain``, also for one larger than the memory of this machine."""
     with open_plain(path) as file:
+        size, most = os.fstat(file.fileno()).st_size, machine_bytes()
+        if size > most:
+            raise OSError(0, f"it has {size:,} bytes, this machine {most:,} of memory", str(path))
         return file.read()
 
 

@@ -28,7 +28,8 @@ def parse_toml(text: str) -> dict[str, Any]:
     try:
         values = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise TomlError(reason(error)) from error
+        why = "a number of more digits than are read" if "integer string conversion" in str(error) else reason(error)
+        raise TomlError(why) from error
     _check_whole(values, "")
     return values
 

@@ -22,10 +22,13 @@ def reason(error: BaseException) -> str:
 
     >>> reason(ValueError("no array\\nin it")), reason(EOFError())
     ('no array', 'EOFError')
+    >>> reason(FileNotFoundError(2, "No such file or directory", "x"))
+    'No such file or directory'
     """
     if isinstance(error, RecursionError):
         return "it nests too deep"
-    lines = str(error).splitlines()
+    said = error.strerror if isinstance(error, OSError) else None
+    lines = str(said or error).splitlines()
     return plain_text(lines[0], 200) if lines else type(error).__name__
 
 

@@ -88,11 +88,12 @@ def _remove_left(path: Path) -> None:
     with suppress(OSError):
         for left in path.parent.glob(f"{glob.escape(path.name)}.*.part"):
             number = left.name[len(path.name) + 1 : -len(".part")]
-            if number.isdigit() and not _lives(int(number)):
+            if number.isdigit() and not is_living(int(number)):
                 left.unlink(missing_ok=True)
 
 
-def _lives(process: int) -> bool:
+def is_living(process: int) -> bool:
+    """Return whether a process of this machine lives."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -149,10 +150,10 @@ def locked(path: Path, what: str) -> Iterator[None]:
         if not free:
             file.seek(0)
             raise FileError(f"{what} is being made by process {file.read()} ({path}); wait for it, then start again")
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
         try:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
             yield
         finally:
             path.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import FileError, SimulationError
-from neurodeploy.files.arrays import holds_array, read_npz
+from neurodeploy.files.arrays import holds_array, read_npz, write_npz
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.shown import Shown
@@ -523,8 +523,8 @@ def _wrong_header(path: Path, key: str) -> FileError:
 
 def _write(path: Path, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
     """Write header and arrays to a file next to ``path``, then rename it, so that no half-written file is left."""
-    with replacing(path) as partial, partial.open("wb") as file:
-        np.savez_compressed(file, header=np.array(to_json(header)), **arrays)
+    with replacing(path) as partial:
+        write_npz(partial, {"header": np.array(to_json(header)), **arrays})
 
 
 def _read(path: Path, kind: str) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

@@ -93,9 +93,9 @@ class TrainingRecipe(Record):
     """Passes over the training samples."""
     batch_size: Annotated[int, Field(ge=1, le=2**24)] = 32
     """Samples of one step of the optimiser."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0, le=1e6)] = 1e-3
     """Learning rate at the start of each cosine cycle."""
-    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1e6)] = 0.0
     """AdamW's decay of weights."""
     weight_scale: Annotated[float, Field(gt=0)] = 1.0
     """Factor on the random weights at the start."""

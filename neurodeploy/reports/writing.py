@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neurodeploy.costs.record import Cost
-from neurodeploy.errors import MissingPackageError, install_hint
+from neurodeploy.errors import MissingPackageError, install_hint, printable
 from neurodeploy.files.json_text import to_json
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.shown import ReportFacts
@@ -95,18 +95,21 @@ def chips_summary(report: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 def text_report(report: Mapping[str, Any], width: int = 120) -> str:
     """Return the report for a terminal of ``width`` columns."""
     records = checked(dict(report))
-    return as_text([records.title, "", *verdict_lines(records), *headline(records)], list(sections(records)), width)
+    head = [records.title, "", *verdict_lines(records), *headline(records)]
+    return printable(as_text(head, list(sections(records)), width), "\n")
 
 
 def text_cost(cost: Cost, width: int = 120) -> str:
     """Return the tables of one chip for a terminal of ``width`` columns."""
-    return as_text([*map(verdict_line, cost.verdicts), target_line(cost)], list(cost_sections(cost)), width)
+    head = [*map(verdict_line, cost.verdicts), target_line(cost)]
+    return printable(as_text(head, list(cost_sections(cost)), width), "\n")
 
 
 def markdown_report(report: Mapping[str, Any]) -> str:
     """Return the report as Markdown."""
     records = checked(dict(report))
-    return as_markdown(records.title, [*verdict_lines(records), *headline(records)], list(sections(records)))
+    head = [*verdict_lines(records), *headline(records)]
+    return printable(as_markdown(records.title, head, list(sections(records))), "\n")
 
 
 def html_report(report: Mapping[str, Any]) -> str:

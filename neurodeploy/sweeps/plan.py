@@ -16,6 +16,7 @@ from neurodeploy.files.checked import Record, all_problems
 from neurodeploy.files.paths import as_path
 from neurodeploy.files.plain import read_text
 from neurodeploy.files.toml import TomlError, parse_toml, to_toml
+from neurodeploy.files.unreadable import reason
 from neurodeploy.mapping import PLACEMENTS
 from neurodeploy.mapping.mapper import SPLITS
 from neurodeploy.recipe.files import method_recipe, parse_recipe, recipe_values
@@ -105,7 +106,7 @@ def load_plan(path: str | Path) -> tuple[Plan, tuple[Point, ...]]:
     try:
         text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise SweepError(f"sweep: {path} cannot be read: {error}") from error
+        raise SweepError(f"sweep: {path} cannot be read: {reason(error)}") from error
     return parse_plan(text, where=str(path), folder=path.parent)
 
 

@@ -6,12 +6,12 @@ accuracy, ``price_stage`` the cost of the network on a chip. Files are passed as
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from neurodeploy.errors import FitError
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.run_folder import CHECKPOINT_FILE, METRICS_FILE, NETWORK_FILE, RECIPE_FILE, STATE_FILE, TEST_FILE
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ def train_stage(recipe_text: str, folder: str | None) -> dict[str, Any]:
         folder: folder of the training; a run that was stopped there is resumed. None: a temporary folder.
     """
     if folder is None:
-        with tempfile.TemporaryDirectory() as made:
-            return train_stage(recipe_text, made)
+        with temporary_folder("sweep") as made:
+            return train_stage(recipe_text, str(made))
     from neurodeploy.exchange.nir.write import to_nir
     from neurodeploy.recipe.files import parse_recipe
     from neurodeploy.training.checkpoint import checkpoint_network
@@ -86,9 +86,9 @@ def quantise_stage(nir: bytes, samples: bytes, bits: int, n_samples: int | None)
     network, given = _loaded(nir, samples, n_samples)
     coarse = requantised(network, bits, frozenset(p.name for p in network.populations))
     activity = simulate(coarse, given, probe=decoding_probes(coarse))
-    with tempfile.TemporaryDirectory() as made:
-        to_nir(coarse, Path(made) / NETWORK_FILE)
-        file = (Path(made) / NETWORK_FILE).read_bytes()
+    with temporary_folder("sweep") as made:
+        to_nir(coarse, made / NETWORK_FILE)
+        file = (made / NETWORK_FILE).read_bytes()
     possible = sum(map(n_parameters, network.projections))
     return {
         "accuracy": None if given.labels is None else accuracy(coarse, activity, given),
@@ -140,8 +140,8 @@ def _loaded(nir: bytes, samples: bytes, n_samples: int | None) -> tuple[Any, Any
     from neurodeploy.network.activity import load_samples
 
     files: Mapping[str, bytes] = {NETWORK_FILE: nir, TEST_FILE: samples}
-    with tempfile.TemporaryDirectory() as made:
+    with temporary_folder("sweep") as made:
         for name, content in files.items():
-            (Path(made) / name).write_bytes(content)
-        network, given = from_nir(Path(made) / NETWORK_FILE), load_samples(Path(made) / TEST_FILE)
+            (made / name).write_bytes(content)
+        network, given = from_nir(made / NETWORK_FILE), load_samples(made / TEST_FILE)
     return network, given if n_samples is None else given.take(0, min(n_samples, given.n_samples))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,8 +16,9 @@ from neurodeploy.data.parts import AnyPart, encode, encode_lazily, load_splits
 from neurodeploy.errors import FileError, TrainingError, TrainingInterruptedError
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.plain import read_text
 from neurodeploy.files.shown import Shown
-from neurodeploy.files.unreadable import reason
+from neurodeploy.files.unreadable import UNREADABLE, reason
 from neurodeploy.files.writing import locked_folder, write_text
 from neurodeploy.network import STATE_LIMIT, Network
 from neurodeploy.network.activity import save_samples
@@ -280,11 +282,28 @@ class _Training:
 
 def _undecided(folder: Path, epoch: int) -> dict[str, float]:
     """Return the shares of validation samples that the output of an epoch did not decide, where its metrics tell."""
-    for line in (folder / METRICS_FILE).read_text(encoding="utf-8").splitlines():
-        metrics = parse_json(line)
+    for _, metrics in _logged(folder / METRICS_FILE):
         if metrics["epoch"] == epoch and "tied" in metrics:
             return {"validation_tied": metrics["tied"], "validation_silent": metrics["silent_samples"]}
     return {}
+
+
+def _logged(log: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return the lines of a log of epochs, each with its values.
+
+    Raises:
+        FileError: if it is damaged.
+    """
+    try:
+        lines = [(line, dict(parse_json(line))) for line in read_text(log).splitlines()] if log.exists() else []
+        if all("epoch" in values and ("tied" in values) <= ("silent_samples" in values) for _, values in lines):
+            return lines
+        why = "a line is none of an epoch"
+    except UNREADABLE as error:
+        why = reason(error)
+    raise FileError(
+        f"train: {log} is damaged ({why}); remove it to go on without what it tells, or train again: --force"
+    )
 
 
 def _refuse_to_replace(folder: Path, force: bool, resume: bool) -> None:
@@ -340,8 +359,7 @@ def _resumed(job: _Job) -> _Training:
     job.world.wait()
     if job.world.leads:
         log = job.folder / METRICS_FILE
-        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        write_text("".join(line + "\n" for line in lines[: run.epochs_done]), log)
+        write_text("".join(line + "\n" for line, _ in _logged(log)[: run.epochs_done]), log)
     return _Training(job, run, best, seconds)
 
 

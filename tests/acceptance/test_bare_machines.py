@@ -165,3 +165,48 @@ def test_a_name_with_control_characters_does_not_reach_the_terminal(write, suffi
     done = program("simulate", path.name, "x.npz", cwd=tmp_path) if suffix != ".nir" else done
     assert done.returncode not in (0, 1)
     assert "\x1b" not in done.stderr + done.stdout
+
+
+FULL_FOLDER = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from building import spikes
+from neurodeploy.files.writing import locked_folder
+from neurodeploy.network.activity import save_samples
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+given = spikes((300, 40, 9))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
+try:
+    with locked_folder(Path(sys.argv[1]) / "run", "train: run"):
+        save_samples(given, Path(sys.argv[1]) / "x.npz")
+except OSError as error:
+    print("no room")
+"""
+
+
+@pytest.mark.parametrize("n_bytes", [0, 300])
+def test_a_full_disk_leaves_no_lock_no_folder_no_samples_and_no_words_of_a_library(n_bytes, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_FOLDER, str(tmp_path), str(n_bytes)],
+        capture_output=True, text=True, env=BARE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", "no room\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("simulate net.nir x.npz --out {out}", 0), ("check none.nir", 3)])
+def test_closed_streams_change_neither_result_nor_exit_code(files, words, code, closed, tmp_path):
+    out = tmp_path / "a.npz"
+    line = f"{sys.executable} -m neurodeploy --quiet {words.format(out=out)} {closed}"
+    done = subprocess.run(["sh", "-c", line], cwd=files, capture_output=True, text=True, env=BARE, check=False)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert out.exists() == (code == 0)
+
+
+def test_warnings_are_told_where_the_terminal_has_no_columns(files):
+    done = program("simulate", "net.nir", "x.npz", cwd=files, COLUMNS="0")
+    assert (done.returncode, done.stderr.startswith("neurodeploy: warning: ")) == (0, True)

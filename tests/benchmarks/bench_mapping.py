@@ -2,8 +2,8 @@
 
 Layers in a row, each neuron with 100 random sources; prints one line for each size, board and split. ``--dense`` maps
 3,000 to 4,000 neurons with all 12 M synapses onto loihi1 and loihi2, with the bounds of the cores first and remedies where
-it does not fit; ``--chain 100 500 2000`` maps and simulates so many layers of 16 neurons. Not run by the tests. CPU seconds
-count where other programs run beside it.
+it does not fit; ``--chain 100 500 2000`` maps and simulates so many layers of 16 neurons: time a layer should not grow with
+their number. Not run by the tests. CPU seconds count where other programs run beside it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import argparse
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import product
+from statistics import median
 
 import numpy as np
 
@@ -39,13 +40,13 @@ def layer(rng: np.random.Generator, n: int) -> Sparse:
     return Sparse(n_target=n, start=start, target=pairs % n, weights=weights)
 
 
-def in_a_row(synapses: Sequence[Synapses], n_inputs: int) -> Network:
+def in_a_row(synapses: Sequence[Synapses], n_inputs: int, model: Cuba = MODEL) -> Network:
     """Return layers in a row, each of the size that its synapses reach."""
     names = ["input", *(f"layer{i}" for i in range(1, len(synapses) + 1))]
     return Network(
         inputs=(Input(name="input", shape=(n_inputs,)),),
         populations=tuple(
-            Population(name=name, shape=(synapse_shape(s)[0],), model=MODEL, first_step=i)
+            Population(name=name, shape=(synapse_shape(s)[0],), model=model, first_step=i)
             for i, (name, s) in enumerate(zip(names[1:], synapses), 1)
         ),
         projections=tuple(
@@ -93,19 +94,38 @@ def dense() -> None:
 
 
 def chains(depths: list[int]) -> None:
-    """Time of mapping and of simulating chains by their number of layers; each also for one layer."""
-    print("layers,map_cpu_seconds,simulate_cpu_seconds,map_ms_a_layer,simulate_ms_a_layer")
-    rng = np.random.default_rng(0)
+    """Time of mapping and of simulating chains by their number of layers, each for one layer; medians of three turns.
+
+    The simulated chain hands on each spike to one neuron of the next layer, so that its spikes grow as its layers do. The
+    first run, with the making of the plan, is told from the next.
+    """
+    print("layers,spikes,map_ms_a_layer,first_simulate_ms_a_layer,next_simulate_ms_a_layer")
+    _chain_row(20, turns=1)  # so that the kernels are compiled
     for depth in depths:
-        net = in_a_row([Dense(weights=rng.integers(-20, 60, (16, 16))) for _ in range(depth)], 16)
-        begin = time.process_time()
-        map_network(net, load_chip("nahuku32"))
-        mapped = time.process_time()
-        given = Samples(inputs={"input": Events.from_dense(rng.random((4, 16, 16)) < 0.3)})
-        simulate(net, given)
-        end = time.process_time()
-        each = [1e3 * seconds / depth for seconds in (mapped - begin, end - mapped)]
-        print(f"{depth},{mapped - begin:.1f},{end - mapped:.1f},{each[0]:.1f},{each[1]:.1f}", flush=True)
+        spikes, *seconds = _chain_row(depth, turns=3)
+        print(f"{depth},{spikes}," + ",".join(f"{1e3 * s / depth:.3f}" for s in seconds), flush=True)
+
+
+def _chain_row(depth: int, turns: int) -> tuple[int, float, float, float]:
+    rng, chip = np.random.default_rng(0), load_chip("nahuku32")
+    given = Samples(inputs={"input": Events.from_dense(rng.random((4, 16, 16)) < 0.3)})
+    hands_on = Cuba(current_decay=4096, voltage_decay=4096, threshold=100)
+    mapped, first, again = [], [], []
+    for _ in range(turns):
+        full = in_a_row([Dense(weights=rng.integers(-20, 60, (16, 16))) for _ in range(depth)], 16)
+        one = [Dense(weights=127 * np.eye(16, dtype=int)[rng.permutation(16)]) for _ in range(depth)]
+        relays = in_a_row(one, 16, hands_on)
+        mapped.append(_cpu_seconds(lambda net=full: map_network(net, chip)))
+        first.append(_cpu_seconds(lambda net=relays: simulate(net, given)))
+        again.append(_cpu_seconds(lambda net=relays: simulate(net, given)))
+    spikes = sum(len(events) for events in simulate(relays, given).spikes.values())
+    return spikes, median(mapped), median(first), median(again)
+
+
+def _cpu_seconds(work: Callable[[], object]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
 
 
 def main(sizes: list[int], boards: list[str], splits: list[str]) -> None:

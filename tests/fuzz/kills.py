@@ -1,13 +1,15 @@
 """``python tests/fuzz/kills.py [--n 100] [--seed 0]``: commands killed at random moments, then begun again.
 
 After each kill nothing of the command may live on, in processes or shared memory; after the command was begun again its
-files are those of an unbroken run, and no unfinished file is left.
+files are those of an unbroken run, and no unfinished or temporary file is left. A command is told from all that runs beside
+it by its mark: a variable of its processes, the begin of the names of its shared memory, its folder of temporary files.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,38 +51,83 @@ COMMANDS = {
 SAME = {"train": "run/checkpoint.safetensors", "export": "net.nir", "report": "rep/report.md", "sweep": "sw/results.md",
         "demo": "demo/report.md"}  # fmt: skip
 """A file whose bytes do not hang on the time that the command took."""
+GONE_S = 15.0
+"""Time in which everything of a run has ended after the command has."""
 
 
-def start(words: str, folder: Path) -> subprocess.Popen[bytes]:
-    """Start a command in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "neurodeploy", *words.split()], cwd=folder, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)},
+MARK = "NEURODEPLOY_FAULT_RUN"
+"""Variable that all processes of a command carry."""
+MARKED = """
+import multiprocessing, os, sys
+from multiprocessing import shared_memory
+from neurodeploy.engines.lava import supervise
+mark = os.environ["NEURODEPLOY_FAULT_RUN"]
+multiprocessing.current_process()._config["semprefix"] = "/" + mark
+shared_memory._SHM_NAME_PREFIX = "/" + mark
+supervise._new_prefix = lambda: mark
+{more}
+sys.argv[0] = "neurodeploy"
+from neurodeploy.cli import main
+main()
+"""
+"""A command whose shared memory and semaphores carry its mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A running command: its process, its mark, the folder that it works in, and that of its temporary files."""
+
+    process: subprocess.Popen[str]
+    mark: str
+    folder: Path
+    temporary: Path
+
+
+def start(words: str, folder: Path, temporary: Path, more: str = "") -> Run:
+    """Start a command in a session of its own; ``more`` is code that it runs before."""
+    mark = f"ndf{secrets.token_hex(4)}_"
+    temporary.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", MARKED.format(more=more), *words.split()], cwd=folder, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+        env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, "TMPDIR": str(temporary)},
     )  # fmt: skip
+    return Run(process, mark, folder, temporary)
 
 
-def living(session: int) -> list[int]:
-    """Return the processes of a session that live, zombies left out."""
+def living(run: Run) -> list[int]:
+    """Return the processes of a run that live, zombies left out."""
     found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                state, _, _, own = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
-            except OSError:
-                continue
-            if own == str(session) and state != "Z":
-                found.append(int(entry.name))
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"{MARK}={run.mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                found += [int(entry.name)] if state not in "ZX" else []
     return found
 
 
-def unused(names: set[str]) -> list[str]:
-    """Return the names of shared memory that no living process has: ours are dead, others may have begun meanwhile."""
-    maps = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                maps.append((entry / "maps").read_text(errors="replace"))
-    return sorted(n for n in names if (Path("/dev/shm") / n).exists() and not any(f"/dev/shm/{n}" in m for m in maps))
+def shared(run: Run) -> list[str]:
+    """Return the names of the shared memory and the semaphores of a run."""
+    return sorted(name for name in os.listdir("/dev/shm") if name.startswith((run.mark, f"sem.{run.mark}")))
+
+
+def left(run: Run, within_s: float) -> Iterator[str]:
+    """Yield what of a run is left after its end, in processes and shared memory, some time given; end it."""
+    end = time.monotonic() + within_s
+    while (living(run) or shared(run)) and time.monotonic() < end:
+        time.sleep(0.05)
+    if found := living(run):
+        yield f"processes {found} live on"
+        for number in found:
+            with suppress(ProcessLookupError):
+                os.kill(number, signal.SIGKILL)
+    if names := shared(run):
+        yield f"shared memory {names} is left"
+
+
+def files_in(folder: Path) -> list[str]:
+    """Return the names in a folder."""
+    return sorted(path.name for path in folder.iterdir())
 
 
 def content(path: Path) -> list[str] | bytes:
@@ -92,27 +140,21 @@ def content(path: Path) -> list[str] | bytes:
 def killed(name: str, folder: Path, rng: np.random.Generator, longest_s: float) -> Iterator[str]:
     """Kill a command at a random moment, begin it again, and yield what is wrong then."""
     command, again = COMMANDS[name]
-    shared = set(os.listdir("/dev/shm"))
-    process = start(command, folder)
+    temporary = folder / "temporary"
+    run = start(command, folder, temporary)
     time.sleep(rng.uniform(0, longest_s))
-    process.send_signal(signal.SIGKILL if rng.random() < 0.7 else signal.SIGTERM)
-    process.wait()
-    end = time.monotonic() + 15
-    while living(process.pid) and time.monotonic() < end:
-        time.sleep(0.1)
-    if left := living(process.pid):
-        yield f"{name}: processes {left} live on"
-        os.killpg(process.pid, signal.SIGKILL)
-    if more := unused(set(os.listdir("/dev/shm")) - shared):
-        yield f"{name}: shared memory {more} is left"
+    run.process.send_signal(signal.SIGKILL if rng.random() < 0.7 else signal.SIGTERM)
+    run.process.communicate()
+    yield from left(run, GONE_S)
     begun = (folder / "run/state.safetensors").exists() if name == "train" else True
     words = command if not begun else again if again.startswith(name) else f"{command} {again}"
-    redo = start(words, folder)
-    _, told = redo.communicate()
-    if redo.returncode != 0:
-        yield f"{name}: beginning again ends with {redo.returncode}: {told.decode(errors='replace')[-300:]}"
-    if parts := [str(path.relative_to(folder)) for path in folder.rglob("*.part")]:
-        yield f"{name}: unfinished files {parts} are left"
+    redo = start(words, folder, temporary)
+    _, told = redo.process.communicate()
+    if redo.process.returncode != 0:
+        yield f"beginning again ends with {redo.process.returncode}: {told[-300:]}"
+    yield from left(redo, GONE_S)
+    if parts := [str(path.relative_to(folder)) for path in folder.rglob("*.part")] + files_in(temporary):
+        yield f"unfinished files {parts} are left"
 
 
 def main() -> None:
@@ -132,7 +174,7 @@ def main() -> None:
             write_inputs(folder, whole)
             problems = list(killed(name, folder, rng, seconds[name]))
             if not problems and content(folder / SAME[name]) != content(whole / SAME[name]):
-                problems = [f"{name}: {SAME[name]} differs from that of an unbroken run"]
+                problems = [f"{SAME[name]} differs from that of an unbroken run"]
             wrong += bool(problems)
             print(f"{i} {name}: {'; '.join(problems) or 'as an unbroken run'}", flush=True)
     print(f"{given.n} kills, {wrong} wrong")
@@ -148,9 +190,9 @@ def prepared(folder: Path) -> tuple[Path, dict[str, float]]:
         if name == "export":
             (folder / "done").symlink_to(folder / "run")
         started = time.monotonic()
-        process = start(command, folder)
-        _, told = process.communicate()
-        assert process.returncode == 0, told.decode(errors="replace")
+        run = start(command, folder, folder / "temporary")
+        _, told = run.process.communicate()
+        assert run.process.returncode == 0, told
         seconds[name] = time.monotonic() - started
     return folder, seconds
 

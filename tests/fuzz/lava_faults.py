@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import os
 import resource
-import secrets
 import signal
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -29,61 +27,32 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from building import neuron, one_layer, spikes
-from fuzz.kills import unused
+from fuzz.kills import GONE_S, Run, files_in, left, living, shared
+from fuzz.kills import start as start_marked
 
 from neurodeploy.errors import LavaError, LavaTimeoutError
 from neurodeploy.exchange.nir.write import to_nir
 from neurodeploy.network.activity import load_activity, save_samples
 
-INSIDE = """
-import sys, threading
-from neurodeploy.engines.lava import supervise
-prefix, closes = sys.argv[1], float(sys.argv[2])
+CLOSES = """
+import threading
 start = supervise._start
 def started(*given):
     worker = start(*given)
-    timer = threading.Timer(closes, worker.stdin.close)
+    timer = threading.Timer({seconds}, worker.stdin.close)
     timer.daemon = True
-    if closes >= 0:
-        timer.start()
+    timer.start()
     return worker
-supervise._start, supervise._new_prefix = started, lambda: prefix
-sys.argv[:] = ["neurodeploy", *sys.argv[3:]]
-from neurodeploy.cli import main
-main()
+supervise._start = started
 """
-"""The command with names of shared memory that we know; it closes the pipe to Lava's guard after some seconds."""
-MARK = "NEURODEPLOY_FAULT_RUN"
-"""Variable that all processes of a run carry."""
-GONE_S = 15.0
-"""Time in which everything of a run has ended after the command has."""
+"""Code that closes the pipe to Lava's guard after some seconds."""
 LIMIT_S = 120.0
 """Time limit of a command, which none reaches."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A running command: its process, its mark, and the folder that it works in."""
-
-    process: subprocess.Popen[str]
-    mark: str
-    folder: Path
-
-
-def processes(mark: str) -> list[int]:
-    """Return the processes of a run that live, zombies left out."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-                found += [int(entry.name)] if state not in "ZX" else []
-    return found
-
-
 def _below(run: Run) -> list[int]:
     """Return the processes that the command started: Lava's guard, worker and processes."""
-    return [number for number in processes(run.mark) if number != run.process.pid]
+    return [number for number in living(run) if number != run.process.pid]
 
 
 def _kill_one(run: Run, rng: np.random.Generator) -> None:
@@ -110,8 +79,8 @@ def _limit(which: int, value: int) -> Callable[[Run, np.random.Generator], None]
 
 
 def _remove_shared(run: Run, _: np.random.Generator) -> None:
-    for path in Path("/dev/shm").glob(f"{run.mark}*"):
-        path.unlink(missing_ok=True)
+    for name in shared(run):
+        (Path("/dev/shm") / name).unlink(missing_ok=True)
 
 
 def _nothing(_: Run, __: np.random.Generator) -> None:
@@ -130,17 +99,10 @@ FAULTS: dict[str, Callable[[Run, np.random.Generator], None]] = {
 """What strikes a run, by its name."""
 
 
-def start(folder: Path, closes_s: float = -1.0) -> Run:
+def start(folder: Path, temporary: Path, closes_s: float | None = None) -> Run:
     """Start the command in a folder that holds the network and the samples."""
-    mark = f"ndf{secrets.token_hex(4)}_"
-    (folder / "tmp").mkdir(exist_ok=True)
-    words = ["simulate", "net.nir", "x.npz", "--engine", "lava", "--timeout", f"{LIMIT_S:.0f}s", "--out", "out.npz"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", INSIDE, mark, str(closes_s), *words, "--force"], cwd=folder, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
-        env={**os.environ, "PYTHONPATH": str(ROOT), MARK: mark, "TMPDIR": str(folder / "tmp")},
-    )  # fmt: skip
-    return Run(process, mark, folder)
+    words = f"simulate net.nir x.npz --engine lava --timeout {LIMIT_S:.0f}s --out out.npz --force"
+    return start_marked(words, folder, temporary, "" if closes_s is None else CLOSES.format(seconds=closes_s))
 
 
 def ended(run: Run, name: str) -> Iterator[str]:
@@ -157,7 +119,9 @@ def ended(run: Run, name: str) -> Iterator[str]:
         lines = [line for line in told.splitlines() if not line.startswith("simulate: ")]
         if code not in (LavaError.exit_code, LavaTimeoutError.exit_code) or not is_one_error(lines):
             yield f"ended with {code}: {told[-400:]}"
-    yield from left(run)
+    yield from left(run, GONE_S)
+    if more := sorted({*files_in(run.folder)} - {"net.nir", "x.npz", "out.npz"}):
+        yield f"files {more} are left"
 
 
 def is_one_error(lines: list[str]) -> bool:
@@ -165,25 +129,11 @@ def is_one_error(lines: list[str]) -> bool:
     return len(lines) == 1 and lines[0].startswith("neurodeploy: lava: ") and len(lines[0]) > 40
 
 
-def left(run: Run) -> Iterator[str]:
-    """Yield what is left of a run some time after its end."""
-    end = time.monotonic() + GONE_S
-    while time.monotonic() < end and (processes(run.mark) or list((run.folder / "tmp").iterdir())):
-        time.sleep(0.05)
-    if living := processes(run.mark):
-        yield f"processes {living} live on"
-        for number in living:
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
-    if shared := sorted(path.name for path in Path("/dev/shm").glob(f"{run.mark}*")):
-        yield f"shared memory {shared} is left"
-    names = {path.name for path in run.folder.iterdir()} - {"net.nir", "x.npz", "tmp", "out.npz"}
-    if more := sorted(names) + sorted(path.name for path in (run.folder / "tmp").iterdir()):
-        yield f"files {more} are left"
+def _strike_later(run: Run, name: str, delay_s: float, rng: np.random.Generator, guarded: list[bool]) -> None:
+    """Strike a run after a delay, which begins with Lava's first process where the fault is for those.
 
-
-def _strike_later(run: Run, name: str, delay_s: float, rng: np.random.Generator) -> None:
-    """Strike a run after a delay, which begins with Lava's first process where the fault is for those."""
+    Adds to ``guarded`` whether it had a guard then.
+    """
     if not name.startswith("command"):
         while not _below(run) and run.process.poll() is None:
             time.sleep(0.02)
@@ -192,37 +142,34 @@ def _strike_later(run: Run, name: str, delay_s: float, rng: np.random.Generator)
     while time.monotonic() < end and run.process.poll() is None:
         time.sleep(0.005)
     if run.process.poll() is None:
+        guarded.append(bool(_below(run)))
         FAULTS[name](run, rng)
 
 
 def struck(name: str, folder: Path, rng: np.random.Generator, longest_s: float, right: bytes) -> Iterator[str]:
     """Strike a run at a random moment, then run again, and yield what is wrong."""
     (folder / "out.npz").unlink(missing_ok=True)
-    semaphores = _semaphores()
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent))
     delay = rng.uniform(0, longest_s)
-    run = start(folder, delay * 0.7 if name == "pipe to the guard closed" else -1.0)
-    striking = threading.Thread(target=_strike_later, args=(run, name, delay, rng))
+    run = start(folder, temporary, delay * 0.7 if name == "pipe to the guard closed" else None)
+    guarded: list[bool] = []
+    striking = threading.Thread(target=_strike_later, args=(run, name, delay, rng, guarded))
     striking.start()
     yield from ended(run, name)
     striking.join()
-    end = time.monotonic() + GONE_S
-    while (more := unused(_semaphores() - semaphores)) and time.monotonic() < end:
-        time.sleep(0.5)  # of others that are ending meanwhile
-    if more:
-        yield f"semaphores {more} are left"
+    if (files := files_in(temporary)) and (name != "command killed" or any(guarded)):
+        yield f"temporary files {files} are left"  # without a guard yet, the next run removes what a killed one left
     out = folder / "out.npz"
     if run.process.returncode == 0 and (not out.exists() or content(out) != right):
         yield "gives another result, and no error"
     elif out.exists() and content(out) != right:
         yield "leaves a wrong file"
-    again = start(folder)
+    again = start(folder, temporary)
     yield from ended(again, "next run")
+    if files := files_in(temporary):
+        yield f"temporary files {files} are left after the next run"
     if again.process.returncode != 0 or content(out) != right:
         yield f"the next run is not right ({again.process.returncode})"
-
-
-def _semaphores() -> set[str]:
-    return {name for name in os.listdir("/dev/shm") if name.startswith("sem.")}
 
 
 def content(path: Path) -> bytes:
@@ -237,7 +184,7 @@ def prepared(folder: Path) -> tuple[bytes, float]:
     to_nir(one_layer(weights, neuron(), target="a", wire="p"), folder / "net.nir")
     save_samples(spikes((3, 20, 8), seed=1), folder / "x.npz")
     started = time.monotonic()
-    run = start(folder)
+    run = start(folder, folder.parent / "first")
     problems = list(ended(run, "first run"))
     assert run.process.returncode == 0, problems
     assert not problems, problems
@@ -248,7 +195,8 @@ def strike(n: int, seed: int, say: Callable[[str], None]) -> Counter[str]:
     """Strike ``n`` runs, the faults in turn; return the runs by the name of their fault, and how many went ``wrong``."""
     rng, names, counts = np.random.default_rng(seed), list(FAULTS), Counter[str]()
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
+        folder = Path(made) / "work"
+        folder.mkdir()
         right, seconds = prepared(folder)
         for i in range(n):
             name = names[(seed + i) % len(names)]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
-from building import chain
+from building import ROOT, chain
 
 import neurodeploy as nd
+from neurodeploy.cli.show import print_line, say, show, table, warn
 from neurodeploy.errors import UsageError
 from neurodeploy.network.activity import Events, Samples
 
@@ -48,3 +51,19 @@ def test_a_message_has_no_control_characters_but_the_ends_of_its_lines():
     """A name from a file may hold what clears a terminal or hides a line."""
     error = UsageError("nir: node '\x1b[2Ja\rb\x9b\u202e' has no type\nsecond line")
     assert str(error) == "nir: node '\\x1b[2Ja\\rb\\x9b\\u202e' has no type\nsecond line"
+
+
+def test_nothing_that_is_printed_holds_control_characters_but_the_ends_of_lines(capsys):
+    for tell in (print_line, say, warn):
+        tell("name \x1b[31mred")
+    show({"name": "\x1b[31mred"}, as_json=False)
+    table("Name", [("\x1b[31mred",)])
+    told = capsys.readouterr()
+    assert (told.out.count("\\x1b[31mred"), told.err.count("\\x1b[31mred")) == (3, 2)
+    assert "\x1b" not in told.out + told.err
+
+
+def test_commands_print_through_the_functions_that_take_control_characters_out():
+    own = {"show.py", "entry.py", "working.py", "reading.py", "program.py"}
+    for path in (ROOT / "neurodeploy" / "cli").glob("*.py"):
+        assert path.name in own or not re.search(r"(?<![\w.])print\(", path.read_text(encoding="utf-8")), path.name

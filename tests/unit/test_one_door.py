@@ -1,4 +1,7 @@
-"""What may be hostile is read at one place: HDF5, arrays, pickles, JSON and TOML, each behind its door."""
+"""What may be hostile is read at one place: HDF5, arrays, pickles, JSON and TOML, each behind its door.
+
+So are folders for temporary files, of which a killed process leaves none for ever.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,7 @@ DOORS = {
     r"torch\.load\(": (),
     r"zipfile\.ZipFile\(": ("files/arrays.py", "data/audio.py", "data/events.py"),
     r"\bnjit\(": ("files/loops.py",),
+    r"\btempfile\b": ("files/temporary.py",),
     r"yaml\.(unsafe_|full_)?load\(": (),
     r"(?<![.\w])(eval|exec)\(": (),
 }

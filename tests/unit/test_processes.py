@@ -61,6 +61,20 @@ def test_workers_end_when_their_parent_ends_by_a_signal(number, tmp_path):
             parent.kill()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="has other signals")
+def test_what_is_asked_to_end_says_nothing_of_what_its_library_cleans_up(tmp_path):
+    script = tmp_path / "sweep.py"
+    script.write_text(SWEEP, encoding="utf-8")
+    with subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as parent:
+        parent.stdout.readline()
+        time.sleep(1.0)
+        parent.terminate()
+        _, told = parent.communicate(timeout=20)
+    assert (parent.returncode, told) == (143, "")
+
+
 def test_an_error_in_the_block_ends_workers_that_are_busy():
     workers: list[int] = []
 

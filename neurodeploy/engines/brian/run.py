@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ from neurodeploy.engines.workers import finished_samples, has_module, start_work
 from neurodeploy.errors import MissingPackageError, SimulationError
 from neurodeploy.files.arrays import read_npz
 from neurodeploy.files.json_text import parse_json
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 
@@ -58,8 +58,7 @@ def run_brian(
     plan = make_plan(network)
     python = find_brian_python()
     limit = time_limit(predict_seconds(network, samples, steps)) if timeout_s is None else timeout_s
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-brian-") as name:
-        folder = Path(name)
+    with temporary_folder("brian") as folder:
         events = input_events(network, samples, steps)
         _write_job(folder, plan, events, (samples.n_samples, steps), probe)
         _run_worker(folder, python, limit, samples.n_samples, progress)

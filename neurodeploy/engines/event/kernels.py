@@ -294,11 +294,12 @@ def _transmit(wires: Any, w: Any, t: Any, spikes: Any, net: Any, work: Any) -> N
 
 @_inlined
 def _update(
-    table: Any, p: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, out: Any, begin: Any
+    table: Any, p: Any, t: Any, scalars: Any, each: Any, state: Any, counting: Any, until: Any, out: Any, begin: Any
 ) -> Any:
     """Update one population in step ``t``; write the neurons that fired to ``out`` from ``begin`` on.
 
-    Returns the end of these neurons in ``out`` and the number of overflows.
+    Returns the end of these neurons in ``out`` and the number of overflows. Where not all are at rest then, the population
+    is updated in the next step as well (``until``).
     """
     (acc, u, v, active, flags) = state
     padded, at, size, biased, wraps = (
@@ -347,7 +348,15 @@ def _update(
                 over |= _take_flags(flags, base + i)
             overs += bit_count(over)
         active[block] = awake != 0
+        if awake != 0 and until[p] <= t:
+            until[p] = t + 1
     return n, overs
+
+
+@_inlined
+def _expect(target: Any, t: Any, populations: Any, until: Any) -> None:
+    """Note that what was sent in step ``t`` arrives at a population within the steps that its sums are kept for."""
+    until[target] = max(until[target], t + populations[target, P_ROWS])
 
 
 @_inlined
@@ -415,6 +424,7 @@ def run_samples(
     active, flags = borrowed(state[3]), borrowed(state[4])
     sums = borrowed(work[0])
     fired_start, fired_stop, sample_over = borrowed(work[1]), borrowed(work[2]), borrowed(work[3])
+    until = borrowed(work[4])  # last step in which a population that has no bias may change
     probed, probe_table, perm = borrowed(probes[0]), borrowed(probes[1]), borrowed(probes[2])
     spikes, counts, overflow, n_spikes, updated = (
         borrowed(results[0]),
@@ -453,11 +463,19 @@ def run_samples(
         before[:] = 0
         label_counts[:] = 0
         sample_over[:] = 0
+        for p in range(n_populations):
+            until[p] = n_steps if populations[p, P_BIASED] or populations[p, P_WRAPS] else -1
         for t in range(n_steps):
             for p in range(n_populations):
+                if t > until[p]:
+                    fired_start[p], fired_stop[p] = used, used
+                    counts[sample - first, t, p] = 0
+                    continue
                 if used + populations[p, P_SIZE] + FEW > spikes.size:
                     return sample - first
-                end, over = _update(populations, p, t, scalars, each_here, state_here, counting_here, spikes, used)
+                end, over = _update(
+                    populations, p, t, scalars, each_here, state_here, counting_here, until, spikes, used
+                )
                 fired_start[p], fired_stop[p] = used, end
                 counts[sample - first, t, p] = end - used
                 sample_over[p] += over
@@ -474,6 +492,7 @@ def run_samples(
                     begin, end = input_start[source, place], input_start[source, place + 1]
                     if begin < end:
                         events = (input_neuron, input_payload, begin, end)
+                        _expect(wires[w, Q_TARGET], t, populations, until)
                         again = repeated[source, place] != 0
                         _transmit_payloads(
                             wires, w, t, events, again, tables, (acc_all, flags, populations), drives_here
@@ -485,6 +504,7 @@ def run_samples(
                 else:
                     fired = (spikes, fired_start[source - n_inputs], fired_stop[source - n_inputs])
                 if fired[1] < fired[2]:
+                    _expect(wires[w, Q_TARGET], t, populations, until)
                     _transmit(wires, w, t, fired, tables, transmit_work)
         overflow += sample_over
         for t in range(n_steps):

@@ -29,6 +29,8 @@ from neurodeploy.network.activity import Activity, Events, Samples, sorted_event
 
 _PART = 256
 """Largest number of samples in one call of the compiled loop."""
+_PART_COUNTS = 2**24
+"""Counts of spikes (one for each sample, step and population) that a call may keep: 64 MiB."""
 _FIRST_SPIKES = 2**18
 """Initial size of the spike buffer of a call; it grows eightfold when one sample needs more."""
 
@@ -217,7 +219,7 @@ class _Work:
         )
         self.work = (
             aligned(int(plan.populations[:, k.P_PADDED].max()), np.int32),
-            *(np.zeros(len(plan.populations), np.int64) for _ in range(3)),
+            *(np.zeros(len(plan.populations), np.int64) for _ in range(4)),
         )
         self.drives = (aligned(plan.n_drives, np.int32), np.zeros(plan.n_drives, np.uint8))
 
@@ -309,7 +311,8 @@ def _inner_labels(plan: Plan, labels: Labels) -> NDArray[np.int32]:
 
 def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
     """Run all samples, divided among threads, and yield the parts in order."""
-    size = min(_PART, -(-n_samples // threads))
+    fitting = max(1, _PART_COUNTS // (run.steps * len(run.plan.populations)))
+    size = min(_PART, fitting, -(-n_samples // threads))
     ranges = [(first, min(first + size, n_samples)) for first in range(0, n_samples, size)]
     if len(ranges) == 1:
         yield from _run_range(run, *ranges[0])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from neurodeploy.engines.lava.plan import make_job
 from neurodeploy.engines.lava.timing import predict_seconds
 from neurodeploy.engines.workers import has_module, time_limit
 from neurodeploy.errors import LavaError
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import Network, Population
 from neurodeploy.network.activity import Activity, Events, Samples
 
@@ -55,9 +55,8 @@ def run_lava(
     limit = time_limit(predict_seconds(network, samples, steps)) if timeout_s is None else timeout_s
     with (
         supervise.deferred_interrupts() as interrupted,
-        tempfile.TemporaryDirectory(prefix="neurodeploy-lava-") as name,
+        temporary_folder("lava") as folder,
     ):
-        folder = Path(name)
         supervise.run_worker(job, folder, python, limit, progress, interrupted)
         span = (samples.n_samples, steps)
         held = {record["name"] for record in job["populations"] if "held" in record}

@@ -2,7 +2,7 @@
 
 Lava waits for ever when a model raises, a child dies or ``stop()`` meets an error, so it is always ended from outside: the
 worker's guard ends the group when its standard input closes; if that fails, the group gets SIGTERM, time, and SIGKILL. The
-shared memory of the group has names with a known prefix and is removed last.
+shared memory and the semaphores of the group have names with a known prefix and are removed last.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run_worker(
 
 
 def _new_prefix() -> str:
-    """Return a new prefix for the names of a worker's shared-memory segments."""
+    """Return a new prefix for the names of a worker's shared memory and semaphores."""
     return f"nd{secrets.token_hex(4)}_"
 
 
@@ -196,5 +196,6 @@ def _group(number: int) -> list[int]:
 
 
 def _remove_shared_memory(prefix: str) -> None:
-    for segment in _SHARED_MEMORY.glob(f"{prefix}*"):
-        segment.unlink(missing_ok=True)
+    for pattern in (f"{prefix}*", f"sem.{prefix}*"):
+        for left in _SHARED_MEMORY.glob(pattern):
+            left.unlink(missing_ok=True)

@@ -106,7 +106,7 @@ def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, 
             than on that of the metadata.
     """
     try:
-        if int(described["format"]) not in (PLAIN_FORMAT, FORMAT):
+        if described["format"] not in (PLAIN_FORMAT, FORMAT):
             raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
         return _restored(plain, delayed, described, parse_json(_text(described["network"])))
     except _UNFIT as error:

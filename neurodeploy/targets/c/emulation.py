@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.checks import check_run, input_events
 from neurodeploy.errors import MismatchError, SimulationError, UsageError
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.tables.rows import Optimize
@@ -117,8 +117,7 @@ def emulate(
     if other := [state for _, state in probe if state != "v"]:
         raise UsageError(f"c: only voltages ('v') can be recorded on a processor, not '{other[0]}'")
     inputs, texts = input_events(network, samples, steps), library_texts(network, optimize)
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        folder = Path(made)
+    with temporary_folder("c") as folder:
         for file, text in texts.items():
             (folder / file).write_text(text, encoding="utf-8")
         _write_events(network, inputs, samples.n_samples, folder)

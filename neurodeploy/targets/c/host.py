@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.checks import check_run, input_events
 from neurodeploy.errors import MissingPackageError, SimulationError, UsageError
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.targets.c.code import library_texts
@@ -71,8 +71,7 @@ def run_c(
         UsageError: for a probe of another state.
     """
     texts = library_texts(network)
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        folder = Path(made)
+    with temporary_folder("c") as folder:
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
         program = build_driver(folder, folder)
@@ -137,8 +136,7 @@ def run_built(
     populations = list(dict.fromkeys(name for name, _ in probe))
     head = [samples.n_samples, steps, len(populations)]
     head += [n for name in populations for n in (numbers[name], network.sizes[name])]
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        folder = Path(made)
+    with temporary_folder("c") as folder:
         write_events(network, inputs, head, folder / "in.bin")
         done = _call([str(program.resolve()), "in.bin"], folder)
         if done.returncode:
@@ -159,9 +157,9 @@ def run_built(
 def time_built(program: Path, network: Network, samples: Samples, n_steps: int, rounds: int) -> float:
     """Return the seconds of a sample in a program that ``build_driver`` made without trace, the median of rounds."""
     inputs = input_events(network, samples, n_steps)
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        write_events(network, inputs, [samples.n_samples, n_steps, rounds], Path(made) / "in.bin")
-        done = _call([str(program.resolve()), "in.bin"], Path(made))
+    with temporary_folder("c") as made:
+        write_events(network, inputs, [samples.n_samples, n_steps, rounds], made / "in.bin")
+        done = _call([str(program.resolve()), "in.bin"], made)
     if done.returncode:
         raise SimulationError(f"c: the program ended with status {done.returncode}: {done.stderr.strip()[-500:]}")
     return float(np.median([float(line) for line in done.stdout.split()]))

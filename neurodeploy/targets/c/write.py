@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from neurodeploy.errors import FileError, check_type
 from neurodeploy.files.paths import as_path
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.files.writing import check_new_folder, locked_folder, replacing
 from neurodeploy.network import Network, spiking_model
 from neurodeploy.tables import plan_tables
@@ -108,5 +108,5 @@ def check_c(out: str | Path) -> list[str]:
     lacking = [name for name in LIBRARY if not (out / name).is_file()]
     if lacking:
         raise FileError(f"export: {out} holds no C library: {lacking[0]} is missing; write it with export --target c")
-    with tempfile.TemporaryDirectory() as made:
-        return compile_strictly(out, Path(made))
+    with temporary_folder("c") as made:
+        return compile_strictly(out, made)

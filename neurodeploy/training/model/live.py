@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +10,7 @@ import torch
 from neurodeploy.errors import NetworkError
 from neurodeploy.exchange.netx.read import from_netx
 from neurodeploy.files.disk import new_hdf5
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import Network
 from neurodeploy.training.model.chain import ChainModel
 from neurodeploy.training.model.cuba_dense import CubaDense, network_of_layers
@@ -48,8 +47,8 @@ def network_of_model(model: torch.nn.Module, *, dt: float = 1e-3) -> Network:
             f"network: {type(model).__name__} has neither CubaDense layers nor slayer blocks (modules with export_hdf5); "
             "models of other frameworks come through NIR: from_nir(graph)"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.net"
+    with temporary_folder("net") as folder:
+        path = folder / "model.net"
         with new_hdf5(path) as file:
             for number, (name, block) in enumerate(blocks.items()):
                 _export(block, name, file.create_group(f"layer/{number}"))

@@ -166,3 +166,23 @@ def test_out_says_that_it_keeps_all_spikes_where_blocks_would_do(folder, tmp_pat
     assert len(told) == 1
     assert "--out keeps the spikes of all 23 samples in memory until the end, 12 bytes each" in told[0]
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_more_steps_than_memory_is_taken_for_are_refused_in_blocks_as_well(folder, blocks):
+    blocks(5)
+    with pytest.raises(SimulationError, match="1 samples of 1,000,000,000 steps"):
+        commands.simulate_facts(folder / "net.nir", folder / "x.npz", n_steps=10**9)
+
+
+@pytest.mark.slow
+def test_100_000_samples_take_the_memory_of_their_file_and_of_a_block(tmp_path):
+    """Kept, the spikes of 50 neurons in 12 steps would take 720 MB; the samples themselves take 1.2."""
+    network = chain([np.full((50, 1), 254, np.int16)], Cuba(current_decay=0, voltage_decay=0, threshold=1))
+    to_nir(network, tmp_path / "net.nir")
+    n = 100_000
+    first = np.zeros(n, int)
+    given = Events(size=1, n_steps=12, n_samples=n, sample=np.arange(n), step=first, neuron=first)
+    save_samples(Samples(inputs={"in": given}), tmp_path / "x.npz")
+    words = str(tmp_path / "net.nir"), str(tmp_path / "x.npz")
+    _peak(*words, "--samples", "1000")  # compiles
+    assert _peak(*words) < 100e6

@@ -27,7 +27,7 @@ from neurodeploy.data.audio import accumulate, mel_levels
 from neurodeploy.data.catalog import fetch_data_set, list_data_sets, load_set, verify_data_set
 from neurodeploy.data.dataset import Dataset, split_official
 from neurodeploy.data.encodings import Frame, current, latency
-from neurodeploy.data.files import unpickle_plain
+from neurodeploy.data.files import read_bytes, unpickle_plain
 from neurodeploy.data.parts import encode_lazily, load_splits
 from neurodeploy.errors import DataError, MissingPackageError, RecipeError, UsageError
 from neurodeploy.recipe.data import DataRecipe
@@ -497,3 +497,13 @@ class TestCatalog:
         assert fetch_data_set("cifar10-dvs", tmp_path)["per_class"] == [0, 0, 0, 1, 0, 0, 0, 0, 0, 0]
         raster = _load("cifar10-dvs", tmp_path).raster(slice(None)).reshape(N_STEPS, 2, 128, 128)
         assert np.argwhere(raster).tolist() == [[0, 0, 2, 1], [5, 1, 4, 3]]
+
+
+def test_a_packed_file_that_unpacks_to_far_more_than_its_size_is_refused_below_a_gigabyte(tmp_path, monkeypatch):
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(bytes(200_000)))
+    monkeypatch.setattr("neurodeploy.files.budget._FREE_BYTES", 190_000)
+    with pytest.raises(DataError, match=r"a\.gz is damaged .*it takes more than 19\d,\d\d\d bytes unpacked"):
+        read_bytes(path)
+    monkeypatch.setattr("neurodeploy.files.budget._FREE_BYTES", 200_000)
+    assert read_bytes(path) == bytes(200_000)

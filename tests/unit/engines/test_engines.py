@@ -599,3 +599,12 @@ def test_updated_neurons_are_those_of_the_reference(engine, rng):
     ours, reference = (simulate(net, drive(net), engine=name, labels=labels) for name in (engine, "reference"))
     assert reference.updated.sum() > 100
     np.testing.assert_array_equal(ours.updated, reference.updated)
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_more_steps_than_memory_is_taken_for_are_refused_before_it_is_asked_for(engine):
+    network, given = one_layer(np.ones((2, 2), np.int16)), spikes((6, 4, 2))
+    with pytest.raises(SimulationError, match=r"6 samples of 1,000,000,000 steps are 6,000,000,000 steps; at most"):
+        simulate(network, given, engine=engine, n_steps=10**9)
+    with pytest.raises(SimulationError, match="at most 536,870,912 are run at once"):
+        simulate(network, given, engine=engine, n_steps=10**30)

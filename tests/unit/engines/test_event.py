@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from building import connect, one_layer, spikes, wired
+from building import chain, connect, one_layer, spikes, wired
 from numba import njit
 
 from neurodeploy.engines.event import kernels, vector
@@ -326,6 +326,29 @@ class TestRuns:
         given = samples(4, 0.9, n_samples=5)
         monkeypatch.setattr(event, "_FIRST_SPIKES", 7)
         assert len(assert_same(net, given, labels={"out": np.zeros(50, int)}).spikes["out"]) > 500
+
+    def test_counts_of_spikes_of_a_call_are_bounded_where_steps_or_layers_are_many(self, monkeypatch):
+        net, given = network(sparse(30, 90, 9, -99, 128, 2), 30, (90,)), samples(30, 0.3, n_samples=11)
+        steps, done = run_event(net, given).n_steps, []
+        monkeypatch.setattr(event, "_PART_COUNTS", 3 * steps)
+        one = run_event(net, given, threads=1, progress=lambda *n: done.append(n[0]))
+        assert done == [3, 6, 9, 11]
+        assert np.array_equal(one.spikes["out"].to_dense(), run_reference(net, given).spikes["out"].to_dense())
+
+    @pytest.mark.parametrize("delay", [0, 1, 5])
+    def test_populations_at_rest_wake_with_each_input_also_after_long_silence(self, delay):
+        """Spikes before the first step of the target, while it still decays, after it came to rest, and none."""
+        weights = {"a": np.full((70, 4), 200), "b": np.full((3, 70), 20), "c": np.full((2, 3), 250)}
+        more = {"b": {"delay": delay}}
+        net = chain(
+            weights, Cuba(current_decay=2500, voltage_decay=1500, threshold=500), first_step={"b": 4}, more=more
+        )
+        raster = np.zeros((4, 90, 4), bool)
+        for sample, steps in enumerate(([0], [0, 1, 40, 41, 43, 80], [70], [])):
+            raster[sample, steps] = True
+        labels = {p.name: np.arange(p.size) % 2 for p in net.populations}
+        one = assert_same(net, Samples(inputs={"in": Events.from_dense(raster)}), labels=labels)
+        assert [one.spikes["c"].counts()[sample].sum() > 0 for sample in range(4)] == [delay == 5, True, True, False]
 
     def test_a_stream_holds_one_batch_at_a_time(self):
         net, given = network(Dense(weights=np.full((3, 4), 90)), 4, (3,)), samples(4, 0.5, n_samples=5)

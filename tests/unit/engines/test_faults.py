@@ -502,3 +502,20 @@ def test_robustness_of_a_sigma_delta_network_is_measured(fault):
     assert sound.accuracy == 1.0
     assert broken.accuracy < 1.0 if fault != "jitter" else broken.accuracy == 1.0
     assert (sound.repeats, broken.repeats) == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fault": "drop", "rates": [0.1], "seed": -1}, "seed is -1, must be 0 or more"),
+        (
+            {"fault": "jitter", "rates": [1e20]},
+            "rate 1e.20 of 'jitter' must be a whole number of steps, 0 to 536,870,912",
+        ),
+        ({"fault": "jitter", "rates": [float("nan")]}, "rate nan of 'jitter' must be a whole number of steps"),
+        ({"fault": "jitter", "rates": [float("inf")]}, "rate inf of 'jitter' must be a whole number of steps"),
+    ],
+)
+def test_seeds_and_rates_that_no_draw_takes_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        next(measure_robustness(_network(), _samples(), run=pytest.fail, **options))

@@ -62,7 +62,7 @@ def worker_that(tmp_path, monkeypatch):
             f"sys.path[:0] = [{str(WORKER)!r}, {str(WORKER / 'processes')!r}]\n"
             "import run_job\n"
             f"{code}\n"
-            "run_job.main(sys.argv[1])\n"
+            "run_job.main(sys.argv[1], int(sys.argv[2]))\n"
         )
         monkeypatch.setattr(supervise, "WORKER", script)
 
@@ -184,6 +184,17 @@ class TestEndings:
         with pytest.raises(KeyboardInterrupt):
             run_lava(self.network, self.given, timeout_s=60)
 
+    def test_a_parent_that_died_before_the_guard_began_leaves_no_folder(self, tmp_path):
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        (tmp_path / "job").mkdir()
+        command = [find_lava_python(), str(supervise.WORKER), str(tmp_path / "job"), str(gone.pid)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as guard:
+            assert guard.stdin is not None
+            guard.stdin.close()
+            guard.wait(30)
+        assert not (tmp_path / "job").exists()
+
     def test_a_killed_parent_takes_the_worker_with_it(self, tmp_path):
         program = (
             "import numpy as np, sys\n"
@@ -209,6 +220,22 @@ class TestEndings:
         assert processes_with(str(tmp_path)) == []
         assert before & set(os.listdir("/dev/shm")) == set()
         assert [path.name for path in tmp_path.iterdir() if path.name != "temporary"] == []
+
+
+def test_shared_memory_and_semaphores_of_a_worker_carry_its_prefix_and_are_removed_by_it():
+    code = (
+        f"import os, sys; sys.path.insert(0, {str(WORKER)!r})\n"
+        "import multiprocessing, watch; from multiprocessing.shared_memory import SharedMemory\n"
+        "watch.keep_together(sys.argv[1])\n"
+        "kept = multiprocessing.get_context('spawn').Semaphore(), SharedMemory(create=True, size=8)\n"
+        "os.kill(multiprocessing.resource_tracker._resource_tracker._pid, 9); os._exit(0)\n"
+    )
+    prefix = supervise._new_prefix()
+    subprocess.run([sys.executable, "-c", code, prefix], check=True)
+    left = sorted(name for name in os.listdir("/dev/shm") if prefix in name)
+    assert [name.startswith(start) for name, start in zip(left, (prefix, f"sem.{prefix}"))] == [True, True]
+    supervise._remove_shared_memory(prefix)
+    assert [name for name in os.listdir("/dev/shm") if prefix in name] == []
 
 
 class TestRefusals:

@@ -379,3 +379,12 @@ class TestCheckAndDiff:
         assert ("metadata.neurodeploy.network" in found) == metadata
         assert not any("metadata" in where for where in found if where.startswith(("a", "b", "input")))
         assert "input.payload_bits" in {d.where for d in diff_nir(to_nir(layers()), one)}
+
+
+@pytest.mark.parametrize("value", [1 + 2j, 1.5, [1, 2], np.nan])
+def test_a_format_that_is_no_number_of_one_is_not_cut_to_one(value, tmp_path):
+    to_nir(chain([((2, 4),), ((3,),)]), tmp_path / "a.nir")
+    with h5py.File(tmp_path / "a.nir", "r+") as file:
+        del file["node/metadata/neurodeploy/format"]
+        file["node/metadata/neurodeploy/format"] = value
+    assert "do not fit the graph" in from_nir(tmp_path / "a.nir").ledger[-1].what

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from neurodeploy.files.arrays import parse_npz, read_npy, read_npz
+from neurodeploy.files.arrays import parse_npz, read_npy, read_npz, write_npz
 
 _KINDS = st.one_of(
     hnp.scalar_dtypes().filter(lambda dtype: dtype.kind in "biufc"),
@@ -102,3 +102,10 @@ def test_flipped_byte_is_noticed(tmp_path):
     path.write_bytes(bytes(data))
     with pytest.raises(ValueError, match="array 'a' is damaged: Bad CRC-32"):
         read_npz(path)
+
+
+def test_arrays_are_written_with_the_bytes_of_numpy(tmp_path):
+    arrays = {"header": np.array("{}"), "b": np.arange(700, dtype=np.int32), "c": np.zeros((3, 4)), "d": np.array(5)}
+    write_npz(tmp_path / "ours.npz", arrays)
+    np.savez_compressed(tmp_path / "theirs.npz", **arrays)
+    assert (tmp_path / "ours.npz").read_bytes() == (tmp_path / "theirs.npz").read_bytes()

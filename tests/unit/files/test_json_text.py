@@ -42,7 +42,7 @@ def test_values_that_are_no_numbers_become_null():
     ("text", "why"),
     [
         pytest.param("a = " + "[" * 2000, "nest", id="deep"),
-        pytest.param("a = " + "9" * 5000, "4300", id="digits"),
+        pytest.param("a = " + "9" * 5000, "^a number of more digits than are read$", id="digits"),
         ("[t]\na = [1, 99999999999999999999]", "t.a.1 = 99999999999999999999"),
     ],
 )

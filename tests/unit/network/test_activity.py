@@ -171,7 +171,7 @@ class TestFiles:
         def full(*_args, **_arrays):
             raise OSError("disk full")
 
-        monkeypatch.setattr(np, "savez_compressed", full)
+        monkeypatch.setattr("numpy.lib.format.write_array", full)
         with pytest.raises(OSError, match="disk full"):
             save_activity(activity(), path)
         assert path.read_bytes() == before

@@ -79,6 +79,7 @@ class TestMachine:
             "training.learning_rate = inf: input should be a finite number",
         ),
         ("epochs = 1", "epochs = 1\nlearning_rate = nan", "training.learning_rate = nan"),
+        ("epochs = 1", "epochs = 1\nlearning_rate = 1e300", "should be less than or equal to 1000000"),
         ('name = "small"', 'name = "small"\nseed = -1', "seed = -1"),
         ("n_steps = 16", "n_steps = 16\nsplit_seed = -5", "data.split_seed = -5"),
         ('name = "small"', 'name = "small"\nmapping = 5', "mapping = 5"),

@@ -216,6 +216,12 @@ class TestTexts:
         assert made["verification"]["spikes_different"] == outcome.spikes_different
         assert ("First difference" in text_report(made)) == different
 
+    def test_texts_have_no_control_characters_of_a_name(self, report: dict) -> None:
+        named = {**report, "title": "\x1b[31mred"}
+        for text in (text_report(named), markdown_report(named)):
+            assert "\\x1b[31mred" in text
+            assert "\x1b" not in text
+
     def test_text_names_what_has_no_price(self, report: dict) -> None:
         assert "energy.spike_out is not in hardware/loihi2.toml" in " ".join(text_report(report).split())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 pytestmark = pytest.mark.train
 torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
+from neurodeploy.errors import FileError
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.sparse.layers import MaskedWeights
 from neurodeploy.training import loop
@@ -123,3 +125,16 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_bytes(moment, unbroken, 
 def test_equal_runs_give_equal_bytes(unbroken, tmp_path):
     run(tmp_path)
     assert contents(tmp_path) == contents(unbroken)
+
+
+@pytest.mark.parametrize("line", ["[" * 50_000, '{"epoch": NaN}', '{"tied": 1}', "5", "\udcff"])
+def test_a_damaged_log_is_told_before_a_run_goes_on(line, unbroken, tmp_path):
+    shutil.copytree(unbroken, tmp_path / "run")
+    log = tmp_path / "run" / "metrics.jsonl"
+    kept = log.read_bytes()
+    log.write_bytes(kept + line.encode(errors="surrogateescape") + b"\n")
+    with pytest.raises(FileError, match=r"train: .*metrics\.jsonl is damaged \(.*train again: --force"):
+        run(tmp_path / "run", resume=True)
+    log.write_bytes(kept)
+    run(tmp_path / "run", resume=True)
+    assert contents(tmp_path / "run") == contents(unbroken)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Generator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from neurodeploy.errors import MissingPackageError
 from neurodeploy.files.loops import compiled
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import STATE_LIMIT, Cuba, Dense, Network, Sparse, Synapses
 from neurodeploy.network.activity import Activity, Events, Samples
 from neurodeploy.tables import plan_tables
@@ -77,8 +76,8 @@ def c_code(network: Network, samples: Samples) -> Generator[tuple[float, Activit
     steps = first.n_steps + network.depth
     if plan_tables(network).flash_bytes > MOST_TABLE_BYTES:
         return
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-c-") as made:
-        library, traced, plain = (Path(made) / name for name in ("library", "traced", "plain"))
+    with temporary_folder("c") as made:
+        library, traced, plain = (made / name for name in ("library", "traced", "plain"))
         for folder in (library, traced, plain):
             folder.mkdir()
         for name, text in library_texts(network).items():

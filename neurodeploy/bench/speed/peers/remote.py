@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 import threading
 from collections.abc import Generator
 from contextlib import suppress
@@ -15,6 +14,7 @@ import numpy as np
 
 from neurodeploy.bench.pythons import python_with
 from neurodeploy.errors import SimulationError
+from neurodeploy.files.temporary import temporary_folder
 from neurodeploy.network import THRESHOLD_MAX, Cuba, Dense, Network
 from neurodeploy.network.activity import Activity, Events, Samples
 
@@ -61,8 +61,7 @@ def run_peer(peer: str, network: Network, samples: Samples) -> Generator[tuple[f
         return
     python = find_python(peer)
     assert python is not None
-    with tempfile.TemporaryDirectory(prefix="neurodeploy-peer-") as name:
-        folder = Path(name)
+    with temporary_folder("peer") as folder:
         given = samples.take(0, n_samples)
         _write_job(network, given, folder / "job.npz")
         command = [python, str(_WORKER), peer, str(folder / "job.npz"), str(folder / "spikes.npz")]

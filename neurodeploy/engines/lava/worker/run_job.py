@@ -1,4 +1,6 @@
-"""The Lava worker: ``python run_job.py FOLDER`` runs the job in a folder and writes the results to the same folder.
+"""The Lava worker: ``python run_job.py FOLDER PARENT`` runs the job in a folder and writes the results to the same folder.
+
+PARENT is the number of the process that started it.
 
 Reads ``job.json`` and ``arrays.npz``. Writes ``spikes<i>.bin`` for each population, ``state<i>.bin`` for each probe,
 ``progress`` with the number of finished samples, and at the end ``done`` or ``error.json``.
@@ -15,9 +17,9 @@ sys.path[:0] = [HERE, os.path.join(HERE, "processes")]
 import watch  # noqa: E402
 
 
-def main(folder):
+def main(folder, parent):
     """Run the job under a guard process; never returns."""
-    watch.run_guarded(lambda: work(folder), folder)
+    watch.run_guarded(lambda: work(folder), folder, parent)
 
 
 def work(folder):
@@ -112,4 +114,4 @@ def report_model_errors(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

@@ -25,13 +25,12 @@ _PR_SET_CHILD_SUBREAPER = 36
 _guard = 0  # the guard's process number, known to the process that it forks
 
 
-def run_guarded(work, folder):
+def run_guarded(work, folder, parent):
     """Run ``work()`` in a child process, end the whole group when it ends or standard input closes, and exit.
 
-    The folder of the job belongs to the parent; it is removed here only if the parent has died.
+    The folder of the job belongs to the parent; it is removed here only if the parent has died, maybe before we began.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
     _adopt_orphans()
     global _guard
     _guard = os.getpid()
@@ -51,14 +50,14 @@ def run_guarded(work, folder):
 
 
 def keep_together(prefix):
-    """Make this process and its children use ``prefix`` for shared-memory segments, and the current folder for sockets.
+    """Make this process and its children use ``prefix`` for shared memory and semaphores, the current folder for sockets.
 
-    The parent can then remove what a killed worker left. Python has no public way to choose either. The path of the folder
-    stays relative, because the path of a socket may have only 107 characters.
+    The parent can then remove what a killed worker left. Python has no public way to choose any of them. The path of the
+    folder stays relative, because the path of a socket may have only 107 characters.
     """
     shared_memory._SHM_NAME_PREFIX = "/" + prefix
     shared_memory._SHM_SAFE_NAME_LENGTH = len(prefix) + 13
-    multiprocessing.current_process()._config["tempdir"] = "."
+    multiprocessing.current_process()._config.update(semprefix="/" + prefix, tempdir=".")
 
 
 class ChildWatch:
