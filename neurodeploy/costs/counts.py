@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import PLAIN_KINDS
 from neurodeploy.costs.fanout import FanOut, fan_outs
+from neurodeploy.costs.row_sums import sums_of_rows
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
@@ -219,9 +220,7 @@ class _Sums:
 
     def _at_destination(self, spikes: _Spikes, per_spike: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
         """Return the sums of the rows of ``per_spike`` that the spikes of each step choose."""
-        from neurodeploy.costs.row_sums import sums_of_rows  # loads numba, so on first use
-
-        sums = sums_of_rows(spikes.start, spikes.neuron, np.array(per_spike, np.int64, order="C"))
+        sums = sums_of_rows(spikes.start, spikes.neuron, per_spike)
         return sums.reshape(*self.shape[:2], per_spike.shape[1])
 
     def _at_origin(self, key: NDArray[np.int64], weights: NDArray[np.int64] | None, columns: int) -> NDArray[np.int64]:
