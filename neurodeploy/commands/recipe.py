@@ -70,7 +70,7 @@ def new_recipe(
         data: a file or folder of samples of one's own: they become the recipe's data, and give the number of output
             neurons. Where no base is named the network then has one hidden layer, and the more connections the fewer
             channels there are.
-        say: called with a line about the base, and one about the data as they were read.
+        say: called with a line when the file is there: how the data were read, or what the recipe starts from.
 
     Raises:
         FileError: if the file exists, unless ``force``, or if there are no data.
@@ -80,23 +80,21 @@ def new_recipe(
     """
     path = as_path(out) or Path(f"{name}.toml")
     check_new_file("recipe", path, force=force)
-    tell = say or (lambda _: None)
     base = base or (name if name in recipe_names() else None)
     values: dict[str, Any] = {**recipe_values(base or _FIRST, {}), "name": name}
-    if data is None:
-        tell(f"{path} starts from the recipe {base or _FIRST}")
-    else:
-        values = _on_own_data(values, Path(data), str(path), tell, plain=base is None)
+    told = f"{path} starts from the recipe {base or _FIRST}"
+    if data is not None:
+        values, told = _on_own_data(values, Path(data), str(path), plain=base is None)
     text = commented(values)
     parse_recipe(text, where=str(path))
     write_text(text, path)
+    if say is not None:
+        say(told)
     return path
 
 
-def _on_own_data(
-    values: Mapping[str, Any], path: Path, where: str, tell: Callable[[str], None], *, plain: bool
-) -> dict[str, Any]:
-    """Return the tables of a recipe for samples of one's own, which are read as training reads them.
+def _on_own_data(values: Mapping[str, Any], path: Path, where: str, *, plain: bool) -> tuple[dict[str, Any], str]:
+    """Return the tables of a recipe for samples of one's own, which are read as training reads them, and how they were read.
 
     Args:
         plain: whether layers and density are chosen by the data, too, and not those of ``values``.
@@ -110,7 +108,7 @@ def _on_own_data(
     given = parse_recipe(commented({**values, "data": keys, "network": network}), where)
     parts = load_splits(given.data)
     shape, n_classes = parts[0].shape, parts[0].n_classes
-    tell(f"{path}: {_words(keys, sum(len(part.labels) for part in parts), shape, n_classes)}")
+    words = _words(keys, sum(len(part.labels) for part in parts), shape, n_classes)
     sparse = dict(values.get("sparse", {}))
     if plain:
         network["layers"] = [{"neurons": _HIDDEN_NEURONS}, {"neurons": n_classes}]
@@ -118,7 +116,7 @@ def _on_own_data(
     else:
         network["layers"] = [*network["layers"][:-1], {**network["layers"][-1], "neurons": n_classes}]
         layer_shapes(given.network.layers, shape)
-    return {**values, "data": keys, "network": network, "sparse": sparse}
+    return {**values, "data": keys, "network": network, "sparse": sparse}, f"{path}: {words}"
 
 
 def _words(keys: Mapping[str, Any], n_samples: int, shape: tuple[int, ...], n_classes: int) -> str:

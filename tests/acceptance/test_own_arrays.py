@@ -10,8 +10,10 @@ import pytest
 pytestmark = pytest.mark.train
 pytest.importorskip("torch", reason="needs torch (extra train)")
 
+from typer.testing import CliRunner
+
 from neurodeploy import encode_changes
-from neurodeploy.cli import main
+from neurodeploy.cli.entry import app
 
 LABELS = np.arange(60) % 3
 
@@ -36,14 +38,21 @@ def signals() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("make", [images, events, signals], ids=lambda make: make.__name__)
-def test_own_arrays_come_to_a_report_in_five_commands_with_the_defaults(make, tmp_path, monkeypatch, capsys):
+def test_own_arrays_come_to_a_report_in_five_commands_with_the_defaults(make, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.savez("own.npz", labels=LABELS, **make())
-    for words in ("recipe new own --data own.npz", "recipe check own.toml", "recipe keys data", "train own.toml"):
-        assert main(words.split()) == 0, capsys.readouterr().err
-    assert main("report runs/own --engines native,reference,event".split()) == 0
-    told = capsys.readouterr().out
-    assert told.startswith(f"own.npz: 60 samples of {'1x28x28 values' if make is images else ''}")
+    told = []
+    for words in (
+        "recipe new own --data own.npz",
+        "recipe check own.toml",
+        "recipe keys data",
+        "train own.toml",
+        "report runs/own --engines native,reference,event",
+    ):
+        done = CliRunner().invoke(app, words.split())
+        assert done.exit_code == 0, f"{words}: {done.output}"
+        told.append(done.output)
+    assert f"own.npz: 60 samples of {'1x28x28 values' if make is images else ''}" in told[0]
     report = json.loads((tmp_path / "runs" / "own" / "report.json").read_text(encoding="utf-8"))
-    assert report["proof"]["spikes_different"] == 0
-    assert report["accuracy"]["accuracy"] > 0.5  # of three classes
+    assert report["verification"]["spikes_different"] == 0
+    assert report["accuracy"]["test"] > 0.5  # of three classes
