@@ -84,6 +84,15 @@ def chain(parts: Sequence[Part], *, ways: Sequence[str] = (), threads: int = 1, 
     return Chain([p.layer(choices, team) for p in parts], **rest)
 
 
+def descend(own: Chain, rate: float = 0.02) -> None:
+    """Change the weights of a chain by ``rate`` times the signs of their gradients, as Adam's first step does."""
+    for layer, found in zip(own.layers, own.gradients):
+        for synapses, gradient in ((layer.synapses, found.weights), (layer.recurrent, found.recurrent)):
+            if synapses is not None and gradient is not None:
+                synapses.latent -= np.float32(rate) * np.sign(gradient)
+                synapses.quantise()
+
+
 def masked(
     parts: Sequence[Part], spikes: Any, delays: Sequence[Any] | None = None
 ) -> tuple[list[Any], list[Any], list[float]]:

@@ -89,7 +89,7 @@ class Encoded:
         graded = self.entry.graded
         parts = [Events.from_dense(self.raster(slice(start, start + _CHUNK)), graded=graded) for start in starts]
         return Samples(
-            inputs={INPUT_NAME: parts[0] if len(parts) == 1 else join_samples(parts)},
+            inputs={INPUT_NAME: join_samples(parts)},
             labels=self.labels,
             name=self.name,
             shapes=self.shapes,

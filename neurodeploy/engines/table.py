@@ -53,7 +53,7 @@ _AS_LAVA = "computes what Lava computes"
 _NO_OVERFLOW = "refuses every overflow"
 ENGINES: dict[str, Engine] = {
     "reference": Engine(run="neurodeploy.engines.reference:run_reference"),
-    "event": Engine(run="neurodeploy.engines.event.run:run_event"),
+    "event": Engine(run="neurodeploy.engines.fastest:run_fastest"),
     "lava": Engine(
         run="neurodeploy.engines.lava.runtime:run_lava",
         refused={"error": "does not see an overflow", "wrap": _AS_LAVA, "clip": _AS_LAVA},

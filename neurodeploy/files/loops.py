@@ -27,6 +27,16 @@ def compiled(**options: Any) -> Callable[[F], F]:
     return decorate
 
 
+def instruction_set() -> str:
+    """Return the vector instructions that compiled loops use here: ``avx512``, ``avx2``, or the processor's name."""
+    from numba.core.registry import cpu_target
+
+    _, name, features = cpu_target.target_context.codegen().magic_tuple()
+    if "+avx512f" in features.split(","):
+        return "avx512"
+    return "avx2" if name == "x86-64-v3" or "+avx2" in features.split(",") else str(name)
+
+
 class _Cache:
     """A cache of numba whose faults are the same as an empty one."""
 

@@ -177,15 +177,15 @@ def window(events: Events, first: int, n_steps: int) -> Events:
 
 def join_samples(parts: Sequence[Events]) -> Events:
     """Return the samples of all parts in one table, in the order of the parts; sizes and step counts must agree."""
+    if len(parts) == 1:
+        return parts[0]
     offsets = np.cumsum([0] + [p.n_samples for p in parts])
-    return Events(
-        size=parts[0].size,
-        n_steps=parts[0].n_steps,
-        n_samples=int(offsets[-1]),
-        sample=np.concatenate([p.sample + np.int32(o) for p, o in zip(parts, offsets)]),
-        step=np.concatenate([p.step for p in parts]),
-        neuron=np.concatenate([p.neuron for p in parts]),
-        payload=_joined_payloads(parts),
+    return sorted_events(
+        (parts[0].size, parts[0].n_steps, int(offsets[-1])),
+        np.concatenate([p.sample + np.int32(o) for p, o in zip(parts, offsets)]),
+        np.concatenate([p.step for p in parts]),
+        np.concatenate([p.neuron for p in parts]),
+        _joined_payloads(parts),
     )
 
 

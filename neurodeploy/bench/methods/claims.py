@@ -82,7 +82,15 @@ class Bar(Record):
         return self
 
 
-_BOUNDS = ("at_least", "loss_below", "loss_within", "gain_at_least", "gain_above", "kept_within")
+_BOUNDS: Mapping[str, str] = {
+    "at_least": "at least",
+    "loss_below": "below",
+    "loss_within": "at most",
+    "gain_at_least": "at least",
+    "gain_above": "above",
+    "kept_within": "at most",
+}
+"""The keys that set a bound, with the word for it in a verdict."""
 
 
 class Claims(Record):
@@ -316,6 +324,11 @@ def _verdict(bar: Bar, groups: Mapping[Group, Mapping[int, Row]]) -> Verdict:
         return Verdict(bar=bar, measured="no rows yet", seeds=0, met=None)
     said = ", ".join(what for what, _ in parts)
     return Verdict(bar=bar, measured=said, seeds=len(own), met=all(met for _, met in parts))
+
+
+def bounds(bar: Bar) -> list[str]:
+    """Return the bounds of a bar in the words of its verdict."""
+    return [f"({word} {getattr(bar, name):g})" for name, word in _BOUNDS.items() if getattr(bar, name) is not None]
 
 
 def _parts(

@@ -1,13 +1,17 @@
-"""The page of results, Markdown with pictures: this module writes ``models/README.md``, which is never edited by hand."""
+"""The page of results, Markdown with pictures: this module writes ``models/README.md``, which is never edited by hand.
+
+A page may be written again from the rows of some recipes alone: what it says of the others stays as it is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from neurodeploy.bench.methods.claims import Loss, Row, grouped, judge, paired_loss, summarise
+from neurodeploy.bench.methods.claims import Loss, Row, bounds, grouped, judge, paired_loss, summarise
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES
 from neurodeploy.files.writing import write_text
@@ -54,7 +58,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
 
 
 def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
-    """Write the page to ``path`` and its pictures (SVG) beside it.
+    """Write the page to ``path`` and its pictures (SVG) beside it; what it said of recipes without rows is kept.
 
     Args:
         rows: rows of any recipes.
@@ -71,20 +75,74 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
         runs = {m: e for (name, m), e in metrics.items() if name == recipe and takes_density(m)}
         if plot_explored(runs, recipe, explored):
             pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
-    write_text(render_page(rows, pictures), path)
+    before = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(render_page(rows, pictures, before), path)
 
 
-def render_page(rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:
-    """Return the page as Markdown; ``pictures`` are the lines that show images."""
-    recipes = list(dict.fromkeys(row["recipe"] for row in rows))
-    parts = [_HEAD, "## What was to be shown\n", _bars(rows)]
+def render_page(rows: Sequence[Row], pictures: Sequence[str] = (), before: str = "") -> str:
+    """Return the page as Markdown.
+
+    Args:
+        rows: rows of any recipes.
+        pictures: the lines that show images.
+        before: an earlier page, which gives what is known of recipes without rows.
+    """
+    recipes = {row["recipe"] for row in rows}
+    earlier = _Earlier.of(before, recipes)
+    sections = dict(earlier.sections)
     for recipe in recipes:
-        parts += [f"## {recipe}\n", *_recipe(recipe, [row for row in rows if row["recipe"] == recipe])]
-    parts += ["## What single mechanisms do\n", _comparisons(rows), "## The papers' own figures\n", _papers()]
+        sections[recipe] = "\n".join(_recipe(recipe, [row for row in rows if row["recipe"] == recipe]))
+    parts = [_HEAD, "## What was to be shown\n", _bars(rows, earlier)]
+    for recipe in sorted(sections):
+        parts += [f"## {recipe}\n", sections[recipe]]
+    parts += ["## What single mechanisms do\n", _comparisons(rows, earlier), "## The papers' own figures\n", _papers()]
     parts.append(_ROWS)
-    if pictures:
-        parts += ["## Pictures\n", "\n\n".join(pictures) + "\n"]
+    if shown := sorted({*pictures, *earlier.pictures}):
+        parts += ["## Pictures\n", "\n\n".join(shown) + "\n"]
     return "\n".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What an earlier page says of recipes without rows: sections, lines of the two tables of all, and pictures."""
+
+    sections: Mapping[str, str]
+    bars: Sequence[Sequence[str]]
+    comparisons: Sequence[Sequence[str]]
+    pictures: Sequence[str]
+
+    @staticmethod
+    def of(page: str, measured: Collection[str]) -> _Earlier:
+        """Read a page; recipes that are ``measured`` anew are left out."""
+        found = dict(part.split("\n", 1) for part in page.split("\n## ")[1:] if "\n" in part)
+        general = {title: found.pop(title, "") for title in _TITLES}
+        return _Earlier(
+            sections={name: text.strip("\n") + "\n" for name, text in found.items() if name not in measured},
+            bars=[cells for cells in _cells(general["What was to be shown"]) if cells[1].strip("`") not in measured],
+            comparisons=[
+                cells for cells in _cells(general["What single mechanisms do"]) if cells[0].strip("`") not in measured
+            ],
+            pictures=[
+                line
+                for line in general["Pictures"].splitlines()
+                if line.startswith("![") and not any(f", {name}]" in line for name in measured)
+            ],
+        )
+
+
+_TITLES = (
+    "What was to be shown",
+    "What single mechanisms do",
+    "The papers' own figures",
+    "Where the rows are",
+    "Pictures",
+)
+
+
+def _cells(text: str) -> list[list[str]]:
+    """Return the cells of the table in a text, without those of its head."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 _HEAD = """# What the recipes reach
@@ -114,22 +172,20 @@ run as `neurodeploy train` leaves it (`recipe.toml`, `checkpoint.safetensors`, `
 `test.npz`, `teacher.json` where there is a teacher) and `row.json`: every figure of this page and the answers to all test
 samples. HASH is that of the recipe's text. The same command goes on where it was stopped, inside a begun row too.
 `models/rows/` keeps rows without these answers: `bench methods` takes them from there, so that a begun table goes on
-anywhere, and `--table` adds those of `--out`.
+anywhere, and `--table` adds those of `--out`. What the page says of recipes without rows there is that of an earlier one.
 """
 
 
-def _bars(rows: Sequence[Row]) -> str:
+def _bars(rows: Sequence[Row], earlier: _Earlier) -> str:
     said = {None: "not measured", True: "met", False: "**missed**"}
-    lines = [
-        (
-            v.bar.claim,
-            f"`{v.bar.recipe}`",
-            v.measured,
-            str(v.seeds),
-            said[v.met] + (", one seed" if v.seeds == 1 else ""),
-        )
-        for v in judge(rows)
-    ]
+    lines: list[Sequence[str]] = []
+    for v in judge(rows):
+        own = v.bar.claim, f"`{v.bar.recipe}`"
+        known = [
+            cells for cells in earlier.bars if tuple(cells[:2]) == own and all(n in cells[2] for n in bounds(v.bar))
+        ]
+        verdict = said[v.met] + (", one seed" if v.seeds == 1 else "")
+        lines.append(known[0] if known and v.met is None else (*own, v.measured, str(v.seeds), verdict))
     return _table(("claim", "recipe", "measured", "seeds", "verdict"), lines)
 
 
@@ -175,9 +231,9 @@ def _settings(rows: Sequence[Row]) -> str:
 _TOLD = ("density", "floor", "gamma", "iterations", "spine_constant", "spine_rate")
 
 
-def _comparisons(rows: Sequence[Row]) -> str:
+def _comparisons(rows: Sequence[Row], earlier: _Earlier) -> str:
     groups = grouped(rows)
-    lines = []
+    lines: list[Sequence[str]] = list(earlier.comparisons)
     for recipe, method, density in groups:
         for first, second, what in COMPARISONS:
             other = groups.get((recipe, second, density))
@@ -189,6 +245,7 @@ def _comparisons(rows: Sequence[Row]) -> str:
                 at = "-" if density is None else f"{100 * density:g} %"
                 both = _kept(groups[recipe, method, density].values(), other.values())
                 lines.append((f"`{recipe}`", at, f"`{first}` - `{second}`", what, both, _loss(gain), seeds))
+    lines.sort(key=lambda cells: cells[0])
     if not lines:
         return "No rows yet.\n"
     header = ("recipe", "density", "pair", "what it shows", "weights kept", "gain in points [95 %]", "by seed")

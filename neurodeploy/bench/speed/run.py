@@ -1,4 +1,4 @@
-"""Measured speed of the event-driven engine compared with other simulators that compute the same integers.
+"""Measured speed of the engine ``event`` compared with other simulators that compute the same integers.
 
 Contestants take turns within each round, so that other load on the machine affects all of them alike. A row holds medians
 over the rounds; it has a ratio only if the spikes are equal.
@@ -20,7 +20,9 @@ from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import MODEL, make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, Turns
 from neurodeploy.engines.event.run import kernel_names, run_event
+from neurodeploy.engines.fastest import run_fastest, settle, ways_of
 from neurodeploy.errors import LavaError, SimulationError, UsageError
+from neurodeploy.files.loops import instruction_set
 from neurodeploy.network import (
     Cuba,
     Network,
@@ -39,7 +41,7 @@ _OWN: dict[str, Cuba] = {"CUBA": MODEL, "IF": Cuba(current_decay=4096, voltage_d
 
 @dataclass(frozen=True, slots=True)
 class _Ours:
-    """A configuration of the event-driven engine: neuron kind, batch size, counts for energy on or off."""
+    """A configuration of the engine ``event``: neuron kind, batch size, counts for energy on or off."""
 
     neuron: str
     batch: int
@@ -57,7 +59,7 @@ def bench_simulate(
 ) -> list[Row]:
     """Return a row for each case, peer and batch size, with median times over the rounds for one sample.
 
-    Columns: ``network``, ``density``, ``rate``, ``neuron``, ``batch``, ``threads``, ``kernel``, ``counts``, ``ms``,
+    Columns: ``network``, ``density``, ``rate``, ``neuron``, ``batch``, ``threads``, ``isa``, ``kernel``, ``counts``, ``ms``,
     ``peer``, ``peer_batch``, ``peer_threads``, ``peer_ms``, ``ratio``, ``equal``, ``bar``, ``met``. A peer whose spikes
     differ has no ratio.
 
@@ -163,15 +165,18 @@ class _Contest:
         return _seconds(self.networks[ours.neuron], part, min(self.threads, ours.batch), ours.counts)
 
     def row(self, ours: _Ours, seconds: float) -> Row:
-        """Return the columns of a row that describe the event-driven engine."""
+        """Return the columns of a row that describe the engine: ``kernel`` is ``lanes`` where they were the faster way."""
+        network, threads = self.networks[ours.neuron], min(self.threads, ours.batch)
+        in_lanes = not ours.counts and ways_of(network, threads).choose(ours.batch)[0] == "lanes"
         return {
             "network": self.case.network,
             "density": self.case.density,
             "rate": self.case.rate,
             "neuron": ours.neuron,
             "batch": ours.batch,
-            "threads": min(self.threads, ours.batch),
-            "kernel": "+".join(kernel_names(self.networks[ours.neuron])),
+            "threads": threads,
+            "isa": instruction_set(),
+            "kernel": "lanes" if in_lanes else "+".join(kernel_names(network)),
             "counts": ours.counts,
             "ms": 1e3 * seconds,
         }
@@ -209,12 +214,14 @@ def _against(case: Case, name: str, peer: Peer, batch: int, ours: float, theirs:
 
 
 def _seconds(network: Network, samples: Samples, threads: int, counts: bool) -> float:
-    """Return the time of the event-driven engine for one sample, from as many runs as fill 50 ms."""
+    """Return the time of the engine for one sample, from as many runs as fill 50 ms."""
     labels, fans = (core_labels(network), core_fans(network)) if counts else (None, {})
-    run_event(network, samples, threads=threads, labels=labels)
+    if not counts:
+        settle(network, samples, threads)
+    run_fastest(network, samples, threads=threads, labels=labels)
     n, begin = 0, time.perf_counter()
     while time.perf_counter() < begin + 0.05 or n < 2:
-        activity = run_event(network, samples, threads=threads, labels=labels)
+        activity = run_fastest(network, samples, threads=threads, labels=labels)
         if counts:
             core_events(activity, fans)
         n += 1

@@ -20,6 +20,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
     "2312-512-512-11": ((2312,), "[{ neurons = 512 }, { neurons = 512 }, { neurons = 11 }]"),
     "784-512-10": ((784,), "[{ neurons = 512 }, { neurons = 10 }]"),
     "4096-4096-4096-11": ((4096,), "[{ neurons = 4096 }, { neurons = 4096 }, { neurons = 11 }]"),
+    "8192-8192-8192-11": ((8192,), "[{ neurons = 8192 }, { neurons = 8192 }, { neurons = 11 }]"),
     "mnist-conv": (
         (1, 28, 28),
         "[{ kind = 'conv', channels = 16, kernel = 5, stride = 2, padding = 2 }, { kind = 'conv', channels = 32, "
@@ -72,8 +73,9 @@ CASES = (
         for r in (0.02, 0.1)
     ),
     *(Case(network="4096-4096-4096-11", density=d, rate=0.02, n_steps=16, batch=32) for d in (0.1, 0.02)),
+    Case(network="8192-8192-8192-11", density=0.02, rate=0.02, n_steps=16, batch=16),
     *(Case(network="mnist-conv", density=d, rate=0.1, n_steps=8, batch=256) for d in (0.1, 0.02)),
-    *(Case(network="conv-34x34x2", density=d, rate=0.02, n_steps=100, batch=16) for d in (0.1, 0.02)),
+    *(Case(network="conv-34x34x2", density=d, rate=0.02, n_steps=100, batch=16) for d in (0.1, 0.05)),
     *(
         Case(network="2312-512-512-11", density=d, rate=0.02, n_steps=t, batch=b)
         for d, t, b in ((1.0, 100, 32), (0.1, 16, 32), (0.1, 100, 128))

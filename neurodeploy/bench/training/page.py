@@ -19,7 +19,8 @@ Written by `neurodeploy bench train --rounds {rounds}` on {where}, {versions}.
 A step is what `train` does with a batch: forward pass, backward pass, AdamW and masks, on random spikes at `rate`. `ms` and
 `peer_ms` are medians of processor time, with all contestants taking turns; `ratio` is how many times ours the peer takes.
 `mb` and `peer_mb` are the peak memory of steps over that of the imports, each in a process of its own. Before a time counts,
-the spikes of every layer are compared bit for bit (`equal`); where the peer's neuron is another there is nothing to compare.
+the spikes of every layer are compared bit for bit (`equal`); where the peer's neuron is another, or a layer is silent,
+there is nothing to compare.
 Cases of the command that are not below were not run.
 
 - `slayer-masked`: lava-dl's blocks with their own neurons, dense weights and masks. (`training.backend = "slayer"` trains

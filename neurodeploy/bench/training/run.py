@@ -20,6 +20,7 @@ import torch
 from neurodeploy.bench.training.cases import CASES, Case, Contestant, run_of, with_own_neurons
 from neurodeploy.bench.training.others import OTHERS, Other, missing
 from neurodeploy.errors import SimulationError
+from neurodeploy.files.loops import instruction_set
 from neurodeploy.training.run import Run
 
 IN_PROCESS: tuple[Contestant, ...] = ("slayer-masked", "dense-fused")
@@ -31,7 +32,7 @@ class Row(TypedDict):
     """A case beside a peer. ``ms``, ``peer_ms``: of a step; ``mb``, ``peer_mb``: peak memory of steps over that of imports.
 
     ``ratio`` and ``memory_ratio``: how many times ours the peer takes; ``equal``: whether all spikes are equal, None where
-    the peer's neuron differs.
+    the peer's neuron differs or a layer never fires.
     """
 
     network: str
@@ -90,16 +91,6 @@ def bench_train(
             if progress:
                 progress(dict(row))
     return rows
-
-
-def instruction_set() -> str:
-    """Return the vector instructions that compiled loops use here: ``avx512``, ``avx2``, or the processor's name."""
-    from numba.core.registry import cpu_target
-
-    _, name, features = cpu_target.target_context.codegen().magic_tuple()
-    if "+avx512f" in features.split(","):
-        return "avx512"
-    return "avx2" if name == "x86-64-v3" or "+avx2" in features.split(",") else str(name)
 
 
 def _lacks(peer: str) -> str | None:
@@ -161,14 +152,16 @@ def _row(
     )
 
 
-def _same_spikes(ours: Run, other: Run) -> bool:
-    """Return whether all layers fire alike in evaluation."""
+def _same_spikes(ours: Run, other: Run) -> bool | None:
+    """Return whether all layers fire alike in evaluation, None if one of them never fires in either."""
     fired = []
     for run in (ours, other):
         run.model.eval()
         with torch.no_grad():
             fired.append(run.model.layers(run.spikes[torch.arange(len(run.spikes))]))
-    return all(bool(layer.any()) and torch.equal(layer, fired[1][name]) for name, layer in fired[0].items())
+    if not all(torch.equal(layer, fired[1][name]) for name, layer in fired[0].items()):
+        return False
+    return True if all(layer.any() for layer in fired[0].values()) else None
 
 
 def _step(run: Run) -> Callable[[], float]:

@@ -65,7 +65,7 @@ def run_event(
             network, samples, steps=steps, probe=probe, labels=labels, on_overflow=on_overflow, progress=progress
         )
     run = _Run.of(network, samples, steps, probe, labels)
-    threads = min(threads or _processors(), samples.n_samples)
+    threads = min(threads or processors(), samples.n_samples)
     parts: list[_Part] = []
     for part in _all_parts(run, samples.n_samples, threads):
         parts.append(part)
@@ -240,7 +240,8 @@ def _compiled(network: Network) -> _Compiled:
     return compiled
 
 
-def _processors() -> int:
+def processors() -> int:
+    """Return the number of processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -2,7 +2,7 @@
 
 Spikes equal those of ``run_event`` and ``run_reference``. Samples with a state beyond 24 bits, where the chip's arithmetic
 folds and clips, are run again by ``run_event``. Networks that lanes do not take are named by ``refusal``; whether lanes are
-faster than the event-driven engine is a matter of batch, density and rate (``costs.py``).
+faster than the event-driven engine is a matter of batch, density and rate (``engines/fastest.py`` measures it).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.checks import check_run, input_events
 from neurodeploy.engines.event.by_source import largest_sum
-from neurodeploy.engines.event.run import run_event
+from neurodeploy.engines.event.run import processors, run_event
 from neurodeploy.engines.lanes.neurons import Neurons, neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.summing import Summing, Sums
@@ -34,19 +34,19 @@ from neurodeploy.network import (
     sends_spikes_only,
     spiking_model,
 )
-from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
+from neurodeploy.network.activity import Activity, Events, Samples, join_samples, sorted_events
 from neurodeploy.network.unrolled import entries
 
 AT_ONCE = 64
 """Samples that run together: the bits of a mask word are those of a step."""
 
 
-def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None, threads: int = 1) -> Activity:
+def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None, threads: int | None = 1) -> Activity:
     """Run the network on samples and return the activity, equal to that of ``run_event``.
 
     Args:
         n_steps: as in ``run_reference``.
-        threads: threads that share the neurons of a layer.
+        threads: threads that share the neurons of a layer; None for one for each processor.
 
     Raises:
         SimulationError: as ``run_event``, and for a network that lanes do not take.
@@ -55,7 +55,7 @@ def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None,
     if reason:
         raise SimulationError(f"simulate: lanes cannot run this network: {reason}; use the engine event")
     steps = check_run(network, samples, n_steps)
-    plan, team = plan_of(network), Team(threads)
+    plan, team = plan_of(network), Team(threads or processors())
     inputs = {i.name: _plain(network, i.name, samples.inputs[i.name]) for i in network.inputs}
     overflow = {population.name: 0 for population in network.populations}
     parts: list[dict[str, Events]] = []
@@ -67,7 +67,7 @@ def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None,
             sent = {population.name: whole.spikes[population.name] for population in network.populations}
             overflow = {name: overflow[name] + n for name, n in whole.overflow.items()}
         parts.append(sent)
-    spikes = {name: _joined([part[name] for part in parts], samples.n_samples) for name in parts[0]}
+    spikes = {name: join_samples([part[name] for part in parts]) for name in overflow}
     given = input_events(network, samples, steps) if steps < samples.n_steps else _longer(inputs, steps)
     return Activity(
         engine="lanes",
@@ -202,15 +202,6 @@ def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int, tea
             return None
         spikes[population.name] = own
     return {name: own.to_events() for name, own in spikes.items()}
-
-
-def _joined(parts: list[Events], n_samples: int) -> Events:
-    """Return the events of parts of 64 samples each as those of one run."""
-    if len(parts) == 1:
-        return parts[0]
-    columns = [np.concatenate([getattr(p, name) for p in parts]) for name in ("step", "neuron")]
-    sample = np.concatenate([p.sample + np.int32(k * AT_ONCE) for k, p in enumerate(parts)])
-    return sorted_events((parts[0].size, parts[0].n_steps, n_samples), sample, *columns)
 
 
 def _longer(inputs: dict[str, Events], steps: int) -> dict[str, Events]:

@@ -1,21 +1,17 @@
-"""``Chain``: layers in a row that train on batches of lanes, each with its own Adam."""
+"""``Chain``: layers in a row that train on batches of lanes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.lanes.spikes import Spikes
-from neurodeploy.errors import TrainingError
-from neurodeploy.training.lanes.adam import Adam, AdamSettings
 from neurodeploy.training.lanes.layer import Gradients, Layer
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,7 +32,6 @@ class Chain:
     def __init__(
         self,
         layers: Sequence[Layer],
-        settings: AdamSettings = AdamSettings(),  # noqa: B008
         delays: Sequence[int | NDArray[np.int32]] | None = None,
     ) -> None:
         self.layers = tuple(layers)
@@ -44,15 +39,6 @@ class Chain:
         self.gradients: list[Gradients] = []
         self.passes = 0
         self._kept: Mapping[int, Kept] = {}
-        self._settings = settings
-
-    @cached_property
-    def _adams(self) -> list[Adam]:
-        return [Adam(layer.synapses.n_stored, self._settings) for layer in self.layers]
-
-    @cached_property
-    def _again(self) -> list[Adam | None]:
-        return [Adam(layer.recurrent.n_stored, self._settings) if layer.recurrent else None for layer in self.layers]
 
     def forward(self, spikes: Spikes, kept: Mapping[int, Kept] | None = None) -> Spikes:
         """Return the spikes of the last layer; ``kept``: dropout after some layers by number, the last one excluded."""
@@ -91,26 +77,6 @@ class Chain:
                     span.samples_of(behind)[:] += own[k]
             self.gradients.insert(0, layer.backward(behind))
             behind = layer
-
-    def step(self) -> None:
-        """Change the weights by the gradients."""
-        for layer, found, adam, again in zip(self.layers, self.gradients, self._adams, self._again):
-            if found.weights is not None:
-                adam.update(layer.synapses.latent, found.weights)
-                layer.synapses.quantise()
-            if layer.recurrent is not None and found.recurrent is not None and again is not None:
-                again.update(layer.recurrent.latent, found.recurrent)
-                layer.recurrent.quantise()
-
-    def move(self, layer: int, drop: Ints, grow: Ints, *, recurrent: bool = False) -> None:
-        """Remove and add connections into a layer, or of it to itself; new ones have weight and moments of 0."""
-        synapses, adam = self.layers[layer].synapses, self._adams[layer]
-        if recurrent:
-            again, own = self.layers[layer].recurrent, self._again[layer]
-            if again is None or own is None:
-                raise TrainingError(f"lanes: layer {layer} has no recurrent connections to move")
-            synapses, adam = again, own
-        adam.move(synapses.move(drop, grow))
 
 
 def advance(gradient: Floats, delay: int | NDArray[np.int32], padded: int, lanes: int) -> None:

@@ -213,6 +213,28 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
     assert text == render_page(rows)
 
 
+def test_what_a_page_says_of_recipes_without_rows_is_kept():
+    mlp = [_row("dense", [1] * 9 + [0], density=None, recipe="mnist-mlp", data="mnist")]
+    mlp += [_row(method, [1] * 8 + [0] * 2, recipe="mnist-mlp", data="mnist") for method in ("static", "esl-random")]
+    bench = [
+        _row("static", [1] * 5 + [0] * 5, density=0.015, recipe="digits-bench", data="digits"),
+        _row("esl-random", [1] * 9 + [0], density=0.015, recipe="digits-bench", data="digits"),
+    ]
+    shown = {name: f"![Accuracy over density, {name}]({name}-accuracy.svg)" for name in ("mnist-mlp", "digits-bench")}
+    whole = render_page([*mlp, *bench], list(shown.values()))
+    parts = [render_page(rows, [shown[name]]) for name, rows in (("mnist-mlp", mlp), ("digits-bench", bench))]
+    assert render_page(mlp, [shown["mnist-mlp"]], parts[1]) == whole
+    assert render_page(bench, [shown["digits-bench"]], parts[0]) == whole
+    assert render_page(mlp, [shown["mnist-mlp"]], whole) == whole
+
+    better = [{**row, "accuracy": 1.0} for row in mlp]
+    again = render_page(better, [shown["mnist-mlp"]], whole)
+    assert "100.00" in again
+    assert "90.00 % (at least 97.3)" not in again
+    easier = whole.replace("(at least 97.3)", "(at least 50)")
+    assert "(at least 50)" not in render_page(bench, before=easier), "a bar that has moved is not known to be met"
+
+
 def test_t43_a_weaker_teacher_stands_in_one_table_with_its_controls_and_is_paired_with_each():
     """No teacher, label smoothing and a stronger teacher (``algorithms.md``, test T43)."""
     right = {"rkd": 90, "rkd-none": 86, "rkd-smoothing": 87, "rkd-normal": 92}

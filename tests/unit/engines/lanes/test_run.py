@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neurodeploy.engines.event.run import run_event
-from neurodeploy.engines.lanes.costs import Speeds, lanes_seconds, speeds
 from neurodeploy.engines.lanes.run import AT_ONCE, refusal, run_lanes
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import (
@@ -155,24 +154,3 @@ def test_networks_that_lanes_do_not_take_are_named():
     assert "other than CUBA" in str(refusal(chain([dense(rng, (4, 6))], neuron("sigma_delta"))))
     large = Conv(weights=np.full((1, 60, 30, 30), 255), input_shape=(60, 30, 30))
     assert refusal(chain([large], shape=(60, 30, 30))) == "a sum of projection 'w1' may wrap at 24 bits"
-
-
-def test_predicted_time_follows_the_fastest_way():
-    rng = np.random.default_rng(0)
-    own = Speeds(masks=6e10, events=2e9, rows=7e10, neurons=4e9, spike_s=4e-9)
-
-    def predicted(density, rate, samples=64):
-        return lanes_seconds(chain([dense(rng, (500, 800), density)]), samples, 100, rate, own)
-
-    assert predicted(0.02, 0.2) < predicted(0.1, 0.2) < predicted(1.0, 0.2)
-    assert predicted(0.1, 0.02) < predicted(0.1, 0.2)
-    assert predicted(0.3, 0.2, 128) == pytest.approx(2 * predicted(0.3, 0.2), rel=0.05)
-    # at a low rate rows are read, whose time does not depend on the density
-    assert predicted(1.0, 0.01) == pytest.approx(predicted(0.5, 0.01), rel=0.05)
-
-
-def test_speeds_of_this_machine_are_measured_once():
-    found = speeds()
-    assert found is speeds()
-    assert min(found.masks, found.events, found.rows, found.neurons) > 1e6
-    assert 0 < found.spike_s < 1e-4

@@ -1,4 +1,4 @@
-"""A chain that trains: Adam as torch's, moves between steps, and equal bits on every machine."""
+"""A chain that trains: moves between steps, and equal bits on every machine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import sys
 
 import numpy as np
 import pytest
-from sparse_chains import chain, masked, part, recurrent
+from sparse_chains import chain, descend, masked, part, recurrent
 
 from neurodeploy.engines.lanes.spikes import Spikes
-from neurodeploy.errors import TrainingError
-from neurodeploy.training.lanes.adam import Adam, AdamSettings
 
 WIDE = "import sys; sys.path.insert(0, sys.argv[1]); from test_chain import digest; print(digest())"
 
@@ -22,11 +20,11 @@ def trained(ways=(), threads=1, steps=3):
     """A small chain after some steps, and the spikes of its last pass."""
     rng = np.random.default_rng(0)
     parts = [part(rng, (50, 60), 0.3), recurrent(rng, (40, 50), 0.3), part(rng, (7, 40), 0.5)]
-    own = chain(parts, ways=ways, threads=threads, settings=AdamSettings(learning_rate=0.02), delays=[0, 2, 0])
+    own = chain(parts, ways=ways, threads=threads, delays=[0, 2, 0])
     for _ in range(steps):
         fired = own.forward(Spikes.of_raster(rng.random((20, 60, 17)) < 0.2))
         own.backward(rng.normal(size=(20, 7, 17)).astype(np.float32))
-        own.step()
+        descend(own)
     return own, fired
 
 
@@ -63,49 +61,6 @@ def test_training_is_the_same_on_every_instruction_set():
         check=True,
     )
     assert done.stdout.strip() == digest()
-
-
-@pytest.mark.train
-@pytest.mark.parametrize("decay", [0.0, 0.01])
-@pytest.mark.parametrize("decoupled", [False, True])
-def test_adam_is_that_of_torch(decay, decoupled):
-    torch = pytest.importorskip("torch", reason="needs torch (extra train)")
-    rng = np.random.default_rng(0)
-    latent = rng.normal(size=1000).astype(np.float32)
-    theirs = torch.from_numpy(latent.copy()).requires_grad_()
-    kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-    optimizer = kind([theirs], lr=0.01, betas=(0.8, 0.99), eps=1e-6, weight_decay=decay)
-    settings = AdamSettings(
-        learning_rate=0.01, betas=(0.8, 0.99), epsilon=1e-6, weight_decay=decay, decoupled=decoupled
-    )
-    own = Adam(1000, settings)
-    for _ in range(20):
-        gradient = rng.normal(size=1000).astype(np.float32)
-        own.update(latent, gradient)
-        theirs.grad = torch.from_numpy(gradient)
-        optimizer.step()
-    assert np.allclose(latent, theirs.detach().numpy(), rtol=2e-6, atol=1e-6)
-
-
-def test_moved_connections_start_with_no_moments_and_others_keep_theirs():
-    own, _ = trained()
-    adam, synapses = own._adams[0], own.layers[0].synapses
-    before, mean = synapses.wiring.position, adam.mean.copy()
-    drop, grow = before[::7], np.setdiff1d(np.arange(3000), before)[::50]
-    own.move(0, drop, grow)
-    after = synapses.wiring.position
-    stayed = np.isin(after, before)
-    assert np.array_equal(adam.mean[stayed], mean[np.isin(before, after)])
-    assert not adam.mean[~stayed].any()
-    assert not adam.square[~stayed].any()
-    assert adam.mean[stayed].any()
-    own.move(1, own.layers[1].recurrent.wiring.position[:3], np.zeros(0, np.int64), recurrent=True)
-    assert own._again[1].mean.size == own.layers[1].recurrent.n_stored
-    with pytest.raises(TrainingError, match="lanes: layer 0 has no recurrent connections to move"):
-        own.move(0, drop, grow, recurrent=True)
-    own.forward(Spikes.of_raster(np.random.default_rng(1).random((20, 60, 17)) < 0.2))
-    own.backward(np.ones((20, 7, 17), np.float32))
-    own.step()
 
 
 @pytest.mark.train
@@ -162,7 +117,7 @@ def test_memory_of_a_pass_is_in_proportion_to_connections_and_lanes():
     for _ in range(2):
         own.forward(Spikes.of_raster(rng.random((16, 4000, 4)) < 0.05))
         own.backward(np.ones((16, 10, 4), np.float32))
-        own.step()
+        descend(own)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8e6
