@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from neurodeploy.engines.checks import Labels, Progress, check_overflow, join_activities
 from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event.run import run_event
-from neurodeploy.engines.lanes.run import AT_ONCE, refusal, run_lanes
+from neurodeploy.engines.lanes.run import AT_ONCE, bytes_a_step, refusal, run_lanes
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Samples
 
@@ -24,6 +24,8 @@ WORTH_S = 5.0
 """Seconds of a network's runs before lanes are tried: their loops load in 0.2 s, or are compiled in 12 s, once a machine."""
 _TRIES = 4
 """Groups of samples that run in lanes before the ways are compared; the first, which loads the loops, is not timed."""
+_MOST_BYTES = 2**28
+"""Memory of a group in lanes, which grows with the steps; longer recordings run spike by spike."""
 _UNTIMED = 512
 """Samples that run spike by spike before anything is known of their time."""
 
@@ -52,7 +54,7 @@ def run_fastest(
     """
     options: dict[str, Any] = {"n_steps": n_steps, "threads": threads}
     alone = probe or labels is not None or on_overflow not in ("report", "error")
-    if alone or samples.n_samples < AT_ONCE or not takes_lanes(network):
+    if alone or samples.n_samples < AT_ONCE or not takes_lanes(network, n_steps or samples.n_steps + network.depth):
         options |= {"probe": probe, "labels": labels, "on_overflow": on_overflow, "progress": progress}
         return run_event(network, samples, **options)
     ways = ways_of(network, threads)
@@ -123,15 +125,15 @@ class Ways:
         self.tries = min(self.tries + 1, _TRIES)
 
 
-_taken: WeakKeyDictionary[Network, bool] = WeakKeyDictionary()
+_bytes_a_step: WeakKeyDictionary[Network, float] = WeakKeyDictionary()
 _known: WeakKeyDictionary[Network, dict[int | None, Ways]] = WeakKeyDictionary()
 
 
-def takes_lanes(network: Network) -> bool:
-    """Return whether lanes can run a network; the answer is kept as long as the network exists."""
-    if network not in _taken:
-        _taken[network] = refusal(network) is None
-    return _taken[network]
+def takes_lanes(network: Network, n_steps: int) -> bool:
+    """Return whether lanes can run a network for so many steps, in memory that nobody misses."""
+    if network not in _bytes_a_step:
+        _bytes_a_step[network] = float("inf") if refusal(network) else bytes_a_step(network)
+    return _bytes_a_step[network] * n_steps <= _MOST_BYTES
 
 
 def ways_of(network: Network, threads: int | None) -> Ways:
@@ -142,7 +144,7 @@ def ways_of(network: Network, threads: int | None) -> Ways:
 def settle(network: Network, samples: Samples, threads: int | None = None) -> Ways:
     """Measure both ways on the samples, of which there are 64 at least, and return what is known of them."""
     ways = ways_of(network, threads)
-    if samples.n_samples >= AT_ONCE and takes_lanes(network):
+    if samples.n_samples >= AT_ONCE and takes_lanes(network, samples.n_steps + network.depth):
         while not ways.settled:
             run_fastest(network, samples, threads=threads)
             ways.spent_s = max(ways.spent_s, WORTH_S)

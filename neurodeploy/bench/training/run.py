@@ -19,7 +19,7 @@ import torch
 
 from neurodeploy.bench.training.cases import CASES, Case, Contestant, run_of, with_own_neurons
 from neurodeploy.bench.training.others import OTHERS, Other, missing
-from neurodeploy.errors import SimulationError
+from neurodeploy.errors import MissingPackageError, SimulationError
 from neurodeploy.files.loops import instruction_set
 from neurodeploy.training.run import Run
 
@@ -99,7 +99,7 @@ def _lacks(peer: str) -> str | None:
     if peer == "slayer-masked":
         try:
             import neurodeploy.training.model.slayer  # noqa: F401
-        except ImportError:
+        except MissingPackageError:
             return "lava-dl is not installed (extra slayer, Python 3.10)"
     return None
 

@@ -21,6 +21,7 @@ from neurodeploy.engines.event.run import processors, run_event
 from neurodeploy.engines.lanes.neurons import Neurons, neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.summing import Summing, Sums
+from neurodeploy.engines.lanes.sums import COLUMNS
 from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry, Wiring, conv_wiring, matrix_wiring
 from neurodeploy.errors import SimulationError
@@ -93,6 +94,15 @@ def refusal(network: Network) -> str | None:
         if projection.source in network.graded and np.ndim(projection.delay):
             return f"payloads with a delay for each source (projection '{projection.name}')"
     return None
+
+
+def bytes_a_step(network: Network) -> int:
+    """Return about how much memory a step of ``AT_ONCE`` samples takes: bits of all neurons, and sums of some at a time.
+
+    Populations with several projections add them up in 64 bits, all neurons at once.
+    """
+    joined = [p.size for p in network.populations if len(network.into(p.name)) > 1]
+    return AT_ONCE * (sum(network.sizes.values()) // 8 + 8 * max(joined, default=COLUMNS))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -92,6 +92,16 @@ def test_peers_that_are_missing_are_left_out_with_the_reason(monkeypatch):
     ]
 
 
+def test_slayer_is_left_out_where_lava_dl_is_not_installed(monkeypatch):
+    for module in [name for name in sys.modules if name.startswith("neurodeploy.training.model.")]:
+        if module.rpartition(".")[2] in ("slayer", "blocks"):
+            monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "lava.lib.dl.slayer.block", None)
+    said = []
+    assert run.available_peers(("slayer-masked", "dense-fused"), said.append) == ["dense-fused"]
+    assert said == ["bench: peer slayer-masked is left out: lava-dl is not installed (extra slayer, Python 3.10)"]
+
+
 def test_a_peer_that_dies_is_reported_with_its_last_words(monkeypatch):
     monkeypatch.setattr(others, "find_python", lambda _: sys.executable)
     with others.Other("no-such-framework", SMALL, 1) as other, pytest.raises(SimulationError, match="KeyError"):

@@ -133,6 +133,15 @@ class TestRuns:
         with pytest.raises(SimulationError, match="on_overflow is 'never'"):
             run_fastest(plain, samples_of(64), on_overflow="never")
 
+    def test_long_recordings_go_spike_by_spike(self, ran):
+        net = network()
+        settle(net, lanes_s=1e-9, event_s=1.0)
+        long = 200_000
+        events = Events(size=20, n_steps=long, n_samples=64, sample=[0], step=[7], neuron=[3])
+        run_fastest(net, Samples(inputs={"in": events}))
+        run_fastest(net, Samples(inputs={"in": events}), n_steps=9)
+        assert [way for way, _ in ran] == ["event", "lanes"]
+
     def test_a_bench_may_have_both_ways_measured_at_once(self):
         net = network()
         ways = settle_now(net, samples_of(64))
