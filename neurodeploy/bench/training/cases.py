@@ -47,13 +47,17 @@ threads = {threads} }}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A network, by its name in ``LAYERS``, with its density and the spikes that come in."""
+    """A network, by its name in ``LAYERS``, with its density and the spikes that come in.
+
+    ``large``: its dense arrays are gigabytes; peers take turns with ours one after the other, other frameworks not at all.
+    """
 
     network: str
     density: float
     rate: float
     n_steps: int
     batch: int
+    large: bool = False
 
     @property
     def sizes(self) -> list[int] | None:
@@ -73,7 +77,7 @@ CASES = (
         for r in (0.02, 0.1)
     ),
     *(Case(network="4096-4096-4096-11", density=d, rate=0.02, n_steps=16, batch=32) for d in (0.1, 0.02)),
-    Case(network="8192-8192-8192-11", density=0.02, rate=0.02, n_steps=16, batch=16),
+    Case(network="8192-8192-8192-11", density=0.02, rate=0.02, n_steps=16, batch=16, large=True),
     *(Case(network="mnist-conv", density=d, rate=0.1, n_steps=8, batch=256) for d in (0.1, 0.02)),
     *(Case(network="conv-34x34x2", density=d, rate=0.02, n_steps=100, batch=16) for d in (0.1, 0.05)),
     *(

@@ -86,7 +86,8 @@ def bench_train(
     """
     rows = []
     for case in cases:
-        for row in _rows(case, peers, rounds, threads, memory):
+        together = [[peer] for peer in peers if peer in IN_PROCESS] if case.large else [peers]
+        for row in (row for some in together for row in _rows(case, some, rounds, threads, memory)):
             rows.append(row)
             if progress:
                 progress(dict(row))

@@ -42,6 +42,18 @@ def test_slayers_own_neurons_fire_alike():
     assert row["equal"] is True
 
 
+@pytest.mark.slayer
+def test_peers_of_a_large_case_are_not_in_memory_together(monkeypatch):
+    held, rows_of = [], run._rows
+    monkeypatch.setattr(
+        run, "_rows", lambda case, peers, *rest: held.append(list(peers)) or rows_of(case, peers, *rest)
+    )
+    peers = ("slayer-masked", "dense-fused", "norse")
+    rows = run.bench_train(cases=[replace(SMALL, large=True)], peers=peers, rounds=1, memory=False)
+    assert held == [["slayer-masked"], ["dense-fused"]]
+    assert [row["peer"] for row in rows] == ["slayer-masked", "dense-fused"]
+
+
 def test_only_ours_stores_connections():
     ours, dense = (cases.run_of(SMALL, which) for which in ("native", "dense-fused"))
     assert set(ours.model.stored) == {"hidden1", "output"}
