@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from neurodeploy.costs.objective import choose_mapping
     from neurodeploy.costs.pricing import estimate
     from neurodeploy.costs.record import Cost
+    from neurodeploy.data.encodings import encode_changes
     from neurodeploy.engines.decoding import accuracy, answers, decode, decoding_probes
     from neurodeploy.engines.faults import measure_robustness
     from neurodeploy.engines.silence import find_silence
@@ -100,6 +101,7 @@ _HOME = {
     "costs.objective": "choose_mapping",
     "costs.pricing": "estimate",
     "costs.record": "Cost",
+    "data.encodings": "encode_changes",
     "engines.decoding": "accuracy answers decode decoding_probes",
     "engines.silence": "find_silence",
     "engines.faults": "measure_robustness",
@@ -210,6 +212,7 @@ __all__ = [
     "diagnose",
     "diff_nir",
     "draw_nir",
+    "encode_changes",
     "estimate",
     "find_highest_density",
     "find_silence",

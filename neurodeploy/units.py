@@ -1,4 +1,4 @@
-"""Conversion of durations, rates and energies written with a unit, such as ``10ms``, to SI."""
+"""Conversion of durations, rates and energies written with a unit, such as ``10ms``, to SI; numbers with a noun."""
 
 from __future__ import annotations
 
@@ -39,6 +39,15 @@ def parse_battery(text: str, what: str) -> float:
     1800.0
     """
     return _parse(text, what, _JOULES)
+
+
+def plural(n: int, what: str) -> str:
+    """Return a number with a noun in words.
+
+    >>> plural(1, "core"), plural(1200, "core")
+    ('1 core', '1,200 cores')
+    """
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
 def _parse(text: str, what: str, units: dict[str, float]) -> float:

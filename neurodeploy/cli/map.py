@@ -11,6 +11,7 @@ import typer
 
 from neurodeploy.cli.program import Dt, Force, InputShape, Json, NirFile, ReadingText, app, reading_of
 from neurodeploy.cli.show import kib, print_json, print_line, print_written, progress, say, short, table
+from neurodeploy.units import plural
 
 if TYPE_CHECKING:
     from neurodeploy.mapping.fit.verdict import Load
@@ -93,7 +94,7 @@ def map_(
     if not found.fits:
         remedies = [f"\n  {r.what}: {r.cores} cores, {kib(r.synaptic_bytes)}" for r in found.remedies]
         raise FitError(found.error + ("\nremedies, each of them mapped:" + "".join(remedies) if remedies else ""))
-    print_line(f"{file} fits {chip}: {result['cores']} cores, {kib(result['synaptic_bytes'])}")
+    print_line(f"{file} fits {chip}: {plural(result['cores'], 'core')}, {kib(result['synaptic_bytes'])}")
     _show_mapping(result, found.loads)
     print_written(out, draw)
 
@@ -138,4 +139,4 @@ def _show_search(result: dict[str, Any], as_json: bool) -> None:
         return
     if "share_of_weights" in found:
         print_line(f"{found['share_of_weights']:.2%} of the weights fit (the smallest go first)")
-    print_line(f"{found['chip']}: {found['cores']} cores, {kib(found['synaptic_bytes'])}")
+    print_line(f"{found['chip']}: {plural(found['cores'], 'core')}, {kib(found['synaptic_bytes'])}")

@@ -29,7 +29,7 @@ def recipe_keys(
 
 @recipe_app.command("new", epilog="Example: neurodeploy recipe new mine --data samples.npz")
 def recipe_new(
-    name: Annotated[str, typer.Argument(help="Name of the new recipe.")],
+    name: Annotated[str, typer.Argument(help="Name of the new recipe; that of a known one starts from it.")],
     base: Annotated[str | None, typer.Option(help="Recipe that it starts from: a name or a file.")] = None,
     data: Annotated[Path | None, typer.Option(help="File or folder of samples of your own.")] = None,
     out: Annotated[Path | None, typer.Option(help="File to write; by default NAME.toml.")] = None,
@@ -38,7 +38,7 @@ def recipe_new(
     """Write a recipe in which every key is explained."""
     from neurodeploy import commands
 
-    path = commands.new_recipe(name, base=base, data=data, out=out, force=force)
+    path = commands.new_recipe(name, base=base, data=data, out=out, force=force, say=print_line)
     print_line(f"{path}; train it with: neurodeploy train {path}")
 
 

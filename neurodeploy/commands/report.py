@@ -43,6 +43,7 @@ from neurodeploy.proofs.proof import make_proof
 from neurodeploy.reports.facts import file_hashes, network_facts, versions
 from neurodeploy.reports.text import target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
+from neurodeploy.units import plural
 
 DEMO_CHIPS = ("loihi1", "loihi2")
 """Chips of a report where none is named."""
@@ -137,7 +138,7 @@ def report(
             (warn or tell)(line if warn else f"simulate  warning: {line}")
         costs: list[Cost] = []
         for mapping, activity in zip(mappings, done.by_mapping):
-            tell(f"map       {mapping.chip.name}: {len(mapping.cores)} cores, {_formats(mapping)}")
+            tell(f"map       {mapping.chip.name}: {plural(len(mapping.cores), 'core')}, {_formats(mapping)}")
             demands = {
                 "step_period_s": step_period_s,
                 "deadline_s": deadline_s,
@@ -321,10 +322,10 @@ def _tell_proof(
             f"report: {source} is not bit-exact: {proof['first_difference']}; neurodeploy verify {source} says more"
         )
     what, sent = "test samples" if held_out else "samples", "messages" if network.graded else "spikes"
-    own = proof["spikes_compared"] - proof["input_spikes_compared"]
+    own, layers = proof["spikes_compared"] - proof["input_spikes_compared"], len(proof["populations"]) - 1
     tell(
         f"verify    {', '.join(proof['engines'])}: {proof['spikes_different']} of {proof['spikes_compared']:,} {sent} "
-        f"different ({own:,} the network's own), all {len(proof['populations']) - 1} layers and the input, "
+        f"different ({own:,} the network's own), {'the layer' if layers == 1 else f'all {layers} layers'} and the input, "
         f"{proof['n_samples']} {what}"
     )
 

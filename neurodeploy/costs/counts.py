@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from neurodeploy.chip import PLAIN_KINDS
 from neurodeploy.costs.fanout import FanOut, fan_outs
+from neurodeploy.costs.row_sums import sums_of_rows
 from neurodeploy.errors import EstimateError
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
 from neurodeploy.network.activity import Activity, Events
 
 _CHUNK_BYTES = 2**28
-_SPARSE_BELOW = 0.2
-"""A fan-out table with a smaller share of non-zero entries than this is multiplied as a sparse matrix."""
-
 
 SEVERAL = "several"
 """Stands for the neurons of a core that holds several kinds, of which not all are CUBA neurons or leaky integrators."""
@@ -221,17 +219,9 @@ class _Sums:
                 total[..., here] += self._at_origin(key, per_spike[spikes.neuron], cores.size)
 
     def _at_destination(self, spikes: _Spikes, per_spike: NDArray[np.int64] | NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Return sums of rows of ``per_spike`` by step, as a matrix product; float64 is exact for sums below 2**53."""
-        n, columns = per_spike.shape
-        table = per_spike.astype(np.float64)
-        ones = np.ones(spikes.neuron.size)
-        from scipy.sparse import csr_matrix  # loaded on first use: it takes a quarter of a second
-
-        sent = csr_matrix((ones, spikes.neuron, spikes.start), shape=(spikes.bins, n))
-        filled = np.count_nonzero(per_spike) / max(1, per_spike.size)
-        product = (sent @ csr_matrix(table)).toarray() if filled < _SPARSE_BELOW else sent @ table
-        sums: NDArray[np.int64] = product.astype(np.int64).reshape(*self.shape[:2], columns)
-        return sums
+        """Return the sums of the rows of ``per_spike`` that the spikes of each step choose."""
+        sums = sums_of_rows(spikes.start, spikes.neuron, per_spike)
+        return sums.reshape(*self.shape[:2], per_spike.shape[1])
 
     def _at_origin(self, key: NDArray[np.int64], weights: NDArray[np.int64] | None, columns: int) -> NDArray[np.int64]:
         shape = (*self.shape[:2], columns)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.costs.row_sums import sums_of_rows
 from neurodeploy.dicts import ReadOnlyDict
 from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import Network
@@ -43,10 +44,7 @@ def updates_of(
     cores = mapping.core_labels()
     for name, label in labels.items():
         core[label] = cores.get(name, -1)
-    placed = np.flatnonzero(core >= 0)
-    shape = (len(mapping.cores), updated.shape[2])
-    from scipy.sparse import csr_matrix  # loaded on first use: it takes a quarter of a second
-
-    table = csr_matrix((np.ones(placed.size, np.int64), (core[placed], placed)), shape=shape)
-    sums: NDArray[np.int64] = (table @ updated.reshape(-1, updated.shape[2]).T).T
+    by_core = np.argsort(core, kind="stable").astype(np.int32)
+    start = np.searchsorted(core[by_core], np.arange(len(mapping.cores) + 1))
+    sums = sums_of_rows(start, by_core, np.ascontiguousarray(updated.reshape(-1, updated.shape[2]).T)).T
     return sums.reshape(*updated.shape[:2], len(mapping.cores))

@@ -186,7 +186,7 @@ def _on_sensor(
         example = "2x34x34" if camera else "700"
         raise DataError(
             f"data: {name}: how large is the sensor ({'polarities, height, width' if camera else 'channels'})? Say it: "
-            f"--sensor {example}. Its events reach {reach}"
+            f"data.sensor in a recipe, or --sensor {example}. Its events reach {reach}"
         )
     if reading.sensor is not None and piece.shape not in (None, reading.sensor):
         raise DataError(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurodeploy.errors import DataError
 
@@ -52,6 +52,42 @@ def latency(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8
     step = np.rint((1 - values) * (n_steps - 1)).astype(np.int64)[:, None, :]
     fires: NDArray[np.bool_] = (np.arange(n_steps)[None, :, None] == step) & (values > 0)[:, None, :]
     return fires.astype(np.uint8)
+
+
+def encode_changes(signals: ArrayLike, step: float) -> NDArray[np.bool_]:
+    """Return spikes where signals have risen or fallen by ``step`` since the last spike of their channel.
+
+    A level for each channel begins at the first value. Where the signal is at least ``step`` away from it, there is a spike,
+    and the level moves by ``step`` towards the signal; a faster change takes several time steps.
+
+    Args:
+        signals: ``(n_samples, n_steps, n_channels)``.
+        step: above 0, in the unit of the signals; about a tenth of their range gives some ten spikes a swing.
+
+    Returns:
+        bool ``(n_samples, n_steps, 2 * n_channels)``: rises of all channels, then falls of all channels.
+
+    Raises:
+        DataError: for another number of axes, a value that is no number, or a step that is not above 0.
+
+    Source: send-on-delta sampling (Miskowicz, Sensors 6, 2006).
+
+    >>> encode_changes([[[0.0], [1.0], [2.0], [2.0], [0.5]]], 1.0)[0].T.tolist()
+    [[False, True, True, False, False], [False, False, False, False, True]]
+    """
+    values = np.asarray(signals, np.float64)
+    if values.ndim != 3 or 0 in values.shape:
+        raise DataError(f"data: signals have the shape {values.shape}; give samples, steps, channels")
+    if not (np.isfinite(values).all() and np.isfinite(step) and step > 0):
+        raise DataError(f"data: signals must be numbers, and the step {step} above 0")
+    n_channels = values.shape[2]
+    spikes = np.zeros((*values.shape[:2], 2 * n_channels), np.bool_)
+    level = values[:, 0].copy()
+    for t in range(1, values.shape[1]):
+        rises, falls = values[:, t] - level >= step, level - values[:, t] >= step
+        spikes[:, t, :n_channels], spikes[:, t, n_channels:] = rises, falls
+        level += step * rises - step * falls
+    return spikes
 
 
 def current(values: NDArray[np.floating[Any]], n_steps: int) -> NDArray[np.uint8]:

@@ -120,7 +120,8 @@ def understood(
         held = ", ".join(f"'{name}'" for name in list(table)[:12]) or "nothing"
         raise DataError(
             f"data: {where} holds {held}, neither spikes nor times. What makes a right file:\n{SAMPLES_IN_THREE_LINES}\n"
-            "or, of events: times, units, samples (of each event), labels (of each sample), time_unit='ms'"
+            "or, of events: times, units, samples (of each event), labels (of each sample), time_unit='ms'\n"
+            "or, of images, for training: values (of each sample; bytes, or 0 to 1), labels"
         )
     spikes = whole(_plain(found["spikes"], "spikes", where), f"{where}: spikes")
     shape = _shape(found, where)
@@ -195,7 +196,7 @@ def whole(array: NDArray[Any], what: str) -> NDArray[Any]:
         if wrong.size:
             raise DataError(
                 f"data: {what} must be whole numbers, one of them is {array.reshape(-1)[wrong[0]]}; values between 0 and 1 "
-                "are encoded by a recipe: call the array 'values' and name its file with data.path"
+                "are encoded by a recipe (array 'values' of data.path), signals over time by neurodeploy.encode_changes"
             )
     return array.astype(np.int64)
 
@@ -243,8 +244,8 @@ def _lists(found: dict[str, Any], unit: str | None, where: str) -> Lists:
         )
     if not stepped and unit is None:
         raise DataError(
-            f"data: {where}: in which unit are the times? Say it: --unit ms, time_unit='ms' in the file, or the name of the "
-            "array, as in times_ms"
+            f"data: {where}: in which unit are the times? Say it: the name of the array, as in times_ms, time_unit='ms' in "
+            "the file, or --unit ms where a command takes it"
         )
     if unit is not None and unit not in MICROSECONDS:
         raise DataError(f"data: {where}: the unit of time is '{unit}'; known: {', '.join(MICROSECONDS)}")

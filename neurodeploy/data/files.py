@@ -35,9 +35,9 @@ def missing(name: str, what: str, sought: Sequence[Path]) -> DataError:
     )
 
 
-def damaged(path: Path, why: object) -> DataError:
+def damaged(path: Path, why: object, remedy: str = "remove it and fetch the set again") -> DataError:
     """Return the error for a file whose content is not of the expected kind."""
-    return DataError(f"data: {path} is damaged or of another format ({why}); remove it and fetch the set again")
+    return DataError(f"data: {path} is damaged or of another format ({why}); {remedy}")
 
 
 def find_folder(name: str, root: Path, *candidates: str) -> Path:

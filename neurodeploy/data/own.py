@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from neurodeploy.data.fields import Lists, Understood, Values, understood, whole
 from neurodeploy.data.files import suffix_of
 from neurodeploy.data.readers import EVENT_FILES, read_events
 from neurodeploy.data.reading import Own, Reading, Wanted
+from neurodeploy.data.recording import EventFile
 from neurodeploy.data.tables import TABLES, read_table
 from neurodeploy.errors import DataError
 
@@ -160,6 +162,11 @@ def _folder(
     shared = labels if labels is not None and not labels.ndim else None
     made = binned(rows, given, reading, wanted, str(folder), all_labels=shared)
     return replace(made, classes=classes if names else ())
+
+
+def recordings_in(folder: Path) -> Iterator[EventFile]:
+    """Yield the recordings in all files of events below a folder."""
+    return (read_events(path, None) for path in _event_files(folder, deep=True))
 
 
 def class_folders(folder: Path) -> tuple[str, ...]:

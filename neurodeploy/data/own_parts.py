@@ -58,6 +58,7 @@ def _part(path: Path, recipe: DataRecipe, classes: tuple[str, ...]) -> AnyPart:
         crop=recipe.crop,
         pool=recipe.pool,
         time_unit=recipe.time_unit,
+        sensor=recipe.sensor,
     )
     if path.suffix == ".npz" and is_samples_file(path):
         return _frames(load_samples(path), path, recipe)
@@ -78,7 +79,9 @@ def _n_classes(labels: NDArray[np.int32]) -> int:
 def _values(meant: Values, path: Path, recipe: DataRecipe) -> Dataset:
     values = meant.values
     if meant.labels is None:
-        raise DataError(f"data: {path} has no labels, which training needs; add an array 'labels'")
+        raise DataError(
+            f"data: {path} has no labels, which training needs; np.savez('own.npz', values=values, labels=labels) has both"
+        )
     if values.dtype != np.uint8:
         with np.errstate(invalid="ignore"):
             # direct coding checks values against their scale (dataset.payload_scale)
@@ -87,10 +90,12 @@ def _values(meant: Values, path: Path, recipe: DataRecipe) -> Dataset:
                 raise DataError(
                     f"data: {path}: values lie between 0 and 1, or are grey levels as uint8"
                     f"{'' if most == 1 else ', or have a data.scale and none is negative'}; these reach from "
-                    f"{values.min()} to {values.max()}"
+                    f"{values.min()} to {values.max()}: (v - v.min()) / (v.max() - v.min()) lies between 0 and 1"
                 )
         values = values.astype(np.float32)
     n_samples, *shape = values.shape
+    if len(shape) == 2:
+        shape = [1, *shape]  # an image, as convolutions take them
     return Dataset(
         name=OWN,
         shape=tuple(shape),
@@ -103,7 +108,8 @@ def _values(meant: Values, path: Path, recipe: DataRecipe) -> Dataset:
 def _frames(samples: Samples, path: Path, recipe: DataRecipe) -> Frames:
     if samples.labels is None:
         raise DataError(
-            f"data: {path} has no labels, which training needs; add an array 'labels', or one folder a class"
+            f"data: {path} has no labels, which training needs; add an array 'labels' as np.savez writes them, or make one "
+            "folder a class"
         )
     if len(samples.inputs) != 1:
         raise DataError(f"data: {path} has events for {', '.join(samples.inputs)}; training takes one input")

@@ -35,14 +35,14 @@ def _npz(path: Path) -> Table:
     try:
         return dict(read_npz(path))
     except (OSError, ValueError) as error:
-        raise damaged(path, error) from error
+        raise damaged(path, error, "write it again") from error
 
 
 def _npy(path: Path) -> Table:
     try:
         array = read_npy(path)
     except (OSError, ValueError) as error:
-        raise damaged(path, error) from error
+        raise damaged(path, error, "write it again") from error
     return {name: array[name] for name in array.dtype.names} if array.dtype.names else {"spikes": array}
 
 
@@ -72,7 +72,7 @@ def _mat(path: Path) -> Table:
     try:
         found = parse_mat5(content)
     except (ValueError, RecursionError, MemoryError) as error:
-        raise damaged(path, f"MATLAB: {error}") from error
+        raise damaged(path, f"MATLAB: {error}", "write it again") from error
     return {name: [row.reshape(-1) for row in data] if isinstance(data, list) else data for name, data in found.items()}
 
 

@@ -115,7 +115,9 @@ def _array(stream: IO[bytes], n_bytes: int, name: str) -> NDArray[Any]:
     """Return the array that begins here and takes ``n_bytes``, its header included."""
     shape, fortran, dtype, n_header = _header(stream, name)
     if dtype.hasobject:
-        raise ValueError(f"{name} holds Python objects, which are not read; save numbers")
+        raise ValueError(
+            f"{name} holds Python objects, which are not read; save numbers, lists of different length as one array"
+        )
     count = 1
     for size in shape:
         count *= size

@@ -40,6 +40,12 @@ class DataRecipe(Record):
     """File or folder of the test part of samples of your own."""
     time_unit: Literal["s", "ms", "us", "ns"] | None = None
     """Unit of the times in arrays of your own."""
+    sensor: (
+        tuple[Annotated[int, Field(ge=1)]]
+        | tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+        | None
+    ) = None
+    """Size of the sensor, where recordings of your own do not tell it: `[channels]`, or `[polarities, height, width]`."""
     encoding: Literal["rate", "latency", "current", "direct", "frames"] = "rate"
     """Images become events by `rate`, `latency` or `current`, or stay whole numbers of 0 to 255 in every step (`direct`);
     recordings become `frames`."""
@@ -79,9 +85,9 @@ class DataRecipe(Record):
 
     @model_validator(mode="after")
     def _fits_kind_of_set(self) -> DataRecipe:
-        if self.name != OWN and (self.path or self.test_path or self.time_unit):
+        if self.name != OWN and (self.path or self.test_path or self.time_unit or self.sensor):
             raise ValueError(
-                f"'path', 'test_path' and 'time_unit' are for data of your own; leave them or '{self.name}' out"
+                f"'path', 'test_path', 'time_unit' and 'sensor' are for data of your own; leave them or '{self.name}' out"
             )
         if self.name == OWN:
             if self.path is None:

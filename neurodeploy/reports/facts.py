@@ -107,7 +107,7 @@ def file_hashes(paths: Iterable[Path]) -> dict[str, str]:
     return {Path(path).name: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths}
 
 
-def versions(packages: Iterable[str] = ("neurodeploy", "numpy", "scipy", "numba", "nir")) -> dict[str, str]:
+def versions(packages: Iterable[str] = ("neurodeploy", "numpy", "numba", "nir")) -> dict[str, str]:
     """Return the versions of Python and of the installed ones among the packages."""
     found = {package: _version(package) for package in packages}
     return {"python": platform.python_version(), **{name: version for name, version in found.items() if version}}

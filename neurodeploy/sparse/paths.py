@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from neurodeploy.files.loops import compiled
 
@@ -34,22 +33,32 @@ def path_scores(mask: NDArray[np.bool_]) -> Floats:
     >>> path_scores(np.array([[1, 1, 0, 0], [1, 0, 1, 0], [0, 1, 1, 1]], bool)).round(4).tolist()
     [[0.0, 0.0, 1.7071, 0.7071], [0.0, 1.7071, 0.0, 0.7071], [2.0, 0.0, 0.0, 0.0]]
     """
-    lists = csr_matrix(np.asarray(mask, np.int32))  # the right nodes of each left one
-    back = lists.T.tocsr()
     scores = np.zeros(mask.shape)
     share = 1 / np.sqrt(np.arange(max(mask.shape) + 1).clip(min=1))
-    left, right = ((m.indptr.astype(np.int32), m.indices.astype(np.int32)) for m in (lists, back))
-    _add_paths(*left, *right, _links_outside(lists), _links_outside(back), share, scores)
+    left, right = _neighbours(mask), _neighbours(mask.T)
+    _add_paths(*left, *right, _links_outside(*left, *right), _links_outside(*right, *left), share, scores)
     scores[mask] = 0
     return scores
 
 
-def _links_outside(lists: csr_matrix) -> NDArray[np.uint16]:
-    """Return ``d_z - |N(z) & N(end)|`` for every two nodes of a side, ``(end, z)``, from the lists of their neighbours."""
-    common = (lists @ lists.T).tocoo()
-    degree = np.diff(lists.indptr).astype(np.uint16)
-    outside = np.repeat(degree[None, :], len(degree), axis=0)
-    outside[common.row, common.col] -= common.data.astype(np.uint16)
+def _neighbours(mask: NDArray[np.bool_]) -> tuple[Indices, Indices]:
+    """Return the other side's nodes that each row joins, one after the other, and before them where each row begins."""
+    row, column = np.nonzero(mask)
+    start = np.concatenate(([0], np.cumsum(np.bincount(row, minlength=len(mask)))))
+    return start.astype(np.int32), column.astype(np.int32)
+
+
+@compiled(nogil=True)
+def _links_outside(start: Indices, of_node: Indices, other_start: Indices, of_other: Indices) -> NDArray[np.uint16]:
+    """Return ``d_z - |N(z) & N(end)|`` for every two nodes of a side, ``(end, z)``, from the neighbours of both sides."""
+    n = len(start) - 1
+    outside = np.empty((n, n), np.uint16)
+    for end in range(n):
+        for z in range(n):
+            outside[end, z] = start[z + 1] - start[z]
+        for i in range(start[end], start[end + 1]):
+            for j in range(other_start[of_node[i]], other_start[of_node[i] + 1]):
+                outside[end, of_other[j]] -= 1
     return outside
 
 

@@ -77,6 +77,8 @@ def test_a_bad_input_is_one_message_with_its_own_exit_code_and_nothing_written(
         copy(made / name, tmp_path / name)
     for name, text in case.get("texts", {}).items():
         (tmp_path / name).write_text(text, encoding="utf-8")
+    for name, value in case.get("environment", {}).items():
+        monkeypatch.setenv(name, value)
     before = _contents(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["neurodeploy", *shlex.split(case["command"])])

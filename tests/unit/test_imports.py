@@ -47,6 +47,11 @@ def test_importing_every_module_of_the_lava_free_half_loads_neither_torch_nor_la
     assert not {"torch", "lava", "tonic", "sanafe", "kahypar"} & loaded
 
 
+def test_every_module_of_the_lava_free_half_imports_without_scipy():
+    """It takes as much room as all of the rest but the compiler; numba loads it where it is installed."""
+    assert "numba" in _imported_by("import sys; sys.modules['scipy'] = None; import " + ", ".join(MODULES))
+
+
 @pytest.mark.parametrize("name", ["Network", "from_nir", "load_chip", "map_network", "compare_activities"])
 def test_public_names_load_without_torch_and_lava(name):
     assert not {"torch", "lava"} & _imported_by(f"from neurodeploy import {name}")

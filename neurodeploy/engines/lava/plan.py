@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csc_matrix, csr_matrix
 
 from neurodeploy.engines.lava.neurons import Record, process_record
 from neurodeploy.errors import LavaError
@@ -28,6 +27,7 @@ from neurodeploy.network import (
     ResonateAndFire,
     Sigma,
     Sparse,
+    Synapses,
     synapse_shape,
 )
 from neurodeploy.network.activity import Events, Samples
@@ -211,37 +211,59 @@ def _dense_record(projection: Projection, synapses: Dense) -> Record:
     return {"process": "DelayDense", "arguments": arguments}
 
 
-def _sparse_record(projection: Projection, weights: csr_matrix) -> Record:
+def _sparse_record(projection: Projection, weights: _Rows) -> Record:
     arguments: Record = {
         "weights": _parts(weights),
         "sign_mode": _sign_mode(weights.data, projection),
         "weight_exp": projection.weight_exponent,
     }
-    if not projection.max_delay or not weights.nnz:
+    if not projection.max_delay or not weights.data.size:
         return {"process": "Sparse", "arguments": arguments}
-    delays = weights.astype(np.int64)
-    delays.data[:] = np.broadcast_to(projection.delay, weights.shape[1:])[weights.indices]
-    longest = int(delays.data.max())
-    delays.eliminate_zeros()
-    if not longest:
+    delays = np.broadcast_to(projection.delay, weights.shape[1:])[weights.indices].astype(np.int64)
+    if not delays.any():
         return {"process": "Sparse", "arguments": arguments}
-    return {"process": "DelaySparse", "arguments": arguments | {"delays": _parts(delays)}}
+    return {"process": "DelaySparse", "arguments": arguments | {"delays": _parts(weights.with_data(delays))}}
 
 
-def _parts(matrix: csr_matrix) -> Record:
-    return {
-        "data": matrix.data,
-        "indices": matrix.indices,
-        "indptr": matrix.indptr,
-        "shape": [int(n) for n in matrix.shape],
-    }
+class _Rows(NamedTuple):
+    """A matrix by rows, in the arrays from which the worker makes scipy's ``csr_matrix``; no entry is 0."""
+
+    data: NDArray[np.integer[Any]]
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int32]
+    shape: tuple[int, int]
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        """The row of each entry."""
+        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+
+    def with_data(self, data: NDArray[np.integer[Any]]) -> _Rows:
+        """Return the matrix with other values at the places of its entries."""
+        return _rows(self.row, self.indices, data, self.shape)
 
 
-def _by_target(synapses: Sparse) -> csr_matrix:
-    shape = (synapses.n_target, synapses.start.size - 1)
-    matrix = csc_matrix((synapses.weights.astype(np.int32), synapses.target, synapses.start), shape=shape).tocsr()
-    matrix.eliminate_zeros()
-    return matrix
+def _rows(
+    row: NDArray[np.integer[Any]],
+    column: NDArray[np.integer[Any]],
+    data: NDArray[np.integer[Any]],
+    shape: tuple[int, int],
+) -> _Rows:
+    """Return the matrix with these entries, each place at most once, in any order."""
+    order = np.lexsort((column, row))
+    order = order[data[order] != 0]
+    start = np.concatenate(([0], np.cumsum(np.bincount(row[order], minlength=shape[0]))))
+    return _Rows(data[order], column[order].astype(np.int32), start.astype(np.int32), shape)
+
+
+def _parts(matrix: _Rows) -> Record:
+    return {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": list(matrix.shape)}
+
+
+def _by_target(synapses: Synapses) -> _Rows:
+    """Return the matrix of synapses, ``(n_target, n_source)``; convolutions are unrolled."""
+    source, target, weights = entries(synapses)
+    return _rows(target, source, weights.astype(np.int32), synapse_shape(synapses))
 
 
 def _is_lava_conv(conv: Conv, projection: Projection) -> bool:
@@ -264,17 +286,16 @@ def _conv_arguments(conv: Conv, exponent: int) -> Record:
     }
 
 
-def _unrolled(conv: Conv, projection: Projection) -> csr_matrix:
+def _unrolled(conv: Conv, projection: Projection) -> _Rows:
     """Return the matrix of a convolution, ``(n_target, n_source)``."""
-    source, target, weights = entries(conv)
-    matrix = csr_matrix((weights.astype(np.int32), (target, source)), shape=synapse_shape(conv))
+    matrix = _by_target(conv)
     _check_24_bits(matrix, projection)
     return matrix
 
 
-def _check_24_bits(matrix: csr_matrix, projection: Projection) -> None:
+def _check_24_bits(matrix: _Rows, projection: Projection) -> None:
     """Refuse a convolution as Lava's Sparse process if a sum can leave 24 bits: Sparse does not wrap there."""
-    largest = int(abs(matrix).sum(axis=1).max()) * 2.0**projection.weight_exponent
+    largest = np.bincount(matrix.row, weights=np.abs(matrix.data)).max(initial=0) * 2.0**projection.weight_exponent
     if largest >= STATE_LIMIT:
         raise LavaError(
             f"lava: projection '{projection.name}' is a convolution with delays, run as a sparse matrix; its sum can reach "
@@ -299,7 +320,8 @@ def _ties(network: Network) -> list[Record]:
     for population in network.populations:
         if find(population.name) != find(first.name):
             part[find(population.name)] = find(first.name)
-            empty = csr_matrix((population.size, first.size), dtype=np.int32)
+            none = np.zeros(0, np.int32)
+            empty = _rows(none, none, none, (population.size, first.size))
             port = "a_real_in" if isinstance(population.model, ResonateAndFire) else "a_in"
             record = {"name": f"tie {population.name}", "source": first.name, "target": population.name, "port": port}
             arguments = {"weights": _parts(empty), "sign_mode": "MIXED", "weight_exp": 0}

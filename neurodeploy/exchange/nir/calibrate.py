@@ -255,10 +255,10 @@ def _sum(c: Connection, weights: Weights, sent: NDArray[Any]) -> Floats:
     """Return the summed input of spikes or payloads ``(samples, steps, n_source)``, ``(samples, steps, n_target)``."""
     span = sent.shape[:2]
     if c.form is None:
-        from scipy.sparse import csr_array
+        from neurodeploy.exchange.nir.sparse_matrix import sums_of_rows  # loads numba, so on first use
 
-        flat = csr_array(sent.reshape(-1, sent.shape[2]), dtype=np.float64)
-        return np.asarray(flat @ weights.T.astype(np.float64)).reshape(*span, -1)
+        flat = np.array(sent.reshape(-1, sent.shape[2]), np.float64, order="C")
+        return sums_of_rows(flat, np.array(weights.T, np.float64, order="C")).reshape(*span, -1)
     form = replace(c.form, kernel=np.broadcast_to(weights, c.form.kernel.shape).astype(np.float64))
     image = sent.reshape(-1, *form.input_shape).astype(np.float64)
     return window_sum(form, image).reshape(*span, -1)

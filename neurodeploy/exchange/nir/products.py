@@ -25,7 +25,7 @@ from neurodeploy.exchange.nir.ops import MIXING_KINDS, Window, apply, number_fie
 from neurodeploy.network import Shape
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_array
+    from neurodeploy.exchange.nir.sparse_matrix import SparseMatrix
 
 WINDOW_KINDS = ("Conv1d", "Conv2d", "SumPool2d", "AvgPool2d")
 
@@ -185,36 +185,37 @@ def _in_groups(form: Window, groups: int) -> Floats:
 
 def matrix_of(nodes: Sequence[Node], shapes: Sequence[Shape]) -> Floats:
     """Return the nodes of a path as one matrix, float64 ``(n_target, n_source)``; biases are left out."""
-    total: csr_array | None = None
+    total: SparseMatrix | None = None
     for node, shape in zip(nodes, shapes):
         if node.kind not in ("Flatten", "Delay"):
             own = _sparse(node, shape)
-            total = own if total is None else own @ total
-    return np.eye(int(np.prod(shapes[0]))) if total is None else np.asarray(total.toarray())
+            total = own if total is None else own.times(total)
+    return np.eye(int(np.prod(shapes[0]))) if total is None else total.dense()
 
 
-def _sparse(node: Node, shape: Shape) -> csr_array:
+def _sparse(node: Node, shape: Shape) -> SparseMatrix:
     """Return the matrix of one node; biases are left out."""
-    from scipy.sparse import csr_array, diags
+    from neurodeploy.exchange.nir.sparse_matrix import of_dense, of_entries  # loads numba, so on first use
 
     n = int(np.prod(shape))
     if node.kind == "Scale":
-        return csr_array(diags(np.broadcast_to(scale_of(node, shape), shape).reshape(-1)))
+        each = np.arange(n)
+        return of_entries(each, each, np.broadcast_to(scale_of(node, shape), shape).reshape(-1), (n, n))
     if node.kind in WINDOW_KINDS:
         return _sparse_window(window(node, shape))
     if number_field(node, "weight").ndim == 2 and n == shape[-1]:
-        return csr_array(number_field(node, "weight"))
+        return of_dense(number_field(node, "weight"))
     ones, nothing = np.eye(n).reshape(n, *shape), np.zeros((1, *shape))
-    return csr_array((apply(node, ones) - apply(node, nothing)).reshape(n, -1).T)
+    return of_dense((apply(node, ones) - apply(node, nothing)).reshape(n, -1).T)
 
 
-def _sparse_window(form: Window) -> csr_array:
-    from scipy.sparse import coo_array, csr_array
+def _sparse_window(form: Window) -> SparseMatrix:
+    from neurodeploy.exchange.nir.sparse_matrix import of_entries
 
     n_source, n_target = int(np.prod(form.input_shape)), int(np.prod(form.output_shape))
     parts = list(_taps(form))
     row, column, weight = (np.concatenate(own) for own in zip(*parts))
-    return csr_array(coo_array((weight, (row, column)), shape=(n_target, n_source)))
+    return of_entries(row, column, weight, (n_target, n_source))
 
 
 def _taps(form: Window) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], Floats]]:

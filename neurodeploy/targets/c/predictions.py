@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from neurodeploy.chip import Chip, Quantity, chip_names, load_chip
 from neurodeploy.costs.instructions import Things, count_things, total_instructions
 from neurodeploy.engines.table import simulate
-from neurodeploy.errors import FitError, UsageError
+from neurodeploy.errors import FitError, UsageError, check_installed, needing
 from neurodeploy.files.writing import check_new_file, write_text
 from neurodeploy.mapping.program import FLASH, RAM, code_features, program_bytes
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection
@@ -173,8 +172,7 @@ def fit_work(runs: Sequence[Measured]) -> dict[str, float]:
         keep = np.linspace(0, taken.size - 1, min(taken.size, 40)).astype(int)
         rows.append(own[keep] / taken[keep, None])
         counted.append(np.ones(keep.size))
-    solution, _ = nnls(np.concatenate(rows), np.concatenate(counted))
-    return dict(zip(names, solution.tolist()))
+    return dict(zip(names, _fitted(np.concatenate(rows), np.concatenate(counted))))
 
 
 def fit_code(runs: Sequence[Measured]) -> dict[str, float]:
@@ -183,8 +181,14 @@ def fit_code(runs: Sequence[Measured]) -> dict[str, float]:
     names = sorted({name for features, _, _ in rows for name in features})
     size = np.array([max(flash, _SMALL) for _, flash, _ in rows], float)
     table = np.array([[features.get(name, 0) for name in names] for features, _, _ in rows]) / size[:, None]
-    solution, _ = nnls(table, np.array([flash - tables for _, flash, tables in rows]) / size)
-    return dict(zip(names, solution.tolist()))
+    return dict(zip(names, _fitted(table, np.array([flash - tables for _, flash, tables in rows]) / size)))
+
+
+def _fitted(table: NDArray[np.float64], goal: NDArray[np.float64]) -> list[float]:
+    with needing("bench", "dev"):
+        from scipy.optimize import nnls
+    found: list[float] = nnls(table, goal)[0].tolist()
+    return found
 
 
 def part_of(core: str) -> Chip | None:
@@ -219,11 +223,12 @@ def bench_microcontrollers(
 
     Raises:
         UsageError: for a core that no microcontroller has.
-        MissingPackageError: where tools are missing.
+        MissingPackageError: where tools are missing, or scipy for ``out``.
         FileError: if ``out`` exists and ``force`` is not set.
     """
     if out is not None:
         check_new_file("bench", out, force=force)
+        check_installed("bench", "dev", "scipy")  # fits constants, which the file lists
     rows, constants = [], []
     for core in cores:
         runs = []

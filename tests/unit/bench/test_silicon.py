@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from building import ROOT
+from scipy.stats import t as student
 
 from neurodeploy.bench.silicon import bench_silicon
 from neurodeploy.bench.silicon.facts import SHIPPED, load_facts
 from neurodeploy.bench.silicon.page import markdown
 from neurodeploy.bench.silicon.rows import Range, SiliconRow, measure
-from neurodeploy.bench.silicon.spread import Spread, fit_spread
+from neurodeploy.bench.silicon.spread import Spread, fit_spread, student_quantile
 from neurodeploy.bench.silicon.workloads import chain, wheel_file
 from neurodeploy.chip import load_chip
 from neurodeploy.cli import main
@@ -220,6 +221,11 @@ class TestSpread:
         scale = math.log(1.25) * math.sqrt(2)
         assert math.log(spread.low) == pytest.approx(-1.88562 * scale, rel=1e-5)
         assert math.log(spread.high) == pytest.approx(2.91999 * scale, rel=1e-5)
+
+    @pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 12, 40])
+    @pytest.mark.parametrize("level", [0.05, 0.1, 0.3, 0.5, 0.95, 0.99])
+    def test_quantiles_are_those_of_scipy(self, level: float, freedom: int) -> None:
+        assert student_quantile(level, freedom) == pytest.approx(student.ppf(level, freedom), rel=1e-9, abs=1e-9)
 
     def test_facts_of_one_workload_count_once(self) -> None:
         assert fit_spread([("a", 2.0), ("a", 0.5), ("b", 1.0)], 1.2) == fit_spread([("a", 1.0), ("b", 1.0)], 1.2)

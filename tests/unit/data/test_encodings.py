@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from neurodeploy.data.dataset import Dataset, split
-from neurodeploy.data.encodings import Frame, direct, rate
+from neurodeploy.data.encodings import Frame, direct, encode_changes, rate
 from neurodeploy.errors import DataError
 
 
@@ -25,6 +27,40 @@ def test_rate_code_gives_exactly_the_rounded_number_of_spikes(n_steps):
 def test_rate_code_spaces_spikes_evenly():
     gaps = np.diff(np.flatnonzero(rate(np.array([[0.25]]), 16)[0, :, 0]))
     assert gaps.tolist() == [4, 4, 4]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(-20, 20), min_size=1, max_size=12), st.sampled_from([1, 2, 5]))
+def test_a_signals_level_stays_within_a_step_or_comes_nearer_by_one(values, step):
+    signal = np.array(values, float)
+    rises, falls = encode_changes(signal[None, :, None], step)[0].T.astype(int)
+    level = signal[0] + step * np.cumsum(rises - falls)
+    assert not (rises & falls).any()
+    for t in range(1, signal.size):
+        off = signal[t] - level[t - 1]
+        assert level[t] - level[t - 1] == (0 if abs(off) < step else step * np.sign(off))
+
+
+def test_changes_of_each_channel_are_its_own_and_rises_stand_before_falls():
+    signals = np.zeros((2, 4, 3))
+    signals[0, 2:, 1] = 1
+    signals[1, 1:, 2] = -1
+    spikes = encode_changes(signals, 1)
+    assert spikes.shape == (2, 4, 6)
+    assert np.argwhere(spikes).tolist() == [[0, 2, 1], [1, 1, 5]]
+
+
+@pytest.mark.parametrize(
+    ("signals", "step", "said"),
+    [
+        (np.zeros((3, 4)), 1, r"have the shape \(3, 4\); give samples, steps, channels"),
+        (np.full((1, 2, 1), np.nan), 1, "must be numbers"),
+        (np.zeros((1, 2, 1)), 0, "the step 0 above 0"),
+    ],
+)
+def test_signals_that_have_no_changes_to_encode_are_refused(signals, step, said):
+    with pytest.raises(DataError, match=said):
+        encode_changes(signals, step)
 
 
 def test_split_parts_are_disjoint_complete_and_balanced():

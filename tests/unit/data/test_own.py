@@ -167,7 +167,10 @@ class TestLists:
         assert samples.n_steps == 4
 
     def test_missing_unit_of_time_is_asked_for(self):
-        with pytest.raises(DataError, match=r"in which unit are the times\? Say it: --unit ms, time_unit='ms'"):
+        with pytest.raises(
+            DataError,
+            match=r"in which unit are the times\? Say it: the name of the array, as in times_ms, time_unit='ms'",
+        ):
             as_samples({"times": [0.0], "units": [0]}, dt_s=1e-3)
 
     def test_missing_sensor_is_asked_for_with_what_the_events_reach(self):
@@ -374,7 +377,7 @@ def test_code_in_the_documentation_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, {})
     assert as_samples("samples.npz").n_samples == 20

@@ -118,7 +118,7 @@ def test_recordings_need_a_duration(tmp_path):
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        ('name = "mnist"\npath = "a.npz"', "'path', 'test_path' and 'time_unit' are for data of your own"),
+        ('name = "mnist"\npath = "a.npz"', "'path', 'test_path', 'time_unit' and 'sensor' are for data of your own"),
         ('name = "own"', "data of your own need 'path'"),
         ('path = "a.npz"\ntime_unit = "min"', "data.time_unit = 'min'"),
         ('name = "mnits"', "data.name = 'mnits'.*'own'"),

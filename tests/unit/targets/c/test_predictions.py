@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from emulated import with_tools
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.instructions import Things, count_things, total_instructions
 from neurodeploy.engines.table import simulate
-from neurodeploy.errors import FileError, UsageError
+from neurodeploy.errors import FileError, MissingPackageError, UsageError
 from neurodeploy.mapping.program import FLASH, program_bytes
 from neurodeploy.tables import plan_tables
 from neurodeploy.targets.c.build import Size
@@ -71,6 +72,12 @@ def test_a_core_without_a_part_and_an_existing_page_are_refused(tmp_path: Path) 
     (tmp_path / "page.md").write_text("kept")
     with pytest.raises(FileError, match="exists; choose another --out"):
         bench_microcontrollers([], out=tmp_path / "page.md")
+
+
+def test_a_page_without_the_package_that_fits_its_constants_is_refused_before_the_work(monkeypatch, tmp_path) -> None:
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(MissingPackageError, match=r"^bench: scipy is not installed; pip install .*\[dev\]"):
+        bench_microcontrollers(["cortex-m4"], out=tmp_path / "page.md")
 
 
 def test_the_page_has_a_row_for_each_case() -> None:
