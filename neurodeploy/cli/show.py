@@ -16,6 +16,9 @@ from neurodeploy.cli.working import is_quiet, note, work
 from neurodeploy.errors import printable
 from neurodeploy.files.json_text import to_json
 
+_NO_LIMIT = 10_000
+"""Columns of a line that the terminal itself wraps: one that says it has none would lose the whole line."""
+
 
 def print_line(text: str) -> None:
     """Print a line, or more, on standard output, without control characters of the names in it, which a terminal obeys."""
@@ -30,14 +33,11 @@ def say(line: str) -> None:
 
 def warn(line: str) -> None:
     """Print a warning on standard error, in red where that is a terminal."""
-    own = f"neurodeploy: warning: {printable(line)}"
-    if not sys.stderr.isatty():
-        print(own, file=sys.stderr, flush=True)
-        return
     from rich.console import Console
     from rich.text import Text
 
-    Console(stderr=True).print(Text(own, style="bold red"), soft_wrap=True)
+    own = Text(f"neurodeploy: warning: {printable(line)}", style="bold red")
+    Console(stderr=True, width=_NO_LIMIT).print(own, soft_wrap=True)
 
 
 def tell_silence(silence: dict[str, Any]) -> None:

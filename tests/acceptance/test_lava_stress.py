@@ -76,7 +76,7 @@ def in_worker(job, folder):
 run_job.report_model_errors, run_job.run = patched, in_worker
 if fault.startswith("guard "):
     strike(fault.removeprefix("guard "))
-run_job.main(sys.argv[1])
+run_job.main(sys.argv[1], int(sys.argv[2]))
 """
 
 FAULTS = [

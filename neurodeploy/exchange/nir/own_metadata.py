@@ -106,7 +106,8 @@ def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, 
             than on that of the metadata.
     """
     try:
-        if described["format"] not in (PLAIN_FORMAT, FORMAT):
+        number = np.asarray(described["format"])
+        if number.ndim or number.dtype.kind not in "iuf" or number not in (PLAIN_FORMAT, FORMAT):
             raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
         return _restored(plain, delayed, described, parse_json(_text(described["network"])))
     except _UNFIT as error:
