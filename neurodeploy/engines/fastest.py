@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from neurodeploy.engines.checks import Labels, Progress, check_overflow, join_activities
+from neurodeploy.engines.checks import Labels, Progress, join_activities
 from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event.run import run_event
 from neurodeploy.engines.lanes.run import AT_ONCE, bytes_a_step, refusal, run_lanes
@@ -52,26 +52,26 @@ def run_fastest(
     Raises:
         SimulationError: as in ``run_reference``.
     """
-    options: dict[str, Any] = {"n_steps": n_steps, "threads": threads}
+    options: dict[str, Any] = {"n_steps": n_steps, "on_overflow": on_overflow, "threads": threads}
     alone = probe or labels is not None or on_overflow not in ("report", "error")
     if alone or samples.n_samples < AT_ONCE or not takes_lanes(network, n_steps or samples.n_steps + network.depth):
-        options |= {"probe": probe, "labels": labels, "on_overflow": on_overflow, "progress": progress}
-        return run_event(network, samples, **options)
+        return run_event(network, samples, probe=probe, labels=labels, progress=progress, **options)
     ways = ways_of(network, threads)
     parts: list[Activity] = []
     done = 0
+
+    def told(of_part: int, _: int) -> None:
+        if progress is not None:
+            progress(done + of_part, samples.n_samples)
+
     while done < samples.n_samples:
         way, n = ways.choose(samples.n_samples - done)
         part = samples if n == samples.n_samples else samples.take(done, done + n)
         run = run_lanes if way == "lanes" else run_event
         begin = time.perf_counter()
-        parts.append(run(network, part, **options))
+        parts.append(run(network, part, progress=told, **options))
         ways.note(way, n, time.perf_counter() - begin)
         done += n
-        if on_overflow == "error":
-            check_overflow("event", parts[-1].overflow)
-        if progress is not None:
-            progress(done, samples.n_samples)
     activity = parts[0] if len(parts) == 1 else join_activities(parts)
     return replace(activity, engine="event")
 

@@ -15,7 +15,8 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.checks import check_run, input_events
+from neurodeploy.engines.checks import Progress, check_overflow, check_run, input_events
+from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event.by_source import largest_sum
 from neurodeploy.engines.event.run import processors, run_event
 from neurodeploy.engines.lanes.neurons import Neurons, neurons_of, respond
@@ -42,21 +43,27 @@ AT_ONCE = 64
 """Samples that run together: the bits of a mask word are those of a step."""
 
 
-def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None, threads: int | None = 1) -> Activity:
+def run_lanes(
+    network: Network,
+    samples: Samples,
+    *,
+    n_steps: int | None = None,
+    on_overflow: Overflow = "report",
+    progress: Progress | None = None,
+    threads: int | None = 1,
+) -> Activity:
     """Run the network on samples and return the activity, equal to that of ``run_event``.
 
     Args:
-        n_steps: as in ``run_reference``.
+        n_steps, progress: as in ``run_reference``.
+        on_overflow: ``report`` or ``error``.
         threads: threads that share the neurons of a layer; None for one for each processor.
 
     Raises:
         SimulationError: as ``run_event``, and for a network that lanes do not take.
     """
-    reason = refusal(network)
-    if reason:
-        raise SimulationError(f"simulate: lanes cannot run this network: {reason}; use the engine event")
-    steps = check_run(network, samples, n_steps)
     plan, team = plan_of(network), Team(threads or processors())
+    steps = check_run(network, samples, n_steps)
     inputs = {i.name: _plain(network, i.name, samples.inputs[i.name]) for i in network.inputs}
     overflow = {population.name: 0 for population in network.populations}
     parts: list[dict[str, Events]] = []
@@ -67,7 +74,11 @@ def run_lanes(network: Network, samples: Samples, *, n_steps: int | None = None,
             whole = run_event(network, samples.take(first, stop), n_steps=steps, threads=1)
             sent = {population.name: whole.spikes[population.name] for population in network.populations}
             overflow = {name: overflow[name] + n for name, n in whole.overflow.items()}
+            if on_overflow == "error":
+                check_overflow("event", overflow)
         parts.append(sent)
+        if progress is not None:
+            progress(stop, samples.n_samples)
     spikes = {name: join_samples([part[name] for part in parts]) for name in overflow}
     given = input_events(network, samples, steps) if steps < samples.n_steps else _longer(inputs, steps)
     return Activity(
@@ -128,8 +139,14 @@ _plans: WeakKeyDictionary[Network, Plan] = WeakKeyDictionary()
 
 
 def plan_of(network: Network) -> Plan:
-    """Return the plan of a network, which is kept as long as the network exists."""
+    """Return the plan of a network, which is kept as long as the network exists.
+
+    Raises:
+        SimulationError: for a network that lanes do not take.
+    """
     if network not in _plans:
+        if reason := refusal(network):
+            raise SimulationError(f"simulate: lanes cannot run this network: {reason}; use the engine event")
         names = _order(network)
         order = tuple(network.population(name) for name in names)
         _plans[network] = Plan(

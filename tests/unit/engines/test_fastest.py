@@ -108,6 +108,15 @@ class TestRuns:
         assert seen[:2] == [(64, 300), (128, 300)]
         assert seen[-1] == (300, 300)
 
+    @pytest.mark.parametrize("way", ["lanes", "event"])
+    def test_long_parts_tell_how_far_they_are(self, way):
+        net, seen = network(), []
+        settle(net, lanes_s=1e-9 if way == "lanes" else 2.0, event_s=1.0, threads=1)
+        run_fastest(net, samples_of(700), threads=1, progress=lambda done, of: seen.append((done, of)))
+        assert len(seen) > 2
+        assert seen == sorted(seen)
+        assert seen[-1] == (700, 700)
+
     def test_overflows_are_counted_and_refused_as_before(self):
         net = chain([np.full((5, 600), 255)], neuron(current_decay=4096, voltage_decay=0, threshold=4000))
         samples = samples_of(70, 1.0, 600)
