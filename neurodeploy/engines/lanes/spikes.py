@@ -54,6 +54,11 @@ class Span:
                 "run smaller batches"
             )
 
+    @property
+    def lane_type(self) -> type[np.generic]:
+        """The type of numbers of lanes in lists."""
+        return np.uint16 if self.width < _SHORT else np.int32
+
     def rows(self, n: int, dtype: type[np.generic]) -> NDArray[Any]:
         """Return zeros ``(n, stride)`` at a cache line; one row more is allocated if ``n`` is odd."""
         even = n + n % 2
@@ -216,8 +221,8 @@ class Spikes:
     @cached_property
     def by_row(self) -> ByRow:
         """The spikes of each channel."""
-        width, start = self.span.width, np.empty(self.size + 1, np.int64)
-        kind = np.uint16 if width < _SHORT else np.int32
+        start = np.empty(self.size + 1, np.int64)
+        kind = self.span.lane_type
         if (own := self.arrived) is None:
             b.count_rows(self.bits, start)
             lane = np.empty(int(start[-1]) + b.FEW, kind)

@@ -44,7 +44,11 @@ def gather(side: Any, errors: Any, stride: Any, events: Any, first: Any, stop: A
         # a copy in order fetches the row at once; spikes would fetch its lines one by one (measured: twice the time)
         for k in range(0, stride, 16):
             store(row, k, load_16(errors, target * stride + k))
+        coming = np.int64(0)
         for i in range(n):
+            for _ in range(stride // (16 * n) + 1):  # the next row meanwhile
+                prefetch(errors, (target + 1) * stride + coming)
+                coming += 16
             begin, end = np.uintp(start[source[i]]), np.uintp(start[source[i] + 1])
             if i + _AHEAD < n:
                 ahead = start[source[i + _AHEAD]]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
-from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of, respond
+from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Side
@@ -110,23 +110,18 @@ class Layer:
         span = spikes.span
         voltage = self._voltage(span)
         bits = np.zeros((self.size, span.width // 64), np.uint64)
-        exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
-        peaks = [0.0]
         if self.recurrent is None:
-
-            def take(first: int, stop: int, sums: NDArray[np.int32]) -> None:
-                del stop
-                peaks.append(respond(sums, self.neurons, span, first, exponent, bits, voltage, gain=gain))
-
-            self.synapses.each_block(spikes, take)
+            self.peak = self.synapses.respond(spikes, self.neurons, bits, voltage, gain)
         else:
+            exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
             sums, side = self.synapses.sums(spikes), self.recurrent.whole_side
+            peaks = [0.0]
 
             def run(part: int) -> None:
                 peaks.append(respond_recurrently(sums, side, self.neurons, span, exponent, part, bits, voltage))
 
             self._team.each(run, range(span.padded // 16))
-        self.peak = max(peaks)
+            self.peak = max(peaks)
         self._given, self._sent, self.gain = spikes, Spikes(span, self.size, bits), gain
         return self._sent
 

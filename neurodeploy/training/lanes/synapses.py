@@ -7,7 +7,7 @@ whose weight rounds to 0 take no time, but receive gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.engines.lanes.choice import SHARED, Choices, Trial, size_class
-from neurodeploy.engines.lanes.spikes import Span, Spikes
+from neurodeploy.engines.lanes.neurons import Neurons
+from neurodeploy.engines.lanes.spikes import Span, Spikes, Words
 from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Geometry, Side, Wiring, conv_wiring, matrix_wiring, with_weights
@@ -109,15 +110,13 @@ class Synapses:
         self._summing.set(whole)
         self._out_of = None
 
-    def each_block(self, spikes: Spikes, take: Callable[[int, int, NDArray[np.int32]], None]) -> None:
-        """Call ``take(first, stop, sums)`` with the sums of neurons ``first`` to ``stop``, as ``Summing.each_block``.
-
-        Sums are in units of ``step * 2**exponent`` weight units.
-        """
-        self._summing.each_block(spikes, take, self._team)
+    def respond(self, spikes: Spikes, neurons: Neurons, bits: Words, voltage: Floats, gain: float) -> float:
+        """Run neurons on the sums of ``spikes``, each of which counts ``gain`` times, as ``Summing.respond``."""
+        exponent = self.exponent + int(np.log2(self.step))
+        return self._summing.respond(spikes, neurons, exponent, bits, voltage, gain=gain, team=self._team)
 
     def sums(self, spikes: Spikes) -> NDArray[np.int32]:
-        """Return the sums of all neurons, int32 ``(targets, stride)``."""
+        """Return the sums of all neurons, int32 ``(targets, stride)``, in units of ``step * 2**exponent`` weight units."""
         return self._summing.sums(spikes, self._team)
 
     def gradient(self, spikes: Spikes, errors: Floats) -> Floats:
