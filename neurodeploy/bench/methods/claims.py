@@ -291,6 +291,7 @@ MEANS = (
     "cores_loihi2",
     "kib_loihi2",
     "seconds",
+    "cpu_seconds",
     "peak_mib",
     "tied_samples",
     "connections",

@@ -60,10 +60,10 @@ def run_task(task: Task) -> Row:
     """Return the row kept in the folder of a task, or in the repository; else train it, resuming a run that was stopped.
 
     ``connections`` counts every kernel at all its positions, ``energy_uj_loihi2`` is dynamic energy with its range,
-    ``peak_mib`` the memory that the process had at most, ``cpu_seconds`` the processor time of training, which other work on the
-    machine does not lengthen (None for a run that was resumed). ``accuracy`` is the accuracy of the integer network on the test
-    part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
-    sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
+    ``peak_mib`` the memory that the process had at most, ``cpu_seconds`` the processor time of training, which other work
+    on the machine does not lengthen (None for a run that was resumed). ``accuracy`` is that of the integer network on the
+    test part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every
+    test sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
     digits. ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
     (``engines.decoding.Answers``).
 

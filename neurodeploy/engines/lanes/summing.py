@@ -106,7 +106,7 @@ class Summing:
         to = voltage.reshape(-1), bits.view(np.uint16).reshape(-1), bits.shape[1] * 4
         at_once = COLUMNS if number == ROWS else FEW
         size = -(-n // (team.threads * at_once)) * at_once
-        peaks = []
+        peaks: list[float] = []
 
         def work(first: int) -> None:
             room = _Room(self.wiring, spikes, min(n, at_once), way, self._bytes)
