@@ -13,7 +13,7 @@ import numpy as np
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.pricing import estimate
-from neurodeploy.engines.decoding import answers, decode
+from neurodeploy.engines.decoding import answers, correct, decode
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FitError
 from neurodeploy.files.json_text import parse_json, to_json
@@ -62,7 +62,8 @@ def run_task(task: Task) -> Row:
     ``peak_mib`` the memory that the process had at most. ``accuracy`` is the accuracy of the integer network on the test
     part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
     sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
-    digits. ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
+    digits. Where every step has a label, ``answers`` is the number of steps, and accuracy and ``correct`` are of the steps.
+    ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
     (``engines.decoding.Answers``).
 
     Raises:
@@ -96,7 +97,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
     samples = load_samples(result.test_samples)
     assert samples.labels is not None, "the test part has labels"
     activity = simulate(network, samples)
-    correct = decode(network, activity) == samples.labels
+    right = correct(decode(network, activity), samples)
     undecided = answers(network, activity).shares
     metrics = [parse_json(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
     best = metrics[result.best_epoch - 1]
@@ -106,7 +107,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "method": task.method,
         "density": task.density,
         "seed": task.seed,
-        "accuracy": float(np.mean(correct)),
+        "accuracy": float(np.mean(right)),
         "tied_samples": undecided["tied"],
         "silent_samples": undecided["silent"],
         "validation_accuracy": result.validation_accuracy,
@@ -127,7 +128,8 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "note": result.note,
         "n_test": samples.n_samples,
-        "correct": np.packbits(correct).tobytes().hex(),
+        **({"answers": right.shape[1]} if right.ndim == 2 else {}),
+        "correct": np.packbits(right).tobytes().hex(),
     }
 
 
