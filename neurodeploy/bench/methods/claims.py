@@ -277,6 +277,7 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "loss_to_dense": paired_loss(by_seed, dense) if method != "dense" else None,
                 **{name: _mean(by_seed.values(), name) for name in MEANS},
                 "energy_uj_loihi2": _energy(by_seed.values()),
+                "verified": [row["verified"] for row in by_seed.values() if row.get("verified")],
             }
         )
     return table

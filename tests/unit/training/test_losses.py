@@ -145,5 +145,7 @@ class TestClassesOfSteps:
     def test_labels_of_steps_and_windows_belong_together(self):
         with pytest.raises(TrainingError, match="a label for each of 4 steps; .* network.window, for example 32"):
             check_labels(torch.zeros(2, 4, dtype=torch.int64), 3, None)
-        with pytest.raises(TrainingError, match="network.window is 5, .* the samples have one label each; leave it out"):
+        with pytest.raises(
+            TrainingError, match="network.window is 5, .* the samples have one label each; leave it out"
+        ):
             check_labels(torch.zeros(2, dtype=torch.int64), 3, 5)
