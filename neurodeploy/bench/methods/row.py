@@ -67,8 +67,8 @@ def run_task(task: Task) -> Row:
     part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
     sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
     digits. Where every step has a label, ``answers`` is the number of steps, and accuracy and ``correct`` are of the steps.
-    ``verified`` is of ``verified``. ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
-    (``engines.decoding.Answers``).
+    ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
+    (``engines.decoding.Answers``), ``verified`` is the result of ``verified``.
 
     Raises:
         FileError: if the row's file is not JSON, or another process is making the row.
