@@ -154,9 +154,9 @@ was chosen on the validation part. Spreads are standard deviations over seeds (o
 Losses are in points of accuracy, against the dense network of the same seeds; their intervals are 95 % percentile
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
 L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory; energy is the dynamic energy of a sample with its range, of 100
-test samples; differing spikes are those of 20 test samples between the engines that are named. Unpaired intervals are of rows
-that are kept without answers (`models/rows/`): wider than paired ones. Training seconds were taken while two rows were trained
-at once on a machine with other work, so they compare nothing. The commands
+test samples; differing spikes are those of 20 test samples between the engines that are named. Unpaired intervals are of
+rows that are kept without answers (`models/rows/`): wider than paired ones. Training seconds were taken while two rows were
+trained at once on a machine with other work, so they compare nothing. The commands
 find data sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
 
