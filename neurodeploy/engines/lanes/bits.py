@@ -167,16 +167,12 @@ def count_rows(bits: Any, start: Any) -> None:
 
 @_jit
 def list_rows(bits: Any, start: Any, lanes: Any) -> None:
-    """Write the lanes of each row, rising, then the filling."""
+    """Write the lanes of each row, rising, then the filling; there is room for ``FEW`` more."""
     width = bits.shape[1] << 6
     for c in range(bits.shape[0]):
         at = start[c]
         for w in range(bits.shape[1]):
-            left = bits[c, w]
-            while left:
-                lanes[at] = (w << 6) + lowest_bit(left)
-                left &= left - _ONE
-                at += 1
+            at = _append(bits[c, w], w << 6, lanes, at)
         while at < start[c + 1]:
             lanes[at] = width
             at += 1
@@ -213,11 +209,11 @@ def _append(left: Any, first: Any, channels: Any, n: Any) -> Any:
     """Append the numbers of the bits; the first ``FEW`` are written in any case, as a branch would be mispredicted."""
     end = n + bit_count(left)
     for _ in range(FEW):
-        channels[n] = first + lowest_bit(left)
+        channels[np.uintp(n)] = first + lowest_bit(left)
         left &= left - _ONE
         n += 1
     while n < end:
-        channels[n] = first + lowest_bit(left)
+        channels[np.uintp(n)] = first + lowest_bit(left)
         left &= left - _ONE
         n += 1
     return end
@@ -275,18 +271,6 @@ def count_samples(halves: Any, n_steps: Any, by: Any, counts: Any) -> None:
 
 
 @_jit
-def list_samples(first: Any, stop: Any, channel: Any, padded: Any, n_steps: Any, batch: Any, columns: Any) -> None:
-    """Write sample, step and channel of every spike, sorted by them, to three rows of int32."""
-    n = np.int64(0)
-    for b in range(batch):
-        for t in range(n_steps):
-            lane = t * padded + b
-            for i in range(first[lane], stop[lane]):
-                columns[0, n], columns[1, n], columns[2, n] = b, t, channel[i]
-                n += 1
-
-
-@_jit
 def index_lanes(
     sample: Any, step: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, first: Any, stop: Any
 ) -> None:
@@ -334,3 +318,69 @@ def list_channels(neuron: Any, payload: Any, first: Any, stop: Any, start: Any, 
             lanes[at] = first.size
             if graded:
                 value[at] = 0
+
+
+@_jit
+def list_arrivals(arrived: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, width: Any, start: Any, lanes: Any) -> Any:
+    """List the events of each channel in the order in which they are given, filled up with ``width``; return the end.
+
+    ``arrived``: columns sample, step and neuron; samples count from ``origin``, steps are ``delay`` later, and what comes
+    after the last step is left out. ``lanes`` has room for all events and ``GROUP`` for each channel.
+    """
+    (sample, step, neuron) = arrived
+    last = n_steps - delay
+    place = np.zeros(start.size - 1, np.int32)
+    for i in range(neuron.size):
+        place[np.uintp(neuron[i])] += np.int32(step[i] < last)  # unsigned: numba tests for no index from the end
+    n = np.int64(0)
+    for c in range(place.size):
+        start[c] = n
+        end = n + place[c]
+        place[c] = n
+        n += (end - n + GROUP - 1) // GROUP * GROUP
+        for at in range(end, n):
+            lanes[at] = width
+    start[place.size] = n
+    for i in range(neuron.size):
+        if step[i] < last:
+            channel = np.uintp(neuron[i])
+            at = np.uintp(place[channel])
+            lanes[at] = (step[i] + delay) * padded + sample[i] - origin
+            place[channel] += np.int32(1)
+    return n
+
+
+@_jit
+def sort_rows(rows: Any, span: Any, first: Any, stop: Any, columns: Any) -> Any:
+    """Write sample, step and channel of every spike, sorted by them; return how many there are.
+
+    Args:
+        rows: start and lanes of the filled-up list of each channel.
+        span: lanes of a step, steps, samples.
+        first, stop: int64 by lane: where the channels of a lane lie in the third column; written.
+        columns: int32 ``(3, n)`` with room for the filling.
+    """
+    (start, lanes) = rows
+    (padded, n_steps, batch) = span
+    place = np.zeros(first.size + 1, np.int32)  # one more for the filling
+    for i in range(start[start.size - 1]):
+        place[np.uintp(lanes[i])] += np.int32(1)
+    first[:] = 0
+    stop[:] = 0
+    n = np.int64(0)
+    for b in range(batch):
+        for t in range(n_steps):
+            lane = t * padded + b
+            end = n + place[lane]
+            first[lane], stop[lane], place[lane] = n, end, n
+            for at in range(n, end):
+                columns[0, at], columns[1, at] = b, t
+            n = end
+    place[first.size] = n
+    channel = columns[2]
+    for c in range(start.size - 1):
+        for i in range(start[c], start[c + 1]):
+            lane = np.uintp(lanes[i])
+            channel[np.uintp(place[lane])] = c
+            place[lane] += np.int32(1)
+    return n

@@ -93,13 +93,18 @@ def respond(
             meaningless, and the returned number says so.
         gain: factor on the sums; a sum of 1 times it is a whole number of state units (``exact_gain``).
     """
-    factor, right = gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
-    given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps)
+    factor, right = arithmetic(exponent, gain)
+    given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps, 0)
     out = voltage.ravel(), bits.view(np.uint16).ravel(), bits.shape[1] * 4
-    peak = float(_respond(given, neurons, factor, right, out))
+    peak = float(run_neurons(given, neurons, factor, right, out))
     if beyond and peak >= STATE_LIMIT:
         peak = float(_respond_exactly(given, neurons, factor, right, out))
     return peak
+
+
+def arithmetic(exponent: int, gain: float = 1.0) -> tuple[float, int]:
+    """Return the factor from sums in ``2**exponent`` weight units to state units, and by how many bits they are cut first."""
+    return gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
 
 
 def exact_gain(gain: float, exponent: int) -> bool:
@@ -120,12 +125,14 @@ def _inside(sample: Any, batch: Any) -> Any:
 
 
 @_jit
-def _respond(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
-    """Run the neurons in pairs of 16 lanes (two parts of a batch, or two neurons), so that one hides the other's latency.
+def run_neurons(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
+    """Do the work of ``respond`` below 24 bits; return the largest current or voltage.
+
+    The last of ``given`` is the number of steps by which sums arrive later, at most ``first_step``. Run the neurons in pairs of 16 lanes (two parts of a batch, or two neurons), so that one hides the other's latency.
 
     An odd last part is paired with itself.
     """
-    (sums, first, n, stride, padded, batch, first_step, n_steps) = given
+    (sums, first, n, stride, padded, batch, first_step, n_steps, later) = given
     (voltage, halves, words) = out
     (keep_u, keep_v, limit, bias, subtracts) = neurons
     parts = padded // 16
@@ -145,7 +152,8 @@ def _respond(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any
         u, v = zero, zero
         for t in range(first_step, n_steps):
             at, beside = i * stride + t * padded + x, j * stride + t * padded + y
-            whole = joined(load_16(sums, at), load_16(sums, beside)) >> shift
+            sent = later * padded
+            whole = joined(load_16(sums, at - sent), load_16(sums, beside - sent)) >> shift
             u = fma(to_float32(whole), scale, decayed(u, share_u))
             v = decayed(v, share_v) + u + constant
             top = larger(top, larger(absolute(u), absolute(v)))
@@ -166,7 +174,7 @@ def _respond(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any
 @_jit
 def _respond_exactly(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
     """Do the same lane by lane in float64, exact below 2**41, with slayer's float32 round trip of the current."""
-    (sums, first, n, stride, padded, batch, first_step, n_steps) = given
+    (sums, first, n, stride, padded, batch, first_step, n_steps, later) = given
     (voltage, halves, words) = out
     (keep_u, keep_v, limit, bias, subtracts) = neurons
     peak = 0.0
@@ -179,7 +187,7 @@ def _respond_exactly(given: Any, neurons: Any, factor: Any, right: Any, out: Any
             u, v = 0.0, 0.0
             for t in range(first_step, n_steps):
                 at = i * stride + t * padded + b
-                u = np.trunc(u * keep_u[to]) + np.float64(np.float32(sums[at] >> right)) * factor
+                u = np.trunc(u * keep_u[to]) + np.float64(np.float32(sums[at - later * padded] >> right)) * factor
                 v = np.trunc(v * keep_v[to]) + np.float64(np.float32(u)) + bias[to]
                 peak = max(peak, max(abs(u), abs(v)))
                 if voltage.size > 0:
