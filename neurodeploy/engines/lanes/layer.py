@@ -81,12 +81,12 @@ def _arrived(way: str, summing: Summing, spikes: Spikes, room: Room) -> tuple[An
     wiring, stride = summing.wiring, spikes.span.stride
     lists = room.of("other", wiring.most[0], np.int32), room.of("carried", wiring.most[0], np.int16)
     if way == "rows":
-        lanes = spikes.by_lane if spikes.arrived is not None else spikes.by_sample[1]
+        lanes = spikes.by_lane if spikes.arrived is not None else spikes.by_lane_sorted
         spread = room.of("spread", wiring.n_sources * COLUMNS, np.int8 if summing.bytes else np.int16)
         tile = room.of("tile", 64 * COLUMNS, np.int32 if spikes.graded else np.int16)
         sums = room.of("sums", COLUMNS * stride, np.int32)
         return (lanes.first, lanes.stop, lanes.channel, lanes.value), lists, spread, tile, sums
-    sums = room.of("line", 2 * stride, np.int32)
+    sums = room.of("lines", 4 * stride, np.int32)
     if way == "masks":
         return spikes.bits.view(np.uint32), lists, sums
     rows = spikes.by_row_unordered
@@ -102,8 +102,9 @@ def _respond(sums: Any, first: Any, n: Any, layer: Any, out: Any) -> Any:
 
 @_inlined
 def _together(layer: Any) -> Any:
-    """Return how many neurons fill the registers: they run in pairs of 16 lanes."""
-    return 2 if layer[1][1] == 16 else 1
+    """Return how many neurons fill fours of 16 lanes."""
+    parts = layer[1][1] // 16
+    return 4 if parts % 2 else 2 if parts % 4 else 1
 
 
 @_jit

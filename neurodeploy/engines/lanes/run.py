@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,12 +20,12 @@ from neurodeploy.engines.checks import Progress, check_overflow, check_run, inpu
 from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event.by_source import largest_sum
 from neurodeploy.engines.event.run import processors, run_event
+from neurodeploy.engines.event.threads import in_order
 from neurodeploy.engines.lanes.layer import Room, run_layer
 from neurodeploy.engines.lanes.neurons import Neurons, neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.sums import COLUMNS
-from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry, Wiring, conv_wiring, matrix_wiring
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import (
@@ -37,14 +38,23 @@ from neurodeploy.network import (
     sends_spikes_only,
     spiking_model,
 )
-from neurodeploy.network.activity import Activity, Events, Samples, join_samples, sorted_events
+from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 from neurodeploy.network.unrolled import entries
 
 AT_ONCE = 64
-"""Samples that a thread runs before the others are waited for."""
-_PART, _LEAST = 32, 16
-"""Samples that run together, so that the sums of a neuron over 100 steps fill half of the nearest cache; and where there are
-too few for all threads."""
+"""Samples of a group: fewer are not worth it."""
+_SIZES = (AT_ONCE, 32, 16)
+"""Samples that run together: as many as leave some for every thread. With 32, the sums of a neuron over 100 steps fill half of
+the nearest cache."""
+_Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Spikes of some samples by population (sample, step, neuron), and overflows where there are any."""
+
+    sent: dict[str, _Columns]
+    overflow: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_lanes(
@@ -67,47 +77,38 @@ def run_lanes(
         SimulationError: as ``run_event``, and for a network that lanes do not take.
     """
     threads = threads or processors()
-    plan, team = plan_of(network), Team(threads)
+    plan = plan_of(network)
     steps = check_run(network, samples, n_steps)
     inputs = {i.name: _plain(network, i.name, samples.inputs[i.name]) for i in network.inputs}
-    overflow: dict[tuple[int, str], int] = {}
-    size = _PART if samples.n_samples >= _PART * threads else _LEAST
+    overflow = {population.name: 0 for population in network.populations}
+    size = next((n for n in _SIZES if samples.n_samples >= n * threads), _SIZES[-1])
     ranges = [(first, min(first + size, samples.n_samples)) for first in range(0, samples.n_samples, size)]
-    found: dict[int, dict[str, Events]] = {}
 
-    def work(k: int) -> None:
-        first, stop = ranges[k]
+    def work(own: tuple[int, int]) -> _Part:
+        first, stop = own
         sent = _run_part(plan, inputs, Span(steps, stop - first), first)
-        if sent is None:
-            whole = run_event(network, samples.take(first, stop), n_steps=steps, threads=1)
-            sent = {population.name: whole.spikes[population.name] for population in network.populations}
-            for name, n in whole.overflow.items():
-                overflow[k, name] = n
-        found[k] = sent
+        if sent is not None:
+            return _Part(sent)
+        whole = run_event(network, samples.take(first, stop), n_steps=steps, threads=1)
+        columns = {p.name: whole.spikes[p.name] for p in network.populations}
+        return _Part({n: (e.sample + np.int32(first), e.step, e.neuron) for n, e in columns.items()}, whole.overflow)
 
-    def total() -> dict[str, int]:
-        return {p.name: sum(overflow.get((k, p.name), 0) for k in found) for p in network.populations}
-
-    at_once = max(1, AT_ONCE * threads // size)
-    for first in range(0, len(ranges), at_once):
-        several = range(first, min(first + at_once, len(ranges)))
-        alone = several[: 0 if (steps, size) in plan.measured else 1]  # the choices of its ways are measured undisturbed
-        for k in alone:
-            work(k)
-            plan.measured.add((steps, size))
-        team.each(work, several[len(alone) :])
+    parts: list[_Part] = []
+    for part, (_, stop) in zip(_all_parts(plan, work, ranges, (steps, size), threads), ranges):
+        parts.append(part)
+        overflow = {name: n + part.overflow.get(name, 0) for name, n in overflow.items()}
         if on_overflow == "error":
-            check_overflow("event", total())
+            check_overflow("event", overflow)
         if progress is not None:
-            progress(ranges[several[-1]][1], samples.n_samples)
-    spikes = {p.name: join_samples([found[k][p.name] for k in range(len(ranges))]) for p in network.populations}
+            progress(stop, samples.n_samples)
+    spikes = {p.name: _joined(p.size, steps, samples.n_samples, [q.sent[p.name] for q in parts]) for p in network.populations}
     given = input_events(network, samples, steps) if steps < samples.n_steps else _longer(inputs, steps)
     return Activity(
         engine="lanes",
         network=network.fingerprint,
         n_steps=steps,
         spikes={**given, **spikes},
-        overflow=total(),
+        overflow=overflow,
     )
 
 
@@ -237,7 +238,26 @@ def _arrival(
     return Arrivals(source, summing, exponent + halved, delay)
 
 
-def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int) -> dict[str, Events] | None:
+def _all_parts(
+    plan: Plan,
+    work: Callable[[tuple[int, int]], _Part],
+    ranges: list[tuple[int, int]],
+    kind: tuple[int, int],
+    threads: int,
+) -> Iterator[_Part]:
+    """Yield all parts in order; the first of a kind runs by itself, so that nothing disturbs what is measured there."""
+    first = 0 if kind in plan.measured else 1
+    yield from map(work, ranges[:first])
+    plan.measured.add(kind)
+    yield from in_order(work, ranges[first:], threads)
+
+
+def _joined(size: int, n_steps: int, n_samples: int, parts: list[_Columns]) -> Events:
+    columns = parts[0] if len(parts) == 1 else [np.concatenate(several) for several in zip(*parts)]
+    return sorted_events((size, n_steps, n_samples), *columns)
+
+
+def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int) -> dict[str, _Columns] | None:
     """Return the spikes of the populations for the samples of a span from ``first`` on, None if a state left 24 bits."""
 
     def moved(source: str, delay: int | NDArray[np.int32]) -> Spikes:
@@ -255,7 +275,7 @@ def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int) -> 
         if own is None:
             return None
         spikes[population.name] = own
-    sent = {name: own.to_events() for name, own in spikes.items()}
+    sent = {name: own.columns(first) for name, own in spikes.items()}
     plan.rooms.append(room)
     return sent
 

@@ -245,8 +245,8 @@ class Spikes:
         return ByRow(start, lane[:n], _NONE)
 
     @cached_property
-    def by_sample(self) -> tuple[NDArray[np.int32], ByLane]:
-        """The columns sample, step and channel of plain spikes, sorted by them, and where those of each lane lie there."""
+    def _sorted(self) -> tuple[NDArray[np.int32], ByLane]:
+        """The columns sample, step and channel, sorted by them, and where those of each lane lie there."""
         span, rows = self.span, self.by_row_unordered
         first, stop = np.empty((2, span.width), np.int64)
         columns = np.empty((3, rows.lane.size), np.int32)
@@ -254,6 +254,16 @@ class Spikes:
         n = b.sort_rows((rows.start, rows.lane), shape, first, stop, columns)
         columns = columns[:, :n]
         return columns, ByLane(first, stop, columns[2], _NONE)
+
+    @property
+    def by_lane_sorted(self) -> ByLane:
+        """``by_lane`` of plain spikes out of lists by channel, for those that have them, or go to events in any case."""
+        return self._sorted[1]
+
+    def columns(self, first: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return sample (from ``first`` on), step and channel of each spike, sorted by them, without payloads."""
+        sample, step, channel = self._sorted[0]
+        return sample + np.int32(first) if first else sample, step, channel
 
     @cached_property
     def by_lane(self) -> ByLane:
@@ -276,8 +286,7 @@ class Spikes:
 
     def to_events(self) -> Events:
         """Return the spikes as events, sorted by sample, step and channel, without payloads."""
-        columns, _ = self.by_sample
-        return sorted_events((self.size, self.span.n_steps, self.span.batch), *columns)
+        return sorted_events((self.size, self.span.n_steps, self.span.batch), *self.columns())
 
     def delayed(self, steps: int | NDArray[np.int32]) -> Spikes:
         """Return the spikes moved to later steps, by one number or one for each channel; those past the end are lost.

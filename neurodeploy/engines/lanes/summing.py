@@ -46,6 +46,7 @@ class Summing:
         """Take weights by place, -256..255; those of 0 cost no time."""
         self._side = with_weights(self.wiring.into, whole)
         low, high = int(whole.min(initial=0)), int(whole.max(initial=0))
+        self._key = self.wiring.shape, size_class(self._side[2].size)
         self._largest, self.bytes = max(high, -low), low >= -128 and high <= 127
 
     def sums(self, spikes: Spikes, team: Team = ALONE) -> Sums:
@@ -103,16 +104,14 @@ class Summing:
 
     def ways(self, spikes: Spikes) -> tuple[str, ...]:
         """Return the ways in which the sums of these spikes can be made."""
-        graded, conv = spikes.graded, self.wiring.geometry is not None
-        return tuple(
-            way for way in ("masks", "events", "rows") if not (graded and way == "masks") and not (conv and way == "rows")
-        )
+        if self.wiring.geometry is not None:
+            return ("events",) if spikes.graded else ("masks", "events")
+        return ("events", "rows") if spikes.graded else ("masks", "events", "rows")
 
     def key(self, spikes: Spikes) -> tuple[Any, ...]:
         """Return what the time of the sums depends on."""
-        stored = size_class(self._side[2].size)
         seen = spikes.n_spikes if spikes.arrived is None else spikes.arrived.neuron.size
-        return self.wiring.shape, stored, spikes.span, size_class(seen), spikes.arrived is None, spikes.graded
+        return *self._key, spikes.span, size_class(seen), spikes.arrived is None, spikes.graded
 
     def _run(self, way: str, spikes: Spikes, first: int, stop: int, room: _Room) -> None:
         side, stride, sums = self._side, spikes.span.stride, room.sums.reshape(-1)

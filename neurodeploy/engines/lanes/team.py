@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from neurodeploy.engines.event.threads import shared_pool
 
 Part = TypeVar("Part")
 
 
 class Team:
-    """``threads`` threads: the caller's own, and others that are started when they are first needed."""
+    """``threads`` threads: the caller's own, and others that all teams share."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._pool: ThreadPoolExecutor | None = None
 
     def each(self, work: Callable[[Part], None], parts: Sequence[Part]) -> None:
         """Call ``work`` with every part, in any order."""
@@ -27,8 +27,8 @@ class Team:
         if others < 1:
             some()
             return
-        self._pool = self._pool or ThreadPoolExecutor(self.threads - 1)
-        helpers = [self._pool.submit(some) for _ in range(others)]
+        pool = shared_pool(self.threads - 1)
+        helpers = [pool.submit(some) for _ in range(others)]
         try:
             some()
         finally:
