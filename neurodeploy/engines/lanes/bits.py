@@ -321,7 +321,9 @@ def list_channels(neuron: Any, payload: Any, first: Any, stop: Any, start: Any, 
 
 
 @_jit
-def list_arrivals(arrived: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, width: Any, start: Any, lanes: Any) -> Any:
+def list_arrivals(
+    arrived: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, width: Any, start: Any, lanes: Any
+) -> Any:
     """List the events of each channel in the order in which they are given, filled up with ``width``; return the end.
 
     ``arrived``: columns sample, step and neuron; samples count from ``origin``, steps are ``delay`` later, and what comes
@@ -344,8 +346,7 @@ def list_arrivals(arrived: Any, origin: Any, delay: Any, padded: Any, n_steps: A
     for i in range(neuron.size):
         if step[i] < last:
             channel = np.uintp(neuron[i])
-            at = np.uintp(place[channel])
-            lanes[at] = (step[i] + delay) * padded + sample[i] - origin
+            lanes[np.uintp(place[channel])] = (step[i] + delay) * padded + sample[i] - origin
             place[channel] += np.int32(1)
     return n
 

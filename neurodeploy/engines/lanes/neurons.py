@@ -105,7 +105,7 @@ def respond(
 
 
 def arithmetic(exponent: int, gain: float = 1.0) -> tuple[float, int]:
-    """Return the factor from sums in ``2**exponent`` weight units to state units, and by how many bits they are cut first."""
+    """Return the factor from sums in ``2**exponent`` weight units to state units, and how many bits are cut off first."""
     return gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
 
 

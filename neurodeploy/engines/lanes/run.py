@@ -44,8 +44,8 @@ from neurodeploy.network.unrolled import entries
 AT_ONCE = 64
 """Samples of a group: fewer are not worth it."""
 _SIZES = (AT_ONCE, 32, 16)
-"""Samples that run together: as many as leave some for every thread. With 32, the sums of a neuron over 100 steps fill half of
-the nearest cache."""
+"""Samples that run together: as many as leave some for every thread. With 32, the sums of a neuron over 100 steps fill
+half of the nearest cache."""
 _Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
@@ -101,7 +101,9 @@ def run_lanes(
             check_overflow("event", overflow)
         if progress is not None:
             progress(stop, samples.n_samples)
-    spikes = {p.name: _joined(p.size, steps, samples.n_samples, [q.sent[p.name] for q in parts]) for p in network.populations}
+    spikes = {
+        p.name: _joined(p.size, steps, samples.n_samples, [q.sent[p.name] for q in parts]) for p in network.populations
+    }
     given = input_events(network, samples, steps) if steps < samples.n_steps else _longer(inputs, steps)
     return Activity(
         engine="lanes",

@@ -156,6 +156,10 @@ def sum_events(side: Any, events: Any, first: Any, stop: Any, stride: Any, lists
         row = np.uintp((target - first) * stride)
         sums[row : row + np.uintp(stride)] = 0
         for i in range(n):
+            if i + 1 < n:
+                following = start[source[i + 1]]
+                prefetch(lane, following)
+                prefetch(lane, following + 32)
             own = np.int32(weight[i])
             begin, end = np.uintp(start[source[i]]), np.uintp(start[source[i] + 1])
             if graded:

@@ -301,8 +301,9 @@ def _restored(_context: Any, _before: Any) -> Any:
 def _control(builder: Any) -> tuple[Any, Any, Any]:
     """Return room for the control word of x86's vector unit, and the functions that write and read it."""
     pointer = ir.IntType(8).as_pointer()
-    slot = builder.bitcast(cgutils.alloca_once(builder, _I32), pointer)
-    kind, get_function = ir.FunctionType(ir.VoidType(), [pointer]), cgutils.get_or_insert_function
+    get_function: Any = cgutils.get_or_insert_function
+    room: Any = cgutils.alloca_once
+    slot, kind = builder.bitcast(room(builder, _I32), pointer), ir.FunctionType(ir.VoidType(), [pointer])
     store, load = (get_function(builder.module, kind, f"llvm.x86.sse.{name}mxcsr") for name in ("st", "ld"))
     return slot, store, load
 
