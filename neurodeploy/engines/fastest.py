@@ -81,8 +81,8 @@ class Ways:
     """Measured seconds of a sample, by way, and the choice that follows from them.
 
     Attributes:
-        event_s, lanes_s: seconds of a sample by each way: of the tries the least, from then on a moving mean, so that one run
-            beside other load moves no choice; infinite before the first that counts.
+        event_s, lanes_s: seconds of a sample by each way: of the tries the least, from then on a moving mean, so that no
+            single run beside other load moves a choice; infinite before the first that counts.
         spent_s: seconds of all runs spike by spike.
         tries: groups that ran in lanes, up to ``_TRIES``.
     """

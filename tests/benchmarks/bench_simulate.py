@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_simulate.py --rounds 5 --out docs/bench_simulate.md --json bench_simulate.json
 
 Adds to ``neurodeploy bench simulate`` the bars over Lava with AVX2 alone where this machine has AVX-512, the limits of
-this machine (a C compiler), the cost of counting, a whole chip, and MNIST's test images (``NEURODEPLOY_DATA`` or ``--data``). A part that cannot run is left out, with the reason. Each result
-goes to the file of ``--json`` as soon as it is there; ``--resume`` goes on with what is missing in it.
+this machine (a C compiler), the cost of counting, a whole chip, and MNIST's test images (``NEURODEPLOY_DATA`` or
+``--data``). A part that cannot run is left out, with the reason. Each result goes to the file of ``--json`` as soon as it
+is there; ``--resume`` goes on with what is missing in it.
 """
 
 from __future__ import annotations
