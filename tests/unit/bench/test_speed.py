@@ -269,6 +269,18 @@ def test_four_times_over_repeats_the_first_sample():
     assert np.array_equal(long, np.concatenate([one] * 4, axis=1))
 
 
+def test_lava_whose_time_drowns_in_other_load_is_left_out_with_the_reason(monkeypatch):
+    """The long run ends before the short one would have: no time, and no ratio below 0."""
+    import neurodeploy.engines.lava as lava
+
+    moments = iter([0.0, 5.0, 6.0, 6.0, 11.0, 12.0])
+    monkeypatch.setattr(lava, "run_lava", run_event)
+    monkeypatch.setattr(local.time, "perf_counter", lambda: next(moments))
+    net = network()
+    with pytest.raises(SimulationError, match="bench: lava took -1333 ms for a sample by the difference of two runs"):
+        next(local.lava_runtime(net, random_samples(net, 1, 0.1, np.random.default_rng(5))))
+
+
 def test_unknown_network_and_no_rounds():
     with pytest.raises(UsageError, match="there is no network 'resnet'"):
         network("resnet")
