@@ -43,8 +43,8 @@ def _lava_seconds(network: Network, samples: Samples) -> tuple[float, Activity]:
     seconds = (time.perf_counter() - 2 * middle + begin) / 3
     if seconds <= 0:
         raise SimulationError(
-            f"bench: lava took {1e3 * seconds:.0f} ms for a sample by the difference of two runs: other load on this machine "
-            "hides it; run the bench again when the load is gone"
+            f"bench: lava took {1e3 * seconds:.0f} ms for a sample by the difference of two runs: other load on this "
+            "machine hides it; run the bench again when the load is gone"
         )
     return seconds, activity
 
