@@ -104,6 +104,8 @@ def test_simulate_and_report_tell_the_share_of_the_steps(trained, monkeypatch):
     samples = load_samples("runs/own/test.npz")
     assert told["accuracy"] == accuracy(trained.network, simulate(trained.network, samples), samples) > 0.7
     assert np.shape(told["outputs"]["class"]["classes"]) == samples.labels.shape
+    line = " ".join(told_by("simulate runs/own/model.nir runs/own").split())
+    assert "% of the steps, classes in the steps of sample 0: " in line
     out = told_by("report runs/own --engines native,reference,event")
     assert f"on the steps of {samples.n_samples} samples" in out
     report = json.loads((trained.folder / "runs/own/report.json").read_text())
