@@ -81,8 +81,8 @@ class Ways:
     """Measured seconds of a sample, by way, and the choice that follows from them.
 
     Attributes:
-        event_s, lanes_s: seconds of a sample in the last run of each way, of the tries the least; infinite before the first
-            that counts.
+        event_s, lanes_s: seconds of a sample by each way: of the tries the least, from then on a moving mean, so that no
+            single run beside other load moves a choice; infinite before the first that counts.
         spent_s: seconds of all runs spike by spike.
         tries: groups that ran in lanes, up to ``_TRIES``.
     """
@@ -113,16 +113,20 @@ class Ways:
 
     def note(self, way: str, n_samples: int, seconds: float) -> None:
         """Take the time of a run."""
+        own = seconds / n_samples
         if way == "event":
-            self.event_s = seconds / n_samples
+            self.event_s = _moved(self.event_s, own) if self.settled else min(self.event_s, own)
             self.spent_s += seconds
             return
-        own = seconds / n_samples
         if self.settled:
-            self.lanes_s = own
+            self.lanes_s = _moved(self.lanes_s, own)
         elif self.tries > 0:
             self.lanes_s = min(self.lanes_s, own)
         self.tries = min(self.tries + 1, _TRIES)
+
+
+def _moved(mean: float, own: float) -> float:
+    return own if mean == float("inf") else mean + (own - mean) / 4
 
 
 _bytes_a_step: WeakKeyDictionary[Network, float] = WeakKeyDictionary()
@@ -142,10 +146,13 @@ def ways_of(network: Network, threads: int | None) -> Ways:
 
 
 def settle(network: Network, samples: Samples, threads: int | None = None) -> Ways:
-    """Measure both ways on the samples, of which there are 64 at least, and return what is known of them."""
+    """Measure both ways in turns on the samples, of which there are 64 at least, and return what is known of them."""
     ways = ways_of(network, threads)
     if samples.n_samples >= AT_ONCE and takes_lanes(network, samples.n_steps + network.depth):
         while not ways.settled:
-            run_fastest(network, samples, threads=threads)
+            begin = time.perf_counter()
+            run_event(network, samples, threads=threads)
+            ways.note("event", samples.n_samples, time.perf_counter() - begin)
             ways.spent_s = max(ways.spent_s, WORTH_S)
+            run_fastest(network, samples, threads=threads)
     return ways

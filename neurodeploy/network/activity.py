@@ -125,7 +125,7 @@ class Events(Shown):
     def take(self, start: int, stop: int) -> Events:
         """Return samples ``start`` to ``stop`` (excluded), renumbered from 0."""
         stop = min(stop, self.n_samples)
-        first, last = np.searchsorted(self.sample, [start, stop])
+        first, last = np.searchsorted(self.sample, np.array([start, stop], np.int32))  # int64 would copy all of them
         part = slice(int(first), int(last))
         return Events(
             size=self.size,

@@ -2,9 +2,10 @@
 
     python tests/benchmarks/bench_simulate.py --rounds 5 --out docs/bench_simulate.md --json bench_simulate.json
 
-Adds to ``neurodeploy bench simulate`` the limits of this machine (a C compiler), the cost of counting, a whole chip, and
-MNIST's test images (``NEURODEPLOY_DATA`` or ``--data``). A part that cannot run is left out, with the reason. Each result
-goes to the file of ``--json`` as soon as it is there; ``--resume`` goes on with what is missing in it.
+Adds to ``neurodeploy bench simulate`` the bars over Lava with AVX2 alone where this machine has AVX-512, the limits of
+this machine (a C compiler), the cost of counting, a whole chip, and MNIST's test images (``NEURODEPLOY_DATA`` or
+``--data``). A part that cannot run is left out, with the reason. Each result goes to the file of ``--json`` as soon as it
+is there; ``--resume`` goes on with what is missing in it.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import numpy as np
 from numba import njit
 
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
-from neurodeploy.bench.speed.networks import make_network, random_samples
+from neurodeploy.bench.speed.networks import CONV_NET, make_network, random_samples
 from neurodeploy.bench.speed.run import CASES, available_peers, bench_simulate
 from neurodeploy.data.parts import encode_lazily, load_splits
 from neurodeploy.engines.event import kernels
@@ -36,6 +37,7 @@ from neurodeploy.engines.event.every_kind import run_messages
 from neurodeploy.engines.event.run import kernel_names, run_event, stream_event
 from neurodeploy.engines.event.vector import borrowed
 from neurodeploy.errors import DataError, NeurodeployError
+from neurodeploy.files.loops import instruction_set
 from neurodeploy.files.writing import write_text
 from neurodeploy.network import Conv, Cuba, Dense, Input, Network, Output, Population, Projection, Sparse, synapse_shape
 from neurodeploy.network.activity import Activity, Events, Samples
@@ -125,7 +127,8 @@ def _in_turns(kernel, additions, rounds, times, ours, theirs, own, other, bar) -
             seconds.append(time.perf_counter() - begin)
     rate, limit = (additions / median(seconds) / 1e9 for seconds in spent.values())
     return {
-        "kernel": kernel, "peer": "C loop", "threads": 1, "per_ns": rate, "peer_per_ns": limit, "ratio": rate / limit,
+        "kernel": kernel, "isa": instruction_set(), "peer": "C loop", "threads": 1,
+        "per_ns": rate, "peer_per_ns": limit, "ratio": rate / limit,
         "equal": equal, "bar": bar, "met": equal and rate / limit >= bar,
     }  # fmt: skip
 
@@ -147,7 +150,7 @@ def bench_counts(rounds: int = 51) -> list[dict]:
                 seconds.append(time.process_time() - begin)
         plain, counted, derived = (median(seconds[1:]) for seconds in spent.values())
         rows.append({
-            "network": name, "batch": 64, "threads": 1, "counted": counted / plain,
+            "network": name, "isa": instruction_set(), "batch": 64, "threads": 1, "counted": counted / plain,
             "with_events_of_cores": derived / plain, "bar": 1.2, "met": derived / plain <= 1.2,
         })  # fmt: skip
     return rows
@@ -221,7 +224,8 @@ def print_chip(n_cores: int, rate: float, rounds: int) -> None:
     )
     spikes = fired / (last - first)
     row = {
-        "network": f"chip of {n_cores} cores", "neurons": n_cores * 8192, "synapses": n_cores * 819200, "threads": 1,
+        "network": f"chip of {n_cores} cores", "neurons": n_cores * 8192, "synapses": n_cores * 819200,
+        "isa": instruction_set(), "threads": 1,
         "asked_rate": rate, "rate": spikes / (n_cores * 8192), "ms_per_step": 1e3 * wall, "cpu_ms_per_step": 1e3 * cpu,
         "synapses_per_ns": spikes * 100 / cpu / 1e9,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
@@ -251,6 +255,7 @@ def bench_payloads(rounds: int = 7) -> list[dict]:
             ours, theirs, equal = _payloads_in_turns(network, samples, rounds)
             rows.append({
                 "input": shape, "layer": name, "image": "moving" if moves else "still", "steps": 16,
+                "isa": instruction_set(),
                 "kernel": "+".join(kernel_names(network)), "ms": ours, "every_kind_ms": theirs, "ratio": theirs / ours,
                 "equal": equal, "bar": 3.0, "met": equal and theirs / ours >= 3.0,
             })  # fmt: skip
@@ -319,7 +324,8 @@ def bench_mnist(root: Path | None, threads: int = 2) -> list[dict]:
             n_spikes += sum(len(events) for events in activity.spikes.values())
         seconds = time.perf_counter() - begin
         rows.append({
-            "network": "784-512-10", "images": len(np.concatenate(counts)), "steps": n_steps, "threads": threads,
+            "network": "784-512-10", "isa": instruction_set(),
+            "images": len(np.concatenate(counts)), "steps": n_steps, "threads": threads,
             "spikes": n_spikes, "seconds": seconds, "cpu_seconds": time.process_time() - cpu,
             "more_gb": _peak_gb() - before, "bar_seconds": 10.0, "met": seconds < 10,
         })  # fmt: skip
@@ -366,6 +372,24 @@ def bench_peers(options: argparse.Namespace, done: list[dict], keep) -> list[dic
     return done
 
 
+def bench_avx2(options: argparse.Namespace) -> list[dict]:
+    """Give the rows of Lava, in the cases that have a bar over it, of another process that is restricted to AVX2."""
+    if instruction_set() != "avx512":
+        print("AVX2 alone: left out, the tables are those of " + instruction_set())
+        return []
+    numbers = [
+        str(k) for k, case in enumerate(CASES) if any(case.bars.values()) and not case.only_lava and case.density < 1
+    ]
+    numbers += [str(k) for k, case in enumerate(CASES) if case.network == CONV_NET and any(case.bars.values())]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = Path(folder) / "rows.json"
+        command = [sys.executable, __file__, "--only", "peers", "--peers", "lava", "--rounds", str(options.rounds)]
+        restricted = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "", "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment = {**os.environ, **restricted}
+        subprocess.run([*command, "--json", str(rows), "--cases", *numbers], check=True, env=environment)
+        return list(json.loads(rows.read_text())["peers"])
+
+
 def _show(row: dict) -> None:
     print(" ".join(f"{k}={v:.4g}" if isinstance(v, float) else f"{k}={v}" for k, v in row.items()), flush=True)
 
@@ -386,9 +410,26 @@ def _lines(path: str) -> list[str]:
         return []
 
 
+def missed(results: dict) -> str:
+    """Return a list of the bars that are missed, in words."""
+    lines = []
+    for name, rows in results.items():
+        for row in rows:
+            if row.get("met") is False:
+                what = ", ".join(str(row[key]) for key in ("network", "kernel", "layer", "image") if key in row)
+                more = [f"{key} {row[key]:g}" for key in ("density", "rate", "batch") if key in row]
+                peer = f" over {row['peer']}" if "peer" in row else ""
+                bar = next(row[key] for key in row if key.startswith("bar"))
+                ratio = row.get("ratio")
+                value = f": {ratio:.3g}{peer}, bar {bar:g}" if ratio is not None else f": bar {bar:g}{peer}"
+                lines.append(f"- {name}, {row.get('isa', '')}: {', '.join([what, *more])}{value}")
+    return "All bars are met.\n" if not lines else "Bars that are missed here:\n\n" + "\n".join(lines) + "\n"
+
+
 def document(results: dict, rounds: int) -> str:
     titles = {
         "peers": "Beside other simulators: milliseconds for one sample of 100 steps, medians of turns",
+        "avx2": "Beside Lava, restricted to AVX2",
         "limits": "Beside the same loops in C: additions a nanosecond",
         "counts": "Cost of counting, over a run without",
         "payloads": "Input with payloads: milliseconds for one image, beside the loop for every neuron kind",
@@ -397,11 +438,14 @@ def document(results: dict, rounds: int) -> str:
     }
     parts = [f"## {titles[name]}\n\n{table(rows)}" for name, rows in results.items() if name in titles]
     command = f"`tests/benchmarks/bench_simulate.py --rounds {rounds}`"
-    return "\n".join([f"# Speed of the simulators\n\nWritten by {command} on {machine()}.\n", *parts])
+    head = (
+        f"# Speed of the simulators\n\nWritten by {command} on {machine()}. `isa`: the vector instructions that ran.\n"
+    )
+    return "\n".join([head, missed(results), *parts])
 
 
 def main() -> None:
-    names = ["peers", "limits", "counts", "payloads", "chip", "mnist"]
+    names = ["peers", "avx2", "limits", "counts", "payloads", "chip", "mnist"]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="turns of each contestant")
     parser.add_argument("--only", nargs="*", default=names, choices=names)
@@ -425,6 +469,7 @@ def main() -> None:
 
     parts = {
         "peers": lambda: bench_peers(options, results.get("peers", []), lambda rows: keep("peers", rows)),
+        "avx2": lambda: bench_avx2(options),
         "limits": bench_limits,
         "counts": bench_counts,
         "payloads": bench_payloads,

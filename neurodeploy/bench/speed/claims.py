@@ -33,24 +33,30 @@ class Case:
 
 
 class CaseTable(Record):
-    """One ``[[cases]]`` table: a ``Case`` with its batch sizes and its bars apart, since TOML has no None."""
+    """One ``[[cases]]`` table: a ``Case`` with its batch sizes and its bars apart, since TOML has no None.
+
+    ``over_lava`` holds on every processor; where ``over_lava_avx512`` has a bar for a batch, that one holds with AVX-512.
+    """
 
     network: str
     density: Fraction
     rate: Fraction
     batches: Annotated[tuple[Batch, ...], Field(min_length=1)]
     over_lava: Annotated[dict[Batch, Bar], Field(default_factory=dict)]
+    over_lava_avx512: Annotated[dict[Batch, Bar], Field(default_factory=dict)]
     only_lava: bool = False
 
     @model_validator(mode="after")
     def _bars_belong_to_batches(self) -> CaseTable:
-        if other := sorted(set(self.over_lava) - set(self.batches)):
-            raise ValueError(f"over_lava has a bar for batch {other[0]}, but the batches are {list(self.batches)}")
+        for name, bars in (("over_lava", self.over_lava), ("over_lava_avx512", self.over_lava_avx512)):
+            if other := sorted(set(bars) - set(self.batches)):
+                raise ValueError(f"{name} has a bar for batch {other[0]}, but the batches are {list(self.batches)}")
         return self
 
-    def case(self) -> Case:
-        """Return the case that the table describes."""
-        bars = {batch: self.over_lava.get(batch) for batch in self.batches}
+    def case(self, isa: str) -> Case:
+        """Return the case that the table describes, with the bars that hold with an instruction set."""
+        over_lava = self.over_lava | (self.over_lava_avx512 if isa == "avx512" else {})
+        bars = {batch: over_lava.get(batch) for batch in self.batches}
         return Case(self.network, self.density, self.rate, bars, self.only_lava)
 
 

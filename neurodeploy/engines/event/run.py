@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -23,6 +22,7 @@ from neurodeploy.engines.event import kernels as k
 from neurodeploy.engines.event.compile import Plan, compile_network
 from neurodeploy.engines.event.every_kind import run_messages
 from neurodeploy.engines.event.storage import aligned
+from neurodeploy.engines.event.threads import in_order
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import Network, sends_spikes_only
 from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
@@ -317,9 +317,8 @@ def _all_parts(run: _Run, n_samples: int, threads: int) -> Iterator[_Part]:
     if len(ranges) == 1:
         yield from _run_range(run, *ranges[0])
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for parts in pool.map(lambda r: list(_run_range(run, *r)), ranges):
-            yield from parts
+    for parts in in_order(lambda r: list(_run_range(run, *r)), ranges, threads):
+        yield from parts
 
 
 def _run_range(run: _Run, first: int, stop: int) -> Iterator[_Part]:

@@ -239,7 +239,7 @@ def _append(left: Any, first: Any, numbers: Any, n: Any) -> Any:
     end = n + bit_count(left)
     while True:
         for _ in range(FEW):
-            numbers[n] = first + lowest_bit(left)
+            numbers[np.uintp(n)] = first + lowest_bit(left)
             left &= left - _ONE
             n += 1
         if n >= end:
@@ -365,18 +365,6 @@ def count_samples(halves: Any, n_steps: Any, by: Any, counts: Any) -> None:
 
 
 @_jit
-def list_samples(first: Any, stop: Any, channel: Any, padded: Any, n_steps: Any, batch: Any, columns: Any) -> None:
-    """Write sample, step and channel of every spike, sorted by them, to three rows of int32."""
-    n = np.int64(0)
-    for b in range(batch):
-        for t in range(n_steps):
-            lane = t * padded + b
-            for i in range(first[lane], stop[lane]):
-                columns[0, n], columns[1, n], columns[2, n] = b, t, channel[i]
-                n += 1
-
-
-@_jit
 def index_lanes(
     sample: Any, step: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, first: Any, stop: Any
 ) -> None:
@@ -424,3 +412,70 @@ def list_channels(neuron: Any, payload: Any, first: Any, stop: Any, start: Any, 
             lanes[at] = first.size
             if graded:
                 value[at] = 0
+
+
+@_jit
+def list_arrivals(
+    arrived: Any, origin: Any, delay: Any, padded: Any, n_steps: Any, width: Any, start: Any, lanes: Any
+) -> Any:
+    """List the events of each channel in the order in which they are given, filled up with ``width``; return the end.
+
+    ``arrived``: columns sample, step and neuron; samples count from ``origin``, steps are ``delay`` later, and what comes
+    after the last step is left out. ``lanes`` has room for all events and ``GROUP`` for each channel.
+    """
+    (sample, step, neuron) = arrived
+    last = n_steps - delay
+    place = np.zeros(start.size - 1, np.int32)
+    for i in range(neuron.size):
+        place[np.uintp(neuron[i])] += np.int32(step[i] < last)  # unsigned: numba tests for no index from the end
+    n = np.int64(0)
+    for c in range(place.size):
+        start[c] = n
+        end = n + place[c]
+        place[c] = n
+        n += (end - n + GROUP - 1) // GROUP * GROUP
+        for at in range(end, n):
+            lanes[at] = width
+    start[place.size] = n
+    for i in range(neuron.size):
+        if step[i] < last:
+            channel = np.uintp(neuron[i])
+            lanes[np.uintp(place[channel])] = (step[i] + delay) * padded + sample[i] - origin
+            place[channel] += np.int32(1)
+    return n
+
+
+@_jit
+def sort_rows(rows: Any, span: Any, first: Any, stop: Any, columns: Any) -> Any:
+    """Write sample, step and channel of every spike, sorted by them; return how many there are.
+
+    Args:
+        rows: start and lanes of the filled-up list of each channel.
+        span: lanes of a step, steps, samples.
+        first, stop: int64 by lane: where the channels of a lane lie in the third column; written.
+        columns: int32 ``(3, n)`` with room for the filling.
+    """
+    (start, lanes) = rows
+    (padded, n_steps, batch) = span
+    place = np.zeros(first.size + 1, np.int32)  # one more for the filling
+    for i in range(start[start.size - 1]):
+        place[np.uintp(lanes[i])] += np.int32(1)
+    first[:] = 0
+    stop[:] = 0
+    n = np.int64(0)
+    for b in range(batch):
+        for t in range(n_steps):
+            lane = t * padded + b
+            end = n + place[lane]
+            first[lane], stop[lane], place[lane] = n, end, n
+            for at in range(n, end):
+                columns[0, at], columns[1, at] = b, t
+            n = end
+    place[first.size] = n
+    channel = columns[2]
+    for c in range(start.size - 1):
+        for i in range(start[c], start[c + 1]):
+            lane = np.uintp(lanes[i])
+            channel[np.uintp(place[lane])] = c
+            place[lane] += np.int32(1)
+    return n

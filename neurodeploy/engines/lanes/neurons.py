@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.lanes.spikes import Span, Words
 from neurodeploy.engines.lanes.vectors import (
     absolute,
-    decayed,
+    decayed_towards_zero,
     fma,
     high_half,
     joined,
@@ -23,11 +23,13 @@ from neurodeploy.engines.lanes.vectors import (
     load_16,
     low_half,
     mask_32,
+    restored,
     select,
     spread_16,
     spread_32,
     store,
     to_float32,
+    towards_zero,
     word,
 )
 from neurodeploy.files.loops import compiled
@@ -93,29 +95,23 @@ def respond(
             meaningless, and the returned number says so.
         gain: factor on the sums; a sum of 1 times it is a whole number of state units (``exact_gain``).
     """
-    factor, right = scale_of(exponent, gain)
-    given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps)
+    factor, right = arithmetic(exponent, gain)
+    given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps, 0)
     out = voltage.ravel(), bits.view(np.uint16).ravel(), bits.shape[1] * 4
-    peak = float(_respond(given, neurons, factor, right, out))
+    peak = float(run_neurons(given, neurons, factor, right, out))
     if beyond and peak >= STATE_LIMIT:
         peak = float(_respond_exactly(given, neurons, factor, right, out))
     return peak
 
 
-def scale_of(exponent: int, gain: float) -> tuple[float, int]:
-    """Return the factor from sums, shifted right by some bits, to state units, and these bits."""
+def arithmetic(exponent: int, gain: float = 1.0) -> tuple[float, int]:
+    """Return the factor from sums in ``2**exponent`` weight units to state units, and how many bits are cut off first."""
     return gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
 
 
 def exact_gain(gain: float, exponent: int) -> bool:
     """Return whether sums in units of ``2**exponent`` weight units times ``gain`` are whole numbers of state units."""
     return gain == 1 or (exponent >= 0 and float(gain * 2.0 ** (STATE_SHIFT + exponent)).is_integer())
-
-
-@_inlined
-def _two(values: Any, a: Any, b: Any) -> Any:
-    """Return 16 lanes with the parameter of neuron ``a``, and 16 with that of ``b``."""
-    return joined(spread_16(np.float32(values[a])), spread_16(np.float32(values[b])))
 
 
 @_inlined
@@ -127,60 +123,113 @@ def _inside(sample: Any, batch: Any) -> Any:
 @_jit
 def respond_at_any_size(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
     """Do as ``respond`` within a compiled loop, with what it hands to the two loops below."""
-    peak = np.float64(_respond(given, neurons, factor, right, out))
+    peak = np.float64(run_neurons(given, neurons, factor, right, out))
     if peak >= STATE_LIMIT:
         peak = np.float64(_respond_exactly(given, neurons, factor, right, out))
     return peak
 
 
 @_jit
-def _respond(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
-    """Run the neurons in pairs of 16 lanes (two parts of a batch, or two neurons), so that one hides the other's latency.
+def run_neurons(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
+    """Do the work of ``respond`` below 24 bits; return the largest current or voltage.
 
-    An odd last part is paired with itself.
+    The last of ``given`` is the number of steps by which sums arrive later, at most ``first_step``.
     """
-    (sums, first, n, stride, padded, batch, first_step, n_steps) = given
+    before = towards_zero()
+    peak = _in_fours(given, neurons, factor, right, out)
+    restored(before)
+    return peak
+
+
+@_jit
+def _in_fours(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
+    """Run the neurons in fours of 16 lanes (parts of a batch, or neurons), so that they hide each other's latency.
+
+    The last four may hold the last part several times.
+    """
+    (sums, first, n, stride, padded, batch, first_step, n_steps, later) = given
     (voltage, halves, words) = out
-    (keep_u, keep_v, limit, bias, subtracts) = neurons
+    subtracts = neurons[4]
     parts = padded // 16
     kept = voltage.size > 0
-    scale, zero = spread_32(np.float32(factor)), spread_32(np.float32(0))
-    unit, shift = spread_32(np.float32(1 / 4096)), spread_32(np.int32(right))
+    scale, shift = spread_32(np.float32(factor)), spread_32(np.int32(right))
+    zero = spread_32(np.float32(0))
     top = zero
-    for q in range(0, n * parts, 2):
-        other = min(q + 1, n * parts - 1)
-        i, j = q // parts, other // parts
-        x, y = q % parts * 16, other % parts * 16
-        to, also = first + i, first + j
-        share_u, share_v = _two(keep_u, to, also), _two(keep_v, to, also)
-        level = _two(limit, to, also)
-        valid = mask_32(np.uint32(_inside(x, batch) | _inside(y, batch) << np.uint32(16)))
-        constant = select(valid, _two(bias, to, also), zero)
-        u, v = zero, zero
+    for q in range(0, n * parts, 4):
+        a, b = _place(q, given, words), _place(q + 1, given, words)
+        c, d = _place(q + 2, given, words), _place(q + 3, given, words)
+        keep_u_1, keep_v_1, limit_1, bias_1 = _parameters(a, b, neurons, batch)
+        keep_u_2, keep_v_2, limit_2, bias_2 = _parameters(c, d, neurons, batch)
+        u_1, v_1, u_2, v_2 = zero, zero, zero, zero
         for t in range(first_step, n_steps):
-            at, beside = i * stride + t * padded + x, j * stride + t * padded + y
-            whole = joined(load_16(sums, at), load_16(sums, beside)) >> shift
-            u = fma(to_float32(whole), scale, decayed(u, share_u))
-            v = decayed(v, share_v) + u + constant
-            top = larger(top, larger(absolute(u), absolute(v)))
+            lane, sent, step = t * padded, (t - later) * padded, t * parts
+            u_1 = _current(u_1, keep_u_1, sums, a[1] + sent, b[1] + sent, shift, scale)
+            u_2 = _current(u_2, keep_u_2, sums, c[1] + sent, d[1] + sent, shift, scale)
+            v_1 = decayed_towards_zero(v_1, keep_v_1) + u_1 + bias_1
+            v_2 = decayed_towards_zero(v_2, keep_v_2) + u_2 + bias_2
+            top = larger(top, larger(absolute(u_1), absolute(v_1)))
+            top = larger(top, larger(absolute(u_2), absolute(v_2)))
             if kept:
-                shown = v * unit
-                store(voltage, at + first * stride, low_half(shown, shown))
-                store(voltage, beside + first * stride, high_half(shown, shown))
-            fires = v > level
-            fired = word(fires)
-            halves[to * words + (t * padded + x) // 16] = np.uint16(fired & np.uint32(0xFFFF))
-            halves[also * words + (t * padded + y) // 16] = np.uint16(fired >> np.uint32(16))
-            v = select(fires, v - level, v) if subtracts else select(fires, zero, v)
+                _keep(voltage, v_1, a[1] + first * stride + lane, b[1] + first * stride + lane)
+                _keep(voltage, v_2, c[1] + first * stride + lane, d[1] + first * stride + lane)
+            fires_1, fires_2 = v_1 > limit_1, v_2 > limit_2
+            _write(halves, word(fires_1), a[2] + step, b[2] + step)
+            _write(halves, word(fires_2), c[2] + step, d[2] + step)
+            v_1 = select(fires_1, v_1 - limit_1, v_1) if subtracts else select(fires_1, zero, v_1)
+            v_2 = select(fires_2, v_2 - limit_2, v_2) if subtracts else select(fires_2, zero, v_2)
     last = np.empty(32, np.float32)
     store(last, 0, top)
     return last.max()
 
 
+@_inlined
+def _place(part: Any, given: Any, words: Any) -> Any:
+    """Return the neuron of a part of 16 lanes, where its sums and its spikes begin, and its first sample."""
+    (_, first, n, stride, padded, _, _, _, _) = given
+    parts = padded // 16
+    part = min(part, n * parts - 1)
+    neuron, sample = part // parts, part % parts * 16
+    return first + neuron, neuron * stride + sample, (first + neuron) * words + sample // 16, sample
+
+
+@_inlined
+def _parameters(a: Any, b: Any, neurons: Any, batch: Any) -> Any:
+    """Return the parameters of two parts; the bias is 0 where there is no sample."""
+    (keep_u, keep_v, limit, bias, _) = neurons
+    valid = mask_32(np.uint32(_inside(a[3], batch) | _inside(b[3], batch) << np.uint32(16)))
+    constant = select(valid, _two(bias, a[0], b[0]), spread_32(np.float32(0)))
+    return _two(keep_u, a[0], b[0]), _two(keep_v, a[0], b[0]), _two(limit, a[0], b[0]), constant
+
+
+@_inlined
+def _two(values: Any, a: Any, b: Any) -> Any:
+    """Return 16 lanes with the parameter of neuron ``a``, and 16 with that of ``b``."""
+    return joined(spread_16(np.float32(values[a])), spread_16(np.float32(values[b])))
+
+
+@_inlined
+def _current(u: Any, keep: Any, sums: Any, a: Any, b: Any, shift: Any, scale: Any) -> Any:
+    whole = joined(load_16(sums, a), load_16(sums, b)) >> shift
+    return fma(to_float32(whole), scale, decayed_towards_zero(u, keep))
+
+
+@_inlined
+def _keep(voltage: Any, v: Any, a: Any, b: Any) -> None:
+    shown = v * spread_32(np.float32(1 / 4096))
+    store(voltage, a, low_half(shown, shown))
+    store(voltage, b, high_half(shown, shown))
+
+
+@_inlined
+def _write(halves: Any, fired: Any, a: Any, b: Any) -> None:
+    halves[np.uintp(a)] = np.uint16(fired & np.uint32(0xFFFF))
+    halves[np.uintp(b)] = np.uint16(fired >> np.uint32(16))
+
+
 @_jit
 def _respond_exactly(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
     """Do the same lane by lane in float64, exact below 2**41, with slayer's float32 round trip of the current."""
-    (sums, first, n, stride, padded, batch, first_step, n_steps) = given
+    (sums, first, n, stride, padded, batch, first_step, n_steps, later) = given
     (voltage, halves, words) = out
     (keep_u, keep_v, limit, bias, subtracts) = neurons
     peak = 0.0
@@ -193,7 +242,7 @@ def _respond_exactly(given: Any, neurons: Any, factor: Any, right: Any, out: Any
             u, v = 0.0, 0.0
             for t in range(first_step, n_steps):
                 at = i * stride + t * padded + b
-                u = np.trunc(u * keep_u[to]) + np.float64(np.float32(sums[at] >> right)) * factor
+                u = np.trunc(u * keep_u[to]) + np.float64(np.float32(sums[at - later * padded] >> right)) * factor
                 v = np.trunc(v * keep_v[to]) + np.float64(np.float32(u)) + bias[to]
                 peak = max(peak, max(abs(u), abs(v)))
                 if voltage.size > 0:

@@ -7,9 +7,10 @@ faster than the event-driven engine is a matter of batch, density and rate (``en
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,11 +20,12 @@ from neurodeploy.engines.checks import Progress, check_overflow, check_run, inpu
 from neurodeploy.engines.dynamics import Overflow
 from neurodeploy.engines.event.by_source import largest_sum
 from neurodeploy.engines.event.run import processors, run_event
+from neurodeploy.engines.event.threads import in_order
+from neurodeploy.engines.lanes.layer import Room, run_layer
 from neurodeploy.engines.lanes.neurons import Neurons, neurons_of, respond
 from neurodeploy.engines.lanes.spikes import Span, Spikes
-from neurodeploy.engines.lanes.summing import Summing, Sums
+from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.sums import COLUMNS
-from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry, Wiring, conv_wiring, matrix_wiring
 from neurodeploy.errors import SimulationError
 from neurodeploy.network import (
@@ -36,11 +38,23 @@ from neurodeploy.network import (
     sends_spikes_only,
     spiking_model,
 )
-from neurodeploy.network.activity import Activity, Events, Samples, join_samples, sorted_events
+from neurodeploy.network.activity import Activity, Events, Samples, sorted_events
 from neurodeploy.network.unrolled import entries
 
 AT_ONCE = 64
-"""Samples that run together: the bits of a mask word are those of a step."""
+"""Samples of a group: fewer are not worth it."""
+_SIZES = (AT_ONCE, 32, 16)
+"""Samples that run together: as many as leave some for every thread. With 32, the sums of a neuron over 100 steps fill
+half of the nearest cache."""
+_Columns: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """Spikes of some samples by population (sample, step, neuron), and overflows where there are any."""
+
+    sent: dict[str, _Columns]
+    overflow: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_lanes(
@@ -62,24 +76,34 @@ def run_lanes(
     Raises:
         SimulationError: as ``run_event``, and for a network that lanes do not take.
     """
-    plan, team = plan_of(network), Team(threads or processors())
+    threads = threads or processors()
+    plan = plan_of(network)
     steps = check_run(network, samples, n_steps)
     inputs = {i.name: _plain(network, i.name, samples.inputs[i.name]) for i in network.inputs}
     overflow = {population.name: 0 for population in network.populations}
-    parts: list[dict[str, Events]] = []
-    for first in range(0, samples.n_samples, AT_ONCE):
-        stop = min(first + AT_ONCE, samples.n_samples)
-        sent = _run_part(plan, inputs, Span(steps, stop - first), first, team)
-        if sent is None:
-            whole = run_event(network, samples.take(first, stop), n_steps=steps, threads=1)
-            sent = {population.name: whole.spikes[population.name] for population in network.populations}
-            overflow = {name: overflow[name] + n for name, n in whole.overflow.items()}
-            if on_overflow == "error":
-                check_overflow("event", overflow)
-        parts.append(sent)
+    size = next((n for n in _SIZES if samples.n_samples >= n * threads), _SIZES[-1])
+    ranges = [(first, min(first + size, samples.n_samples)) for first in range(0, samples.n_samples, size)]
+
+    def work(own: tuple[int, int]) -> _Part:
+        first, stop = own
+        sent = _run_part(plan, inputs, Span(steps, stop - first), first)
+        if sent is not None:
+            return _Part(sent)
+        whole = run_event(network, samples.take(first, stop), n_steps=steps, threads=1)
+        columns = {p.name: whole.spikes[p.name] for p in network.populations}
+        return _Part({n: (e.sample + np.int32(first), e.step, e.neuron) for n, e in columns.items()}, whole.overflow)
+
+    parts: list[_Part] = []
+    for part, (_, stop) in zip(_all_parts(plan, work, ranges, (steps, size), threads), ranges):
+        parts.append(part)
+        overflow = {name: n + part.overflow.get(name, 0) for name, n in overflow.items()}
+        if on_overflow == "error":
+            check_overflow("event", overflow)
         if progress is not None:
             progress(stop, samples.n_samples)
-    spikes = {name: join_samples([part[name] for part in parts]) for name in overflow}
+    spikes = {
+        p.name: _joined(p.size, steps, samples.n_samples, [q.sent[p.name] for q in parts]) for p in network.populations
+    }
     given = input_events(network, samples, steps) if steps < samples.n_steps else _longer(inputs, steps)
     return Activity(
         engine="lanes",
@@ -128,11 +152,16 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Populations in an order in which each comes after its sources, with what arrives at them."""
+    """Populations in an order in which each comes after its sources, with what arrives at them.
+
+    ``rooms``: arrays of finished parts for reuse. ``measured``: steps and samples of parts that have run.
+    """
 
     order: tuple[Population, ...]
     arrivals: dict[str, tuple[Arrivals, ...]]
     neurons: dict[str, Neurons]
+    rooms: list[Room] = field(default_factory=list)
+    measured: set[tuple[int, int]] = field(default_factory=set)
 
 
 _plans: WeakKeyDictionary[Network, Plan] = WeakKeyDictionary()
@@ -211,7 +240,26 @@ def _arrival(
     return Arrivals(source, summing, exponent + halved, delay)
 
 
-def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int, team: Team) -> dict[str, Events] | None:
+def _all_parts(
+    plan: Plan,
+    work: Callable[[tuple[int, int]], _Part],
+    ranges: list[tuple[int, int]],
+    kind: tuple[int, int],
+    threads: int,
+) -> Iterator[_Part]:
+    """Yield all parts in order; the first of a kind runs by itself, so that nothing disturbs what is measured there."""
+    first = 0 if kind in plan.measured else 1
+    yield from map(work, ranges[:first])
+    plan.measured.add(kind)
+    yield from in_order(work, ranges[first:], threads)
+
+
+def _joined(size: int, n_steps: int, n_samples: int, parts: list[_Columns]) -> Events:
+    columns = parts[0] if len(parts) == 1 else [np.concatenate(several) for several in zip(*parts)]
+    return sorted_events((size, n_steps, n_samples), *columns)
+
+
+def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int) -> dict[str, _Columns] | None:
     """Return the spikes of the populations for the samples of a span from ``first`` on, None if a state left 24 bits."""
 
     def moved(source: str, delay: int | NDArray[np.int32]) -> Spikes:
@@ -223,12 +271,22 @@ def _run_part(plan: Plan, inputs: dict[str, Events], span: Span, first: int, tea
         return own if isinstance(delay, int) else own.delayed(1 + delay)
 
     spikes: dict[str, Spikes] = {}
+    room = _free(plan.rooms)
     for population in plan.order:
-        own = _responded(plan, population, moved, span, team)
+        own = _responded(plan, population, spikes, moved, span, room)
         if own is None:
             return None
         spikes[population.name] = own
-    return {name: own.to_events() for name, own in spikes.items()}
+    sent = {name: own.columns(first) for name, own in spikes.items()}
+    plan.rooms.append(room)
+    return sent
+
+
+def _free(rooms: list[Room]) -> Room:
+    try:
+        return rooms.pop()
+    except IndexError:
+        return Room()
 
 
 def _longer(inputs: dict[str, Events], steps: int) -> dict[str, Events]:
@@ -250,28 +308,31 @@ def _plain(network: Network, name: str, events: Events) -> Events:
 
 
 def _responded(
-    plan: Plan, population: Population, moved: Callable[..., Spikes], span: Span, team: Team
+    plan: Plan,
+    population: Population,
+    sent: Mapping[str, Spikes],
+    moved: Callable[..., Spikes],
+    span: Span,
+    room: Room,
 ) -> Spikes | None:
-    """Return the spikes of a population, or None if a state left 24 bits."""
+    """Return the spikes of a population, or None if a state left 24 bits; ``sent`` are those of populations before it."""
     neurons, arrivals = plan.neurons[population.name], plan.arrivals[population.name]
+    if len(arrivals) == 1:
+        one = arrivals[0]
+        later = 1 + one.delay if isinstance(one.delay, int) else population.first_step + 1
+        if one.source in sent and later <= population.first_step:
+            given = sent[one.source]
+        else:
+            given, later = moved(one.source, one.delay), 0
+        own, peak = run_layer(one.summing, neurons, given, one.exponent, population.first_step, later, room)
+        return own if peak < STATE_LIMIT else None
+    total = span.rows(population.size, np.int64)
+    for one in arrivals:
+        part = one.summing.sums(moved(one.source, one.delay)).astype(np.int64)
+        total += part << one.exponent if one.exponent >= 0 else part >> -one.exponent
+    if np.abs(total).max(initial=0) >= STATE_LIMIT:
+        return None  # 64 times as much in a state
     bits = np.zeros((population.size, span.width // 64), np.uint64)
     nowhere = np.zeros((0, span.stride), np.float32)
-    peaks = [0.0]
-    exponent = arrivals[0].exponent if len(arrivals) == 1 else 0
-
-    def take(first: int, stop: int, sums: Sums) -> None:
-        del stop
-        peak = respond(sums, neurons, span, first, exponent, bits, nowhere, population.first_step, beyond=False)
-        peaks.append(peak)
-
-    if len(arrivals) == 1:
-        arrivals[0].summing.each_block(moved(arrivals[0].source, arrivals[0].delay), take, team)
-    else:
-        total = span.rows(population.size, np.int64)
-        for one in arrivals:
-            part = one.summing.sums(moved(one.source, one.delay), team).astype(np.int64)
-            total += part << one.exponent if one.exponent >= 0 else part >> -one.exponent
-        if np.abs(total).max(initial=0) >= STATE_LIMIT:
-            return None  # 64 times as much in a state
-        take(0, population.size, total.astype(np.int32))
-    return Spikes(span, population.size, bits) if max(peaks) < STATE_LIMIT else None
+    peak = respond(total.astype(np.int32), neurons, span, 0, 0, bits, nowhere, population.first_step, beyond=False)
+    return Spikes(span, population.size, bits) if peak < STATE_LIMIT else None

@@ -236,6 +236,39 @@ class Spikes:
         return ByRow(start, lane, value)
 
     @cached_property
+    def by_row_unordered(self) -> ByRow:
+        """The spikes of each channel, of events in the order of the events: for sums of whole numbers, where none counts."""
+        own, span = self.arrived, self.span
+        if own is None or own.payload is not None:
+            return self.by_row
+        start = np.empty(self.size + 1, np.int64)
+        lane = np.empty(own.neuron.size + b.GROUP * self.size, np.uint16 if span.width < _SHORT else np.int32)
+        columns = own.sample, own.step, own.neuron
+        n = b.list_arrivals(columns, own.origin, own.delay, span.padded, span.n_steps, span.width, start, lane)
+        return ByRow(start, lane[:n], _NONE)
+
+    @cached_property
+    def _sorted(self) -> tuple[NDArray[np.int32], ByLane]:
+        """The columns sample, step and channel, sorted by them, and where those of each lane lie there."""
+        span, rows = self.span, self.by_row_unordered
+        first, stop = np.empty((2, span.width), np.int64)
+        columns = np.empty((3, rows.lane.size), np.int32)
+        shape = span.padded, span.n_steps, span.batch
+        n = b.sort_rows((rows.start, rows.lane), shape, first, stop, columns)
+        columns = columns[:, :n]
+        return columns, ByLane(first, stop, columns[2], _NONE)
+
+    @property
+    def by_lane_sorted(self) -> ByLane:
+        """``by_lane`` of plain spikes out of lists by channel, for those that have them, or go to events in any case."""
+        return self._sorted[1]
+
+    def columns(self, first: int = 0) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+        """Return sample (from ``first`` on), step and channel of each spike, sorted by them, without payloads."""
+        sample, step, channel = self._sorted[0]
+        return sample + np.int32(first) if first else sample, step, channel
+
+    @cached_property
     def by_lane(self) -> ByLane:
         """The channels active in each lane; those of events are used where they lie."""
         span, own = self.span, self.arrived
@@ -256,10 +289,7 @@ class Spikes:
 
     def to_events(self) -> Events:
         """Return the spikes as events, sorted by sample, step and channel, without payloads."""
-        span, lists = self.span, self.by_lane
-        columns = np.empty((3, self.n_spikes), np.int32)
-        b.list_samples(lists.first, lists.stop, lists.channel, span.padded, span.n_steps, span.batch, columns)
-        return sorted_events((self.size, span.n_steps, span.batch), *columns)
+        return sorted_events((self.size, self.span.n_steps, self.span.batch), *self.columns())
 
     def delayed(self, steps: int | NDArray[np.int32]) -> Spikes:
         """Return the spikes moved to later steps, by one number or one for each channel; those past the end are lost.
@@ -295,7 +325,7 @@ class Spikes:
 
 
 def _range(sample: NDArray[np.int32], first: int, stop: int) -> tuple[int, int]:
-    begin, end = np.searchsorted(sample, [first, stop])
+    begin, end = np.searchsorted(sample, np.array([first, stop], sample.dtype))  # another type would copy all of them
     return int(begin), int(end)
 
 

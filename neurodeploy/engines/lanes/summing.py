@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.engines.lanes.choice import SHARED, Choices, Trial, size_class
-from neurodeploy.engines.lanes.neurons import Neurons, scale_of
+from neurodeploy.engines.lanes.neurons import Neurons, arithmetic
 from neurodeploy.engines.lanes.spikes import Spikes, Words
 from neurodeploy.engines.lanes.sums import COLUMNS, sum_events, sum_masks, sum_rows
 from neurodeploy.engines.lanes.team import ALONE, Team
@@ -30,10 +30,13 @@ class Summing:
     Args:
         wiring: the connections.
         choices: table of the fastest ways: ``masks``, ``events`` or ``rows`` (``sums.py``).
+
+    Attributes:
+        bytes: whether all weights fit 8 bits.
     """
 
     def __init__(self, wiring: Wiring, *, choices: Choices = SHARED) -> None:
-        self.wiring, self._choices = wiring, choices
+        self.wiring, self.choices = wiring, choices
         self.set(np.zeros(wiring.n_stored, np.int16))
 
     @property
@@ -45,7 +48,8 @@ class Summing:
         """Take weights by place, -256..255; those of 0 cost no time."""
         self._side = with_weights(self.wiring.into, whole)
         low, high = int(whole.min(initial=0)), int(whole.max(initial=0))
-        self._largest, self._bytes = max(high, -low), low >= -128 and high <= 127
+        self._key = self.wiring.shape, size_class(self._side[2].size)
+        self._largest, self.bytes = max(high, -low), low >= -128 and high <= 127
 
     def sums(self, spikes: Spikes, team: Team = ALONE) -> Sums:
         """Return the sums of all neurons, int32 ``(targets, stride)``."""
@@ -66,13 +70,13 @@ class Summing:
         Raises:
             SimulationError: for another number of channels, or payloads with which a sum might leave 32 bits.
         """
-        self._check(spikes)
+        self.check(spikes)
         way, size = self._way(spikes)
         n = self.wiring.n_targets
         rooms: list[_Room] = []
 
         def work(first: int) -> None:
-            room = _pop(rooms) or _Room(self.wiring, spikes, size, way, self._bytes)
+            room = _pop(rooms) or _Room(self.wiring, spikes, size, way, self.bytes)
             stop = min(n, first + size)
             self._run(way, spikes, first, stop, room)
             take(first, stop, room.sums[: stop - first])
@@ -98,7 +102,7 @@ class Summing:
         Raises:
             SimulationError: as ``each_block``.
         """
-        self._check(spikes)
+        self.check(spikes)
         way, _ = self._way(spikes)
         number = {"masks": MASKS, "events": EVENTS, "rows": ROWS}[way]
         given, span, n = _seen(spikes, number), spikes.span, self.wiring.n_targets
@@ -109,9 +113,9 @@ class Summing:
         peaks: list[float] = []
 
         def work(first: int) -> None:
-            room = _Room(self.wiring, spikes, min(n, at_once), way, self._bytes)
+            room = _Room(self.wiring, spikes, min(n, at_once), way, self.bytes)
             rooms = room.sums.reshape(-1), room.lists, room.spread, room.tile
-            stop, scale = min(n, first + size), (neurons, *scale_of(exponent, gain))
+            stop, scale = min(n, first + size), (neurons, *arithmetic(exponent, gain))
             peaks.append(respond_to(number, self._side, given, first, stop, lanes, rooms, scale, to))
 
         team.each(work, range(0, n, size))
@@ -121,15 +125,11 @@ class Summing:
         """Return the fastest way for these spikes and its number of neurons in a block."""
         n = self.wiring.n_targets
         many = max(COLUMNS, _BLOCK_BYTES // (8 * spikes.span.stride) * 2)
-        sizes = {"masks": min(n, many), "events": min(n, many), "rows": min(n, COLUMNS)}
-        if spikes.graded:
-            del sizes["masks"]
-        if self.wiring.geometry is not None:
-            del sizes["rows"]
+        sizes = {way: min(n, COLUMNS if way == "rows" else many) for way in self.ways(spikes)}
         few = min(n, 4 * COLUMNS)
 
         def trial(way: str) -> Trial:
-            room = _Room(self.wiring, spikes, sizes[way], way, self._bytes)
+            room = _Room(self.wiring, spikes, sizes[way], way, self.bytes)
 
             def run() -> None:
                 seen = spikes.fresh() if way == "rows" else spikes  # its lists by lane are made for it alone
@@ -138,13 +138,19 @@ class Summing:
 
             return Trial(run)
 
-        way = self._choices.pick(self._key(spikes), tuple(sizes), trial)
+        way = self.choices.pick(("sums", *self.key(spikes)), tuple(sizes), trial)
         return way, sizes[way]
 
-    def _key(self, spikes: Spikes) -> tuple[Any, ...]:
-        stored = size_class(self._side[2].size)
-        seen = size_class(spikes.n_spikes), spikes.arrived is None, spikes.graded
-        return "sums", self.wiring.shape, stored, spikes.span, *seen
+    def ways(self, spikes: Spikes) -> tuple[str, ...]:
+        """Return the ways in which the sums of these spikes can be made."""
+        if self.wiring.geometry is not None:
+            return ("events",) if spikes.graded else ("masks", "events")
+        return ("events", "rows") if spikes.graded else ("masks", "events", "rows")
+
+    def key(self, spikes: Spikes) -> tuple[Any, ...]:
+        """Return what the time of the sums depends on."""
+        seen = spikes.n_spikes if spikes.arrived is None else spikes.arrived.neuron.size
+        return *self._key, spikes.span, size_class(seen), spikes.arrived is None, spikes.graded
 
     def _run(self, way: str, spikes: Spikes, first: int, stop: int, room: _Room) -> None:
         side, stride, sums = self._side, spikes.span.stride, room.sums.reshape(-1)
@@ -158,7 +164,8 @@ class Summing:
             active = lanes.first, lanes.stop, lanes.channel, lanes.value
             sum_rows(side, active, first, stop, stride, room.lists, room.spread, room.tile, sums)
 
-    def _check(self, spikes: Spikes) -> None:
+    def check(self, spikes: Spikes) -> None:
+        """Refuse spikes whose sums cannot be made; raises as ``each_block``."""
         if spikes.size != self.wiring.n_sources:
             raise SimulationError(
                 f"lanes: {spikes.size} channels arrive at connections from {self.wiring.n_sources}; give spikes of that many"

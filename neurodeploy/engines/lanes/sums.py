@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from neurodeploy.engines.event.vector import prefetch
+from neurodeploy.engines.lanes.bits import GROUP
 from neurodeploy.engines.lanes.vectors import (
     load_16,
     load_32,
@@ -167,11 +168,13 @@ def sum_events(side: Any, events: Any, first: Any, stop: Any, stride: Any, lists
                 for e in range(begin, end):
                     sums[row + np.uintp(lane[e])] += own * value[e]
             else:
-                for e in range(begin, end, np.uintp(4)):
-                    sums[row + np.uintp(lane[e])] += own
-                    sums[row + np.uintp(lane[e + np.uintp(1)])] += own
-                    sums[row + np.uintp(lane[e + np.uintp(2)])] += own
-                    sums[row + np.uintp(lane[e + np.uintp(3)])] += own
+                for e in range(begin, end, np.uintp(GROUP)):
+                    a, b = np.uintp(lane[e]), np.uintp(lane[e + np.uintp(1)])
+                    c, d = np.uintp(lane[e + np.uintp(2)]), np.uintp(lane[e + np.uintp(3)])
+                    sums[row + a] += own
+                    sums[row + b] += own
+                    sums[row + c] += own
+                    sums[row + d] += own
         sums[row + np.uintp(stride) - np.uintp(16)] = 0
 
 

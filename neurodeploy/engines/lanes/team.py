@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from neurodeploy.engines.event.threads import shared_pool
 
 Part = TypeVar("Part")
 
 
 class Team:
-    """``threads`` threads. With one, parts are computed in the caller's own."""
+    """``threads`` threads: the caller's own, and others that all teams share."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def each(self, work: Callable[[Part], None], parts: Sequence[Part]) -> None:
         """Call ``work`` with every part, in any order."""
-        if self._pool is None or len(parts) < 2:
-            for part in parts:
+        left, others = iter(parts), min(self.threads, len(parts)) - 1
+
+        def some() -> None:
+            for part in left:  # an iterator of a list or a range gives each part once, whichever thread asks
                 work(part)
+
+        if others < 1:
+            some()
             return
-        for _ in self._pool.map(work, parts):
-            pass
+        pool = shared_pool(self.threads - 1)
+        helpers = [pool.submit(some) for _ in range(others)]
+        try:
+            some()
+        finally:
+            running = [helper for helper in helpers if not helper.cancel()]
+            for helper in running:
+                helper.result()
 
 
 ALONE = Team()

@@ -45,6 +45,6 @@ def respond_to(
             sum_events(side, rows, begin, end, stride, lists, sums)
         else:
             sum_rows(side, lanes, begin, end, stride, lists, spread, tile, sums)
-        given = (sums, begin, end - begin, stride, padded, batch, 0, n_steps)
+        given = (sums, begin, end - begin, stride, padded, batch, 0, n_steps, 0)
         peak = max(peak, respond_at_any_size(given, parameters, factor, right, to))
     return peak

@@ -1,8 +1,10 @@
 """``bench_simulate``: what its rows say, and that a contestant with other spikes gets no ratio."""
 
+import argparse
 import importlib.util
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from building import ROOT
 from typer.testing import CliRunner
 
 from neurodeploy.bench.speed import run as bench
+from neurodeploy.bench.speed.claims import CaseTable
 from neurodeploy.bench.speed.counts import core_events, core_fans, core_labels
 from neurodeploy.bench.speed.networks import make_network, random_samples
 from neurodeploy.bench.speed.peers import PEERS, Peer, local, remote, worker
@@ -72,6 +75,16 @@ def test_bar_counts_for_lava_alone():
         ("other", 1, None, None),
         ("other", 3, None, None),
     ]
+
+
+def test_higher_bars_hold_with_avx512_alone():
+    table = CaseTable(
+        network="5-5", density=1, rate=1, batches=(1, 64), over_lava={1: 2, 64: 10}, over_lava_avx512={64: 30}
+    )
+    assert table.case("avx512").bars == {1: 2, 64: 30}
+    assert table.case("avx2").bars == {1: 2, 64: 10}
+    with pytest.raises(ValueError, match="over_lava_avx512 has a bar for batch 8, but the batches are"):
+        CaseTable(network="5-5", density=1, rate=1, batches=(1, 64), over_lava_avx512={8: 30})
 
 
 def test_peer_with_other_spikes_has_no_ratio_and_misses_the_bar():
@@ -256,6 +269,18 @@ def test_four_times_over_repeats_the_first_sample():
     assert np.array_equal(long, np.concatenate([one] * 4, axis=1))
 
 
+def test_lava_whose_time_drowns_in_other_load_is_left_out_with_the_reason(monkeypatch):
+    """The long run ends before the short one would have: no time, and no ratio below 0."""
+    import neurodeploy.engines.lava as lava
+
+    moments = iter([0.0, 5.0, 6.0, 6.0, 11.0, 12.0])
+    monkeypatch.setattr(lava, "run_lava", run_event)
+    monkeypatch.setattr(local.time, "perf_counter", lambda: next(moments))
+    net = network()
+    with pytest.raises(SimulationError, match="bench: lava took -1333 ms for a sample by the difference of two runs"):
+        next(local.lava_runtime(net, random_samples(net, 1, 0.1, np.random.default_rng(5))))
+
+
 def test_unknown_network_and_no_rounds():
     with pytest.raises(UsageError, match="there is no network 'resnet'"):
         network("resnet")
@@ -309,6 +334,33 @@ class TestScript:
         text = page.read_text()
         assert text.startswith("# Speed of the simulators\n")
         assert text.count("| numba-scatter |") == 3
+
+    def test_rows_of_another_instruction_set_stand_beside_these(self, script, monkeypatch):
+        """A second process, restricted to AVX2, measures the cases with a bar over Lava."""
+        monkeypatch.setattr(script, "instruction_set", lambda: "avx2")
+        monkeypatch.setattr(script, "CASES", (CASE,))
+        assert script.bench_avx2(None) == []
+        started = []
+
+        def run(command, *, env, check):
+            assert check
+            started.append((command[2:-3], env["NUMBA_CPU_NAME"], env["NUMBA_CPU_FEATURES"]))
+            assert command[-2:] == ["--cases", "0"]
+            file = command[command.index("--json") + 1]
+            Path(file).write_text(json.dumps({"peers": [{"isa": "avx2", "met": False, "bar": 9.0, "ratio": 3.0}]}))
+
+        monkeypatch.setattr(script, "instruction_set", lambda: "avx512")
+        monkeypatch.setattr(script.subprocess, "run", run)
+        rows = script.bench_avx2(argparse.Namespace(rounds=1))
+        assert [row["isa"] for row in rows] == ["avx2"]
+        ((command, name, features),) = started
+        assert command[:6] == ["--only", "peers", "--peers", "lava", "--rounds", "1"]
+        assert (name, features) == ("x86-64-v3", "")
+        page = script.document({"avx2": rows}, 1)
+        assert "## Beside Lava, restricted to AVX2" in page
+        assert "Bars that are missed here:\n\n- avx2, avx2: " in page
+        assert ": 3, bar 9" in page
+        assert "All bars are met." in script.document({"avx2": [rows[0] | {"met": True}]}, 1)
 
     def test_small_chip_fires_at_the_rate_that_is_asked_for(self, script):
         network = script.chip_network(3, 512, 20, 0.1, np.random.default_rng(0))

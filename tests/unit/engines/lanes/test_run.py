@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from building import chain, neuron
@@ -132,6 +137,41 @@ def test_fewer_steps_than_the_samples_have_may_be_run():
     rng = np.random.default_rng(0)
     network = chain([dense(rng, (8, 20)), dense(rng, (3, 8))])
     assert_equal_to_event(network, samples_for(network, 10, 20, 0.4, rng), n_steps=9)
+
+
+def digest():
+    """A hash over the spikes of layers that fire, in lanes, which those of the event-driven engine equal."""
+    rng = np.random.default_rng(0)
+    weights = [dense(rng, (150, 90), 0.2), dense(rng, (30, 150), 0.3), dense(rng, (5, 30))]
+    event = assert_equal_to_event(chain(weights, neuron(threshold=300)), samples_for(chain(weights), 80, 25, 0.1, rng))
+    columns = [np.stack([e.sample, e.step, e.neuron]) for e in event.spikes.values()]
+    assert all(own.shape[1] > 100 for own in columns)
+    return hashlib.sha256(np.concatenate(columns, axis=1).tobytes()).hexdigest()
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="instruction sets of x86-64")
+@pytest.mark.slow
+def test_spikes_are_the_same_on_every_instruction_set():
+    """Kernels are compiled for AVX2 in another process (about 30 s)."""
+    from building import ROOT
+
+    environment = {**os.environ, "NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": ""}
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from test_run import digest; print(digest())"
+    command = [sys.executable, "-c", code, os.path.dirname(__file__)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == digest()
+
+
+def test_many_parts_on_several_threads_equal_one_run():
+    rng = np.random.default_rng(0)
+    network = chain([dense(rng, (40, 30)), dense(rng, (6, 40))], neuron(threshold=90))
+    samples = samples_for(network, 300, 11, 0.2, rng)
+    assert_equal_to_event(network, samples, threads=3)
+    seen = []
+    run_lanes(network, samples, threads=3, progress=lambda done, of: seen.append((done, of)))
+    assert seen[-1] == (300, 300)
+    assert seen == sorted(seen)
 
 
 def test_threads_give_the_same_spikes():

@@ -68,6 +68,33 @@ def test_lists_hold_the_lanes_of_each_channel_and_the_channels_of_each_lane(shap
             assert np.array_equal(lanes.channel[lanes.first[k] : lanes.stop[k]], np.flatnonzero(wide[:, k]))
 
 
+@settings(max_examples=60, deadline=None)
+@given(shapes, rates, seeds)
+def test_columns_are_sorted_by_sample_step_and_channel_and_lists_by_lane_lie_in_them(shape, rate, seed):
+    fired = raster(shape, rate, seed)
+    for spikes in both(fired):
+        wanted = np.nonzero(fired.transpose(0, 2, 1))
+        assert all(np.array_equal(own, want) for own, want in zip(spikes.columns(), wanted))
+        assert np.array_equal(spikes.columns(100)[0], wanted[0] + 100)
+        assert all(column.dtype == np.int32 for column in spikes.columns(100))
+        lanes, usual = spikes.by_lane_sorted, spikes.by_lane
+        for k in range(spikes.span.width):
+            own, want = ((of.channel[of.first[k] : of.stop[k]]) for of in (lanes, usual))
+            assert np.array_equal(own, want)
+
+
+@settings(max_examples=60, deadline=None)
+@given(shapes, rates, seeds, st.integers(0, 9))
+def test_lists_out_of_order_hold_the_same_lanes(shape, rate, seed, delay):
+    events = Events.from_dense(raster(shape, rate, seed).transpose(0, 2, 1))
+    spikes = Spikes.of_events(events, shape[0] // 2, delay=delay)
+    ordered, own = spikes.by_row, spikes.by_row_unordered
+    assert np.array_equal(own.start, ordered.start)
+    assert own.lane.dtype == ordered.lane.dtype
+    for begin, end in zip(own.start, own.start[1:]):
+        assert np.array_equal(np.sort(own.lane[begin:end]), ordered.lane[begin:end])
+
+
 def test_lanes_of_a_step_are_its_samples():
     fired = np.zeros((17, 2, 3), bool)
     fired[16, 1, 2] = True

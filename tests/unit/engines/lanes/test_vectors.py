@@ -13,6 +13,7 @@ from neurodeploy.engines.lanes.vectors import (
     as_floats,
     as_ints,
     decayed,
+    decayed_towards_zero,
     fma,
     high_half,
     joined,
@@ -22,6 +23,7 @@ from neurodeploy.engines.lanes.vectors import (
     low_half,
     mask_16,
     mask_32,
+    restored,
     round_even,
     select,
     spread_16,
@@ -29,6 +31,7 @@ from neurodeploy.engines.lanes.vectors import (
     store,
     to_float32,
     to_int32,
+    towards_zero,
     turn_16,
     word,
 )
@@ -128,6 +131,28 @@ def test_sixteen_rows_are_transposed(of, to):
     a, out = np.arange(256).astype(of), np.empty(256, to)
     _turned(a, out)
     assert np.array_equal(out.reshape(16, 16), a.reshape(16, 16).T)
+
+
+@njit
+def _cut(x, keep, out, quotient):
+    before = towards_zero()
+    for k in range(0, x.size, 32):
+        store(out, k, decayed_towards_zero(load_32(x, k), load_32(keep, k)))
+    restored(before)
+    quotient[0] = quotient[1] / quotient[2]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1))
+def test_where_rounding_is_set_a_thread_rounds_as_before_afterwards(seed):
+    rng = np.random.default_rng(seed)
+    x = rng.integers(1 - 2**24, 2**24, 512)
+    x[:64] = rng.integers(-3, 4, 64)
+    keep = rng.integers(0, 4097, 512)
+    out, quotient = np.empty(512, np.float32), np.array([0, 2, 3], np.float32)
+    _cut(x.astype(np.float32), (keep / 4096).astype(np.float32), out, quotient)
+    assert np.array_equal(out, np.sign(x) * (abs(x) * keep >> 12))
+    assert quotient[0] == np.float32(2) / np.float32(3) > 2 / 3  # rounded up to the nearest
 
 
 @njit
