@@ -203,7 +203,8 @@ def _converted(made: dict[str, Any]) -> list[tuple[str, str]]:
     if made["per_class"] is None:
         lines.append(("labels", "none"))
     else:
-        lines.append(("labels", _spread(made["per_class"], f"{len(made['per_class'])} classes")))
+        each = ", one in each step" if made["labelled"] == "steps" else ""
+        lines.append(("labels", _spread(made["per_class"], f"{len(made['per_class'])} classes{each}")))
         lines += [(f"class {i}", f"{name}, {made['per_class'][i]:,} samples") for i, name in enumerate(made["classes"])
                   if i < len(made["per_class"])]  # fmt: skip
     return lines

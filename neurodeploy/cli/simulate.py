@@ -63,7 +63,11 @@ def simulate(
 
 
 def _output_line(output: dict[str, Any]) -> str:
-    first = " ".join(map(str, output["classes"][:10])) + (" ..." if len(output["classes"]) > 10 else "")
-    right = "" if output["accuracy"] is None else f", accuracy {output['accuracy']:.2%}"
-    classes = f"classes {first}" if output["silent"] < 1 else "no classes: silent on all samples"
+    told = output["classes"]
+    by_step = bool(told) and isinstance(told[0], list)
+    shown = told[0] if by_step else told
+    first = " ".join(map(str, shown[:10])) + (" ..." if len(shown) > 10 else "")
+    right = "" if output["accuracy"] is None else f", accuracy {output['accuracy']:.2%}{' of the steps' * by_step}"
+    where = "classes in the steps of sample 0:" if by_step else "classes"
+    classes = f"{where} {first}" if output["silent"] < 1 else "no classes: silent on all samples"
     return f"{output['decoding']}{right}, {classes}; tied {output['tied']:.2%}, silent {output['silent']:.2%}"

@@ -111,7 +111,8 @@ def _facts(samples: Samples, out: Path) -> dict[str, Any]:
         "samples": samples.n_samples,
         "steps": samples.n_steps,
         "shape": list(samples.shapes.get(name, (events.size,))),
-        "per_class": None if samples.labels is None else np.bincount(samples.labels).tolist(),
+        "per_class": None if samples.labels is None else np.bincount(samples.labels.reshape(-1)).tolist(),
+        "labelled": None if samples.labels is None else "samples" if samples.labels.ndim == 1 else "steps",
         "spikes": len(events),
         "payloads": None if payload is None or not payload.size else [int(payload.min()), int(payload.max())],
     }

@@ -28,6 +28,8 @@ FILES: dict[str, type[BaseModel]] = {"recipe": Recipe, "sweep": Plan, "gate": Ga
 """Files that users write, and the records that check them."""
 _FIRST = "digits-mlp"
 _HIDDEN_NEURONS = 128
+_WINDOW = 32
+"""Steps that the class of a step looks back over, in a recipe for data with a label a step."""
 _FAN_IN = 10
 """Inputs that a hidden neuron has at least on average in a recipe for data of few channels."""
 
@@ -108,7 +110,11 @@ def _on_own_data(values: Mapping[str, Any], path: Path, where: str, *, plain: bo
     given = parse_recipe(commented({**values, "data": keys, "network": network}), where)
     parts = load_splits(given.data)
     shape, n_classes = parts[0].shape, parts[0].n_classes
-    words = _words(keys, sum(len(part.labels) for part in parts), shape, n_classes)
+    by_step = parts[0].labels.ndim == 2
+    words = _words(keys, sum(len(part.labels) for part in parts), shape, n_classes, by_step=by_step)
+    network.pop("window", None)
+    if by_step:
+        network["window"] = min(_WINDOW, parts[0].labels.shape[1])
     sparse = dict(values.get("sparse", {}))
     if plain:
         network["layers"] = [{"neurons": _HIDDEN_NEURONS}, {"neurons": n_classes}]
@@ -119,7 +125,7 @@ def _on_own_data(values: Mapping[str, Any], path: Path, where: str, *, plain: bo
     return {**values, "data": keys, "network": network, "sparse": sparse}, f"{path}: {words}"
 
 
-def _words(keys: Mapping[str, Any], n_samples: int, shape: tuple[int, ...], n_classes: int) -> str:
+def _words(keys: Mapping[str, Any], n_samples: int, shape: tuple[int, ...], n_classes: int, *, by_step: bool) -> str:
     """Return in words how samples were read."""
     size, classes = "x".join(map(str, shape)), f"{n_classes} classes"
     if keys["encoding"] != "frames":
@@ -128,7 +134,8 @@ def _words(keys: Mapping[str, Any], n_samples: int, shape: tuple[int, ...], n_cl
         )
     cut = f" over {keys['duration_s']:g} s" if "duration_s" in keys else ""
     counts = "; counts drive the network (images? call the array 'values')" if keys.get("frames") == "counts" else ""
-    return f"{n_samples} samples of {keys['n_steps']} steps{cut}, {size} channels, {classes}{counts}"
+    told = ", one in each step" if by_step else ""
+    return f"{n_samples} samples of {keys['n_steps']} steps{cut}, {size} channels, {classes}{told}{counts}"
 
 
 def check_recipe(recipe: str | Path) -> dict[str, Any]:

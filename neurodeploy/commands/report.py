@@ -16,7 +16,7 @@ from neurodeploy.commands.verify import check_engines, default_engines, run_engi
 from neurodeploy.costs import pricing
 from neurodeploy.costs.joint import joint_labels, updates_of
 from neurodeploy.costs.record import Cost
-from neurodeploy.engines.decoding import accuracy, decoding_probes
+from neurodeploy.engines.decoding import accuracy, check_labels, decoding_probes
 from neurodeploy.engines.silence import find_silence
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import (
@@ -119,6 +119,9 @@ def report(
             tell(f"export    {export(source)['path']}")
         network = load_network(source, reading=reading)
         samples = load_data(source if data is None else data, network=network)
+        by_step = network.outputs[0].window is not None
+        if len(network.outputs) == 1:
+            check_labels(samples, by_step=by_step)
         targets = _default_chips(network, tell) if chips is None else [load_chip(name) for name in chips]
         timed = any(value is not None for value in (step_period_s, deadline_s, rate_hz))
         mappings, left_out = _mapped(source, network, targets, timed, tell)
@@ -131,7 +134,8 @@ def report(
         if right is not None:
             words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
             beside = "".join(f", {share:.2%} {word}" for word, share in undecided.items() if share)
-            tell(f"simulate  {words[0]} {right:.2%} on {samples.n_samples} samples{words[1]}{beside}")
+            of = "the steps of " if by_step else ""
+            tell(f"simulate  {words[0]} {right:.2%} on {of}{samples.n_samples} samples{words[1]}{beside}")
         for line in silence.notes:
             tell(f"simulate  {line}")
         for line in silence.warnings:
@@ -155,7 +159,7 @@ def report(
             left_out=left_out,
             accuracy=None
             if right is None
-            else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, **undecided},
+            else {"test": right, "n_samples": samples.n_samples, "held_out": held_out, "steps": by_step, **undecided},
             verification={key: done.proof[key] for key in VERIFICATION_KEYS},
             raster=raster_facts(network, done.whole),
             neurobench=neurobench_metrics(network, done.probed).to_json(),

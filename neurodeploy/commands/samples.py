@@ -162,7 +162,7 @@ def _tell_impossible_labels(samples: Samples, network: Network) -> None:
     from neurodeploy.data.window import tell
 
     n_classes = network.population(network.outputs[0].population).size
-    beyond = samples.labels >= n_classes
+    beyond = (samples.labels >= n_classes).reshape(samples.n_samples, -1).any(axis=1)
     if beyond.any():
         tell(
             f"{int(beyond.sum())} of {samples.n_samples} samples have a label of {n_classes} or more (up to "
@@ -213,7 +213,7 @@ def _array(thing: Any) -> NDArray[Any]:
 def _of_pairs(thing: Any, labels: NDArray[Any] | None, reading: Any, network: Network | None) -> Samples:
     """Return the samples of a data set that gives pairs of a sample and a label."""
     from neurodeploy.data.binning import binned
-    from neurodeploy.data.fields import Dense, understood, whole
+    from neurodeploy.data.fields import Dense, labels_in, understood, whole
     from neurodeploy.data.own import of_understood
     from neurodeploy.data.reading import wanted_by
 
@@ -230,15 +230,15 @@ def _of_pairs(thing: Any, labels: NDArray[Any] | None, reading: Any, network: Ne
                 f"data: sample {i} of the {kind} is a {type(item).__name__}; give pairs of a sample and a label"
             )
         parts.append(_array(item[0]))
-        classes.append(_array(item[1]).reshape(-1))
+        classes.append(_array(item[1]))
         n_bytes += parts[-1].nbytes
         if n_bytes > MOST_BYTES:
             raise DataError(
                 f"data: the first {i + 1} samples of the {kind} take {n_bytes:,} bytes, at most {MOST_BYTES:,}"
             )
-    if any(label.size != 1 for label in classes):
-        raise DataError(f"data: the {kind} gives labels of {classes[0].size} numbers; give one class a sample")
-    own = whole(np.concatenate(classes), f"labels of the {kind}") if labels is None else labels
+    if len({label.shape for label in classes}) > 1:
+        raise DataError(f"data: the {kind} gives labels of different shapes; give one class a sample, or one a step")
+    own = labels_in(np.stack(classes), f"the {kind}") if labels is None else labels
     wanted = wanted_by(network)
     if parts[0].dtype.names:
         tables = [{name: part[name] for name in part.dtype.names or ()} for part in parts]

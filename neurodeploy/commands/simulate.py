@@ -20,7 +20,7 @@ from neurodeploy import engines
 from neurodeploy.commands.inputs import Progress, load_data, load_network, silent
 from neurodeploy.commands.samples import AnySamples
 from neurodeploy.engines.checks import check_run, lasting_steps
-from neurodeploy.engines.decoding import decode, decoding_probes
+from neurodeploy.engines.decoding import check_labels, correct, decode, decoding_probes
 from neurodeploy.engines.silence import SilenceCount
 from neurodeploy.engines.table import ENGINES, Engine, check_offered
 from neurodeploy.errors import UsageError
@@ -69,7 +69,8 @@ def simulate(
     Returns:
         The activity, and a summary of it as plain values: accuracy where the samples carry labels and there is one
         output, and the shares of samples that are ``tied`` and ``silent`` (``engines.decoding.Answers``); by output its
-        ``decoding``, ``accuracy``, ``tied``, ``silent`` and ``classes`` (one for each sample); spikes; ``silence``: what
+        ``decoding``, ``accuracy``, ``tied``, ``silent`` and ``classes`` (one for each sample, or a list of one for each
+        step); spikes; ``silence``: what
         the run left unsaid (``engines.silence.Silence``); overflow (None on ``lava``, which does not see it);
         where the run is too short for delayed spikes, ``steps_needed``, after which the last of a sample has arrived.
 
@@ -166,6 +167,8 @@ class _Asked:
     def announce(self, network: Network, samples: Samples) -> None:
         """Refuse outputs that cannot be decoded; say what is lost after the last step, and how long a slow engine takes."""
         decoding_probes(network)
+        for output in network.outputs:
+            check_labels(samples, by_step=output.window is not None)
         steps, needed = self.steps(network, samples), lasting_steps(network, samples.n_steps)
         if steps < needed and any(p.max_delay for p in network.projections):
             longest = max(p.max_delay for p in network.projections)
@@ -256,7 +259,7 @@ class _Count:
 
 
 def _accuracy(classes: Sequence[NDArray[np.int64]], samples: Samples) -> float | None:
-    return None if samples.labels is None else float(np.mean(np.concatenate(classes) == samples.labels))
+    return None if samples.labels is None else float(np.mean(correct(np.concatenate(classes), samples)))
 
 
 def _block_size(network: Network, n_steps: int) -> int:

@@ -76,10 +76,10 @@ def verify_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]
 
     Returns:
         ``train`` and ``test``: number of samples found (``test`` is None if the set has no test part); ``expected_train``,
-        ``expected_test``: numbers of the complete set; ``complete``: whether both agree; ``per_class``: samples of each
-        class over all parts; ``hashes``: by file, "as published" or "differs", for files whose MD5 is known; ``events``: of
-        recordings, what was read (``_events``), None for others; ``verdict``: ``complete``, ``subset`` (fewer samples,
-        nothing wrong with those), or ``differs`` (all samples, but other files than published).
+        ``expected_test``: numbers of the complete set; ``complete``: whether both agree; ``per_class``: samples (where steps
+        have labels: steps) of each class over all parts; ``hashes``: by file, "as published" or "differs", for files whose
+        MD5 is known; ``events``: of recordings, what was read (``_events``), None for others; ``verdict``: ``complete``,
+        ``subset`` (fewer samples, nothing wrong with those), or ``differs`` (all samples, but other files than published).
 
     Raises:
         DataError: if files are missing or damaged, a label is out of range, or many samples have no event.
@@ -105,7 +105,7 @@ def verify_data_set(name: str, root: str | Path | None = None) -> dict[str, Any]
         "expected_test": entry.n_test,
         "complete": complete,
         "shape": list(entry.shape),
-        "per_class": np.bincount(labels, minlength=entry.n_classes).tolist(),
+        "per_class": np.bincount(labels.reshape(-1), minlength=entry.n_classes).tolist(),
         "hashes": hashes,
         "events": _events(parts),
         "verdict": "differs" if altered else "complete" if complete else "subset",

@@ -57,6 +57,7 @@ class Dataset:
 class Frames:
     """Events binned to frames, binary ones eight to a byte; ``labels`` int32 in 0..n_classes - 1.
 
+    ``labels`` is ``(n_samples,)``, or ``(n_samples, n_steps)`` where every step has one.
     ``bits`` is uint8 ``(n_samples, ceil(n_steps * n_channels / 8))`` as ``numpy.packbits`` packs a raster
     ``(n_steps, n_channels)``, channels in C order of ``shape``; with ``counts`` a byte is the number of events of a channel
     in a step, ``(n_samples, n_steps * n_channels)``. Memory depends on the size of the frames, not on the events.
@@ -128,10 +129,10 @@ def checked_labels(labels: Sequence[int] | NDArray[Any], n_classes: int, where: 
         DataError: if a label is out of range; names the file and the sample.
     """
     given = np.asarray(labels, np.int64)
-    bad = np.flatnonzero((given < 0) | (given >= n_classes))
+    bad = np.argwhere((given < 0) | (given >= n_classes))
     if len(bad):
         raise DataError(
-            f"data: {where} labels sample {bad[0]} with {given[bad[0]]}, the classes are 0..{n_classes - 1}; "
+            f"data: {where} labels sample {bad[0][0]} with {given[tuple(bad[0])]}, the classes are 0..{n_classes - 1}; "
             "the file is damaged or belongs to another set"
         )
     return given.astype(np.int32)
@@ -140,21 +141,23 @@ def checked_labels(labels: Sequence[int] | NDArray[Any], n_classes: int, where: 
 def split(data: Part, *, test_fraction: float, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
     """Return disjoint train, validation and test parts, each class in the same proportion.
 
-    ``validation_fraction`` is the share of the samples that the test part leaves.
+    Where steps have labels, samples are drawn at random. ``validation_fraction`` is the share of the samples that the test
+    part leaves.
 
     Raises:
         DataError: if a part would lack a class.
     """
     rng = np.random.default_rng(seed)
     parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
-    for label in range(data.n_classes):
-        index = rng.permutation(np.flatnonzero(data.labels == label))
+    kinds = _kinds(data.labels)
+    for label in range(data.n_classes if data.labels.ndim == 1 else 1):
+        index = rng.permutation(np.flatnonzero(kinds == label))
         n_test = round(test_fraction * len(index))
         n_validation = round(validation_fraction * (len(index) - n_test))
         cuts = np.split(index, [n_test, n_test + n_validation])
         if min(len(c) for c in cuts) == 0:
             raise DataError(
-                f"data: '{data.name}' has {len(index)} samples of class {label}, too few for a test part of "
+                f"data: '{data.name}' has {len(index)} samples{_of_class(data.labels, label)}, too few for a test part of "
                 f"{test_fraction} and a validation part of {validation_fraction}"
             )
         for part, cut in zip(parts, (cuts[2], cuts[1], cuts[0])):
@@ -166,8 +169,8 @@ def split(data: Part, *, test_fraction: float, validation_fraction: float, seed:
 def split_official(train: Part, test: Part, *, validation_fraction: float, seed: int) -> tuple[Part, Part, Part]:
     """Return train, validation and test parts of a set that has a test part.
 
-    The validation part is taken from ``train``, each class in the same proportion. All parts are shuffled with ``seed``, so
-    that the first samples of a part belong to all classes.
+    The validation part is taken from ``train``, each class in the same proportion; at random where steps have
+    labels. All parts are shuffled with ``seed``, so that the first samples of a part belong to all classes.
 
     Raises:
         DataError: if a part would lack a class of the training part, or is empty.
@@ -176,18 +179,28 @@ def split_official(train: Part, test: Part, *, validation_fraction: float, seed:
         raise DataError(f"data: '{test.name}' has no test samples")
     rng = np.random.default_rng(seed)
     parts: tuple[list[NDArray[np.int64]], ...] = ([], [])
-    for label in np.unique(train.labels):
-        index = rng.permutation(np.flatnonzero(train.labels == label))
+    kinds = _kinds(train.labels)
+    for label in np.unique(kinds):
+        index = rng.permutation(np.flatnonzero(kinds == label))
         n_validation = round(validation_fraction * len(index))
         if not 0 < n_validation < len(index):
             raise DataError(
-                f"data: '{train.name}' has {len(index)} training samples of class {label}, too few for a validation part "
-                f"of {validation_fraction}"
+                f"data: '{train.name}' has {len(index)} training samples{_of_class(train.labels, label)}, too few for a "
+                f"validation part of {validation_fraction}"
             )
         parts[0].append(index[n_validation:])
         parts[1].append(index[:n_validation])
     kept, validation = (_take(train, rng.permutation(np.concatenate(part))) for part in parts)
     return kept, validation, _take(test, rng.permutation(len(test.labels)))
+
+
+def _kinds(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return what samples are told apart by when parts are drawn: their class, or nothing where steps have labels."""
+    return labels if labels.ndim == 1 else np.zeros(len(labels), np.int32)
+
+
+def _of_class(labels: NDArray[np.int32], label: int) -> str:
+    return f" of class {label}" if labels.ndim == 1 else ""
 
 
 def _take(data: Part, index: NDArray[np.int64]) -> Part:

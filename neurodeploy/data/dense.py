@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.data.fields import Dense
+from neurodeploy.data.fields import Dense, of_samples
 from neurodeploy.data.reading import ORDERS, Wanted, by, named_samples
 from neurodeploy.data.window import tell
 from neurodeploy.errors import DataError
@@ -38,8 +38,8 @@ def of_dense(meant: Dense, where: str, wanted: Wanted | None) -> Samples:
         graded = bool(array.min() < 0 or array.max() > 1)
     if array.dtype.kind == "b" and graded:
         array = array.astype(np.int8)
-    flat = array.reshape(n_samples, n_steps, -1)
-    return named_samples(Events.from_dense(flat, graded=graded), meant.labels, where, tuple(shape), wanted)
+    flat, labels = array.reshape(n_samples, n_steps, -1), of_samples(meant.labels, n_samples)
+    return named_samples(Events.from_dense(flat, graded=graded), labels, where, tuple(shape), wanted)
 
 
 def _in_order(meant: Dense, where: str, wanted: Wanted | None) -> NDArray[Any]:
@@ -58,8 +58,8 @@ def _in_order(meant: Dense, where: str, wanted: Wanted | None) -> NDArray[Any]:
                 "sample: spikes[None]; values without steps are encoded by a recipe (array 'values', data.path)"
             )
         orders = list(ORDERS)
-    n_labels = None if meant.labels is None else meant.labels.size
-    fits = [order for order in orders if _fits(_ordered(array, order).shape, n_labels, size)]
+    labelled = None if meant.labels is None else meant.labels.shape
+    fits = [order for order in orders if _fits(_ordered(array, order).shape, labelled, size)]
     if meant.axes is None and size is None:
         fits = [order for order in fits if order != "NCT"] if "NTC" not in fits else ["NTC"]
     if "NTC" in fits and "NCT" in fits and array.shape[1] == array.shape[-1]:
@@ -68,7 +68,7 @@ def _in_order(meant: Dense, where: str, wanted: Wanted | None) -> NDArray[Any]:
             "axes='NTC' (samples, steps, channels) or axes='NCT' (samples, channels, steps), or --axes"
         )
     if not fits:
-        raise DataError(f"data: {where}: {_why_none_fits(array, orders, n_labels, wanted)}")
+        raise DataError(f"data: {where}: {_why_none_fits(array, orders, labelled, wanted)}")
     order = fits[0]
     if order != (meant.axes or "NTC"):
         n, t, *c = _ordered(array, order).shape
@@ -84,14 +84,21 @@ def _ordered(array: NDArray[Any], order: str) -> NDArray[Any]:
     return np.moveaxis(array, -1, 1) if order == "NCT" else array
 
 
-def _fits(shape: tuple[int, ...], n_labels: int | None, size: int | None) -> bool:
-    return n_labels in (None, shape[0]) and size in (None, int(np.prod(shape[2:])))
+def _fits(shape: tuple[int, ...], labelled: tuple[int, ...] | None, size: int | None) -> bool:
+    """Return whether labels of the shape ``labelled``, one a sample or one a step, and the input's size fit spikes."""
+    return labelled in (None, shape[:1], shape[:2], (1, shape[0])) and size in (None, int(np.prod(shape[2:])))
 
 
-def _why_none_fits(array: NDArray[Any], orders: list[str], n_labels: int | None, wanted: Wanted | None) -> str:
+def _why_none_fits(
+    array: NDArray[Any], orders: list[str], labelled: tuple[int, ...] | None, wanted: Wanted | None
+) -> str:
     n, t, *c = _ordered(array, orders[0]).shape
     read = f"spikes of the shape {array.shape} are {n} samples of {t} steps and {by(c)} channels"
-    lacks = [] if n_labels in (None, n) else [f"there are {n_labels} labels"]
+    lacks = []
+    if labelled not in (None, (n,), (n, t), (1, n)):
+        assert labelled is not None, "None is among them"
+        by_step = f"labels for {labelled[0]} samples of {labelled[1]} steps" if len(labelled) == 2 else ""
+        lacks.append(f"there are {by_step or f'{labelled[0]} labels'}")
     if wanted is not None and int(np.prod(c)) != wanted.given.size:
         lacks.append(f"the input '{wanted.given.name}' has {wanted.given.size} channels {wanted.given.shape}")
     return (

@@ -52,7 +52,7 @@ class Encoded:
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """The labels, int32 ``(n_samples,)``."""
+        """The labels, int32 ``(n_samples,)``, or ``(n_samples, n_steps)`` where every step has one."""
         return self.data.labels
 
     @property

@@ -150,7 +150,7 @@ def _shd_part(path: Path, frame: Frame) -> Frames:
                 path, f"a sample with {time.size} times of {time.dtype} and {unit.size} units of {unit.dtype}"
             )
     recordings = ((_to_us(time, path), unit.astype(np.int64)) for time, unit in zip(times, units))
-    return _frames("shd", [path] * len(labels), recordings, checked_labels(labels, 20, path), frame, 20)
+    return as_frames("shd", [path] * len(labels), recordings, checked_labels(labels, 20, path), frame, 20)
 
 
 def load_braille(root: Path, frame: Frame) -> tuple[Frames, Frames] | Frames:
@@ -183,7 +183,7 @@ def _braille_part(path: Path, frame: Frame) -> Frames:
         recordings = [_taxels(sample["events"], path) for sample in fields]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, f"no list of letters and events: {error}") from error
-    return _frames("braille", [path] * len(labels), recordings, checked_labels(labels, 27, path), frame, 27)
+    return as_frames("braille", [path] * len(labels), recordings, checked_labels(labels, 27, path), frame, 27)
 
 
 def load_ev_objects(root: Path, frame: Frame) -> tuple[Frames, Frames]:
@@ -214,7 +214,7 @@ def load_ev_objects(root: Path, frame: Frame) -> tuple[Frames, Frames]:
         samples.sort(key=lambda sample: sample[:2])
         labels = checked_labels([label for _, label, _ in samples], 36, path)
         recordings = (_touched(content, path) for _, _, content in samples)
-        made.append(_frames("ev-objects", [path] * len(samples), recordings, labels, frame, 36))
+        made.append(as_frames("ev-objects", [path] * len(samples), recordings, labels, frame, 36))
     return made[0], made[1]
 
 
@@ -281,10 +281,10 @@ def _binned(
         raise missing(name, "recordings: none", [folder])
     paths = [path for path, _ in files]
     labels = checked_labels([label for _, label in files], n_classes, folder)
-    return _frames(name, paths, map(read, paths), labels, frame, n_classes)
+    return as_frames(name, paths, map(read, paths), labels, frame, n_classes)
 
 
-def _frames(
+def as_frames(
     name: str,
     paths: Sequence[Path],
     recordings: Iterable[Recording | EventFile],
@@ -292,6 +292,15 @@ def _frames(
     frame: Frame,
     n_classes: int,
 ) -> Frames:
+    """Return recordings of a set as frames, with what was seen in them.
+
+    Args:
+        paths: the file of each recording, for messages.
+        labels: one a recording, or one for each of its steps.
+
+    Raises:
+        DataError: for an event outside the sensor, or recordings of another camera than the set's.
+    """
     bits = np.zeros((len(labels), frame.n_cells if frame.counts else -(-frame.n_cells // 8)), np.uint8)
     counts = np.zeros((3, len(labels)), np.int64)
     dropped: dict[str, int] = {}

@@ -115,7 +115,13 @@ def understood(
             raise DataError(
                 f"data: {where}: values have the axes samples and channels, these have the shape {values.shape}"
             )
-        return Values(values=values, labels=_labels(found.get("labels"), len(values), where))
+        labels_of_values = _for_samples(labels_in(found.get("labels"), where), len(values), where)
+        if labels_of_values is not None and labels_of_values.ndim != 1:
+            raise DataError(
+                f"data: {where}: labels have the shape {labels_of_values.shape}; values have no steps: give one label a "
+                "sample, or encode them yourself and call them 'spikes'"
+            )
+        return Values(values=values, labels=labels_of_values)
     if "spikes" not in found:
         held = ", ".join(f"'{name}'" for name in list(table)[:12]) or "nothing"
         raise DataError(
@@ -125,8 +131,7 @@ def understood(
         )
     spikes = whole(_plain(found["spikes"], "spikes", where), f"{where}: spikes")
     shape = _shape(found, where)
-    given = found.get("labels")
-    return Dense(spikes=spikes, labels=None if given is None else _labels(given, None, where), axes=axes, shape=shape)
+    return Dense(spikes=spikes, labels=labels_in(found.get("labels"), where), axes=axes, shape=shape)
 
 
 def _roles(table: Mapping[str, NDArray[Any] | Ragged], where: str) -> tuple[dict[str, Any], str | None]:
@@ -201,26 +206,53 @@ def whole(array: NDArray[Any], what: str) -> NDArray[Any]:
     return array.astype(np.int64)
 
 
-def _labels(given: NDArray[Any] | Ragged | None, n_samples: int | None, where: str) -> NDArray[np.int32] | None:
-    """Return one label a sample; rows of one 1 among zeros are the number of the place of that 1."""
+def labels_in(given: NDArray[Any] | Ragged | None, where: str) -> NDArray[np.int32] | None:
+    """Return one label a sample ``(n_samples,)``, or one a step ``(n_samples, n_steps)``; None where none are given.
+
+    Rows of one 1 among zeros, along the last axis, are the number of the place of that 1.
+
+    Raises:
+        DataError: for other shapes, and for numbers that are no class.
+    """
     if given is None:
         return None
     labels = whole(_plain(given, "labels", where), f"{where}: labels")
-    if labels.ndim == 2 and 1 in labels.shape:
+    if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels.reshape(-1)
-    if labels.ndim == 2 and labels.size and labels.min() == 0 and labels.max() == 1 and (labels.sum(axis=1) == 1).all():
-        labels = labels.argmax(axis=1)
-    if labels.ndim != 1:
+    one_hot = labels.ndim in (2, 3) and labels.size and labels.min() == 0 and labels.max() == 1
+    if one_hot and (labels.sum(axis=-1) == 1).all():
+        labels = labels.argmax(axis=-1)
+    if labels.ndim not in (1, 2):
         raise DataError(
-            f"data: {where}: labels have the shape {labels.shape}; give one label a sample (labels of each step are not "
-            "read; --labels none leaves them out)"
+            f"data: {where}: labels have the shape {labels.shape}; give one label a sample, or one a step: samples by steps "
+            "(--labels none leaves them out)"
         )
-    if n_samples is not None and labels.size != n_samples:
-        raise DataError(f"data: {where}: {labels.size} labels for {n_samples} samples")
-    bad = np.flatnonzero((labels < 0) | (labels >= 2**31))
-    if bad.size:
-        raise DataError(f"data: {where}: sample {bad[0]} has the label {labels[bad[0]]}; classes are counted from 0")
+    bad = np.argwhere((labels < 0) | (labels >= 2**31))
+    if len(bad):
+        sample, *step = bad[0].tolist()
+        at = f" in step {step[0]}" if step else ""
+        raise DataError(
+            f"data: {where}: sample {sample} has the label {labels[tuple(bad[0])]}{at}; classes are counted from 0"
+        )
     return labels.astype(np.int32)
+
+
+def of_samples(labels: NDArray[np.int32] | None, n_samples: int) -> NDArray[np.int32] | None:
+    """Return labels as they are; a single row of ``n_samples`` labels, as MATLAB has them, as one a sample.
+
+    >>> of_samples(np.array([[2, 0, 1]], np.int32), 3).shape, of_samples(np.array([[2, 0, 1]], np.int32), 1).shape
+    ((3,), (1, 3))
+    """
+    row = labels is not None and labels.shape == (1, n_samples)
+    return labels if labels is None or not row or n_samples == 1 else labels.reshape(-1)
+
+
+def _for_samples(labels: NDArray[np.int32] | None, n_samples: int, where: str) -> NDArray[np.int32] | None:
+    """Return labels as ``of_samples`` does; refuse another number of them."""
+    found = of_samples(labels, n_samples)
+    if found is not None and len(found) != n_samples:
+        raise DataError(f"data: {where}: {len(found)} labels for {n_samples} samples")
+    return found
 
 
 def _shape(found: dict[str, Any], where: str) -> tuple[int, ...] | None:
@@ -272,10 +304,13 @@ def _lists(found: dict[str, Any], unit: str | None, where: str) -> Lists:
 def _list_labels(found: dict[str, Any], n_samples: int, where: str) -> NDArray[np.int32] | None:
     """Return labels of samples, also where each event bears that of its sample."""
     given, samples = found.get("labels"), found.get("samples")
-    if given is None or samples is None or isinstance(given, list) or np.size(given) != np.size(samples):
-        return _labels(given, n_samples, where)
-    if np.size(given) == n_samples:
-        return _labels(given, n_samples, where)
+    if (
+        given is None
+        or samples is None
+        or isinstance(given, list)
+        or np.size(given) not in {np.size(samples)} - {n_samples}
+    ):
+        return _for_samples(labels_in(given, where), n_samples, where)
     each = whole(np.asarray(given).reshape(-1), f"{where}: labels")
     index = whole(np.asarray(samples).reshape(-1), f"{where}: samples")
     first = np.full(n_samples, -1, np.int64)
@@ -285,7 +320,7 @@ def _list_labels(found: dict[str, Any], n_samples: int, where: str) -> NDArray[n
         raise DataError(f"data: {where}: the events of sample {at} bear different labels")
     if (first < 0).any():
         raise DataError(f"data: {where}: sample {int(np.flatnonzero(first < 0)[0])} has no event, and so no label")
-    return _labels(first, n_samples, where)
+    return labels_in(first, where)
 
 
 def _by_sample(columns: list[NDArray[Any]], found: dict[str, Any], where: str) -> list[list[NDArray[Any]]]:
@@ -302,7 +337,8 @@ def _by_sample(columns: list[NDArray[Any]], found: dict[str, Any], where: str) -
     labels = found.get("labels")
     n_samples = int(index.max()) + 1 if index.size else 0
     if labels is not None and not isinstance(labels, list) and np.size(labels) != index.size:
-        n_samples = max(n_samples, len(np.asarray(labels).reshape(-1)))
+        table = np.atleast_1d(labels)
+        n_samples = max(n_samples, table.size if table.shape[0] == 1 else len(table))
     if n_samples > _MOST_SAMPLES or (index.size and index.min() < 0):
         raise DataError(f"data: {where}: 'samples' holds {index.min()} to {index.max()}; samples are counted from 0")
     order = np.argsort(index, kind="stable")

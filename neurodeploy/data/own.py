@@ -73,7 +73,7 @@ def _given_labels(labels: str | None) -> tuple[NDArray[Any] | None, bool]:
     array = named.get("labels", named.get("label", next(iter(table.values())) if len(table) == 1 else None))
     if not isinstance(array, np.ndarray):
         raise DataError(f"data: {path} holds {', '.join(table)}; call the labels 'labels'")
-    return array.reshape(-1), True
+    return np.atleast_1d(array), True
 
 
 def understand(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from neurodeploy.data.dataset import Dataset, Frames, split, split_official
 from neurodeploy.data.encoded_part import Encoded
 from neurodeploy.data.files import data_root
 from neurodeploy.data.own_parts import load_own
+from neurodeploy.errors import DataError
 from neurodeploy.network.activity import Samples
 from neurodeploy.recipe.data import OWN, DataRecipe
 
@@ -27,7 +29,8 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
         root: folder with the data sets; takes precedence over the recipe's.
 
     Raises:
-        DataError: if files are missing or damaged, or a part would lack a class.
+        DataError: if files are missing or damaged, a part would lack a class, or ``label_lag`` is set where samples, not
+            steps, have labels.
         MissingPackageError: if the set comes with a package that is not installed.
     """
     if recipe.name == OWN:
@@ -41,10 +44,22 @@ def load_splits(recipe: DataRecipe, root: str | Path | None = None) -> tuple[Any
         parts = split_official(*loaded, validation_fraction=validation_fraction, seed=seed)
     else:
         parts = split(loaded, test_fraction=recipe.test_fraction, validation_fraction=validation_fraction, seed=seed)
+    if recipe.label_lag:
+        parts = tuple(_late(part, recipe.label_lag) for part in parts)  # type: ignore[assignment]
     train, validation, test = parts
     if recipe.test_samples is not None:
         test = test.take(np.arange(min(recipe.test_samples, len(test.labels))))
     return train, validation, test
+
+
+def _late(part: AnyPart, lag: int) -> AnyPart:
+    """Return the part with the labels of its steps ``lag`` steps later; before that a sample's first label holds."""
+    if part.labels.ndim == 1:
+        raise DataError(
+            f"data: '{part.name}' has one label a sample; data.label_lag, here {lag}, is for labels of steps: leave it out"
+        )
+    n_steps = part.labels.shape[1]
+    return replace(part, labels=part.labels[:, np.maximum(np.arange(n_steps) - lag, 0)])
 
 
 def encode_lazily(data: AnyPart, recipe: DataRecipe, part: str) -> Encoded:

@@ -36,6 +36,9 @@ def decoding_probes(network: Network) -> list[tuple[str, str]]:
 def decode(network: Network, activity: Activity, output: str | None = None) -> NDArray[np.int64]:
     """Return the class of each sample, int64 ``(n_samples,)``, decoded from an output by the rule in ``Output.decoding``.
 
+    Of an output with a window, the class of each step: ``(n_samples, n)``, where step ``t`` of the input is read
+    ``first_step`` steps later and ``n`` are the input steps that the run leaves time for.
+
     ``count``: most spikes; ``first_spike``: earliest spike; ``last_voltage``: highest voltage in the last step (needs the
     probes of ``decoding_probes``); ``sum``: highest sum of all messages; ``last_message``: highest message in the last step.
     Ties go to the lowest index.
@@ -46,13 +49,35 @@ def decode(network: Network, activity: Activity, output: str | None = None) -> N
     Raises:
         SimulationError: for an unknown or ambiguous output, or a voltage that was not probed.
     """
-    scores = _scores(activity, _choose(network, output))
-    best: NDArray[np.int64] = np.argmax(scores, axis=1)
+    scores = _scores(network, activity, _choose(network, output))
+    best: NDArray[np.int64] = np.argmax(scores, axis=-1)
     return best
 
 
-def _scores(activity: Activity, output: Output) -> NDArray[np.integer[Any]]:
-    """Return what the rule of an output compares, ``(n_samples, n_neurons)``: the class is the highest."""
+def trailing_sums(raster: NDArray[Any], window: int) -> NDArray[np.int64]:
+    """Return the sums over the last ``window`` steps, ``(n_samples, n_steps, n_neurons)`` as the raster is.
+
+    >>> trailing_sums(np.array([[[1], [1], [0], [1]]]), 2).ravel().tolist()
+    [1, 2, 1, 1]
+    """
+    sums: NDArray[np.int64] = np.cumsum(raster, axis=1, dtype=np.int64)
+    sums[:, window:] -= sums[:, :-window].copy()
+    return sums
+
+
+def _in_windows(raster: NDArray[Any], first_step: int, window: int) -> NDArray[np.int64]:
+    """Return the sums of the windows that belong to the input steps, ``(n_samples, n_steps - first_step, n_neurons)``."""
+    return trailing_sums(raster, window)[:, first_step:]
+
+
+def _scores(network: Network, activity: Activity, output: Output) -> NDArray[np.integer[Any]]:
+    """Return what the rule of an output compares: the class is the highest.
+
+    Shape: ``(n_samples, n_neurons)``, with a window ``(n_samples, n, n_neurons)``.
+    """
+    if output.window is not None:
+        first = network.population(output.population).first_step
+        return _in_windows(activity.spikes[output.population].to_dense(), first, output.window)
     if output.decoding == "last_voltage":
         return np.asarray(_voltages(activity, output)[:, -1])
     events = activity.spikes[output.population]
@@ -61,9 +86,9 @@ def _scores(activity: Activity, output: Output) -> NDArray[np.integer[Any]]:
         return np.asarray(raster.sum(axis=1) if output.decoding == "sum" else raster[:, -1])
     if output.decoding == "count":
         return events.counts()
-    first = np.full((events.n_samples, events.size), events.n_steps, np.int64)
-    np.minimum.at(first, (events.sample, events.neuron), events.step)
-    return -first
+    earliest = np.full((events.n_samples, events.size), events.n_steps, np.int64)
+    np.minimum.at(earliest, (events.sample, events.neuron), events.step)
+    return -earliest
 
 
 def _voltages(activity: Activity, output: Output) -> NDArray[np.int32]:
@@ -75,12 +100,12 @@ def _voltages(activity: Activity, output: Output) -> NDArray[np.int32]:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answers:
-    """Which samples an output does not decide by itself, bool ``(n_samples,)`` each.
+    """Which samples an output does not decide by itself, bool ``(n_samples,)`` each; with a window, ``(n_samples, n)``.
 
     Attributes:
         tied: two or more neurons share the value that decides, so that the class is the lowest of their indices.
-        silent: nothing decides: the output sent no event. For one that is read from voltages: nothing that is connected to
-            it sent one, or its voltages stayed at 0.
+        silent: nothing decides: the output sent no event (of a window: none in it). For one that is read from voltages:
+            nothing that is connected to it sent one, or its voltages stayed at 0.
     """
 
     tied: NDArray[np.bool_]
@@ -88,7 +113,7 @@ class Answers:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Shares of the samples that are tied and silent, 0..1."""
+        """Shares of the samples, or of their steps, that are tied and silent, 0..1."""
         return {"tied": float(np.mean(self.tied)), "silent": float(np.mean(self.silent))}
 
 
@@ -99,9 +124,13 @@ def answers(network: Network, activity: Activity, output: str | None = None) -> 
         SimulationError: as ``decode``.
     """
     chosen = _choose(network, output)
-    scores = _scores(activity, chosen)
-    tied = np.count_nonzero(scores == scores.max(axis=1, keepdims=True), axis=1) > 1
-    if chosen.decoding == "last_voltage":
+    scores = _scores(network, activity, chosen)
+    tied = np.count_nonzero(scores == scores.max(axis=-1, keepdims=True), axis=-1) > 1
+    if chosen.window is not None:
+        first = network.population(chosen.population).first_step
+        sent = activity.spikes[chosen.population].to_dense() != 0
+        silent = ~_in_windows(sent, first, chosen.window).any(axis=-1)
+    elif chosen.decoding == "last_voltage":
         heard = np.zeros(activity.n_samples, np.bool_)
         for projection in network.into(chosen.population):
             if projection.source != chosen.population:
@@ -114,14 +143,50 @@ def answers(network: Network, activity: Activity, output: str | None = None) -> 
 
 
 def accuracy(network: Network, activity: Activity, samples: Samples, output: str | None = None) -> float:
-    """Return the fraction of samples whose decoded class is their label.
+    """Return the fraction of samples whose decoded class is their label; with a label a step, the fraction of the steps.
 
     Raises:
-        SimulationError: if the samples have no labels.
+        SimulationError: if the samples have no labels, or not as many as the output has classes.
+    """
+    return float(np.mean(correct(decode(network, activity, output), samples)))
+
+
+def correct(classes: NDArray[np.int64], samples: Samples) -> NDArray[np.bool_]:
+    """Return which classes are the labels, bool in the shape of both: ``(n_samples,)``, or ``(n_samples, n_steps)``.
+
+    Raises:
+        SimulationError: if the samples have no labels, one a sample where the output has a class a step, the other way
+            round, or labels for other steps than were decoded.
     """
     if samples.labels is None:
         raise SimulationError(f"simulate: samples '{samples.name}' carry no labels, so there is no accuracy")
-    return float(np.mean(decode(network, activity, output) == samples.labels))
+    check_labels(samples, by_step=classes.ndim == 2)
+    if classes.shape != samples.labels.shape:
+        raise SimulationError(
+            f"simulate: samples '{samples.name}' have labels for {samples.labels.shape[1]} steps, the run was long enough "
+            f"to decode {classes.shape[1]} of them; leave the number of steps out, so that it follows the samples"
+        )
+    right: NDArray[np.bool_] = classes == samples.labels
+    return right
+
+
+def check_labels(samples: Samples, *, by_step: bool) -> None:
+    """Refuse one label a sample where classes are told ``by_step``, and labels of steps where one tells a sample's class.
+
+    Raises:
+        SimulationError: if they do not fit.
+    """
+    if samples.labels is None or (samples.labels.ndim == 2) == by_step:
+        return
+    if by_step:
+        raise SimulationError(
+            f"simulate: samples '{samples.name}' have one label each, but the output tells a class in every step; give "
+            f"labels of the shape ({samples.n_samples}, {samples.n_steps}), samples by steps"
+        )
+    raise SimulationError(
+        f"simulate: samples '{samples.name}' have a label for each of {samples.n_steps} steps, but the output tells one "
+        "class a sample; give its Output a window (Output(..., window=32), in a recipe network.window)"
+    )
 
 
 def _choose(network: Network, name: str | None) -> Output:

@@ -101,7 +101,7 @@ class SilenceCount:
         self._network = network
         self._n_samples = self._empty = self._cut = 0
         self._quiet = [p.name for p in network.populations if not isinstance(p.model, LeakyIntegrator)]
-        self._undecided: dict[str, NDArray[np.int64]] = {}
+        self._undecided: dict[str, NDArray[np.float64]] = {}
 
     def add(self, activity: Activity, samples: Samples) -> None:
         """Count a run on a block of samples, which holds the states that decoding needs in all blocks or in none."""
@@ -110,7 +110,7 @@ class SilenceCount:
         self._cut += _cut_samples(self._network, activity, samples)
         self._quiet = [name for name in self._quiet if not len(activity.spikes[name])]
         for name, counts in _undecided(self._network, activity).items():
-            self._undecided[name] = self._undecided.get(name, np.zeros(2, np.int64)) + counts
+            self._undecided[name] = self._undecided.get(name, np.zeros(2)) + counts
 
     def silence(self) -> Silence:
         """Return what was counted so far; ``add`` was called at least once."""
@@ -140,12 +140,17 @@ def _plain(neurons: Neurons) -> dict[str, list[int]]:
     return {name: numbers.tolist() for name, numbers in neurons.items()}
 
 
-def _undecided(network: Network, activity: Activity) -> dict[str, NDArray[np.int64]]:
-    """Return by output, of those that can be read, how many samples are tied and silent."""
+def _undecided(network: Network, activity: Activity) -> dict[str, NDArray[np.float64]]:
+    """Return by output, of those that can be read, how many samples are tied and silent (parts of one, where steps are)."""
     recorded = activity.states.keys()
     readable = [o for o in network.outputs if o.decoding != "last_voltage" or (o.population, "v") in recorded]
     found = {o.name: answers(network, activity, o.name) for o in readable}
-    return {name: np.array([np.count_nonzero(a.tied), np.count_nonzero(a.silent)]) for name, a in found.items()}
+    return {name: np.array([_samples(a.tied), _samples(a.silent)]) for name, a in found.items()}
+
+
+def _samples(undecided: NDArray[np.bool_]) -> float:
+    """Return how many samples are undecided; of one whose steps are decided, their share counts."""
+    return np.count_nonzero(undecided) / (undecided.shape[1] if undecided.ndim == 2 else 1)
 
 
 def _cut_samples(network: Network, activity: Activity, samples: Samples) -> int:

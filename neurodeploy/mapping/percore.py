@@ -13,7 +13,6 @@ from neurodeploy.mapping.record import Mapping
 from neurodeploy.network import (
     Dense,
     Network,
-    Output,
     Population,
     Projection,
     Sparse,
@@ -39,7 +38,7 @@ def per_core(network: Network, mapping: Mapping) -> Network:
         populations=tuple(_part(p, name, held) for p in network.populations for name, held in members[p.name]),
         projections=tuple(q for p in network.projections for q in _blocks(p, members)),
         outputs=tuple(
-            Output(name=f"{o.name}@{name.rpartition('@')[2]}", population=name, decoding=o.decoding)
+            replace(o, name=f"{o.name}@{name.rpartition('@')[2]}", population=name)
             for o in network.outputs
             for name, _ in members[o.population]
         ),

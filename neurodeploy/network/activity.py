@@ -198,9 +198,10 @@ def _joined_payloads(parts: Sequence[Events]) -> NDArray[np.int32] | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Samples(Shown):
-    """Input events by input name, for all samples, with one label for each sample where labels are known.
+    """Input events by input name, for all samples, with labels where they are known.
 
-    ``labels`` is int32 ``(n_samples,)`` or None; ``name`` says where the samples come from; ``shapes`` holds the shape of
+    ``labels`` is int32 ``(n_samples,)``, or ``(n_samples, n_steps)`` where every step has one, or None; ``name`` says
+    where the samples come from; ``shapes`` holds the shape of
     an input's channels, for example ``(channels, height, width)``, where it is known. ``outside``, int64 ``(n_samples,)``,
     says how many events of each recording came after the time that was read; None where that is not known.
     """
@@ -221,7 +222,7 @@ class Samples(Shown):
         if len(spans) != 1:
             raise SimulationError("simulate: the inputs differ in number of samples or steps, or there is none")
         if self.labels is not None:
-            object.__setattr__(self, "labels", _labels(np.asarray(self.labels), self.n_samples))
+            object.__setattr__(self, "labels", _labels(np.asarray(self.labels), *spans.pop()))
         if self.outside is not None:
             outside = np.asarray(self.outside)
             if outside.shape != (self.n_samples,) or outside.dtype.kind not in "iu" or np.any(outside < 0):
@@ -395,24 +396,31 @@ def load_activity(path: str | Path) -> Activity:
     )
 
 
-def _labels(labels: NDArray[Any], n_samples: int) -> NDArray[np.int32]:
+def _labels(labels: NDArray[Any], n_samples: int, n_steps: int) -> NDArray[np.int32]:
     """Return labels as int32; whole numbers that would wrap or be cut are refused, as no class has such a number.
 
     Raises:
         SimulationError: naming the first label that is none.
     """
-    if labels.shape != (n_samples,):
+    if labels.ndim == 2 and labels.shape[0] == n_samples and labels.shape[1] != n_steps:
+        raise SimulationError(
+            f"simulate: labels for {labels.shape[1]} steps, but the samples have {n_steps}; a label a step has the shape "
+            f"({n_samples}, {n_steps})"
+        )
+    if labels.shape not in ((n_samples,), (n_samples, n_steps)):
         shape = f" of shape {labels.shape}" if labels.ndim != 1 else ""
         raise SimulationError(f"simulate: {labels.size} labels{shape} for {n_samples} samples")
     if labels.dtype.kind not in "iu":
         raise SimulationError(
             f"simulate: labels must be whole numbers, the class of each sample counted from 0; these are {labels.dtype}"
         )
-    bad = np.flatnonzero((labels < 0) | (labels > np.iinfo(np.int32).max))
-    if bad.size:
+    bad = np.argwhere((labels < 0) | (labels > np.iinfo(np.int32).max))
+    if len(bad):
+        sample, *step = bad[0].tolist()
+        at = f" in step {step[0]}" if step else ""
         raise SimulationError(
-            f"simulate: sample {bad[0]} has the label {labels[bad[0]]} ({bad.size} such); classes are counted from 0, and "
-            "a file without labels has no array 'labels'"
+            f"simulate: sample {sample} has the label {labels[tuple(bad[0])]}{at} ({len(bad)} such); classes are counted "
+            "from 0, and a file without labels has no array 'labels'"
         )
     checked: NDArray[np.int32] = _read_only(labels, np.int32)
     return checked

@@ -39,6 +39,8 @@ from neurodeploy.network.synapses import Dense, Pool, Sparse, Synapses, synapse_
 
 DELAY_MAX = 62
 """Largest delay of a synapse in steps (Loihi: 6 bits of delay)."""
+WINDOW_MAX = 2**16 - 1
+"""Most steps that ``Output.window`` looks back over."""
 WEIGHT_EXPONENT_MIN, WEIGHT_EXPONENT_MAX = -8, 7
 """Range of ``Projection.weight_exponent``, which shifts the summed input of a projection."""
 _BLOCK = 2**16
@@ -146,11 +148,29 @@ class Output:
     ``last_voltage`` the one with the highest voltage in the last step; for graded messages ``sum`` the one with the highest
     sum of messages (the messages of a delta code add up to the value) and ``last_message`` the one with the highest message
     in the last step. Ties go to the lowest index.
+
+    With a ``window`` there is a class in every step: ``count`` and ``sum`` look back over so many steps, the present one
+    included (fewer at the start of a sample). The class of input step ``t`` is read when that step has reached the
+    population, ``first_step`` steps later. Without one there is a class for the whole sample.
     """
 
     name: str
     population: str
     decoding: Literal["count", "first_spike", "last_voltage", "sum", "last_message"] = "count"
+    window: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.window is None:
+            return
+        where = f"output '{self.name}'"
+        window = parameter(self.window, 1, WINDOW_MAX, f"{where}: window")
+        if not isinstance(window, int):
+            raise NetworkError(f"network: {where}: window must be one whole number, it is an array")
+        object.__setattr__(self, "window", window)
+        if self.decoding not in ("count", "sum"):
+            raise NetworkError(
+                f"network: {where}: a window of {window} steps needs the decoding count or sum, not '{self.decoding}'"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -399,6 +419,8 @@ def _described(network: Network) -> Iterator[tuple[str, Any]]:
         yield f"{where} mask", np.asarray([] if q.mask is None else q.mask)
     for o in network.outputs:
         yield f"output '{o.name}' of {o.population}", o.decoding
+        if o.window is not None:  # fingerprints of networks without one stay what they were
+            yield f"output '{o.name}' window", o.window
 
 
 def _content(network: Network) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.engines.decoding import decode, decoding_probes
+from neurodeploy.engines.decoding import correct, decode, decoding_probes, trailing_sums
 from neurodeploy.engines.table import simulate
 from neurodeploy.exchange.nir.graph import Graph, load_graph
 from neurodeploy.exchange.nir.interpreter import Interpretation, interpret
@@ -102,6 +102,11 @@ def _differing(network: Network, activity: Activity, run: Interpretation, name: 
 
 def _classes(network: Network, run: Interpretation) -> NDArray[np.int64]:
     (output,) = network.outputs
+    if output.window is not None:
+        sent = run.spikes[output.population]
+        counts = trailing_sums(sent.reshape(*sent.shape[:2], -1), output.window)
+        steps: NDArray[np.int64] = np.argmax(counts, axis=-1)
+        return steps
     if output.decoding == "last_voltage":
         values = run.voltages[output.population][:, -1]
     else:
@@ -122,8 +127,8 @@ def _facts(
         integers, floats = np.concatenate(ours), np.concatenate(theirs)
         facts["same_class"] = float(np.mean(integers == floats))
         if samples.labels is not None:
-            facts["accuracy_floats"] = float(np.mean(floats == samples.labels))
-            facts["accuracy"] = float(np.mean(integers == samples.labels))
+            facts["accuracy_floats"] = float(np.mean(correct(floats, samples)))
+            facts["accuracy"] = float(np.mean(correct(integers, samples)))
     steps = samples.n_samples * samples.n_steps
     facts["differing"] = {name: n / (steps * network.sizes[name]) for name, n in differing.items()}
     facts["neuron_steps"] = {name: steps * network.sizes[name] for name in differing}

@@ -53,7 +53,7 @@ class DataRecipe(Record):
     """Value that 1 stands for, for `direct` images of floats; grey levels are taken as they are."""
     frames: Literal["spikes", "counts"] = "spikes"
     """What a step of a recording holds: `spikes` (0 or 1), or the `counts` of its events."""
-    n_steps: Annotated[int, Field(ge=1, le=1000)]
+    n_steps: Annotated[int, Field(ge=1, le=10_000)]
     """Steps of a sample."""
     validation_fraction: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Share of the training part that is kept back to choose the best epoch."""
@@ -71,6 +71,8 @@ class DataRecipe(Record):
     """Squares of so many by so many pixels of camera images are merged to one."""
     test_samples: Annotated[int, Field(ge=1)] | None = None
     """Largest number of samples of the test part that are used."""
+    label_lag: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Where steps have labels: so many steps after a step its class is asked for, so that the network may look ahead."""
 
     @model_validator(mode="before")
     @classmethod

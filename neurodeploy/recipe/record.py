@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from neurodeploy.errors import UsageError
 from neurodeploy.files.checked import Record
-from neurodeploy.network import DECAY_ONE
+from neurodeploy.network import DECAY_ONE, WINDOW_MAX
 from neurodeploy.recipe.architectures import Layers
 from neurodeploy.recipe.budget import BudgetRecipe
 from neurodeploy.recipe.data import DataRecipe, Seed
@@ -39,6 +39,9 @@ class NetworkRecipe(Record):
     "vggsnn", width = 0.5, classes = 11, dropout = 0.2 }`. The last layer is dense: one neuron for each class."""
     neuron: NeuronRecipe = NeuronRecipe(threshold=64, current_decay=2048, voltage_decay=512, tau_grad=0.01)
     """Parameters of the neurons of all layers that do not set their own."""
+    window: Annotated[int, Field(ge=1, le=WINDOW_MAX)] | None = None
+    """For data with a label a step: steps that the class of a step looks back over, by the counts of the output's spikes. By
+    default there is one class a sample."""
 
 
 class StartRecipe(Record):
@@ -203,6 +206,16 @@ class Recipe(Record):
             amounts = getattr(self.budget, register)
             if isinstance(amounts, dict) and (unknown := sorted(set(amounts) - set(names))):
                 raise ValueError(f"budget.{register} names layer '{unknown[0]}'; there are: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _a_class_a_step_follows_labels(self) -> Recipe:
+        if self.network.window is None:
+            return self
+        if self.distillation is not None:
+            raise ValueError("a teacher answers once a sample; a class a step ('network.window') has no [distillation]")
+        if self.training.loss == "tet":
+            raise ValueError("the loss 'tet' is for one class a sample; 'network.window' takes 'cross_entropy'")
         return self
 
     @model_validator(mode="after")

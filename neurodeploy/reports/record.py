@@ -94,6 +94,8 @@ class Accuracy(Record):
     held_out: bool = True
     tied: float | None = Field(default=None, ge=0, le=1)
     silent: float | None = Field(default=None, ge=0, le=1)
+    steps: bool = False
+    """Whether every step has a class and a label, so that all shares are of the steps of the samples."""
 
 
 class VerifiedPopulation(Record):

@@ -632,7 +632,12 @@ def _output_states(network: Network) -> Iterator[State]:
     for i, output in enumerate(network.outputs):
         if output.decoding != "last_voltage":
             what = f"{output.name}: what the class is decoded from"
-            yield State(f"o{i}", what, "uint32_t", network.sizes[output.population], 4)
+            size = network.sizes[output.population]
+            yield State(f"o{i}", what, "uint32_t", size, 4)
+            if output.window is not None:
+                past = f"{output.name}: spikes of the last {output.window} steps"
+                yield State(f"past{i}", past, "uint8_t", output.window * size, 1)
+                yield State(f"past{i}_row", f"{output.name}: row of this step in them", "uint16_t", 1, 2)
 
 
 __all__ = [

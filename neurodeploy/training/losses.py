@@ -38,6 +38,19 @@ def tet_loss(
     return (1 - weight) * cross_entropy + weight * (step_logits - target).square().mean()
 
 
+def step_counts(output: torch.Tensor, window: int) -> torch.Tensor:
+    """Return the spikes of each output neuron in the last ``window`` steps, in every step.
+
+    Args:
+        output: spikes, float ``(n_samples, n_classes, n_steps)``; the result has the same shape.
+        window: steps, the present one included; fewer at the start.
+
+    In the network's integers this is ``Output.window`` (``engines/decoding.py``).
+    """
+    sums = output.cumsum(-1)
+    return sums - torch.nn.functional.pad(sums, (window, 0))[..., : sums.shape[-1]]
+
+
 def distillation_term(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """Return ``T**2 KL(softmax(z_T / T) || softmax(z_S / T))``, summed over classes and averaged over samples.
 
@@ -110,10 +123,27 @@ def spikes_per_neuron(layers: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return total / max(n_neurons, 1)
 
 
-def check_labels(labels: torch.Tensor, n_classes: int) -> None:
-    """Refuse labels without an output neuron, and a training part without samples; raises ``TrainingError``."""
+def check_labels(labels: torch.Tensor, n_classes: int, window: int | None) -> None:
+    """Refuse labels without an output neuron or of the wrong kind, and a training part without samples.
+
+    Args:
+        labels: int64 ``(n_samples,)``, or ``(n_samples, n_steps)`` where a ``window`` tells a class in each step.
+        n_classes: output neurons.
+
+    Raises:
+        TrainingError: if they do not fit.
+    """
     if not len(labels):
         raise TrainingError("train: there is no sample to train on; is the data folder empty?")
+    if labels.ndim == 2 and window is None:
+        raise TrainingError(
+            f"train: the samples have a label for each of {labels.shape[1]} steps; say over how many steps the output's "
+            "spikes are counted for a class: network.window, for example 32"
+        )
+    if labels.ndim == 1 and window is not None:
+        raise TrainingError(
+            f"train: network.window is {window}, for a class in each step, but the samples have one label each; leave it out"
+        )
     if int(labels.min()) < 0 or int(labels.max()) >= n_classes:
         bad = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
         raise TrainingError(

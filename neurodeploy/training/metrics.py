@@ -67,7 +67,8 @@ class EpochMetrics:
 class Evaluation:
     """Results of a model on samples: mean loss, accuracy, spikes of each neuron by layer, largest state by layer.
 
-    ``tied`` and ``silent`` are the fractions of samples whose class is a tie, and that give no output spike.
+    ``tied`` and ``silent`` are the fractions of samples whose class is a tie, and that give no output spike. Where steps
+    have labels, accuracy and these are fractions of the steps.
     """
 
     loss: float
@@ -93,14 +94,14 @@ def evaluate(run: Run, samples: Samples | Encoded, batch_size: int = 256) -> Eva
             loss += torch.nn.functional.cross_entropy(logits, truth, reduction="sum").item()
             n_right += int((logits.argmax(1) == truth).sum())
             n_tied += int(((logits == logits.amax(1, keepdim=True)).sum(1) > 1).sum())
-            n_silent += int((~output.flatten(1).any(1)).sum())
+            n_silent += int((logits.amax(1) == 0).sum())
             for name, layer in layers.items():
                 counts[name] = counts.get(name, 0) + layer.flatten(1, -2).sum((0, -1))
     return Evaluation(
-        loss=loss / len(labels),
-        accuracy=n_right / len(labels),
-        tied=n_tied / len(labels),
-        silent=n_silent / len(labels),
+        loss=loss / labels.numel(),
+        accuracy=n_right / labels.numel(),
+        tied=n_tied / labels.numel(),
+        silent=n_silent / labels.numel(),
         spikes=counts,
         peak_state=dict(peaks),
         n_samples=len(labels),

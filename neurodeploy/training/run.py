@@ -30,6 +30,7 @@ from neurodeploy.training.losses import (
     distillation_weight,
     operations_per_connection,
     spikes_per_neuron,
+    step_counts,
     tet_loss,
     weighed,
 )
@@ -77,7 +78,7 @@ class Run:
             entry = samples.entry
         self.input_shape = input_shape(samples) if entry is None else entry.shape
         check_payloads(samples, entry)
-        check_labels(self.labels, n_classes(recipe))
+        check_labels(self.labels, n_classes(recipe), recipe.network.window)
         self.teacher_logits = teacher_logits
         self.n_parts = n_parts(recipe, world)
         if chain is not None:
@@ -155,7 +156,7 @@ class Run:
                 return None
         self.rewirer.end_epoch()
         self._check_finite()
-        result = self._loss_sum / len(self.spikes), self._n_right / len(self.spikes)
+        result = self._loss_sum / len(self.spikes), self._n_right / self.labels.numel()
         self.epochs_done += 1
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
@@ -171,8 +172,13 @@ class Run:
                 )
 
     def logits(self, output: torch.Tensor) -> torch.Tensor:
-        """Return the spike counts of the output layer, times ``logit_scale``."""
-        return output.sum(-1) * self.recipe.training.logit_scale
+        """Return the spike counts of the output layer, times ``logit_scale``: ``(n, n_classes)``.
+
+        With a window, the counts of each step: ``(n, n_classes, n_steps)``.
+        """
+        window = self.recipe.network.window
+        counts = output.sum(-1) if window is None else step_counts(output, window)
+        return counts * self.recipe.training.logit_scale
 
     def loss(self, output: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
         """Return the total loss of a batch.

@@ -34,7 +34,9 @@ def a_batch(recipe: Recipe) -> Samples:
         return encode(train.take(np.arange(N_TRAINED)), recipe.data, "train")
     shape = DATA_SETS[recipe.data.name].shape
     raster = np.random.default_rng(0).random((N_TRAINED, N_STEPS, int(np.prod(shape)))) < 0.3
-    labels = np.arange(N_TRAINED, dtype=np.int32)
+    labels = np.arange(N_TRAINED, dtype=np.int32) % DATA_SETS[recipe.data.name].n_classes
+    if recipe.network.window is not None:
+        labels = np.repeat(labels[:, None], N_STEPS, axis=1)
     return samples(raster, "input", labels=labels, shapes={"input": shape})
 
 

@@ -189,10 +189,12 @@ def grouped(rows: Iterable[Row]) -> dict[Group, dict[int, Row]]:
     return groups
 
 
-def correct_of(row: Row) -> NDArray[np.bool_]:
-    """Return which test samples a row classifies correctly, bool ``(n_test,)``."""
-    packed = np.frombuffer(bytes.fromhex(row["correct"]), np.uint8)
-    return np.unpackbits(packed, count=row["n_test"]).astype(bool)
+def correct_of(row: Row) -> NDArray[np.float64]:
+    """Return what share of each test sample a row classifies correctly, ``(n_test,)``: 0 or 1, or that of its steps."""
+    packed, each = np.frombuffer(bytes.fromhex(row["correct"]), np.uint8), row.get("answers", 1)
+    right = np.unpackbits(packed, count=row["n_test"] * each).reshape(row["n_test"], each)
+    shares: NDArray[np.float64] = right.mean(axis=1)
+    return shares
 
 
 def paired_loss(
@@ -275,6 +277,7 @@ def summarise(rows: Iterable[Row]) -> list[dict[str, Any]]:
                 "loss_to_dense": paired_loss(by_seed, dense) if method != "dense" else None,
                 **{name: _mean(by_seed.values(), name) for name in MEANS},
                 "energy_uj_loihi2": _energy(by_seed.values()),
+                "verified": [row["verified"] for row in by_seed.values() if row.get("verified")],
             }
         )
     return table

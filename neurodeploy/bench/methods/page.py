@@ -52,6 +52,7 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("cores L1 / L2", lambda g: _pair(g, "cores")),
     ("KiB L1 / L2", lambda g: _pair(g, "kib")),
     ("energy L2 uJ", lambda g: _range(g["energy_uj_loihi2"])),
+    ("differing spikes", lambda g: _differing(g["verified"])),
     ("training s", lambda g: f"{g['seconds']:.0f}"),
     ("peak MiB", lambda g: _count(g["peak_mib"])),
 )
@@ -153,14 +154,17 @@ was chosen on the validation part. Spreads are standard deviations over seeds (o
 Losses are in points of accuracy, against the dense network of the same seeds; their intervals are 95 % percentile
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
 L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory; energy is the dynamic energy of a sample with its range, of 100
-test samples. Unpaired intervals are of rows that are kept without answers (`models/rows/`): wider than paired ones. Training
-seconds were taken while two rows were trained at once on a machine with other work, so they compare nothing. The commands
+test samples; differing spikes are those of 20 test samples between the engines that are named. Unpaired intervals are of
+rows that are kept without answers (`models/rows/`): wider than paired ones. Training seconds were taken while two rows were
+trained at once on a machine with other work, so they compare nothing. The commands
 find data sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
 
+_BY_STEP = ", each with a label: accuracies and ties are shares of all their steps"
 _PARTS: Mapping[tuple[str, int], str] = {
     ("mnist", 5000): " (the first half of MNIST's test part, which is the harder one)",
     ("nmnist", 150): " (with 750 to train on, a subset of the set's 60,000 and 10,000)",
+    ("ecg", 71): " (the first of the set's 141)",
 }
 """Remark on the test samples, by data set and number of samples, if they are not the whole test part."""
 
@@ -193,8 +197,8 @@ def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
     first = rows[0]
     facts = (
         f"Data `{first['data']}`, {first['n_test']} test samples{_PARTS.get((first['data'], first['n_test']), '')}, "
-        f"{first['n_steps']} steps, {first['epochs']} epochs; {sum(row['seconds'] for row in rows) / 3600:.1f} hours of "
-        f"training in all.{_settings(rows)}\n"
+        f"{first['n_steps']} steps{_BY_STEP if 'answers' in first else ''}, {first['epochs']} epochs; "
+        f"{sum(row['seconds'] for row in rows) / 3600:.1f} hours of training in all.{_settings(rows)}\n"
     )
     table = _table([name for name, _ in _COLUMNS], [[show(group) for _, show in _COLUMNS] for group in summarise(rows)])
     return [facts, "```\n" + "\n".join(_commands(recipe, rows)) + "\n```\n", table]
@@ -283,6 +287,14 @@ def _percent(part: float | None) -> str:
 
 def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
+
+
+def _differing(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many spikes differ of all that were compared, and between which engines."""
+    if not rows:
+        return "-"
+    engines = ", ".join(dict.fromkeys(name for row in rows for name in row["engines"]))
+    return f"{sum(row['different'] for row in rows):,} of {sum(row['spikes'] for row in rows):,} ({engines})"
 
 
 def _range(energy: Mapping[str, float] | None) -> str:

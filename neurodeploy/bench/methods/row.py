@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,16 @@ import numpy as np
 from neurodeploy.bench.methods.claims import read_row
 from neurodeploy.chip import load_chip
 from neurodeploy.costs.pricing import estimate
-from neurodeploy.engines.decoding import answers, decode
+from neurodeploy.engines.decoding import answers, correct, decode
 from neurodeploy.engines.table import simulate
-from neurodeploy.errors import FitError
+from neurodeploy.errors import FitError, MissingPackageError
 from neurodeploy.files.json_text import parse_json, to_json
 from neurodeploy.files.writing import locked, write_text
 from neurodeploy.mapping.mapper import map_network
 from neurodeploy.mapping.memory.synapses import matrix_of
 from neurodeploy.network import Conv, Dense, Network, Pool, Projection, n_masked, n_nonzero, n_parameters
 from neurodeploy.network.activity import Activity, Samples, load_samples
+from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.run_folder import METRICS_FILE, STATE_FILE, TEACHER_FILE
@@ -34,6 +36,8 @@ Row = dict[str, Any]
 ROW_FILE = "row.json"
 PRICED = 100
 """Test samples whose energy is estimated."""
+WITNESSED = 20
+"""Test samples on which a row's network runs on other engines, too."""
 CHIPS = ("loihi1", "loihi2")
 """Chips for which a row holds the cores and the synaptic memory."""
 
@@ -62,8 +66,9 @@ def run_task(task: Task) -> Row:
     ``peak_mib`` the memory that the process had at most. ``accuracy`` is the accuracy of the integer network on the test
     part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
     sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
-    digits. ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
-    (``engines.decoding.Answers``).
+    digits. Where every step has a label, ``answers`` is the number of steps, and accuracy and ``correct`` are of the steps.
+    ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
+    (``engines.decoding.Answers``), ``verified`` is the result of ``verified``.
 
     Raises:
         FileError: if the row's file is not JSON, or another process is making the row.
@@ -96,7 +101,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
     samples = load_samples(result.test_samples)
     assert samples.labels is not None, "the test part has labels"
     activity = simulate(network, samples)
-    correct = decode(network, activity) == samples.labels
+    right = correct(decode(network, activity), samples)
     undecided = answers(network, activity).shares
     metrics = [parse_json(line) for line in (task.folder / METRICS_FILE).read_text(encoding="utf-8").splitlines()]
     best = metrics[result.best_epoch - 1]
@@ -106,7 +111,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "method": task.method,
         "density": task.density,
         "seed": task.seed,
-        "accuracy": float(np.mean(correct)),
+        "accuracy": float(np.mean(right)),
         "tied_samples": undecided["tied"],
         "silent_samples": undecided["silent"],
         "validation_accuracy": result.validation_accuracy,
@@ -126,8 +131,28 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "seconds": result.seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "note": result.note,
+        "verified": verified(network, samples),
         "n_test": samples.n_samples,
-        "correct": np.packbits(correct).tobytes().hex(),
+        **({"answers": right.shape[1]} if right.ndim == 2 else {}),
+        "correct": np.packbits(right).tobytes().hex(),
+    }
+
+
+def verified(network: Network, samples: Samples) -> Row:
+    """Return how many spikes of the first samples differ between engines, and which engines ran: Lava where it is installed.
+
+    ``spikes`` are those of the reference engine, inputs included.
+    """
+    shown = samples.take(0, min(samples.n_samples, WITNESSED))
+    runs = [simulate(network, shown, engine=engine) for engine in ("reference", "event")]
+    with suppress(MissingPackageError):
+        runs.append(simulate(network, shown, engine="lava"))
+    found = compare_activities(runs, readouts(network))
+    return {
+        "engines": list(found.engines),
+        "samples": shown.n_samples,
+        "spikes": found.spikes_compared,
+        "different": found.spikes_different,
     }
 
 

@@ -6,10 +6,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from neurodeploy.bench.methods.claims import read_row
-from neurodeploy.engines.decoding import decode
+from neurodeploy.engines.decoding import accuracy
 from neurodeploy.engines.table import simulate
 from neurodeploy.errors import FileError
 from neurodeploy.exchange.formats import read_network, write_network
@@ -75,17 +73,17 @@ def _write(run: Path, row: dict[str, Any], zoo: Path, force: bool) -> dict[str, 
 
     write_network(checkpoint_network(run)[1], path, force=True)
     network, samples = read_network(path), load_samples(run / TEST_FILE)
-    accuracy = float(np.mean(decode(network, simulate(network, samples)) == samples.labels))
-    if accuracy != row["accuracy"]:
+    found = accuracy(network, simulate(network, samples), samples)
+    if found != row["accuracy"]:
         path.unlink()
         raise FileError(
-            f"bench: {path} has an accuracy of {accuracy}, its row {row['accuracy']}; remove {run / 'row.json'}"
+            f"bench: {path} has an accuracy of {found}, its row {row['accuracy']}; remove {run / 'row.json'}"
         )
     densities = "" if row["density"] is None else f" --densities {row['density']:g}"
     facts = {
         "recipe": row["recipe"],
         "method": row["method"],
-        "accuracy": accuracy,
+        "accuracy": found,
         "n_test": row["n_test"],
         "mask_density": row["parameter_density"],
         "seed": row["seed"],

@@ -39,8 +39,10 @@ from neurodeploy.network import (
 from neurodeploy.network.relays import Delayed
 from neurodeploy.network.unrolled import full_matrix, stored_matrix
 
-PLAIN_FORMAT, FORMAT = 1, 2
-"""Format of the metadata without and with resets by subtraction or payloads, which readers of format 1 do not know."""
+PLAIN_FORMAT, FORMAT, WINDOW_FORMAT = 1, 2, 3
+"""Format of the metadata: without resets by subtraction and payloads, with them, and of networks with a class a step.
+
+Older readers know the lower numbers only."""
 _UNFIT = (NetworkError, ArithmeticError, LookupError, ValueError, TypeError, StopIteration, AttributeError)
 """Errors of a description that does not fit its graph."""
 NO_CHANGE = "no spike differs"
@@ -63,12 +65,12 @@ def describe(network: Network, nodes: Mapping[tuple[str, str], str], discretizat
         "inputs": [_input_text(i, nodes["input", i.name]) for i in network.inputs],
         "populations": [_population_text(p, nodes["population", p.name]) for p in network.populations],
         "projections": [_projection_text(p, nodes["projection", p.name]) for p in network.projections],
-        "outputs": [{"name": o.name, "node": nodes["output", o.name], "decoding": o.decoding} for o in network.outputs],
+        "outputs": [_output_text(o, nodes["output", o.name]) for o in network.outputs],
     }
     reset = _reset_text(network)
-    graded = any(i.graded for i in network.inputs)
+    newer = FORMAT if reset != "zero" or any(i.graded for i in network.inputs) else PLAIN_FORMAT
     own: dict[str, Any] = {
-        "format": FORMAT if graded or reset != "zero" else PLAIN_FORMAT,
+        "format": WINDOW_FORMAT if any(o.window for o in network.outputs) else newer,
         "dt": network.dt,
         "time_unit": "s",
         "discretization": discretization,
@@ -107,8 +109,8 @@ def restore(plain: Network, delayed: Sequence[Delayed], described: Mapping[str, 
     """
     try:
         number = np.asarray(described["format"])
-        if number.ndim or number.dtype.kind not in "iuf" or number not in (PLAIN_FORMAT, FORMAT):
-            raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} and {FORMAT}")
+        if number.ndim or number.dtype.kind not in "iuf" or number not in (PLAIN_FORMAT, FORMAT, WINDOW_FORMAT):
+            raise ValueError(f"format {described['format']}, this version reads {PLAIN_FORMAT} to {WINDOW_FORMAT}")
         return _restored(plain, delayed, described, parse_json(_text(described["network"])))
     except _UNFIT as error:
         return Approximation(
@@ -329,8 +331,18 @@ def _bits(described: Mapping[str, Any], kind: str, node: str, n: int | None = No
     return np.unpackbits(octets, count=n).astype(np.bool_)
 
 
+def _output_text(output: Output, node: str) -> dict[str, Any]:
+    text = {"name": output.name, "node": node, "decoding": output.decoding}
+    return text if output.window is None else {**text, "window": output.window}
+
+
 def _output(plain: Output, entry: dict[str, Any], names: dict[str, str]) -> Output:
-    return Output(name=entry["name"], population=names[plain.population], decoding=entry["decoding"])
+    return Output(
+        name=entry["name"],
+        population=names[plain.population],
+        decoding=entry["decoding"],
+        window=entry.get("window"),
+    )
 
 
 def _text(value: Any) -> str:

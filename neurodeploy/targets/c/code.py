@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, Network, Pool
+from neurodeploy.network import STATE_LIMIT, STATE_SHIFT, Cuba, Network, Output, Pool
 from neurodeploy.tables import plan_tables
 from neurodeploy.tables.layout import LANES_AT_MOST, Decay, Layout, PopulationPlan, State, WirePlan
 from neurodeploy.tables.rows import Optimize
@@ -65,7 +65,7 @@ def _numbers(layout: Layout) -> Iterator[str]:
     for name, at in layout.output_offsets.items():
         yield f"#define NETWORK_OUTPUT_{_macro(name)} {at}u /* first of {network.sizes[name]} neurons */\n"
     for i, output in enumerate(network.outputs):
-        yield f"#define NETWORK_CLASS_{_macro(output.name)} {i}u /* decoded by {output.decoding} */\n"
+        yield f"#define NETWORK_CLASS_{_macro(output.name)} {i}u /* decoded by {_decoding(output)} */\n"
     for i, population in enumerate(network.populations):
         yield f"#define NETWORK_POPULATION_{_macro(population.name)} {i}u /* {population.size} neurons */\n"
 
@@ -676,6 +676,13 @@ def _population_step(layout: Layout, p: PopulationPlan, functions: _Functions) -
     for i, output in outputs:
         if output.decoding == "last_message":
             yield f"for (k = 0; k < {p.size}u; k++)\n    net->o{i}[k] = 0;\n"
+        if output.window is not None:
+            yield (
+                f"net->past{i}_row = (uint16_t)(net->past{i}_row + 1u == {output.window}u ? 0u : net->past{i}_row + 1u);\n"
+                f"for (k = 0; k < {p.size}u; k++) {{\n"
+                f"    uint8_t *const past = &net->past{i}[net->past{i}_row * {p.size}u + k];\n"
+                f"    net->o{i}[k] -= *past;\n    *past = 0;\n}}\n"
+            )
     update = f"{count} = {call};\n" if p.listed else f"{call};\n"
     if p.check_first:
         cleared = [f"for (k = 0; k < {p.size}u; k++) {{\n    net->{p.name}[k].u = 0;\n"]
@@ -696,9 +703,15 @@ def _population_step(layout: Layout, p: PopulationPlan, functions: _Functions) -
             yield f"    if (net->o{i}[{_outer(p, 'j')}] == 0xffffffffu)\n        net->o{i}[{_outer(p, 'j')}] = net->step;\n"
         elif output.decoding != "last_voltage":
             yield f"    net->o{i}[{_outer(p, 'j')}]++;\n"
+            if output.window is not None:
+                yield f"    net->past{i}[net->past{i}_row * {p.size}u + {_outer(p, 'j')}] = 1;\n"
     for w in _from(layout, p, held=False):
         yield f"    send_{w.name}(net, j);\n"
     yield "}\n"
+
+
+def _decoding(output: Output) -> str:
+    return output.decoding if output.window is None else f"{output.decoding} of the last {output.window} steps"
 
 
 def _input_step(layout: Layout) -> list[str]:

@@ -97,6 +97,7 @@ class ChainModel(torch.nn.Module):
         blocks: the backend's modules by name; ``dropouts`` and ``delays`` act on what some layers send to the next.
         neurons: the integers of each layer's neurons by name; ``set_neuron`` changes them.
         grids: the weights that each layer may have, by name.
+        window: steps that the class of a step looks back over; None for one class a sample (``Output.window``).
         recipes: the layers of the recipe by name; ``taken`` has the shapes of their inputs.
         stored: the synapses of which only the stored ones have a weight, by weight name (``store``).
         peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
@@ -110,6 +111,7 @@ class ChainModel(torch.nn.Module):
         super().__init__()
         layers = recipe.network.layers
         names = layer_names(len(layers))
+        self.window = recipe.network.window
         self.entry = replace(entry, shape=(entry.size,)) if isinstance(layers[0], DenseLayer) else entry
         self.backend = backend
         self.recipes = dict(zip(names, layers))

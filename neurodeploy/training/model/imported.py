@@ -21,7 +21,6 @@ from neurodeploy.network import (
     Dense,
     Input,
     Network,
-    Output,
     Pool,
     Population,
     Projection,
@@ -72,7 +71,7 @@ def as_chain(network: Network, weight_bits: int = 8) -> Network:
         inputs=(Input(name=INPUT_NAME, shape=given),),
         populations=tuple(populations),
         projections=tuple(projections),
-        outputs=(Output(name="class", population=source, decoding="count"),),
+        outputs=(replace(network.outputs[0], name="class", population=source),),
         dt=network.dt,
     )
     _check_delays(chain)
@@ -84,7 +83,12 @@ def with_layers_of(recipe: Recipe, chain: Network) -> Recipe:
     bits = recipe.start.weight_bits if recipe.start else 8
     into, after = chain.projections, [*chain.projections[1:], None]
     layers = tuple(_layer(link, following, chain, bits) for link, following in zip(into, after))
-    network = NetworkRecipe(dt=chain.dt, layers=layers, neuron=recipe.network.neuron)
+    network = NetworkRecipe(
+        dt=chain.dt,
+        layers=layers,
+        neuron=recipe.network.neuron,
+        window=recipe.network.window or chain.outputs[0].window,
+    )
     return recipe.model_copy(update={"network": network})
 
 

@@ -44,7 +44,7 @@ def to_network(model: ChainModel, masks: Mapping[str, torch.Tensor], dt: float) 
         inputs=(model.entry,),
         populations=tuple(populations),
         projections=tuple(projections),
-        outputs=(Output(name="class", population=source, decoding="count"),),
+        outputs=(Output(name="class", population=source, decoding="count", window=model.window),),
         dt=dt,
     )
 

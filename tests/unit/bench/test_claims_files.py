@@ -26,6 +26,7 @@ class TestMethods:
             ("touch-mlp", "dense", None),
             ("braille-recurrent", "dense", None),
             ("spoken-delayed", "dense", None),
+            ("ecg-recurrent", "dense", None),
         ]
         assert [bar.gain_above for bar in methods.BARS if bar.recipe in deep].count(0.0) == 6
         assert asked[:11] == [

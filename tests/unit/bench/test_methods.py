@@ -115,6 +115,9 @@ def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
         assert 0.05 < row["accuracy"] <= 1
         assert correct_of(row).mean() == row["accuracy"]
         assert row["n_test"] == 450
+        assert row["verified"]["engines"][:2] == ["reference", "event"]
+        assert (row["verified"]["samples"], row["verified"]["different"]) == (20, 0)
+        assert row["verified"]["spikes"] > 1000
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")}
     assert bench_methods(tmp_path, **arguments) == rows
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/*.safetensors")} == before

@@ -80,6 +80,7 @@ class TestConvert:
             "steps": 2,
             "shape": [2, 1, 1],
             "per_class": [0, 0, 1],
+            "labelled": "samples",
             "spikes": 2,
             "payloads": [1, 2],
             "classes": [],

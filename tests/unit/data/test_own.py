@@ -140,7 +140,9 @@ class TestLabels:
             ([0, 1, -1], "sample 2 has the label -1; classes are counted from 0"),
             ([0, 1, 2**32], "sample 2 has the label 4294967296"),
             ([0, 1.5, 1], "labels must be whole numbers, one of them is 1.5"),
-            (np.zeros((3, 4, 2)), r"shape \(3, 4, 2\); give one label a sample .*--labels none"),
+            (np.zeros((3, 4, 2)), r"shape \(3, 4, 2\); give one label a sample, or one a step.*--labels none"),
+            (np.zeros((3, 6)), "there are labels for 3 samples of 6 steps"),
+            (np.full((3, 5), -1), "sample 0 has the label -1 in step 0; classes are counted from 0"),
             (np.array(["a", "b", "c"]), "'labels' holds <U1; give numbers"),
         ],
     )
@@ -582,7 +584,8 @@ class TestDataSetsInMemory:
         [
             (_Pairs([], []), "the _Pairs holds no samples"),
             (_Pairs([np.zeros((2, 3)), np.zeros((3, 3))], [0, 1]), r"differ in shape: \(2, 3\) and \(3, 3\)"),
-            (_Pairs([np.zeros((2, 3))], [[0, 1]]), "gives labels of 2 numbers"),
+            (_Pairs([np.zeros((2, 3))] * 2, [[0, 1], [1]]), "gives labels of different shapes"),
+            (_Pairs([np.zeros((2, 3))], [[3, 1, 2]]), "there are labels for 1 samples of 3 steps"),
             ([1, 2], "sample 0 of the list is a int; give pairs"),
             (object(), "samples are Samples, a file, .* not object"),
         ],

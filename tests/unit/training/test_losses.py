@@ -6,12 +6,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
+from neurodeploy.engines.decoding import trailing_sums
 from neurodeploy.errors import TrainingError
 from neurodeploy.training.losses import (
     check_labels,
     distillation_term,
     distillation_weight,
     operations_per_connection,
+    step_counts,
     tet_loss,
     weighed,
 )
@@ -122,8 +124,28 @@ class TestOperations:
 
 
 def test_labels_without_an_output_neuron_are_refused():
-    check_labels(torch.tensor([0, 9]), 10)
+    check_labels(torch.tensor([0, 9]), 10, None)
     with pytest.raises(TrainingError, match=r"label 10 has no output neuron: the last layer has 10 \(labels 0..9\)"):
-        check_labels(torch.tensor([0, 10]), 10)
+        check_labels(torch.tensor([0, 10]), 10, None)
     with pytest.raises(TrainingError, match="label -1 has no output neuron"):
-        check_labels(torch.tensor([3, -1]), 10)
+        check_labels(torch.tensor([3, -1]), 10, None)
+
+
+class TestClassesOfSteps:
+    def test_counts_are_those_of_the_last_steps(self):
+        spikes = torch.tensor([[[1.0, 1.0, 0.0, 1.0]]])
+        assert step_counts(spikes, 2).tolist() == [[[1.0, 2.0, 1.0, 1.0]]]
+        assert torch.equal(step_counts(spikes, 9), spikes.cumsum(-1))
+
+    def test_counts_are_those_that_decoding_uses(self):
+        spikes = (torch.rand(3, 5, 40, generator=torch.Generator().manual_seed(0)) < 0.5).float()
+        by_step = trailing_sums(spikes.transpose(1, 2).numpy().astype(int), 7)
+        assert torch.equal(step_counts(spikes, 7), torch.from_numpy(by_step).transpose(1, 2).float())
+
+    def test_labels_of_steps_and_windows_belong_together(self):
+        with pytest.raises(TrainingError, match="a label for each of 4 steps; .* network.window, for example 32"):
+            check_labels(torch.zeros(2, 4, dtype=torch.int64), 3, None)
+        with pytest.raises(
+            TrainingError, match="network.window is 5, .* the samples have one label each; leave it out"
+        ):
+            check_labels(torch.zeros(2, dtype=torch.int64), 3, 5)
