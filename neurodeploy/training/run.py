@@ -367,7 +367,7 @@ class Run:
         output = list(layers.values())[-1]
         loss = self.loss(output, index) + self._penalties(layers)
         torch.autograd.backward(loss * share)
-        n_right = int((self.logits(output).argmax(1) == self.labels[index]).sum())
+        n_right = int((self.logits(output.detach()).argmax(1) == self.labels[index]).sum())
         return loss.item() * len(index), n_right
 
     def _given(self, index: torch.Tensor) -> torch.Tensor | Spikes:

@@ -294,6 +294,7 @@ MEANS = (
     "cores_loihi2",
     "kib_loihi2",
     "seconds",
+    "cpu_seconds",
     "peak_mib",
     "tied_samples",
     "connections",

@@ -12,6 +12,7 @@ from statistics import mean
 from typing import Any
 
 from neurodeploy.bench.methods.claims import Loss, Row, bounds, grouped, judge, paired_loss, summarise
+from neurodeploy.bench.methods.former import compared, former_of
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES
 from neurodeploy.files.writing import write_text
@@ -56,6 +57,12 @@ _COLUMNS: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("training s", lambda g: f"{g['seconds']:.0f}"),
     ("peak MiB", lambda g: _count(g["peak_mib"])),
 )
+_FORMER: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("processor s", lambda g: _count(g["cpu_seconds"])),
+    ("slayer: accuracy", lambda g: "-" if (row := former_of(g)) is None else _spread(row.accuracy, row.sd)),
+    ("slayer: training s", lambda g: "-" if (row := former_of(g)) is None else f"{row.seconds:.0f}"),
+)
+"""Columns of a recipe whose rows the slayer backend had trained before."""
 
 
 def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
@@ -200,8 +207,11 @@ def _recipe(recipe: str, rows: Sequence[Row]) -> list[str]:
         f"{first['n_steps']} steps{_BY_STEP if 'answers' in first else ''}, {first['epochs']} epochs; "
         f"{sum(row['seconds'] for row in rows) / 3600:.1f} hours of training in all.{_settings(rows)}\n"
     )
-    table = _table([name for name, _ in _COLUMNS], [[show(group) for _, show in _COLUMNS] for group in summarise(rows)])
-    return [facts, "```\n" + "\n".join(_commands(recipe, rows)) + "\n```\n", table]
+    groups = summarise(rows)
+    columns = _COLUMNS + (_FORMER if any(former_of(group) for group in groups) else ())
+    table = _table([name for name, _ in columns], [[show(group) for _, show in columns] for group in groups])
+    then = [said] if (said := compared(groups)) else []
+    return [facts, "```\n" + "\n".join(_commands(recipe, rows)) + "\n```\n", table, *then]
 
 
 def _commands(recipe: str, rows: Sequence[Row]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -63,9 +64,10 @@ def run_task(task: Task) -> Row:
     """Return the row kept in the folder of a task, or in the repository; else train it, resuming a run that was stopped.
 
     ``connections`` counts every kernel at all its positions, ``energy_uj_loihi2`` is dynamic energy with its range,
-    ``peak_mib`` the memory that the process had at most. ``accuracy`` is the accuracy of the integer network on the test
-    part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every test
-    sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
+    ``peak_mib`` the memory that the process had at most, ``cpu_seconds`` the processor time of training, which other work
+    on the machine does not lengthen (None for a run that was resumed). ``accuracy`` is that of the integer network on the
+    test part, computed by the event engine; the best epoch is chosen on the validation part. ``correct`` says for every
+    test sample, in the order of ``test.npz``, whether its class was found: ``numpy.packbits`` of the answers as hexadecimal
     digits. Where every step has a label, ``answers`` is the number of steps, and accuracy and ``correct`` are of the steps.
     ``tied_samples`` and ``silent_samples`` are the shares of test samples that the output does not decide
     (``engines.decoding.Answers``), ``verified`` is the result of ``verified``.
@@ -91,11 +93,12 @@ def _made(task: Task) -> Row:
         recipe = recipe.model_copy(
             update={"data": recipe.data.model_copy(update={"root": str(task.data_root)})}
         )  # not in the text: rows of one recipe are alike wherever the data lie
-    result = train(recipe, task.folder, recipe_text=task.text, resume=(task.folder / STATE_FILE).exists(), force=True)
-    return _row(task, recipe, result)
+    resume, begin = (task.folder / STATE_FILE).exists(), time.process_time()
+    result = train(recipe, task.folder, recipe_text=task.text, resume=resume, force=True)
+    return _row(task, recipe, result, None if resume else time.process_time() - begin)
 
 
-def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
+def _row(task: Task, recipe: Recipe, result: TrainingResult, cpu_seconds: float | None) -> Row:
     checkpoint = load_checkpoint(result.checkpoint)
     network = to_network(checkpoint.model, checkpoint.masks, recipe.network.dt)
     samples = load_samples(result.test_samples)
@@ -129,6 +132,7 @@ def _row(task: Task, recipe: Recipe, result: TrainingResult) -> Row:
         "epochs": result.epochs,
         "n_steps": recipe.data.n_steps,
         "seconds": result.seconds,
+        "cpu_seconds": cpu_seconds,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         "note": result.note,
         "verified": verified(network, samples),

@@ -290,6 +290,16 @@ def _bit_count(_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), build
 
 
+def _big_word(_context: Any, data: Any, _at: Any) -> Any:
+    """Return eight bytes as a word, the first of them highest."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        first = builder.gep(_data(context, builder, signature.args[0], args[0]), [args[1]])
+        return builder.bswap(_load(builder, builder.bitcast(first, _I64.as_pointer()), 1))
+
+    return types.uint64(data, types.int64), build
+
+
 def _borrowed(_context: Any, array: Any) -> Any:
     """Return the array without its reference count, for use while the caller holds it.
 
@@ -352,6 +362,7 @@ update_equal, update_fitting = _update_of(), _update_of(fits=True)
 update_each, subtract_each = _update_each_of(), _update_each_of(subtracts=True)
 lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)
+big_word: Any = intrinsic(_big_word)
 borrowed: Any = intrinsic(_borrowed)
 add_16: Any = intrinsic(_add_16)
 add_16_times: Any = intrinsic(_add_16_times)

@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from neurodeploy.engines.event.vector import bit_count, lowest_bit
+from neurodeploy.engines.event.vector import big_word, bit_count, lowest_bit
+from neurodeploy.engines.lanes.vectors import high_of_8, load_8, low_of_8, spread_8, store
 from neurodeploy.files.loops import compiled
 
 GROUP = 4
 """Event lists are a multiple of this long, so that loops over them need no remainder."""
 FEW = 4
-"""Numbers that are written at the end of a list in any case."""
+"""Numbers that are written to a list at a time, so that there is room for as many behind its end."""
 
 _jit = compiled(nogil=True)
 _inlined = compiled(nogil=True, forceinline=True)
@@ -75,27 +76,51 @@ def set_frames(frames: Any, padded: Any, bits: Any) -> Any:
 
 
 @_jit
-def set_packed(words: Any, channels: Any, n_steps: Any, padded: Any, bits: Any) -> None:
-    """Set the bits of packed frames, uint64 ``(batch, words)``: ``(steps, channels)`` in rows, high bit of a byte first.
+def set_packed(packed: Any, channels: Any, n_steps: Any, padded: Any, bits: Any) -> None:
+    """Set the bits of packed frames, uint8 ``(batch, bytes)``: ``(steps, channels)`` in rows, high bit of a byte first.
 
-    What lies behind the last step is left out. Words of zeros, most of them where few spikes come in, cost one comparison.
+    64 channels of 64 lanes are transposed at a time. What lies behind the last step is left out.
     """
-    for b in range(words.shape[0]):
-        t, end = 0, channels  # end: number of the first place of the next step
-        for w in range(words.shape[1]):
-            left = words[b, w]
-            while left:
-                bit = lowest_bit(left)
-                left &= left - _ONE
-                # bytes lie in memory from the lowest on, and their bits from the highest
-                place = (w << 6) + (bit & ~7) + 7 - (bit & 7)
-                if place < end - channels:  # of an earlier step than the last of this byte
-                    t, end = place // channels, (place // channels + 1) * channels
-                while place >= end:
-                    t, end = t + 1, end + channels
-                if t < n_steps:
-                    lane = t * padded + b
-                    bits[place - end + channels, lane >> 6] |= _ONE << np.uint64(lane & 63)
+    batch, n_bytes = packed.shape
+    flat = packed.ravel()
+    square, turned = np.zeros(64, np.uint64), np.zeros(64, np.uint64)
+    for first in range(0, channels, 64):
+        held = min(64, channels - first)
+        for w in range(bits.shape[1]):
+            t, b = (w << 6) // padded, (w << 6) % padded
+            k, some = 0, np.uint64(0)
+            while k < 64:
+                run = min(64 - k, padded - b)
+                n = min(run, max(batch - b, 0)) if t < n_steps else 0
+                some |= _take_words(flat, b * n_bytes, n_bytes, t * channels + first, n, square, k)
+                square[k + n : k + run] = 0
+                k, t, b = k + run, t + 1, 0
+            if some:
+                _transpose(square, turned)
+                for c in range(held):
+                    bits[first + c, w] = turned[_turned(63 - c)]
+
+
+@_inlined
+def _take_words(flat: Any, row: Any, n_bytes: Any, place: Any, n: Any, words: Any, k: Any) -> Any:
+    """Write 64 bits of ``n`` rows from a place on, the first of them highest, to ``words``; return all that are set."""
+    at, shift, some = row + (place >> 3), np.uint64(place & 7), np.uint64(0)
+    if at + (n - 1) * n_bytes + 9 <= flat.size:
+        for i in range(n):
+            word = big_word(flat, at) << shift | np.uint64(flat[at + 8]) >> (np.uint64(8) - shift)
+            words[k + i] = word
+            some |= word
+            at += n_bytes
+        return some
+    for i in range(n):  # near the end of the array, byte by byte
+        word = np.uint64(0)
+        for j in range(min(9, flat.size - at)):
+            byte, by = np.uint64(flat[at + j]), 56 - 8 * j + (place & 7)
+            word |= byte << np.uint64(by) if by >= 0 else byte >> np.uint64(-by)
+        words[k + i] = word
+        some |= word
+        at += n_bytes
+    return some
 
 
 @_jit
@@ -167,16 +192,16 @@ def count_rows(bits: Any, start: Any) -> None:
 
 @_jit
 def list_rows(bits: Any, start: Any, lanes: Any) -> None:
-    """Write the lanes of each row, rising, then the filling."""
+    """Write the lanes of each row, rising, then the filling; there is room for ``FEW`` more."""
     width = bits.shape[1] << 6
     for c in range(bits.shape[0]):
         at = start[c]
-        for w in range(bits.shape[1]):
-            left = bits[c, w]
-            while left:
-                lanes[at] = (w << 6) + lowest_bit(left)
-                left &= left - _ONE
-                at += 1
+        for w in range(0, bits.shape[1], 2):
+            also = min(w + 1, bits.shape[1] - 1)
+            if bits[c, w] | bits[c, also]:
+                at = _append(bits[c, w], w << 6, lanes, at)
+                if also > w:
+                    at = _append(bits[c, also], also << 6, lanes, at)
         while at < start[c + 1]:
             lanes[at] = width
             at += 1
@@ -190,7 +215,7 @@ def list_lanes(bits: Any, start: Any, channels: Any) -> None:
     order.
     """
     n_channels, groups = bits.shape[0], (bits.shape[0] + 63) >> 6
-    square, turned = np.zeros(64, np.uint64), np.zeros((64, groups), np.uint64)
+    square, own, turned = np.zeros(64, np.uint64), np.zeros(64, np.uint64), np.zeros((64, groups), np.uint64)
     n = np.int64(0)
     start[0] = 0
     for w in range(bits.shape[1]):
@@ -199,9 +224,9 @@ def list_lanes(bits: Any, start: Any, channels: Any) -> None:
             for k in range(held):
                 square[k] = bits[(g << 6) + k, w]
             square[held:] = 0
-            _transpose(square)
+            _transpose(square, own)
             for k in range(64):
-                turned[k, g] = square[k]
+                turned[k, g] = own[_turned(k)]
         for k in range(64):
             for g in range(groups):
                 n = _append(turned[k, g], g << 6, channels, n)
@@ -209,35 +234,100 @@ def list_lanes(bits: Any, start: Any, channels: Any) -> None:
 
 
 @_inlined
-def _append(left: Any, first: Any, channels: Any, n: Any) -> Any:
-    """Append the numbers of the bits; the first ``FEW`` are written in any case, as a branch would be mispredicted."""
+def _append(left: Any, first: Any, numbers: Any, n: Any) -> Any:
+    """Append the numbers of the bits, ``FEW`` at a time whether there are that many or not: branches are mispredicted."""
     end = n + bit_count(left)
-    for _ in range(FEW):
-        channels[n] = first + lowest_bit(left)
-        left &= left - _ONE
-        n += 1
-    while n < end:
-        channels[n] = first + lowest_bit(left)
-        left &= left - _ONE
-        n += 1
-    return end
+    while True:
+        for _ in range(FEW):
+            numbers[n] = first + lowest_bit(left)
+            left &= left - _ONE
+            n += 1
+        if n >= end:
+            return end
 
 
-@_jit
-def _transpose(square: Any) -> None:
-    """Transpose 64 words of 64 bits: swap ever smaller blocks across the diagonal."""
-    mask, size = np.uint64(0x00000000FFFFFFFF), 32
-    while size:
-        shift = np.uint64(size)
-        k = 0
-        while k < 64:
-            for i in range(k, k + size):
-                swap = (square[i] >> shift ^ square[i + size]) & mask
-                square[i] ^= swap << shift
-                square[i + size] ^= swap
-            k += 2 * size
-        size >>= 1
-        mask ^= mask << np.uint64(size)
+@_inlined
+def _transpose(square: Any, turned: Any) -> None:
+    """Write 64 words of 64 bits transposed to ``turned``, word ``8 a + b`` of the result at ``8 b + a``.
+
+    Ever smaller blocks are swapped across the diagonal: those of eight words and more by whole vectors, the smaller ones
+    after the words have been transposed as 8 x 8.
+    """
+    r0, r1, r2, r3 = load_8(square, 0), load_8(square, 8), load_8(square, 16), load_8(square, 24)
+    r4, r5, r6, r7 = load_8(square, 32), load_8(square, 40), load_8(square, 48), load_8(square, 56)
+    r0, r1, r2, r3, r4, r5, r6, r7 = _swapped(
+        r0,
+        r1,
+        r2,
+        r3,
+        r4,
+        r5,
+        r6,
+        r7,
+        8,
+        np.uint64(0xFFFFFFFF),
+        np.uint64(0x0000FFFF0000FFFF),
+        np.uint64(0x00FF00FF00FF00FF),
+    )
+    for _ in range(3):
+        s0, s1, s2, s3 = low_of_8(r0, r4), high_of_8(r0, r4), low_of_8(r1, r5), high_of_8(r1, r5)
+        s4, s5, s6, s7 = low_of_8(r2, r6), high_of_8(r2, r6), low_of_8(r3, r7), high_of_8(r3, r7)
+        r0, r1, r2, r3, r4, r5, r6, r7 = s0, s1, s2, s3, s4, s5, s6, s7
+    r0, r1, r2, r3, r4, r5, r6, r7 = _swapped(
+        r0,
+        r1,
+        r2,
+        r3,
+        r4,
+        r5,
+        r6,
+        r7,
+        1,
+        np.uint64(0x0F0F0F0F0F0F0F0F),
+        np.uint64(0x3333333333333333),
+        np.uint64(0x5555555555555555),
+    )
+    store(turned, 0, r0)
+    store(turned, 8, r1)
+    store(turned, 16, r2)
+    store(turned, 24, r3)
+    store(turned, 32, r4)
+    store(turned, 40, r5)
+    store(turned, 48, r6)
+    store(turned, 56, r7)
+
+
+@_inlined
+def _turned(k: Any) -> Any:
+    return (k & 7) << 3 | k >> 3
+
+
+@_inlined
+def _swapped(
+    r0: Any, r1: Any, r2: Any, r3: Any, r4: Any, r5: Any, r6: Any, r7: Any, by: Any, far: Any, mid: Any, near: Any
+) -> Any:
+    """Return eight vectors after swaps between those four, two and one apart, by ``4 by``, ``2 by`` and ``by`` bits."""
+    r0, r4 = _swap(r0, r4, 4 * by, far)
+    r1, r5 = _swap(r1, r5, 4 * by, far)
+    r2, r6 = _swap(r2, r6, 4 * by, far)
+    r3, r7 = _swap(r3, r7, 4 * by, far)
+    r0, r2 = _swap(r0, r2, 2 * by, mid)
+    r1, r3 = _swap(r1, r3, 2 * by, mid)
+    r4, r6 = _swap(r4, r6, 2 * by, mid)
+    r5, r7 = _swap(r5, r7, 2 * by, mid)
+    r0, r1 = _swap(r0, r1, by, near)
+    r2, r3 = _swap(r2, r3, by, near)
+    r4, r5 = _swap(r4, r5, by, near)
+    r6, r7 = _swap(r6, r7, by, near)
+    return r0, r1, r2, r3, r4, r5, r6, r7
+
+
+@_inlined
+def _swap(a: Any, b: Any, by: Any, mask: Any) -> Any:
+    """Return two vectors after the high part of ``a`` under the mask has been swapped with the low part of ``b``."""
+    shift = spread_8(np.uint64(by))
+    swap = ((a >> shift) ^ b) & spread_8(mask)
+    return a ^ (swap << shift), b ^ swap
 
 
 @_jit

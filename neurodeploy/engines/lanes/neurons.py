@@ -93,13 +93,18 @@ def respond(
             meaningless, and the returned number says so.
         gain: factor on the sums; a sum of 1 times it is a whole number of state units (``exact_gain``).
     """
-    factor, right = gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
+    factor, right = scale_of(exponent, gain)
     given = (sums.ravel(), first, len(sums), span.stride, span.padded, span.batch, first_step, span.n_steps)
     out = voltage.ravel(), bits.view(np.uint16).ravel(), bits.shape[1] * 4
     peak = float(_respond(given, neurons, factor, right, out))
     if beyond and peak >= STATE_LIMIT:
         peak = float(_respond_exactly(given, neurons, factor, right, out))
     return peak
+
+
+def scale_of(exponent: int, gain: float) -> tuple[float, int]:
+    """Return the factor from sums, shifted right by some bits, to state units, and these bits."""
+    return gain * 2.0 ** (STATE_SHIFT + max(exponent, 0)), max(-exponent, 0)
 
 
 def exact_gain(gain: float, exponent: int) -> bool:
@@ -117,6 +122,15 @@ def _two(values: Any, a: Any, b: Any) -> Any:
 def _inside(sample: Any, batch: Any) -> Any:
     """Return which of the 16 samples from ``sample`` on there are, as bits."""
     return np.uint32(0xFFFF) if batch - sample >= 16 else np.uint32((1 << max(batch - sample, 0)) - 1)
+
+
+@_jit
+def respond_at_any_size(given: Any, neurons: Any, factor: Any, right: Any, out: Any) -> Any:
+    """Do as ``respond`` within a compiled loop, with what it hands to the two loops below."""
+    peak = np.float64(_respond(given, neurons, factor, right, out))
+    if peak >= STATE_LIMIT:
+        peak = np.float64(_respond_exactly(given, neurons, factor, right, out))
+    return peak
 
 
 @_jit

@@ -54,6 +54,11 @@ class Span:
                 "run smaller batches"
             )
 
+    @property
+    def lane_type(self) -> type[np.generic]:
+        """The type of numbers of lanes in lists."""
+        return np.uint16 if self.width < _SHORT else np.int32
+
     def rows(self, n: int, dtype: type[np.generic]) -> NDArray[Any]:
         """Return zeros ``(n, stride)`` at a cache line; one row more is allocated if ``n`` is odd."""
         even = n + n % 2
@@ -165,10 +170,8 @@ class Spikes:
     def of_packed(packed: NDArray[np.uint8], n_steps: int, channels: int) -> Spikes:
         """Return the spikes of frames as ``numpy.packbits`` packs each ``(n_steps, channels)``, uint8 ``(batch, bytes)``."""
         span = Span(n_steps, len(packed))
-        rows = np.zeros((len(packed), -(-packed.shape[1] // 8) * 8), np.uint8)
-        rows[:, : packed.shape[1]] = packed
         bits = _words(span, channels)
-        b.set_packed(rows.view("<u8"), channels, n_steps, span.padded, bits)
+        b.set_packed(np.ascontiguousarray(packed), channels, n_steps, span.padded, bits)
         return Spikes(span, channels, bits)
 
     def fresh(self) -> Spikes:
@@ -218,13 +221,13 @@ class Spikes:
     @cached_property
     def by_row(self) -> ByRow:
         """The spikes of each channel."""
-        width, start = self.span.width, np.empty(self.size + 1, np.int64)
-        kind = np.uint16 if width < _SHORT else np.int32
+        start = np.empty(self.size + 1, np.int64)
+        kind = self.span.lane_type
         if (own := self.arrived) is None:
             b.count_rows(self.bits, start)
-            lane = np.empty(int(start[-1]), kind)
+            lane = np.empty(int(start[-1]) + b.FEW, kind)
             b.list_rows(self.bits, start, lane)
-            return ByRow(start, lane, _NONE)
+            return ByRow(start, lane[: -b.FEW], _NONE)
         lanes = self.by_lane
         b.count_channels(own.step, own.neuron, own.delay, self.span.n_steps, start)
         lane = np.empty(int(start[-1]), kind)

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.engines.lanes.choice import SHARED, Choices, Trial, size_class
-from neurodeploy.engines.lanes.spikes import Spikes
+from neurodeploy.engines.lanes.neurons import Neurons, scale_of
+from neurodeploy.engines.lanes.spikes import Spikes, Words
 from neurodeploy.engines.lanes.sums import COLUMNS, sum_events, sum_masks, sum_rows
 from neurodeploy.engines.lanes.team import ALONE, Team
+from neurodeploy.engines.lanes.through import EVENTS, FEW, MASKS, ROWS, respond_to
 from neurodeploy.engines.lanes.wiring import Side, Wiring, with_weights
 from neurodeploy.errors import SimulationError
 
@@ -78,6 +80,43 @@ class Summing:
 
         team.each(work, range(0, n, size))
 
+    def respond(
+        self,
+        spikes: Spikes,
+        neurons: Neurons,
+        exponent: int,
+        bits: Words,
+        voltage: NDArray[np.float32],
+        *,
+        gain: float = 1.0,
+        team: Team = ALONE,
+    ) -> float:
+        """Run the neurons on the sums of ``spikes``, as ``neurons.respond`` does with those of ``each_block``.
+
+        ``bits`` and ``voltage``, of the whole layer, are written; the largest current or voltage is returned.
+
+        Raises:
+            SimulationError: as ``each_block``.
+        """
+        self._check(spikes)
+        way, _ = self._way(spikes)
+        number = {"masks": MASKS, "events": EVENTS, "rows": ROWS}[way]
+        given, span, n = _seen(spikes, number), spikes.span, self.wiring.n_targets
+        lanes = span.stride, span.padded, span.batch, span.n_steps
+        to = voltage.reshape(-1), bits.view(np.uint16).reshape(-1), bits.shape[1] * 4
+        at_once = COLUMNS if number == ROWS else FEW
+        size = -(-n // (team.threads * at_once)) * at_once
+        peaks: list[float] = []
+
+        def work(first: int) -> None:
+            room = _Room(self.wiring, spikes, min(n, at_once), way, self._bytes)
+            rooms = room.sums.reshape(-1), room.lists, room.spread, room.tile
+            stop, scale = min(n, first + size), (neurons, *scale_of(exponent, gain))
+            peaks.append(respond_to(number, self._side, given, first, stop, lanes, rooms, scale, to))
+
+        team.each(work, range(0, n, size))
+        return max(peaks)
+
     def _way(self, spikes: Spikes) -> tuple[str, int]:
         """Return the fastest way for these spikes and its number of neurons in a block."""
         n = self.wiring.n_targets
@@ -139,9 +178,23 @@ class _Room:
         most = wiring.most[0]
         self.sums: Sums = spikes.span.rows(size, np.int32)
         self.lists = np.empty(most, np.int32), np.empty(most, np.int16)
-        if way == "rows":
-            self.spread = aligned(wiring.n_sources * COLUMNS, np.int8 if fits else np.int16)
-            self.tile = aligned(64 * COLUMNS, np.int32 if spikes.graded else np.int16)
+        columns = COLUMNS if way == "rows" else 0
+        self.spread = aligned(wiring.n_sources * columns, np.int8 if fits else np.int16)
+        self.tile = aligned(64 * columns, np.int32 if spikes.graded else np.int16)
+
+
+def _seen(spikes: Spikes, way: int) -> tuple[Any, Any, Any]:
+    """Return what ``respond_to`` reads of the spikes for a way, and empty arrays for the rest."""
+    places, short = np.zeros(0, np.int64), np.zeros(0, np.int32)
+    masks = spikes.bits.view(np.uint32) if way == MASKS else np.zeros((0, 2), np.uint32)
+    rows = places, np.zeros(0, spikes.span.lane_type), short
+    lanes = places, places, short, short
+    if way == EVENTS:
+        rows = spikes.by_row.start, spikes.by_row.lane, spikes.by_row.value
+    elif way == ROWS:
+        own = spikes.by_lane
+        lanes = own.first, own.stop, own.channel, own.value
+    return masks, rows, lanes
 
 
 def _pop(rooms: list[_Room]) -> _Room | None:

@@ -35,6 +35,8 @@ from neurodeploy.files.loops import compiled
 COLUMNS = 128
 """Neurons whose rows are spread out together."""
 _TILE = 64
+_AHEAD, _LINE = 2, 32
+"""Lists that are fetched before they are read, and lanes in a line of the cache."""
 _MOST = 2**15 - 1
 _BYTE_ROWS, _SHORT_ROWS = 255, 127
 """Rows of int8 weights, and of int16 weights of at most 256 in size, whose sum fits int16."""
@@ -157,12 +159,19 @@ def sum_events(side: Any, events: Any, first: Any, stop: Any, stride: Any, lists
         for i in range(n):
             own = np.int32(weight[i])
             begin, end = np.uintp(start[source[i]]), np.uintp(start[source[i] + 1])
+            if i + _AHEAD < n:
+                ahead = start[source[i + _AHEAD]]
+                for k in range(3):
+                    prefetch(lane, ahead + k * _LINE)
             if graded:
                 for e in range(begin, end):
                     sums[row + np.uintp(lane[e])] += own * value[e]
             else:
-                for e in range(begin, end):
+                for e in range(begin, end, np.uintp(4)):
                     sums[row + np.uintp(lane[e])] += own
+                    sums[row + np.uintp(lane[e + np.uintp(1)])] += own
+                    sums[row + np.uintp(lane[e + np.uintp(2)])] += own
+                    sums[row + np.uintp(lane[e + np.uintp(3)])] += own
         sums[row + np.uintp(stride) - np.uintp(16)] = 0
 
 

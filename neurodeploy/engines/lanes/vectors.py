@@ -308,14 +308,16 @@ _comparison(operator.lt, "<")
 _comparison(operator.ge, ">=")
 _comparison(operator.eq, "==")
 
-load_16, load_32 = _loader(16), _loader(32)
-spread_16, spread_32 = _spreader(16), _spreader(32)
+load_8, load_16, load_32 = _loader(8), _loader(16), _loader(32)
+spread_8, spread_16, spread_32 = _spreader(8), _spreader(16), _spreader(32)
 mask_16, mask_32 = _masker(16), _masker(32)
 to_int16, to_int32, to_float32 = (_converter(dtype) for dtype in (types.int16, types.int32, types.float32))
 joined = _shuffler(list(range(32)))
 """Two vectors of 16 as one of 32."""
 low_half, high_half = _shuffler(list(range(16))), _shuffler(list(range(16, 32)))
 """Half of a vector of 32, which is given twice."""
+low_of_8, high_of_8 = _shuffler([0, 8, 1, 9, 2, 10, 3, 11]), _shuffler([4, 12, 5, 13, 6, 14, 7, 15])
+"""The first, and the second, halves of two vectors of 8, interleaved."""
 _low = _shuffler([k // 2 + k % 2 * 16 for k in range(16)])
 _high = _shuffler([8 + k // 2 + k % 2 * 16 for k in range(16)])
 store: Any = intrinsic(_store)

@@ -18,11 +18,10 @@ from neurodeploy.engines.lanes.vectors import fma, load_16, spread_16, store, tu
 from neurodeploy.engines.lanes.wiring import into, out_of
 from neurodeploy.files.loops import compiled
 from neurodeploy.training.lanes.reverse import leak_back
+from neurodeploy.training.lanes.tiles import TILE, back_by_tiles, fill_tile
 
 BLOCK = 16
 """Neurons whose errors lie side by side in ``fill_block``."""
-TILE = 64
-"""Lanes of a tile of errors in the gradient of spikes."""
 AT_ONCE = 6
 """Sources of a product in ``spread_dense``."""
 _AHEAD, _LINE = 2, 32
@@ -45,7 +44,11 @@ def gather(side: Any, errors: Any, stride: Any, events: Any, first: Any, stop: A
         # a copy in order fetches the row at once; spikes would fetch its lines one by one (measured: twice the time)
         for k in range(0, stride, 16):
             store(row, k, load_16(errors, target * stride + k))
+        coming = np.int64(0)
         for i in range(n):
+            for _ in range(stride // (16 * n) + 1):  # the next row meanwhile
+                prefetch(errors, (target + 1) * stride + coming)
+                coming += 16
             begin, end = np.uintp(start[source[i]]), np.uintp(start[source[i] + 1])
             if i + _AHEAD < n:
                 ahead = start[source[i + _AHEAD]]
@@ -158,14 +161,11 @@ def spread_sparse(
     """Write the gradients of the spikes of sources ``first`` to ``stop`` of a matrix for lanes ``lane`` to ``end``.
 
     They go to the first rows of ``out``, ``(rows, stride)``. ``side``: the connections by source, which carry float32
-    weights. ``tile``: float32 ``(n_targets * 64,)``; lanes come in
-    tiles of 64, whose errors are copied together, because rows a page apart exhaust the cache's places.
+    weights. ``tile``: float32 ``(n_targets * 64,)``.
     """
     (_, start, target, _, _, weight) = side
     for at in range(lane, end, TILE):
-        for i in range(n_targets):
-            for k in range(0, TILE, 16):
-                store(tile, i * TILE + k, load_16(errors, i * stride + at + k))
+        fill_tile(errors, stride, n_targets, at, tile)
         for source in range(first, stop):
             zero = spread_16(np.float32(0))
             a, b, c, d = zero, zero, zero, zero
@@ -270,27 +270,32 @@ def spread_rows(side: Any, errors: Any, stride: Any, first: Any, stop: Any, list
 def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stored: Any, rooms: Any, ways: Any) -> None:
     """Replace the voltages of neurons ``first`` to ``stop`` by errors and add the gradients of the weights into them.
 
-    Sixteen neurons at a time go through all of it, while their rows are in the cache.
+    Sixteen neurons at a time go through all of it, while their rows are in the cache; or all go tile by tile to the errors.
 
     Args:
         lanes: ``stride``, ``padded`` and ``n_steps`` of the span.
         neurons: voltages of the layer (flat), and leaks.
         behind: gradient of the layer's spikes (flat), and the neuron that its first row belongs to; or that is made here:
-            then the connections of the next layer by source with their weights, and its errors.
+            then the connections of the next layer by source with their weights, its errors, and its size.
         stored: connections into the layer by target with their places, events that came in, and the gradient of the
             weights (empty where none is wanted).
-        rooms: lists for both kinds of connections, a gradient of 16 rows, and what ``gather_blocks`` needs.
-        ways: whether the gradient of the spikes is made here, and whether ``gather_blocks`` is used.
+        rooms: lists for both kinds of connections, a gradient of 16 rows, what ``gather_blocks`` needs, and what
+            ``back_by_tiles`` needs.
+        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks`` is used.
     """
     (stride, _, _) = lanes
     (voltage, leaks) = neurons
-    (given, origin, next_side, next_errors) = behind
+    (given, origin, next_side, next_errors, n_next) = behind
     (side, events, weights) = stored
-    (lists, next_lists, made, side_by_side, block) = rooms
-    (makes, blocks) = ways
+    (lists, next_lists, made, side_by_side, block, tiles) = rooms
+    (by_rows, by_tiles, blocks) = ways
+    if by_tiles:
+        back_by_tiles((next_side, next_errors, n_next), voltage, leaks, lanes, stride - 16, first, stop, tiles)
     for begin in range(first, stop, BLOCK):
         end = min(stop, begin + BLOCK)
-        if makes:
+        if by_tiles:
+            pass
+        elif by_rows:
             spread_rows(next_side, next_errors, stride, begin, end, next_lists, made)
             leak_back(voltage, made, leaks, lanes, begin, end, begin)
         else:

@@ -114,8 +114,11 @@ def _blocks(passes: Sequence[Pass], n_targets: int) -> Iterator[tuple[int, int, 
         for k, one in enumerate(passes):
             rows = one.spikes.by_row
             events = rows.start, rows.lane, rows.value
-            fill_block(one.errors.reshape(-1), one.spikes.span.stride, events, first, held, wanted, side, block)
-            _gathered(block, total, np.float32(one.decay), np.float32(one.weight), k == 0)
+            alone = k == 0 and one.weight == 1
+            into = total if alone else block
+            fill_block(one.errors.reshape(-1), one.spikes.span.stride, events, first, held, wanted, side, into)
+            if not alone:
+                _gathered(block, total, np.float32(one.decay), np.float32(one.weight), k == 0)
         yield first, held, total
 
 
@@ -134,7 +137,7 @@ def largest_of(score: Floats, stored: Ints, count: int, generator: np.random.Gen
 
 def _filled(found: Candidates, size: int, stored: Ints, count: int, generator: np.random.Generator) -> Candidates:
     """Return candidates in order, with absent positions drawn at random where they are fewer than wanted."""
-    order = np.argsort(-found.score, kind="stable")
+    order = _highest_first(found.score)
     position, score = found.position[order], found.score[order]
     missing = count - position.size
     if missing > 0:
@@ -192,10 +195,49 @@ def _forget(position: Ints, score: Floats, n: int, count: int) -> tuple[np.float
     """
     if n < count:
         return np.float32(0), n
-    level = np.partition(score[:n], n - count)[n - count]
-    kept = np.flatnonzero(score[:n] >= level)
-    position[: kept.size], score[: kept.size] = position[kept], score[kept]
-    return level, int(kept.size)
+    some, higher = _around(score.view(np.int32), n, count)
+    rank = some.size - (count - higher)
+    level = np.partition(some, rank)[rank : rank + 1].view(np.float32)[0]
+    return level, int(_keep(position, score, n, level))
+
+
+def _highest_first(score: Floats) -> Ints:
+    """Return the order of scores of at least 0 from the highest down, equal ones as they stand."""
+    # the bits of such floats rise with them; numpy sorts words faster than it orders floats
+    falling = (2**31 - 1 - score.view(np.int32).astype(np.int64)) << 32
+    order: Ints = np.sort(falling | np.arange(score.size)) & (2**32 - 1)
+    return order
+
+
+@_jit
+def _around(bits: Any, n: Any, count: Any) -> Any:
+    """Return the bits of the scores in that sixteenth of an octave which holds the ``count``-th largest, and how many are
+    higher.
+    """
+    held = np.zeros(4096, np.int64)
+    for i in range(n):
+        held[bits[i] >> 19] += 1
+    place, higher = np.int64(4095), np.int64(0)
+    while higher + held[place] < count:
+        higher += held[place]
+        place -= 1
+    some = np.empty(held[place], np.int32)
+    k = 0
+    for i in range(n):
+        if bits[i] >> 19 == place:
+            some[k] = bits[i]
+            k += 1
+    return some, higher
+
+
+@_jit
+def _keep(position: Any, score: Any, n: Any, level: Any) -> Any:
+    """Move the entries of at least ``level`` to the front, in order; return how many there are."""
+    k = 0
+    for i in range(n):
+        position[k], score[k] = position[i], score[i]
+        k += 1 if score[i] >= level else 0
+    return k
 
 
 @_jit

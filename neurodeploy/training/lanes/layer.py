@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
-from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of, respond
+from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Side
@@ -110,23 +110,18 @@ class Layer:
         span = spikes.span
         voltage = self._voltage(span)
         bits = np.zeros((self.size, span.width // 64), np.uint64)
-        exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
-        peaks = [0.0]
         if self.recurrent is None:
-
-            def take(first: int, stop: int, sums: NDArray[np.int32]) -> None:
-                del stop
-                peaks.append(respond(sums, self.neurons, span, first, exponent, bits, voltage, gain=gain))
-
-            self.synapses.each_block(spikes, take)
+            self.peak = self.synapses.respond(spikes, self.neurons, bits, voltage, gain)
         else:
+            exponent = self.synapses.exponent + int(np.log2(self.synapses.step))
             sums, side = self.synapses.sums(spikes), self.recurrent.whole_side
+            peaks = [0.0]
 
             def run(part: int) -> None:
                 peaks.append(respond_recurrently(sums, side, self.neurons, span, exponent, part, bits, voltage))
 
             self._team.each(run, range(span.padded // 16))
-        self.peak = max(peaks)
+            self.peak = max(peaks)
         self._given, self._sent, self.gain = spikes, Spikes(span, self.size, bits), gain
         return self._sent
 
@@ -174,7 +169,7 @@ class Layer:
             most = synapses.wiring.most[0]
             lists = np.empty(most, np.int32), np.empty(most, np.int32)
             beside, block = (aligned(n * BLOCK if blocks else 0, np.float32) for n in (span.stride, given.size))
-            next_lists, made = behind_it.rooms()
+            next_lists, made, tiles = behind_it.rooms(part)
             for first, stop, gradient in behind_it.parts(part):
                 pass_back(
                     first,
@@ -183,8 +178,8 @@ class Layer:
                     neurons,
                     gradient,
                     stored,
-                    (lists, next_lists, made, beside, block),
-                    (behind_it.makes_rows, blocks),
+                    (lists, next_lists, made, beside, block, tiles),
+                    (behind_it.way == "rows", behind_it.way == "tiles", blocks),
                 )
 
         self._team.each(work, synapses.parts(self._team.threads))
@@ -209,37 +204,41 @@ class Layer:
 
 
 class _Behind:
-    """The gradient of a layer's spikes, given whole or made part by part from the layer that took them."""
+    """The gradient of a layer's spikes, given whole or made from the layer that took them: all at once or part by part."""
 
     def __init__(self, behind: Floats | Layer, span: Span) -> None:
         self._span, self._layer = span, behind if isinstance(behind, Layer) else None
         self._whole = _NO_FLOATS if isinstance(behind, Layer) else behind.reshape(-1)
-        self._way = "" if self._layer is None else self._layer.synapses.way_of_spread(self._layer.errors, span)
-        self.makes_rows = self._way == "rows"
+        self.way = "" if self._layer is None else self._layer.synapses.way_of_spread(self._layer.errors, span)
 
-    def rooms(self) -> tuple[tuple[NDArray[np.int32], Floats], Floats]:
-        """Return room for a list of targets, and for the gradients of a block, where ``pass_back`` makes them."""
-        if self._layer is None or not self.makes_rows:
-            return (np.empty(0, np.int32), _NO_FLOATS), _NO_FLOATS
-        most = self._layer.synapses.wiring.most[1]
-        return (np.empty(most, np.int32), np.empty(most, np.float32)), aligned(BLOCK * self._span.stride, np.float32)
+    def rooms(self, part: range) -> tuple[tuple[NDArray[np.int32], Floats], Floats, tuple[Floats, Floats]]:
+        """Return what ``pass_back`` needs to make gradients: lists of targets and 16 rows, or rooms of tiles."""
+        none = (np.empty(0, np.int32), _NO_FLOATS), _NO_FLOATS, (_NO_FLOATS, _NO_FLOATS)
+        if self._layer is None or self.way == "dense":
+            return none
+        synapses, span = self._layer.synapses, self._span
+        if self.way == "tiles":
+            return *none[:2], synapses.tile_rooms(span, len(part))
+        most = synapses.wiring.most[1]
+        lists = np.empty(most, np.int32), np.empty(most, np.float32)
+        return lists, aligned(BLOCK * span.stride, np.float32), none[2]
 
-    def parts(self, neurons: range) -> Iterator[tuple[int, int, tuple[Floats, int, Side, Floats]]]:
+    def parts(self, neurons: range) -> Iterator[tuple[int, int, tuple[Floats, int, Side, Floats, int]]]:
         """Yield first and last neuron of each part with what ``pass_back`` takes as ``behind``."""
         layer = self._layer
         if layer is None:
-            yield neurons.start, neurons.stop, (self._whole, 0, _NO_SIDE, _NO_FLOATS)
+            yield neurons.start, neurons.stop, (self._whole, 0, _NO_SIDE, _NO_FLOATS, 0)
             return
-        side, errors = layer.synapses.float_side, layer.errors.reshape(-1)
-        if self.makes_rows:
-            yield neurons.start, neurons.stop, (self._whole, 0, side, errors)
+        of_next = layer.synapses.float_side, layer.errors.reshape(-1), layer.size
+        if self.way != "dense":
+            yield neurons.start, neurons.stop, (self._whole, 0, *of_next)
             return
         size = layer.synapses.rows_at_once(self._span)
         room: Floats = self._span.rows(min(size, len(neurons)), np.float32)
         for first in range(neurons.start, neurons.stop, size):
             part = range(first, min(neurons.stop, first + size))
-            layer.synapses.spread_part(self._way, layer.errors, self._span, part, room)
-            yield part.start, part.stop, (room.reshape(-1), first, side, errors)
+            layer.synapses.spread_part(self.way, layer.errors, self._span, part, room)
+            yield part.start, part.stop, (room.reshape(-1), first, *of_next)
 
 
 def _check_recurrent(synapses: Synapses, recurrent: Synapses, n: int) -> None:

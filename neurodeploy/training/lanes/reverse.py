@@ -104,7 +104,7 @@ def _two(values: Any, a: Any, b: Any) -> Any:
 
 
 @_inlined
-def _slope(voltage: Any, threshold: Any, tau: Any, peak: Any) -> Any:
+def slope_32(voltage: Any, threshold: Any, tau: Any, peak: Any) -> Any:
     """Return the surrogate gradient at 32 voltages: a power of 2 of the distance to the threshold, which is split into a
     whole part, for the exponent of the float, and a rest within +-1/2, for a polynomial."""
     power = absolute(voltage - threshold) * spread_32(np.float32(_TO_BINARY / np.float64(tau)))
@@ -143,7 +143,7 @@ def leak_back(voltage: Any, gradient: Any, leaks: Any, lanes: Any, first: Any, s
         at, beside = i * stride + q % parts * 16, j * stride + other % parts * 16
         for t in range(n_steps - 1, -1, -1):
             x, y = at + t * padded, beside + t * padded
-            slope = _slope(joined(load_16(voltage, x), load_16(voltage, y)), level, tau, peak)
+            slope = slope_32(joined(load_16(voltage, x), load_16(voltage, y)), level, tau, peak)
             v = share_v * v + slope * joined(load_16(gradient, x - start), load_16(gradient, y - start))
             u = share_u * u + v
             store(voltage, x, low_half(u, u))
@@ -156,6 +156,6 @@ def _slopes(voltage: Any, shape: Any, n: Any, stride: Any, width: Any, out: Any)
     for i in range(n):
         level = _two(threshold, i, i)
         for k in range(i * stride, i * stride + width, 32):
-            slope = _slope(joined(load_16(voltage, k), load_16(voltage, k + 16)), level, tau, peak)
+            slope = slope_32(joined(load_16(voltage, k), load_16(voltage, k + 16)), level, tau, peak)
             store(out, k, low_half(slope, slope))
             store(out, k + 16, high_half(slope, slope))

@@ -7,7 +7,7 @@ whose weight rounds to 0 take no time, but receive gradients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.engines.lanes.choice import SHARED, Choices, Trial, size_class
-from neurodeploy.engines.lanes.spikes import Span, Spikes
+from neurodeploy.engines.lanes.neurons import Neurons
+from neurodeploy.engines.lanes.spikes import Span, Spikes, Words
 from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.team import ALONE, Team
 from neurodeploy.engines.lanes.wiring import Geometry, Side, Wiring, conv_wiring, matrix_wiring, with_weights
@@ -25,7 +26,6 @@ from neurodeploy.network import WEIGHT_MAX, WEIGHT_MIN
 from neurodeploy.training.lanes.gradients import (
     AT_ONCE,
     BLOCK,
-    TILE,
     gather,
     gather_blocks,
     spread_dense,
@@ -33,7 +33,8 @@ from neurodeploy.training.lanes.gradients import (
     spread_sparse,
 )
 from neurodeploy.training.lanes.growth import Candidates, Pass, dense_gradient, largest_absent, largest_of
-from neurodeploy.training.lanes.reverse import WEIGHT_SCALE
+from neurodeploy.training.lanes.reverse import WEIGHT_SCALE, Leaks, leak_back
+from neurodeploy.training.lanes.tiles import TILE, back_by_tiles
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -109,15 +110,13 @@ class Synapses:
         self._summing.set(whole)
         self._out_of = None
 
-    def each_block(self, spikes: Spikes, take: Callable[[int, int, NDArray[np.int32]], None]) -> None:
-        """Call ``take(first, stop, sums)`` with the sums of neurons ``first`` to ``stop``, as ``Summing.each_block``.
-
-        Sums are in units of ``step * 2**exponent`` weight units.
-        """
-        self._summing.each_block(spikes, take, self._team)
+    def respond(self, spikes: Spikes, neurons: Neurons, bits: Words, voltage: Floats, gain: float) -> float:
+        """Run neurons on the sums of ``spikes``, each of which counts ``gain`` times, as ``Summing.respond``."""
+        exponent = self.exponent + int(np.log2(self.step))
+        return self._summing.respond(spikes, neurons, exponent, bits, voltage, gain=gain, team=self._team)
 
     def sums(self, spikes: Spikes) -> NDArray[np.int32]:
-        """Return the sums of all neurons, int32 ``(targets, stride)``."""
+        """Return the sums of all neurons, int32 ``(targets, stride)``, in units of ``step * 2**exponent`` weight units."""
         return self._summing.sums(spikes, self._team)
 
     def gradient(self, spikes: Spikes, errors: Floats) -> Floats:
@@ -166,18 +165,32 @@ class Synapses:
 
     def way_of_spread(self, errors: Floats, span: Span) -> str:
         """Return the fastest way to the gradient of the spikes that came in: ``rows``, ``tiles`` or ``dense``."""
-        n = self.wiring.n_sources
+        n, stride, leaks = self.wiring.n_sources, span.stride, _no_leaks(self.wiring.n_sources)
         key = "spread", self.wiring.shape, size_class(self.n_stored), span
 
         def trial(way: str) -> Trial:
-            few = min(n, self.rows_at_once(span)) if way != "rows" else max(1, n // 8)
+            few = {"rows": max(1, n // 8), "tiles": n, "dense": min(n, self.rows_at_once(span))}[way]
             lanes = span.width if way == "rows" else min(span.width, 8 * TILE)
-            out = np.empty((few, span.stride), np.float32)
             share = few / n * lanes / span.width / (_IN_CACHE if way == "rows" else 1)
-            return Trial(lambda: self.spread_part(way, errors, span, range(few), out, lanes), share)
+            size = stride, span.padded, min(span.n_steps, max(1, lanes // span.padded))
+            voltage = np.zeros(few * stride, np.float32)
+            if way == "tiles":
+                behind, rooms = (self.float_side, errors.reshape(-1), len(errors)), self.tile_rooms(span, n)
+                return Trial(lambda: back_by_tiles(behind, voltage, leaks, size, lanes, 0, n, rooms), share)
+            out = np.zeros((few, stride), np.float32)
+
+            def run() -> None:
+                self.spread_part(way, errors, span, range(few), out, lanes)
+                leak_back(voltage, out.reshape(-1), leaks, size, 0, few, 0)
+
+            return Trial(run, share)
 
         ways = ("rows", "tiles", "dense") if self.wiring.geometry is None else ("rows",)
         return self._choices.pick(key, ways, trial)
+
+    def tile_rooms(self, span: Span, n: int) -> tuple[Floats, Floats]:
+        """Return what ``back_by_tiles`` needs for ``n`` of the neurons before."""
+        return aligned(self.wiring.n_targets * TILE, np.float32), aligned(n * 2 * span.padded, np.float32)
 
     def rows_at_once(self, span: Span) -> int:
         """Return how many rows of gradients are made together, a multiple of a block."""
@@ -299,6 +312,12 @@ class Synapses:
             spikes.graded,
             self._team.threads,
         )
+
+
+def _no_leaks(n: int) -> Leaks:
+    """Return leaks of ``n`` neurons for a trial, whose numbers do not matter."""
+    zeros = np.zeros(n, np.float32)
+    return zeros, zeros, zeros, np.float32(1), np.float32(1)
 
 
 @_jit

@@ -12,6 +12,7 @@ import pytest
 from scipy import stats
 
 from neurodeploy.bench.methods.claims import Bar, collect, correct_of, judge, paired_loss, summarise
+from neurodeploy.bench.methods.former import former_of, former_rows, noise
 from neurodeploy.bench.methods.page import render_page
 from neurodeploy.errors import FileError, TrainingError
 
@@ -306,3 +307,45 @@ def test_the_page_is_made_without_torch():
     code = "import sys, neurodeploy.bench.methods.page; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+DENSE = "mnist-mlp", "dense", None
+
+
+def _slayers(accuracy, **more):
+    """Rows of ``dense`` on ``mnist-mlp`` with this share of right answers, one for each of three seeds."""
+    right = [1] * round(1e4 * accuracy) + [0] * round(1e4 * (1 - accuracy))
+    shared = {"density": None, "recipe": "mnist-mlp", "data": "mnist", **more}
+    return [_row("dense", right, seed=seed, **shared) for seed in range(3)]
+
+
+def test_every_former_row_is_of_a_method_at_its_density():
+    assert former_rows()[DENSE].seconds == 372
+    assert ("mnist-mlp", "pq", 0.05) in former_rows()
+    assert former_of({"recipe": "mnist-mlp", "method": "pq", "density": 0.5}) is None
+
+
+def test_noise_shrinks_with_seeds_and_is_two_standard_errors_of_all_rows():
+    own = former_rows()[DENSE]
+    spread = (sum(row.sd**2 for row in former_rows().values()) / len(former_rows())) ** 0.5
+    assert noise(own, 3) == pytest.approx(2 * spread * (2 / 3) ** 0.5)
+    assert noise(own, 1) > noise(own, 3)
+
+
+def test_the_page_shows_both_times_and_says_which_accuracies_and_times_are_alike():
+    text = render_page(_slayers(0.9731, cpu_seconds=90.0))
+    assert "| training s | peak MiB | processor s | slayer: accuracy | slayer: training s |" in text
+    assert "| 90 | 97.31 ± 0.21 | 372 |" in text
+    assert "all have the accuracy of today within seed noise" in text
+    assert "all take today at most a quarter of their time" in text
+
+
+def test_a_row_beyond_noise_or_a_quarter_of_the_time_is_named():
+    text = render_page(_slayers(0.96, seconds=400.0))
+    assert "all but `dense` (-1.31 points) have the accuracy of today" in text
+    assert "0 take today at most a quarter of their time (not `dense`)" in text
+
+
+def test_recipes_that_slayer_had_no_rows_of_keep_their_columns():
+    rows = [{**row, "recipe": "digits-bench"} for row in _slayers(0.97)]
+    assert "slayer: training s" not in render_page(rows)
