@@ -167,7 +167,7 @@ trained at once on a machine with other work, so they compare nothing. The comma
 find data sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
 
-_BY_STEP = ", each with a label: accuracies and ties are shares of all their steps"
+_BY_STEP = " with a label each (accuracies and ties are shares of all steps)"
 _PARTS: Mapping[tuple[str, int], str] = {
     ("mnist", 5000): " (the first half of MNIST's test part, which is the harder one)",
     ("nmnist", 150): " (with 750 to train on, a subset of the set's 60,000 and 10,000)",
