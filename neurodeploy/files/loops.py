@@ -1,12 +1,22 @@
-"""Compiled loops: numba's compiler with a cache that is never a condition, whether it is absent, full, locked or damaged."""
+"""Compiled loops: numba's compiler with a cache that is never a condition, whether it is absent, full, locked or damaged.
+
+numba keeps a loop until its own file changes. The code of a loop also holds the loops that it calls and constants from other
+files, so here it is kept until one of those changes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numba
+from numba.core.dispatcher import Dispatcher
+from numba.core.extending import _Intrinsic
 
 from neurodeploy.files.progress import compiling
 
@@ -21,10 +31,38 @@ def compiled(**options: Any) -> Callable[[F], F]:
             loop = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder for a cache: an installation that is read-only, and no home
             return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        kept = loop._cache._cache_file
+        kept._source_stamp = (kept._source_stamp, *sorted(_outside(function.__module__, function.__globals__)))
         loop._cache = _Cache(loop._cache)
         return loop  # type: ignore[no-any-return]
 
     return decorate
+
+
+def _outside(module: str, names: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what loops of a module depend on: files of the loops and intrinsics that it names, and the constants in it."""
+    for name, value in list(names.items()):
+        if isinstance(value, int | float | complex) and not name.startswith("__"):
+            yield f"{module}.{name} = {value!r}"
+        elif isinstance(value, ModuleType) and any(map(_is_loop, vars(value).values())):
+            yield from _of_module(value.__name__)
+        elif _is_loop(value) and value.__module__ != module:
+            yield from _of_module(value.__module__)
+
+
+@cache
+def _of_module(module: str) -> tuple[str, ...]:
+    """Return the state of a module's file, and what its loops depend on."""
+    found = sys.modules.get(module)
+    path = getattr(found, "__file__", None)
+    if found is None or path is None or module.partition(".")[0] == "numba":
+        return ()
+    state = os.stat(path)
+    return (f"{module} {state.st_mtime_ns} {state.st_size}", *_outside(module, vars(found)))
+
+
+def _is_loop(value: Any) -> bool:
+    return isinstance(value, Dispatcher | _Intrinsic)
 
 
 def instruction_set() -> str:
