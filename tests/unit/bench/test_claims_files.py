@@ -82,9 +82,15 @@ class TestSpeed:
             "8192-8192",
         ]
 
-    def test_bars_over_lava_are_those_of_the_file_and_none_where_it_says_nothing(self):
-        bars = {(case.network, case.density, case.rate): case.bars for case in CASES}
-        assert bars["784-256-10", 0.1, 0.02] == {1: 500.0, 64: 1000.0}
+    @pytest.mark.parametrize(
+        ("isa", "most"), [("avx512", (3000.0, 5000.0, 2000.0)), ("avx2", (1000.0,) * 3), ("znver2", (1000.0,) * 3)]
+    )
+    def test_bars_over_lava_are_those_of_the_file_and_higher_ones_where_there_is_avx512(self, isa, most):
+        bars = {(c.network, c.density, c.rate): c.bars for c in (table.case(isa) for table in speed.CLAIMS.cases)}
+        assert bars["784-256-10", 0.1, 0.02] == {1: 500.0, 64: most[0]}
+        assert bars["784-256-10", 0.02, 0.02][64] == most[1]
+        assert bars["2312-512-512-11", 0.02, 0.02][64] == most[2]
+        assert bars["2312-512-512-11", 0.1, 0.02][64] == 1000.0
         assert bars["784-256-10", 1.0, 0.02] == {1: None, 64: 1000.0}
         assert bars["2312-512-512-11", 0.02, 0.1] == {1: None, 64: None}
         assert bars["conv-34x34x2", 1.0, 0.02] == {1: 400.0, 16: 400.0}
