@@ -314,7 +314,7 @@ def bench_mnist(root: Path | None, threads: int = 2) -> list[dict]:
             return []
         network = make_network("784-512-10", 0.1, 0.1)
         run_event(network, random_samples(network, 1, 0.1, np.random.default_rng(0)))  # compiled before the clock runs
-        begin, cpu, before = time.perf_counter(), time.process_time(), __peak_gb()
+        begin, cpu, before = time.perf_counter(), time.process_time(), _peak_gb()
         test = load_splits(recipe, root)[2]
         counts, n_spikes = [], 0
         for activity in stream_event(
@@ -327,7 +327,7 @@ def bench_mnist(root: Path | None, threads: int = 2) -> list[dict]:
             "network": "784-512-10", "isa": instruction_set(),
             "images": len(np.concatenate(counts)), "steps": n_steps, "threads": threads,
             "spikes": n_spikes, "seconds": seconds, "cpu_seconds": time.process_time() - cpu,
-            "more_gb": __peak_gb() - before, "bar_seconds": 10.0, "met": seconds < 10,
+            "more_gb": _peak_gb() - before, "bar_seconds": 10.0, "met": seconds < 10,
         })  # fmt: skip
     return rows
 
