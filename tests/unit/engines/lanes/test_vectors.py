@@ -152,7 +152,8 @@ def test_where_rounding_is_set_a_thread_rounds_as_before_afterwards(seed):
     out, quotient = np.empty(512, np.float32), np.array([0, 2, 3], np.float32)
     _cut(x.astype(np.float32), (keep / 4096).astype(np.float32), out, quotient)
     assert np.array_equal(out, np.sign(x) * (abs(x) * keep >> 12))
-    assert quotient[0] == np.float32(2) / np.float32(3) > 2 / 3  # rounded up to the nearest
+    assert quotient[0] == np.float32(2) / np.float32(3)
+    assert float(quotient[0]) > 2 / 3  # rounded up to the nearest
 
 
 @njit
