@@ -5,7 +5,6 @@ The sums are those of ``sums.py`` in its three ways, the neurons those of ``neur
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def run_layer(
         def once() -> None:
             run(way, spikes if spikes.arrived is None else spikes.fresh(), min(n, _TRIED))
 
-        return Trial(once, clock=time.thread_time)
+        return Trial(once)
 
     way = summing.choices.pick(("layer", *summing.key(spikes)), summing.ways(spikes), trial)
     peak = run(way, spikes, n)
