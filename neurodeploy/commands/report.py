@@ -41,7 +41,7 @@ from neurodeploy.network.activity import Activity, Samples
 from neurodeploy.proofs.compare import compare_activities, readouts
 from neurodeploy.proofs.proof import make_proof
 from neurodeploy.reports.facts import file_hashes, network_facts, versions
-from neurodeploy.reports.text import target_line, verdict_line
+from neurodeploy.reports.text import counted, target_line, verdict_line
 from neurodeploy.run_folder import CHECKPOINT_FILE, NETWORK_FILE, TEST_FILE, recipe_pins, run_recipe
 from neurodeploy.units import plural
 
@@ -134,8 +134,8 @@ def report(
         if right is not None:
             words = ("test accuracy", " never used to choose anything") if held_out else ("accuracy", "")
             beside = "".join(f", {share:.2%} {word}" for word, share in undecided.items() if share)
-            of = "the steps of " if by_step else ""
-            tell(f"simulate  {words[0]} {right:.2%} on {of}{samples.n_samples} samples{words[1]}{beside}")
+            on = counted(samples.n_samples, steps=by_step)
+            tell(f"simulate  {words[0]} {right:.2%} on {on}{words[1]}{beside}")
         for line in silence.notes:
             tell(f"simulate  {line}")
         for line in silence.warnings:

@@ -19,6 +19,7 @@ from neurodeploy.reports.record import Report
 from neurodeploy.reports.text import (
     against_ann,
     cost_sections,
+    counted,
     first_difference,
     headline,
     left_out_words,
@@ -57,6 +58,7 @@ def page(report: Report) -> str:
         headline=headline(report),
         own_spikes=own_spikes(report.verification) if report.verification else None,
         shares=shares(report.accuracy) if report.accuracy else "",
+        measured_on=counted(report.accuracy.n_samples, steps=report.accuracy.steps) if report.accuracy else "",
         first_difference=first_difference(report),
         network=every[0],
         activity=shown,

@@ -117,7 +117,8 @@ def headline(report: Report) -> list[str]:
         lines += [f"First difference: {different}"] if different else []
     if report.accuracy is not None:
         what = "test accuracy" if report.accuracy.held_out else "accuracy"
-        lines.append(f"{percent(report.accuracy.test)} {what} on {counted(report.accuracy)}{shares(report.accuracy)}.")
+        on = counted(report.accuracy.n_samples, steps=report.accuracy.steps)
+        lines.append(f"{percent(report.accuracy.test)} {what} on {on}{shares(report.accuracy)}.")
     lines += [f"WARNING: {line}." for line in silence.warnings] if silence else []
     n = report.network
     lines.append(
@@ -135,13 +136,13 @@ def own_spikes(verification: Verification) -> int:
     return verification.spikes_compared - (verification.input_spikes_compared or 0)
 
 
-def counted(accuracy: Accuracy) -> str:
+def counted(n_samples: int, *, steps: bool) -> str:
     """Return in words what an accuracy was measured on.
 
-    >>> counted(Accuracy(test=0.9, n_samples=71, steps=True))
+    >>> counted(71, steps=True)
     'the steps of 71 samples'
     """
-    return f"{'the steps of ' if accuracy.steps else ''}{accuracy.n_samples} samples"
+    return f"{'the steps of ' if steps else ''}{n_samples} samples"
 
 
 def shares(accuracy: Accuracy) -> str:

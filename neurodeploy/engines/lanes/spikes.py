@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from neurodeploy.engines.event.storage import aligned
 from neurodeploy.engines.lanes import bits as b
 from neurodeploy.errors import SimulationError
-from neurodeploy.network.activity import Events, sorted_events
+from neurodeploy.network.activity import Events
 
 Words = NDArray[np.uint64]
 _SHORT = 2**16
@@ -286,10 +286,6 @@ class Spikes:
         raster = np.empty((self.span.batch, self.size, self.span.n_steps), np.float32)
         b.clear_raster(self.bits, self.span.padded, raster)
         return raster
-
-    def to_events(self) -> Events:
-        """Return the spikes as events, sorted by sample, step and channel, without payloads."""
-        return sorted_events((self.size, self.span.n_steps, self.span.batch), *self.columns())
 
     def delayed(self, steps: int | NDArray[np.int32]) -> Spikes:
         """Return the spikes moved to later steps, by one number or one for each channel; those past the end are lost.

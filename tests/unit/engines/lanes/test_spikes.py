@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neurodeploy.engines.lanes.bits import GROUP
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.errors import SimulationError
-from neurodeploy.network.activity import Events
+from neurodeploy.network.activity import Events, sorted_events
 
 shapes = st.tuples(st.integers(1, 40), st.integers(1, 150), st.integers(1, 30))
 seeds = st.integers(0, 2**32 - 1)
@@ -32,7 +32,8 @@ def test_a_raster_comes_back_from_bits_and_from_events(shape, rate, seed):
     fired = raster(shape, rate, seed)
     for spikes in both(fired):
         assert np.array_equal(spikes.to_raster(), fired)
-        assert np.array_equal(spikes.to_events().to_dense(), fired.transpose(0, 2, 1))
+        events = sorted_events((spikes.size, spikes.span.n_steps, spikes.span.batch), *spikes.columns())
+        assert np.array_equal(events.to_dense(), fired.transpose(0, 2, 1))
         assert spikes.n_spikes == fired.sum()
         assert np.array_equal(spikes.counts(), fired.sum(2))
         assert spikes.rate == pytest.approx(fired.mean())
