@@ -36,7 +36,7 @@ from neurodeploy.training.losses import (
 )
 from neurodeploy.training.model.backends import build
 from neurodeploy.training.model.chain import ChainModel
-from neurodeploy.training.model.choice import stored_layers
+from neurodeploy.training.model.choice import layers_on_lanes
 from neurodeploy.training.model.fused import WEIGHT_SCALE
 from neurodeploy.training.model.imported import check_fits, install
 from neurodeploy.training.model.stored import StoredSynapses
@@ -54,7 +54,8 @@ class Run:
         entry: the input, where samples carry payloads; by default that of an ``Encoded`` part, else one for plain spikes in
             the shape of the samples.
         world: the processes that train together; each computes its parts of every batch.
-        stored: whether sparse layers may hold their connections alone, where that is faster (native backend).
+        lanes: whether layers may run over lanes, where that is faster (native backend); sparse ones then hold their
+            connections alone.
 
     Raises:
         TrainingError: if there are no samples, a label has no output neuron, the samples do not fit the chain, or a
@@ -70,7 +71,7 @@ class Run:
         chain: Network | None = None,
         entry: Input | None = None,
         world: World = ALONE,
-        stored: bool = True,
+        lanes: bool = True,
     ) -> None:
         self.recipe, self.world = recipe, world
         self.spikes, self.labels = to_tensors(samples)
@@ -102,23 +103,25 @@ class Run:
         self.rewirer = start_rewiring(recipe.sparse.method, self.model.weights(), self.optimizer, self.settings)
         if METHODS[recipe.sparse.method].reads_inputs and chain is None:
             fit_to_thresholds(self.model, self.spikes[torch.arange(min(len(self.spikes), 256))])
-        if stored:
-            self._store()
+        if lanes:
+            self._use_lanes()
         self.schedule = _schedule(self.optimizer, self.steps_per_epoch * training.epochs, training.restarts)
         self.epochs_done = 0
         self._order = torch.Generator().manual_seed(recipe.seed)
         self._order_at_start = self._order.get_state()
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
 
-    def _store(self) -> None:
-        """Let layers that train faster so hold their connections alone (``choice.py``)."""
-        if not isinstance(self.rewirer, Rewirer) or not self.rewirer.storable:
-            return
+    def _use_lanes(self) -> None:
+        """Let layers that train faster so run over lanes (``choice.py``), and hold their connections alone if there are few."""
         batch = math.ceil(self.recipe.training.batch_size / self.n_parts)
-        layers = stored_layers(self.model, self.rewirer.density(), batch)
+        layers, threads = layers_on_lanes(self.model, batch), self.recipe.training.threads
         if not layers:
             return
-        self.model.store(layers, self.rewirer.masks, self.recipe.training.threads)
+        few = any(density < 1 for density in self.rewirer.density().values())
+        if not isinstance(self.rewirer, Rewirer) or not self.rewirer.storable or not few:
+            self.model.use_lanes(layers, None, threads)
+            return
+        self.model.use_lanes(layers, self.rewirer.masks, threads)
         self.rewirer.store(self.model.stored)
         if self.world.size > 1:
             for own in self.model.stored.values():

@@ -122,7 +122,7 @@ def run_of(case: Case, contestant: Contestant, threads: int = 1) -> Run:
         labels=labels,
         shapes={INPUT_NAME: shape} if len(shape) > 1 else {},
     )
-    return Run(recipe_of(case, contestant, threads), samples, stored=contestant == "native")
+    return Run(recipe_of(case, contestant, threads), samples, lanes=contestant == "native")
 
 
 def with_own_neurons(run: Run) -> None:

@@ -170,7 +170,24 @@ def with_weights(side: Side, weights: NDArray[Any]) -> Side:
     return (geometry, begin, *(array[:n] for array in kept))
 
 
+def listed(side: Side, n: int, most: int) -> Side:
+    """Return the connections of a convolution's ``n`` sources, at most ``most``, one by one as those of a matrix are."""
+    start, other, weight = np.empty(n + 1, np.int64), np.empty(most, np.int32), np.empty(most, side[5].dtype)
+    found = int(_list(side, n, start, other, weight))
+    return np.zeros(0, np.int64), start, other[:found], _NONE, _NONE, weight[:found]
+
+
 _jit = compiled(nogil=True)
+
+
+@_jit
+def _list(side: Any, n: Any, start: Any, other: Any, weight: Any) -> Any:
+    at = np.int64(0)
+    start[0] = 0
+    for source in range(n):
+        at += out_of(side, source, other[at:], weight[at:])
+        start[source + 1] = at
+    return at
 
 
 @_jit

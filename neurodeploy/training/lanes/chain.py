@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.lanes.spikes import Spikes
-from neurodeploy.training.lanes.layer import Gradients, Layer
+from neurodeploy.training.lanes.layer import Driven, Gradients, Layer
 
 Floats = NDArray[np.float32]
 
@@ -22,8 +22,16 @@ class Kept:
     gain: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drive:
+    """Sums that reach a ``Driven`` layer, float32 ``(batch, neurons, steps)``; a single step stands for all ``n_steps``."""
+
+    sums: Floats
+    n_steps: int
+
+
 class Chain:
-    """Layers in a row.
+    """Layers in a row; the first may be ``Driven``.
 
     ``delays``: steps by which the spikes of a layer reach the next one later, one number or one for each neuron. ``passes``
     counts the forward passes; the state of the last one is kept.
@@ -31,7 +39,7 @@ class Chain:
 
     def __init__(
         self,
-        layers: Sequence[Layer],
+        layers: Sequence[Layer | Driven],
         delays: Sequence[int | NDArray[np.int32]] | None = None,
     ) -> None:
         self.layers = tuple(layers)
@@ -40,16 +48,28 @@ class Chain:
         self.passes = 0
         self._kept: Mapping[int, Kept] = {}
 
-    def forward(self, spikes: Spikes, kept: Mapping[int, Kept] | None = None) -> Spikes:
-        """Return the spikes of the last layer; ``kept``: dropout after some layers by number, the last one excluded."""
+    def forward(self, given: Spikes | Drive, kept: Mapping[int, Kept] | None = None) -> Spikes:
+        """Return the spikes of the last layer.
+
+        Args:
+            given: spikes that reach the first layer, or sums, if it is ``Driven``.
+            kept: dropout after some layers by number, the last one excluded.
+        """
         self.passes += 1
         self._kept, gain = kept or {}, 1.0
         for k, (layer, delay) in enumerate(zip(self.layers, self.delays)):
-            spikes, gain = layer.forward(spikes, gain), 1.0
+            if isinstance(layer, Driven):
+                assert isinstance(given, Drive), "sums go into a driven layer"
+                spikes = layer.forward(given.sums, given.n_steps)
+            else:
+                assert isinstance(given, Spikes), "spikes go into a layer with synapses"
+                spikes = layer.forward(given, gain)
+            gain = 1.0
             if k in self._kept:
                 spikes, gain = spikes.kept(self._kept[k].stays), self._kept[k].gain
             if np.any(delay):
                 spikes = spikes.delayed(delay)
+            given = spikes
         return spikes
 
     def backward(self, gradient: Floats, more: Mapping[int, Floats] | None = None) -> None:
@@ -57,7 +77,7 @@ class Chain:
 
         ``more``: gradients of the spikes of other layers by number, for a loss that depends on them as well.
         """
-        span, last = self.layers[-1].given.span, self.layers[-1]
+        span, last = self.layers[-1].sent.span, self.layers[-1]
         behind: Floats | Layer = span.rows(last.size, np.float32)
         assert not isinstance(behind, Layer)
         span.samples_of(behind)[:] = gradient
@@ -76,7 +96,8 @@ class Chain:
                 if k in own:
                     span.samples_of(behind)[:] += own[k]
             self.gradients.insert(0, layer.backward(behind))
-            behind = layer
+            if isinstance(layer, Layer):
+                behind = layer
 
 
 def advance(gradient: Floats, delay: int | NDArray[np.int32], padded: int, lanes: int) -> None:

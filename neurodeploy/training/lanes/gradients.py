@@ -158,9 +158,9 @@ def gather_blocks(
 def spread_sparse(
     side: Any, errors: Any, stride: Any, n_targets: Any, first: Any, stop: Any, lane: Any, end: Any, tile: Any, out: Any
 ) -> None:
-    """Write the gradients of the spikes of sources ``first`` to ``stop`` of a matrix for lanes ``lane`` to ``end``.
+    """Write the gradients of the spikes of sources ``first`` to ``stop`` for lanes ``lane`` to ``end``.
 
-    They go to the first rows of ``out``, ``(rows, stride)``. ``side``: the connections by source, which carry float32
+    They go to the first rows of ``out``, ``(rows, stride)``. ``side``: the connections by source one by one, with float32
     weights. ``tile``: float32 ``(n_targets * 64,)``.
     """
     (_, start, target, _, _, weight) = side

@@ -1,7 +1,8 @@
 """``Layer``: synapses and CUBA neurons over lanes; spikes in, spikes out, and errors back.
 
-A layer keeps one float32 number for each neuron and lane: the voltage after the forward pass, which the reverse pass
-replaces by the error. The array is used again for the next batch of the same span.
+``Driven`` has the neurons alone: their sums are given, as those of payloads are, which synapses of other kinds make. A layer
+keeps one float32 number for each neuron and lane: the voltage after the forward pass, which the reverse pass replaces by the
+error. The array is used again for the next batch of the same span.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.event.storage import aligned
-from neurodeploy.engines.lanes.neurons import exact_gain, neurons_of
+from neurodeploy.engines.lanes.neurons import arithmetic, exact_gain, neurons_of
 from neurodeploy.engines.lanes.spikes import Span, Spikes
 from neurodeploy.engines.lanes.team import ALONE, Team
+from neurodeploy.engines.lanes.through import FEW, respond_to_drive
 from neurodeploy.engines.lanes.wiring import Side
 from neurodeploy.errors import TrainingError
 from neurodeploy.network import Cuba
 from neurodeploy.training.lanes.gradients import BLOCK, pass_back
 from neurodeploy.training.lanes.recurrent import respond_recurrently, return_back
-from neurodeploy.training.lanes.reverse import leaks_of, slopes, surrogate_of
+from neurodeploy.training.lanes.reverse import leaks_of, slopes, surrogate_of, to_drive
 from neurodeploy.training.lanes.synapses import Synapses
 
 Floats = NDArray[np.float32]
@@ -39,7 +41,118 @@ class Gradients:
     recurrent: Floats | None
 
 
-class Layer:
+class _Cells:
+    """CUBA neurons of a layer over lanes, with what they keep of a pass.
+
+    Args:
+        n: number of neurons.
+        model: the neurons; parameters are one number or one for each.
+        tau, scale: width and size of the surrogate gradient in slayer's float units.
+        team: threads that share the work.
+    """
+
+    def __init__(self, n: int, model: Cuba, tau: float, scale: float, team: Team) -> None:
+        self.size = n
+        self.neurons = neurons_of(model, n)
+        self.surrogate = surrogate_of(self.neurons, tau, scale)
+        self.peak = 0.0
+        self._leaks = leaks_of(self.neurons, self.surrogate)
+        self._team = team
+        self._sent: Spikes | None = None
+        self._rows: tuple[Span, Floats] | None = None
+
+    @property
+    def errors(self) -> Floats:
+        """The errors of the last reverse pass: gradients of the sums, ``(neurons, stride)``."""
+        assert self._rows is not None, "errors follow a pass"
+        return self._rows[1]
+
+    @property
+    def sent(self) -> Spikes:
+        """The spikes of the neurons in the last pass."""
+        assert self._sent is not None, "spikes follow a pass"
+        return self._sent
+
+    def _voltage(self, span: Span) -> Floats:
+        if self._rows is None or self._rows[0] != span:
+            self._rows = span, span.rows(self.size, np.float32)
+        return self._rows[1]
+
+
+class Driven(_Cells):
+    """CUBA neurons whose sums are given, at the head of a chain.
+
+    ``peak`` is the largest current or voltage of the last pass, in state units.
+    """
+
+    def __init__(
+        self, n: int, model: Cuba, *, tau: float = 1.0, scale: float = 1.0, team: Team = ALONE
+    ) -> None:
+        super().__init__(n, model, tau, scale, team)
+        self._held = False
+
+    def forward(self, drive: Floats, n_steps: int) -> Spikes:
+        """Return the spikes of the neurons.
+
+        Args:
+            drive: sums of the arriving weights in slayer's float units, whole numbers of weight units, float32 ``(batch,
+                neurons, n_steps)``, or ``(batch, neurons, 1)`` where they are the same in every step.
+            n_steps: number of steps.
+        """
+        span, flat = Span(n_steps, len(drive)), np.ascontiguousarray(drive).reshape(-1)
+        voltage, bits = self._voltage(span), np.zeros((self.size, span.width // 64), np.uint64)
+        factor, right = arithmetic(0)
+        to = voltage.reshape(-1), bits.view(np.uint16).reshape(-1), bits.shape[1] * 4
+        lanes = span.stride, span.padded, span.batch, span.n_steps
+        peaks = [0.0]
+
+        def run(part: range) -> None:
+            sums = aligned(FEW * span.stride, np.int32)
+            taken = flat, self.size, drive.shape[-1]
+            peaks.append(respond_to_drive(taken, part.start, part.stop, lanes, sums, (self.neurons, factor, right), to))
+
+        self._team.each(run, _shared(self.size, self._team.threads))
+        self.peak, self._held = max(peaks), drive.shape[-1] != n_steps
+        self._sent = Spikes(span, self.size, bits)
+        return self._sent
+
+    def backward(self, behind: Floats | Layer) -> Gradients:
+        """Keep the ``errors``, as ``Layer.backward``; there are no weights to return the gradients of."""
+        span, errors = self.sent.span, self.errors
+        lanes, behind_it = (span.stride, span.padded, span.n_steps), _Behind(behind, span)
+        nothing = np.empty(0, np.int32), np.empty(0, np.int32)
+
+        def work(part: range) -> None:
+            next_lists, made, tiles = behind_it.rooms(part)
+            for first, stop, gradient in behind_it.parts(part):
+                pass_back(
+                    first,
+                    stop,
+                    lanes,
+                    (errors.reshape(-1), self._leaks),
+                    gradient,
+                    (_NO_SIDE, _NO_EVENTS, _NO_FLOATS),
+                    (nothing, next_lists, made, _NO_FLOATS, _NO_FLOATS, tiles),
+                    (behind_it.way == "rows", behind_it.way == "tiles", False),
+                )
+
+        self._team.each(work, _shared(self.size, self._team.threads))
+        return Gradients(weights=None, recurrent=None)
+
+    def drive_gradient(self) -> Floats:
+        """Return the gradient of the sums in the shape they were given in, after a reverse pass.
+
+        That of sums which are the same in every step is added up from the first step to the last.
+        """
+        span, held = self.sent.span, self._held
+        out = np.empty((span.batch, self.size, 1 if held else span.n_steps), np.float32)
+        lanes, flat = (span.stride, span.padded, span.batch, span.n_steps), self.errors.reshape(-1)
+        parts = _shared(self.size, self._team.threads)
+        self._team.each(lambda part: to_drive(flat, lanes, part.start, part.stop, self.size, held, out.reshape(-1)), parts)
+        return out
+
+
+class Layer(_Cells):
     """CUBA neurons behind synapses.
 
     Args:
@@ -65,40 +178,18 @@ class Layer:
         team: Team = ALONE,
     ) -> None:
         n = synapses.wiring.n_targets
+        super().__init__(n, model, tau, scale, team)
         self.synapses, self.recurrent, self.learns = synapses, recurrent, learns
-        self.neurons = neurons_of(model, n)
-        self.surrogate = surrogate_of(self.neurons, tau, scale)
-        self._leaks = leaks_of(self.neurons, self.surrogate)
-        self.peak, self.gain = 0.0, 1.0
-        self._team = team
+        self.gain = 1.0
         self._given: Spikes | None = None
-        self._sent: Spikes | None = None
-        self._rows: tuple[Span, Floats] | None = None
         if recurrent is not None:
             _check_recurrent(synapses, recurrent, n)
-
-    @property
-    def size(self) -> int:
-        """Number of neurons."""
-        return self.synapses.wiring.n_targets
-
-    @property
-    def errors(self) -> Floats:
-        """The errors of the last reverse pass: gradients of the sums, ``(neurons, stride)``."""
-        assert self._rows is not None, "errors follow a pass"
-        return self._rows[1]
 
     @property
     def given(self) -> Spikes:
         """The spikes that came in at the last pass."""
         assert self._given is not None, "spikes follow a pass"
         return self._given
-
-    @property
-    def sent(self) -> Spikes:
-        """The spikes of the neurons in the last pass."""
-        assert self._sent is not None, "spikes follow a pass"
-        return self._sent
 
     def forward(self, spikes: Spikes, gain: float = 1.0) -> Spikes:
         """Return the spikes of the neurons; each arriving spike counts ``gain`` times (dropout before the layer).
@@ -197,11 +288,6 @@ class Layer:
                 f"lanes: spikes that count {gain} times make sums that are not whole; use dense synapses"
             )
 
-    def _voltage(self, span: Span) -> Floats:
-        if self._rows is None or self._rows[0] != span:
-            self._rows = span, span.rows(self.size, np.float32)
-        return self._rows[1]
-
 
 class _Behind:
     """The gradient of a layer's spikes, given whole or made from the layer that took them: all at once or part by part."""
@@ -229,7 +315,7 @@ class _Behind:
         if layer is None:
             yield neurons.start, neurons.stop, (self._whole, 0, _NO_SIDE, _NO_FLOATS, 0)
             return
-        of_next = layer.synapses.float_side, layer.errors.reshape(-1), layer.size
+        of_next = layer.synapses.side_of(self.way), layer.errors.reshape(-1), layer.size
         if self.way != "dense":
             yield neurons.start, neurons.stop, (self._whole, 0, *of_next)
             return
@@ -239,6 +325,12 @@ class _Behind:
             part = range(first, min(neurons.stop, first + size))
             layer.synapses.spread_part(self.way, layer.errors, self._span, part, room)
             yield part.start, part.stop, (room.reshape(-1), first, *of_next)
+
+
+def _shared(n: int, threads: int) -> list[range]:
+    """Return ``n`` neurons in one part a thread; parts begin at multiples of a block."""
+    size = -(-n // (threads * BLOCK)) * BLOCK
+    return [range(first, min(n, first + size)) for first in range(0, n, size)]
 
 
 def _check_recurrent(synapses: Synapses, recurrent: Synapses, n: int) -> None:

@@ -151,6 +151,34 @@ def leak_back(voltage: Any, gradient: Any, leaks: Any, lanes: Any, first: Any, s
 
 
 @_jit
+def to_drive(errors: Any, lanes: Any, first: Any, stop: Any, n: Any, held: Any, out: Any) -> None:
+    """Write the errors of neurons ``first`` to ``stop`` of ``n`` to ``out``, float32 ``(batch, n, steps)``, flat.
+
+    ``errors``: of the layer, flat. ``lanes``: ``stride``, ``padded``, ``batch`` and ``n_steps``. ``held``: whether there is
+    one step in ``out``, for the sums over all.
+    """
+    (stride, padded, batch, n_steps) = lanes
+    part = np.empty(padded * 16, np.float32)
+    for begin in range(first, stop, 16):
+        end = min(stop, begin + 16)
+        if not held:
+            for sample in range(batch):
+                for i in range(begin, end):
+                    for t in range(n_steps):
+                        out[(sample * n + i) * n_steps + t] = errors[i * stride + t * padded + sample]
+            continue
+        for i in range(begin, end):
+            for lane in range(0, padded, 16):
+                total = load_16(errors, i * stride + lane)
+                for t in range(1, n_steps):
+                    total = total + load_16(errors, i * stride + t * padded + lane)
+                store(part, (i - begin) * padded + lane, total)
+        for sample in range(batch):
+            for k in range(end - begin):
+                out[sample * n + begin + k] = part[k * padded + sample]
+
+
+@_jit
 def _slopes(voltage: Any, shape: Any, n: Any, stride: Any, width: Any, out: Any) -> None:
     (threshold, tau, peak) = shape
     for i in range(n):

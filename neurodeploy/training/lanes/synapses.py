@@ -19,7 +19,7 @@ from neurodeploy.engines.lanes.neurons import Neurons
 from neurodeploy.engines.lanes.spikes import Span, Spikes, Words
 from neurodeploy.engines.lanes.summing import Summing
 from neurodeploy.engines.lanes.team import ALONE, Team
-from neurodeploy.engines.lanes.wiring import Geometry, Side, Wiring, conv_wiring, matrix_wiring, with_weights
+from neurodeploy.engines.lanes.wiring import Geometry, Side, Wiring, conv_wiring, listed, matrix_wiring, with_weights
 from neurodeploy.errors import TrainingError
 from neurodeploy.files.loops import compiled
 from neurodeploy.network import WEIGHT_MAX, WEIGHT_MIN
@@ -42,6 +42,8 @@ _CACHED = 2**17
 """Errors that a tile of the dense product holds: 512 KB."""
 _ROOM = 2**19
 """Gradients of spikes that are made before the layer before takes them: 2 MB."""
+_LISTED = 2**22
+"""Connections of a convolution that may be listed one by one: 32 MB."""
 _IN_CACHE = 0.9
 """Single rows of gradients are used while they are in a core's cache, others are read again from beyond it."""
 _jit = compiled(nogil=True)
@@ -79,6 +81,7 @@ class Synapses:
         self.step, self.exponent = step, exponent
         self._choices, self._team = choices, team
         self._out_of: Side | None = None
+        self._listed: Side | None = None
         self._set(np.asarray(position, np.int64), np.array(latent, np.float32))
 
     @property
@@ -99,6 +102,14 @@ class Synapses:
             self._out_of = with_weights(self.wiring.out_of, self.whole.astype(np.float32) * unit)
         return self._out_of
 
+    def side_of(self, way: str) -> Side:
+        """Return the connections by source as a way of ``spread`` takes them: one by one for tiles, for a convolution too."""
+        if way != "tiles" or self.wiring.geometry is None:
+            return self.float_side
+        if self._listed is None:
+            self._listed = listed(self.float_side, self.wiring.n_sources, self.wiring.n_connections)
+        return self._listed
+
     def quantise(self) -> None:
         """Take the whole weights of the forward pass from the latent ones; call it after every change of ``latent``."""
         unit = 2.0**self.exponent / WEIGHT_SCALE
@@ -108,7 +119,7 @@ class Synapses:
         _quantise(self.latent, np.float32(self.step * unit), low, high, whole, passes)
         self.whole, self._passes = whole, passes
         self._summing.set(whole)
-        self._out_of = None
+        self._out_of = self._listed = None
 
     def respond(self, spikes: Spikes, neurons: Neurons, bits: Words, voltage: Floats, gain: float) -> float:
         """Run neurons on the sums of ``spikes``, each of which counts ``gain`` times, as ``Summing.respond``."""
@@ -175,7 +186,7 @@ class Synapses:
             size = stride, span.padded, min(span.n_steps, max(1, lanes // span.padded))
             voltage = np.zeros(few * stride, np.float32)
             if way == "tiles":
-                behind, rooms = (self.float_side, errors.reshape(-1), len(errors)), self.tile_rooms(span, n)
+                behind, rooms = (self.side_of(way), errors.reshape(-1), len(errors)), self.tile_rooms(span, n)
                 return Trial(lambda: back_by_tiles(behind, voltage, leaks, size, lanes, 0, n, rooms), share)
             out = np.zeros((few, stride), np.float32)
 
@@ -185,7 +196,9 @@ class Synapses:
 
             return Trial(run, share)
 
-        ways = ("rows", "tiles", "dense") if self.wiring.geometry is None else ("rows",)
+        ways: tuple[str, ...] = "rows", "tiles", "dense"
+        if self.wiring.geometry is not None:
+            ways = ways[:2] if self.wiring.n_connections <= _LISTED else ways[:1]
         return self._choices.pick(key, ways, trial)
 
     def tile_rooms(self, span: Span, n: int) -> tuple[Floats, Floats]:
@@ -218,7 +231,7 @@ class Synapses:
         end = span.width if lanes is None else lanes
         if way == "tiles":
             tile = aligned(n * TILE, np.float32)
-            spread_sparse(self.float_side, flat, span.stride, n, *where, 0, end, tile, to)
+            spread_sparse(self.side_of(way), flat, span.stride, n, *where, 0, end, tile, to)
             return
         tile = aligned(n * max(1, _CACHED // (n * TILE)) * TILE, np.float32)
         row = aligned(n * AT_ONCE, np.float32)

@@ -1,7 +1,7 @@
 """The reverse pass tile by tile: 64 lanes of a layer's errors are made from those of the next while both are in the cache.
 
 The gradient of a neuron's spikes stays in registers, and goes through the surrogate gradient and the leaks at once. Tiles
-come from the last step to the first; currents and voltages of the reverse pass wait between them. All sums are made in the
+of a sample come from its last step to its first; currents and voltages of the reverse pass wait between them. All sums are made in the
 order of ``spread_rows`` and ``leak_back``, so that errors have the same bits.
 """
 
@@ -50,7 +50,7 @@ def back_by_tiles(
     """Replace the voltages of neurons ``first`` to ``stop`` by errors, as ``spread_rows`` and ``leak_back`` do.
 
     Args:
-        behind: connections of a matrix by source, with float32 weights; the errors of the neurons that they reach, float32
+        behind: connections by source one by one, with float32 weights; the errors of the neurons that they reach, float32
             ``(n, stride)``, flat; and the number of these.
         voltage: of the layer, float32 ``(layer, stride)``, flat.
         leaks: of the layer's neurons.
@@ -64,7 +64,11 @@ def back_by_tiles(
     (tile, left) = rooms
     (stride, padded, n_steps) = lanes
     (keep_u, keep_v, threshold, tau, peak) = leaks
-    for at in range(end - TILE, -1, -TILE):
+    # whole tiles of samples go through all steps one after the other, so that what is left of them stays in the cache
+    beside = padded // TILE if padded % TILE == 0 else 1
+    each = end // TILE // beside
+    for q in range(each * beside):
+        at = ((each - 1 - q % each) * beside + q // each) * TILE
         fill_tile(errors, stride, n, at, tile)
         held = n_steps * padded - at
         p, q, r, s = at % padded * 2, (at + 16) % padded * 2, (at + 32) % padded * 2, (at + 48) % padded * 2

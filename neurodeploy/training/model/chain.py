@@ -29,7 +29,7 @@ from neurodeploy.recipe.layers import (
 )
 from neurodeploy.recipe.record import Recipe
 from neurodeploy.training.lanes.chain import Kept
-from neurodeploy.training.lanes.layer import Layer
+from neurodeploy.training.lanes.layer import Driven, Layer
 from neurodeploy.training.lanes.synapses import Synapses
 from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
 from neurodeploy.training.model.fused import (
@@ -41,7 +41,7 @@ from neurodeploy.training.model.fused import (
     window_sums,
 )
 from neurodeploy.training.model.segments import Segment
-from neurodeploy.training.model.stored import StoredSynapses
+from neurodeploy.training.model.stored import HeldSynapses, StoredSynapses, WholeSynapses
 from neurodeploy.training.model.weight_grid import Grid
 
 
@@ -99,7 +99,7 @@ class ChainModel(torch.nn.Module):
         grids: the weights that each layer may have, by name.
         window: steps that the class of a step looks back over; None for one class a sample (``Output.window``).
         recipes: the layers of the recipe by name; ``taken`` has the shapes of their inputs.
-        stored: the synapses of which only the stored ones have a weight, by weight name (``store``).
+        stored: the synapses of which only the stored ones have a weight, by weight name (``use_lanes``).
         peak_state: largest current or voltage by layer, in state units, in all passes since the caller cleared it.
 
     Raises:
@@ -122,6 +122,7 @@ class ChainModel(torch.nn.Module):
         self.taken: dict[str, Shape] = {}
         self.peak_state: dict[str, float] = {}
         self.stored: dict[str, StoredSynapses] = {}
+        self._held: dict[str, HeldSynapses] = {}
         self._segments: dict[str, Segment] = {}
         self._surrogate: dict[str, tuple[float, float]] = {}
         given, largest = self.entry.shape, max(map(abs, self.entry.payload_range))
@@ -144,8 +145,8 @@ class ChainModel(torch.nn.Module):
 
     @property
     def takes_bits(self) -> bool:
-        """Whether the first layer runs over lanes, so that ``layers`` takes the input as ``Spikes`` as well."""
-        return next(iter(self.taken)) in self._segments
+        """Whether the first layer's synapses run over lanes, so that ``layers`` takes the input as ``Spikes`` as well."""
+        return next(iter(self.taken)) in self._held
 
     def layers(
         self,
@@ -210,12 +211,12 @@ class ChainModel(torch.nn.Module):
             for name, weight in self.dense_weights().items()
         }
 
-    def store(self, layers: Collection[str], masks: Mapping[str, torch.Tensor], threads: int = 1) -> None:
-        """Store only the connections of some layers from now on, and run these layers over lanes (native backend).
+    def use_lanes(self, layers: Collection[str], masks: Mapping[str, torch.Tensor] | None, threads: int = 1) -> None:
+        """Run some layers over lanes from now on (native backend).
 
         Args:
             layers: names of layers; pools between them run over lanes with them.
-            masks: connections by weight name; weights of others are gone.
+            masks: connections by weight name, of which alone there are weights from now on; None keeps all weights.
             threads: threads that share the work of a pass.
         """
         team = Team(threads)
@@ -223,12 +224,16 @@ class ChainModel(torch.nn.Module):
             for weight, module in self._synapses(name).items():
                 where = geometry_of(self.recipes[name], self.taken[name], self.shapes[name])
                 grid = self.grids.get(weight, RECURRENT_GRID)
-                own = StoredSynapses(module.weight, masks[weight], where, grid, team)
+                own: HeldSynapses
+                if masks is None:
+                    own = WholeSynapses(module.weight, where, grid, team)
+                else:
+                    own = self.stored[weight] = StoredSynapses(module.weight, masks[weight], where, grid, team)
                 setattr(self.blocks[name], _ATTRIBUTE[len(self._synapses(name)) - 1][weight != name], own)
-                self.stored[weight] = own
+                self._held[weight] = own
         self._segments = {}
         for names in self._rows():
-            held = {name: [self.stored[w] for w in self._synapses(name)] for name in names}
+            held = {name: [self._held[w] for w in self._synapses(name) if w in self._held] for name in names}
             self._segments[names[0]] = Segment({name: self._lanes(name, held[name], team) for name in names}, held)
 
     def _rows(self) -> list[list[str]]:
@@ -237,7 +242,7 @@ class ChainModel(torch.nn.Module):
         before: str | None = None
         for name, layer in self.recipes.items():
             joined = before is not None and self.stays_bits(before, name)
-            if name in self.stored or (joined and isinstance(layer, PoolLayer)):
+            if name in self._held or self.is_driven(name) or (joined and isinstance(layer, PoolLayer)):
                 if joined:
                     rows[-1].append(name)
                 else:
@@ -245,7 +250,11 @@ class ChainModel(torch.nn.Module):
                 before = name
             else:
                 before = None
-        return rows
+        return [row for row in rows if any(name in self._held for name in row)]
+
+    def is_driven(self, name: str) -> bool:
+        """Return whether a layer's neurons run over lanes though payloads reach it, whose sums dense synapses make."""
+        return self.entry.graded and name == next(iter(self.recipes)) and not is_recurrent(self.recipes[name])
 
     def stays_bits(self, before: str, name: str) -> bool:
         """Return whether spikes from one stored layer to the next may stay bits.
@@ -260,9 +269,12 @@ class ChainModel(torch.nn.Module):
         exponent = 0 if isinstance(layer, PoolLayer) else grid.exponent + int(np.log2(grid.step))
         return exact_gain(self.dropouts[before].gain, exponent) and not is_recurrent(layer)
 
-    def _lanes(self, name: str, held: Sequence[StoredSynapses], team: Team) -> Layer:
+    def _lanes(self, name: str, held: Sequence[HeldSynapses], team: Team) -> Layer | Driven:
         """Return a layer over lanes; of a pool, with constant weights."""
         settings, layer = self.neuron_settings(name), self.recipes[name]
+        if self.is_driven(name):
+            n = int(np.prod(self.shapes[name]))
+            return Driven(n, settings.neuron, tau=settings.tau, scale=settings.scale, team=team)
         if isinstance(layer, PoolLayer):
             where = geometry_of(layer, self.taken[name], self.shapes[name])
             assert where is not None, "a pool is a convolution"
@@ -339,13 +351,17 @@ class ChainModel(torch.nn.Module):
         else:
             n, n_steps = len(spikes), spikes.shape[-1]
             given = spikes.reshape(n, -1, n_steps)
+            if segment.driven:
+                arranged = spikes.reshape(n, *self.taken[names[0]], n_steps).float()
+                drive = sums_of(self.blocks[names[0]].synapse, arranged, self.grids[names[0]])
+                given = drive.reshape(n, -1, drive.shape[-1])
         kept = {}
         for number, name in enumerate(names[:-1]):
             if self.training and name in self.dropouts:
                 drop = self.dropouts[name]
                 stays = drop.stays(torch.Size((n, *self.shapes[name])))
                 kept[number] = Kept(stays.flatten(1).t().numpy(), drop.gain)
-        fired, peaks = segment.run(given, kept, names if every else names[-1:])
+        fired, peaks = segment.run(given, n_steps, kept, names if every else names[-1:])
         for name, peak in peaks.items():
             self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
         return {name: sent.reshape(n, *self.shapes[name], n_steps) for name, sent in fired.items()}
@@ -356,21 +372,22 @@ class ChainModel(torch.nn.Module):
         settings = self.neuron_settings(name)
         if is_recurrent(layer):
             recurrent = RECURRENT_GRID(block.recurrent_synapse.weight).flatten(1)
-            fired, peak = recurrent_cuba_spikes(sums_of(block.input_synapse, spikes, grid), recurrent, settings)
+            drive = sums_of(block.input_synapse, spikes, grid)
+            drive = drive.expand(*drive.shape[:-1], spikes.shape[-1])
+            fired, peak = recurrent_cuba_spikes(drive, recurrent, settings)
         elif isinstance(layer, PoolLayer):
             fired, peak = cuba_spikes(window_sums(spikes, layer.kernel, layer.weight / WEIGHT_SCALE), settings)
         else:
-            fired, peak = cuba_spikes(sums_of(block.synapse, spikes, grid), settings)
+            drive = sums_of(block.synapse, spikes, grid)
+            fired, peak = cuba_spikes(drive.expand(*drive.shape[:-1], spikes.shape[-1]), settings)
         self.peak_state[name] = max(self.peak_state.get(name, 0.0), peak)
         return fired
 
 
 def sums_of(synapse: Callable[[torch.Tensor], torch.Tensor], spikes: torch.Tensor, grid: Grid) -> torch.Tensor:
-    """Return the sums of weights that reach the neurons in every step, computed once where all steps are one in memory."""
-    if spikes.shape[-1] > 1 and spikes.stride(-1) == 0:
-        sums = grid.whole_sums(synapse(spikes[..., :1]))
-        return sums.expand(*sums.shape[:-1], spikes.shape[-1])
-    return grid.whole_sums(synapse(spikes))
+    """Return the sums of weights that reach the neurons, of a single step where all steps are one in memory."""
+    held = spikes.shape[-1] > 1 and spikes.stride(-1) == 0
+    return grid.whole_sums(synapse(spikes[..., :1] if held else spikes))
 
 
 RECURRENT_GRID = Grid()

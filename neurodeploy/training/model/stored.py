@@ -1,7 +1,8 @@
-"""``StoredSynapses``: the synapses of a layer of which only the stored ones have a weight, for the native backend.
+"""Synapses whose passes a segment (``segments.py``) computes over lanes, for the native backend.
 
-They take the place of ``DenseSynapses`` and ``ConvSynapses`` once a layer's first connections are known. A segment
-(``segments.py``) computes their passes.
+``StoredSynapses`` are those of a layer of which only the stored ones have a weight; ``WholeSynapses`` keep a weight and a
+gradient for every one, which methods need that gather dense gradients. They take the place of ``DenseSynapses`` and
+``ConvSynapses`` once a layer's first connections are known.
 """
 
 from __future__ import annotations
@@ -40,10 +41,7 @@ class StoredSynapses(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.shape = tuple(weight.shape)
-        position = np.flatnonzero(mask.numpy())
-        latent = weight.detach().numpy().ravel()[position]
-        lanes = (self.shape[0], self.shape[1]) if where is None else where
-        self.synapses = Synapses(lanes, position, latent, step=grid.step, exponent=grid.exponent, team=team)
+        self.synapses = _synapses(weight, np.flatnonzero(mask.numpy()), where, grid, team)
         self.weight = weight
         self.add_to_all: Callable[[torch.Tensor], None] | None = None
         self._watched, self._passes = False, list[Pass]()
@@ -108,3 +106,38 @@ class StoredSynapses(torch.nn.Module):
         """Make the parameter one of the memory of the latent weights."""
         self.weight.grad = None
         self.weight.data = torch.from_numpy(self.synapses.latent)
+
+
+class WholeSynapses(torch.nn.Module):
+    """All synapses of a layer, whose weight keeps its dense shape; where it is 0 it takes no time forward.
+
+    Args:
+        weight, where, grid, team: as of ``StoredSynapses``.
+    """
+
+    watched = False
+    """Gradients of all positions are the weight's own; no pass has to be kept for them."""
+
+    def __init__(
+        self, weight: torch.nn.Parameter, where: Geometry | None, grid: Grid, team: Team = ALONE
+    ) -> None:
+        super().__init__()
+        self.synapses = _synapses(weight, np.arange(weight.numel()), where, grid, team)
+        self.weight = weight
+        weight.data = torch.from_numpy(self.synapses.latent).reshape(weight.shape)
+
+    def keep(self, made: Pass) -> None:
+        """Refuse: nothing asks for passes."""
+        raise NotImplementedError("passes are kept for stored synapses alone")
+
+
+HeldSynapses = StoredSynapses | WholeSynapses
+
+
+def _synapses(
+    weight: torch.Tensor, position: NDArray[np.int64], where: Geometry | None, grid: Grid, team: Team
+) -> Synapses:
+    """Return the synapses at flat positions of a dense weight."""
+    lanes = (weight.shape[0], weight.shape[1]) if where is None else where
+    latent = weight.detach().numpy().ravel()[position]
+    return Synapses(lanes, position, latent, step=grid.step, exponent=grid.exponent, team=team)

@@ -30,8 +30,9 @@ from neurodeploy.recipe.record import BACKENDS
 from neurodeploy.run_folder import written_backend
 from neurodeploy.training import loop
 from neurodeploy.training.checkpoint import checkpoint_network, load_checkpoint
-from neurodeploy.training.model import choice
+from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.model.backends import build
+from neurodeploy.training.model.stored import StoredSynapses, WholeSynapses
 from neurodeploy.training.run import Run
 
 HEAD = """
@@ -61,13 +62,19 @@ CASES = {
         'method = "set", density = 0.4, every_steps = 4, end_fraction = 1.0',
     ),
 }
+DIRECT = "grey levels into a convolution"
+CASES[DIRECT] = (
+    BITS.replace("channels = 4, kernel = 3", "channels = 6, kernel = 3, stride = 2"),
+    'method = "rigl", density = 0.4, every_steps = 4, end_fraction = 1.0',
+)
 N_STEPS = 200
 CLOSE = 1e-5
 
 
 def text_of(case):
     layers, sparse = CASES[case]
-    return HEAD.replace("LAYERS", layers).replace("SPARSE", sparse)
+    text = HEAD.replace("LAYERS", layers).replace("SPARSE", sparse)
+    return text.replace("n_steps = 6", 'n_steps = 6, encoding = "direct"') if case == DIRECT else text
 
 
 def samples_of(recipe):
@@ -130,14 +137,18 @@ class Watched:
 
 
 @pytest.mark.slayer
-@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("how", ["torch", "stored", "whole"])
 @pytest.mark.parametrize("case", CASES)
-def test_a_native_step_from_slayers_state_is_slayers_step(case, stored, monkeypatch):
+def test_a_native_step_from_slayers_state_is_slayers_step(case, how, monkeypatch):
     """Spikes bit for bit, gradients, integers and masks but for rounding, at every one of the steps, with rewiring."""
     torch.set_num_threads(1)
-    if not stored:
-        monkeypatch.setattr(choice, "MOST_DENSE", 0)
-    slayer, native = Watched("slayer", case), Watched("native", case, stored)
+    if how == "torch":
+        monkeypatch.setattr("neurodeploy.training.run.layers_on_lanes", lambda *_: [])
+    if how == "whole":
+        monkeypatch.setattr(Rewirer, "storable", False)
+    slayer, native = Watched("slayer", case), Watched("native", case, how == "stored")
+    held = {type(m) for m in native.run.model.modules()} & {StoredSynapses, WholeSynapses}
+    assert held == {"torch": set(), "stored": {StoredSynapses}, "whole": {WholeSynapses}}[how]
     n_active = {}
     generator, n_rewired, n_apart = torch.Generator().manual_seed(0), 0, 0
     for _ in range(N_STEPS):
@@ -163,7 +174,7 @@ def test_a_native_step_from_slayers_state_is_slayers_step(case, stored, monkeypa
         assert_same_integers(native.run.model, slayer.run.model)
     assert min(n_active.values()) > N_STEPS / 2, f"layers that are silent say little: {n_active}"
     assert n_rewired >= 100
-    if not stored:  # lanes have an exponential of their own
+    if how == "torch":  # lanes have an exponential of their own
         assert n_apart < N_STEPS * len(slayer.gradients), "gradients that are never equal point to another sum"
 
 

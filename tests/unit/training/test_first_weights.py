@@ -29,7 +29,7 @@ LAYERS = {
 @pytest.fixture(autouse=True)
 def _dense_layers(monkeypatch):
     """Weights are measured before a run stores connections alone; here they stay dense, to be measured again."""
-    monkeypatch.setattr("neurodeploy.training.run.stored_layers", lambda *_, **__: [])
+    monkeypatch.setattr("neurodeploy.training.run.layers_on_lanes", lambda *_, **__: [])
 
 
 def run_of(name, method="chsnn", density=0.2, text=TEXT):
