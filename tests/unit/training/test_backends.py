@@ -23,7 +23,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from neurodeploy import commands
-from neurodeploy.data.parts import encode, load_splits
+from neurodeploy.data.parts import encode, encode_lazily, load_splits
 from neurodeploy.errors import MissingPackageError, TrainingError, UsageError
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import BACKENDS
@@ -74,11 +74,14 @@ CLOSE = 1e-5
 def text_of(case):
     layers, sparse = CASES[case]
     text = HEAD.replace("LAYERS", layers).replace("SPARSE", sparse)
-    return text.replace("n_steps = 6", 'n_steps = 6, encoding = "direct"') if case == DIRECT else text
+    return text.replace("n_steps = 6", 'n_steps = 6, encoding = "direct", scale = 0.0625') if case == DIRECT else text
 
 
 def samples_of(recipe):
-    return encode(load_splits(recipe.data)[0], recipe.data, "train").take(0, 640)
+    part = load_splits(recipe.data)[0]
+    if recipe.data.encoding == "direct":  # left as it lies: a picture that is the same in all steps
+        return encode_lazily(part, recipe.data, "train")
+    return encode(part, recipe.data, "train").take(0, 640)
 
 
 class Watched:
