@@ -15,7 +15,7 @@ import numpy as np
 
 from neurodeploy.engines.event.vector import prefetch
 from neurodeploy.engines.lanes.vectors import fma, load_16, spread_16, store, turn_16
-from neurodeploy.engines.lanes.wiring import into, out_of
+from neurodeploy.engines.lanes.wiring import G_OWN, into, out_of
 from neurodeploy.files.loops import compiled
 from neurodeploy.training.lanes.reverse import leak_back
 from neurodeploy.training.lanes.tiles import TILE, back_by_tiles, fill_tile
@@ -91,38 +91,44 @@ def fill_block(
     ``wanted``: for each source whether it is asked for, uint8. ``block``: float32 ``(sources * 16,)``. ``side_by_side``:
     room for the errors of 16 neurons, ``(stride * 16,)``.
     """
-    (start, lane, value) = events
-    _lay_side_by_side(errors, stride, first, n, side_by_side)
-    for source in range(start.size - 1):
-        if not wanted[source]:
-            continue
-        zero = spread_16(np.float32(0))
-        a, b, c, d = zero, zero, zero, zero
-        if value.size > 0:
-            for e in range(start[source], start[source + 1], 4):
-                a = a + load_16(side_by_side, np.int64(lane[e]) * BLOCK) * spread_16(np.float32(value[e]))
-                b = b + load_16(side_by_side, np.int64(lane[e + 1]) * BLOCK) * spread_16(np.float32(value[e + 1]))
-                c = c + load_16(side_by_side, np.int64(lane[e + 2]) * BLOCK) * spread_16(np.float32(value[e + 2]))
-                d = d + load_16(side_by_side, np.int64(lane[e + 3]) * BLOCK) * spread_16(np.float32(value[e + 3]))
-        else:
-            for e in range(start[source], start[source + 1], 4):
-                a = a + load_16(side_by_side, np.int64(lane[e]) * BLOCK)
-                b = b + load_16(side_by_side, np.int64(lane[e + 1]) * BLOCK)
-                c = c + load_16(side_by_side, np.int64(lane[e + 2]) * BLOCK)
-                d = d + load_16(side_by_side, np.int64(lane[e + 3]) * BLOCK)
-        store(block, source * BLOCK, (a + c) + (b + d))
+    _lay_side_by_side(errors, first * stride, stride, stride, n, side_by_side)
+    for source in range(events[0].size - 1):
+        if wanted[source]:
+            store(block, source * BLOCK, _sum_beside(side_by_side, events, source))
 
 
 @_inlined
-def _lay_side_by_side(errors: Any, stride: Any, first: Any, n: Any, side_by_side: Any) -> None:
+def _sum_beside(side_by_side: Any, events: Any, source: Any) -> Any:
+    """Return the gradients of the weights from a source to 16 neurons."""
+    (start, lane, value) = events
+    zero = spread_16(np.float32(0))
+    a, b, c, d = zero, zero, zero, zero
+    if value.size > 0:
+        for e in range(start[source], start[source + 1], 4):
+            a = a + load_16(side_by_side, np.int64(lane[e]) * BLOCK) * spread_16(np.float32(value[e]))
+            b = b + load_16(side_by_side, np.int64(lane[e + 1]) * BLOCK) * spread_16(np.float32(value[e + 1]))
+            c = c + load_16(side_by_side, np.int64(lane[e + 2]) * BLOCK) * spread_16(np.float32(value[e + 2]))
+            d = d + load_16(side_by_side, np.int64(lane[e + 3]) * BLOCK) * spread_16(np.float32(value[e + 3]))
+    else:
+        for e in range(start[source], start[source + 1], 4):
+            a = a + load_16(side_by_side, np.int64(lane[e]) * BLOCK)
+            b = b + load_16(side_by_side, np.int64(lane[e + 1]) * BLOCK)
+            c = c + load_16(side_by_side, np.int64(lane[e + 2]) * BLOCK)
+            d = d + load_16(side_by_side, np.int64(lane[e + 3]) * BLOCK)
+    return (a + c) + (b + d)
+
+
+@_inlined
+def _lay_side_by_side(errors: Any, at: Any, between: Any, stride: Any, n: Any, side_by_side: Any) -> None:
+    """Lay ``n`` rows of errors, the first at ``at`` and ``between`` numbers from one to the next, side by side."""
     if n == BLOCK:
         for lane in range(0, stride, 16):
-            turn_16(errors, first * stride + lane, stride, side_by_side, lane * BLOCK, BLOCK)
+            turn_16(errors, at + lane, between, side_by_side, lane * BLOCK, BLOCK)
         return
     side_by_side[:] = 0
     for k in range(n):
         for lane in range(stride):
-            side_by_side[lane * BLOCK + k] = errors[(first + k) * stride + lane]
+            side_by_side[lane * BLOCK + k] = errors[at + k * between + lane]
 
 
 @_jit
@@ -152,6 +158,43 @@ def gather_blocks(
             n = into(side, target, source, place)
             for i in range(n):
                 gradient[place[i]] += block[np.int64(source[i]) * BLOCK + target - begin]
+
+
+@_jit
+def gather_channels(
+    side: Any,
+    errors: Any,
+    stride: Any,
+    events: Any,
+    first: Any,
+    stop: Any,
+    lists: Any,
+    side_by_side: Any,
+    block: Any,
+    gradient: Any,
+) -> None:
+    """Do as ``gather`` for whole channels of a convolution, ``first`` to ``stop``, 16 channels at a pixel at a time."""
+    (source, place) = lists
+    pixels = side[0][G_OWN] * side[0][G_OWN + 1]
+    wanted = np.zeros(events[0].size - 1, np.uint8)
+    union = np.empty(events[0].size - 1, np.int32)
+    for begin in range(first, stop, BLOCK * pixels):
+        channels = min(BLOCK, (stop - begin) // pixels)
+        for pixel in range(pixels):
+            n = np.int64(0)
+            for channel in range(channels):
+                for i in range(into(side, begin + channel * pixels + pixel, source, place)):
+                    if not wanted[source[i]]:
+                        wanted[source[i]] = 1
+                        union[n] = source[i]
+                        n += 1
+            _lay_side_by_side(errors, (begin + pixel) * stride, pixels * stride, stride, channels, side_by_side)
+            for i in range(n):
+                wanted[union[i]] = 0
+                store(block, np.int64(union[i]) * BLOCK, _sum_beside(side_by_side, events, union[i]))
+            for channel in range(channels):
+                for i in range(into(side, begin + channel * pixels + pixel, source, place)):
+                    gradient[place[i]] += block[np.int64(source[i]) * BLOCK + channel]
 
 
 @_jit
@@ -281,7 +324,8 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
             weights (empty where none is wanted).
         rooms: lists for both kinds of connections, a gradient of 16 rows, what ``gather_blocks`` needs, and what
             ``back_by_tiles`` needs.
-        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks`` is used.
+        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks``, or for a
+            convolution ``gather_channels``, is used.
     """
     (stride, _, _) = lanes
     (voltage, leaks) = neurons
@@ -289,6 +333,7 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
     (side, events, weights) = stored
     (lists, next_lists, made, side_by_side, block, tiles) = rooms
     (by_rows, by_tiles, blocks) = ways
+    channels = blocks and side[0].size > 0
     if by_tiles:
         back_by_tiles((next_side, next_errors, n_next), voltage, leaks, lanes, stride - 16, first, stop, tiles)
     for begin in range(first, stop, BLOCK):
@@ -300,9 +345,11 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
             leak_back(voltage, made, leaks, lanes, begin, end, begin)
         else:
             leak_back(voltage, given, leaks, lanes, begin, end, origin)
-        if weights.size == 0:
+        if weights.size == 0 or channels:
             continue
         if blocks:
             gather_blocks(side, voltage, stride, events, begin, end, lists, side_by_side, block, weights)
         else:
             gather(side, voltage, stride, events, begin, end, lists, weights)
+    if channels:
+        gather_channels(side, voltage, stride, events, first, stop, lists, side_by_side, block, weights)

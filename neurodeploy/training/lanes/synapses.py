@@ -7,6 +7,7 @@ whose weight rounds to 0 take no time, but receive gradients.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from neurodeploy.training.lanes.gradients import (
     BLOCK,
     gather,
     gather_blocks,
+    gather_channels,
     spread_dense,
     spread_rows,
     spread_sparse,
@@ -165,14 +167,16 @@ class Synapses:
 
     def way_of_gradient(self, spikes: Spikes, errors: Floats) -> str:
         """Return the fastest way to the gradient of the weights, ``gather`` or ``blocks``."""
+        geometry = self.wiring.geometry
         few = min(self.wiring.n_targets, 8 * BLOCK)
+        if geometry is not None:  # whole channels, which blocks of a convolution hold side by side
+            few = min(geometry.given[0], BLOCK) * math.prod(geometry.given[1:])
 
         def trial(way: str) -> Trial:
             gradient = self.no_gradient()
             return Trial(lambda: self._gather(way, spikes, errors, gradient, 0, few))
 
-        ways = ("gather", "blocks") if self.wiring.geometry is None else ("gather",)
-        return self._choices.pick(self._key("gradient", spikes), ways, trial)
+        return self._choices.pick(self._key("gradient", spikes), ("gather", "blocks"), trial)
 
     def way_of_spread(self, errors: Floats, span: Span) -> str:
         """Return the fastest way to the gradient of the spikes that came in: ``rows``, ``tiles`` or ``dense``."""
@@ -245,7 +249,8 @@ class Synapses:
             gather(self.wiring.into, flat, stride, events, first, stop, lists, gradient)
             return
         beside, block = aligned(stride * BLOCK, np.float32), aligned(spikes.size * BLOCK, np.float32)
-        gather_blocks(self.wiring.into, flat, stride, events, first, stop, lists, beside, block, gradient)
+        side_by_side = gather_blocks if self.wiring.geometry is None else gather_channels
+        side_by_side(self.wiring.into, flat, stride, events, first, stop, lists, beside, block, gradient)
 
     def move(self, drop: Ints, grow: Ints) -> NDArray[np.int64]:
         """Remove and add connections at flat positions; weights of new ones are 0.

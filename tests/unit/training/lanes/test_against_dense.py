@@ -15,13 +15,16 @@ torch = pytest.importorskip("torch", reason="needs torch (extra train)")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sparse_chains import NEURON, chain, later, masked, part, recurrent
+from sparse_chains import NEURON, SCALE, TAU, chain, later, masked, part, recurrent
 
+from neurodeploy.engines.lanes.choice import Choices
 from neurodeploy.engines.lanes.spikes import Spikes
+from neurodeploy.engines.lanes.team import Team
 from neurodeploy.engines.lanes.wiring import Geometry
 from neurodeploy.network import Cuba
 from neurodeploy.network.activity import Events
-from neurodeploy.training.lanes.chain import Chain
+from neurodeploy.training.lanes.chain import Chain, Drive
+from neurodeploy.training.lanes.layer import Driven
 
 TOLERANCE = 1e-5
 seeds = st.integers(0, 2**32 - 1)
@@ -98,6 +101,48 @@ def test_a_chain_that_fires_and_learns_in_every_layer():
     fired = assert_equal_to_dense(parts, drawn(rng, 20, 150, 30, 0.1), rng, own=own)
     assert all(0.02 < float(layer.mean()) < 0.9 for layer in fired)
     assert all((found.weights != 0).mean() > 0.9 for found in own.gradients)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.tuples(st.integers(1, 150), st.integers(1, 9)), st.booleans(), st.sampled_from(["zero", "subtract"]), seeds
+)
+@pytest.mark.parametrize("way", ["rows", "tiles"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_neurons_whose_sums_are_given_head_a_chain(way, threads, span, held, reset, seed):
+    """Sums that are the same in every step too, and those of one neuron whose states pass 24 bits."""
+    from neurodeploy.training.model.fused import CubaSettings, cuba_spikes
+
+    rng = np.random.default_rng(seed)
+    batch, n_steps = span
+    model, n = Cuba(current_decay=1024, voltage_decay=128, threshold=80, reset=reset), int(rng.integers(1, 40)) + 36
+    sums = rng.integers(-120, 200, (batch, n, 1 if held else n_steps)).astype(np.float32)
+    sums[:, 0] *= 2.0**14
+    drive = torch.from_numpy(sums / 64).requires_grad_()
+    geometry = Geometry(taken=(1, 6, n // 6), kernels=(3, 1, 3, 2), padding=(1, 1))
+    below = n - n // 6 * 6
+    sent, peak = cuba_spikes(
+        drive.expand(batch, n, n_steps), CubaSettings(neuron=model, tau=TAU, scale=SCALE)
+    )
+    wide = part(rng, (n - below, n), 0.5)
+    parts = [wide, part(rng, geometry, 0.7)]
+    theirs, weights, _ = masked(parts, sent)
+    team = Team(threads)
+    layers = [p.layer(Choices(forced=frozenset([way])), team) for p in parts]
+    own = Chain([Driven(n, model, tau=TAU, scale=SCALE, team=team), *layers])
+    own.forward(Drive(drive.detach().numpy(), n_steps))
+    head = own.layers[0]
+    assert (head.peak, head.size) == (peak, n)
+    assert np.array_equal(head.sent.to_raster(), sent.detach().numpy())
+    for layer, wanted in zip(layers, theirs):
+        assert np.array_equal(layer.sent.to_raster(), wanted.detach().numpy())
+    gradient = rng.normal(size=theirs[-1].shape).astype(np.float32)
+    theirs[-1].backward(torch.from_numpy(gradient))
+    own.backward(gradient)
+    assert own.gradients[0].weights is None
+    assert_close(head.drive_gradient(), drive.grad.numpy())
+    for p, found, wanted in zip(parts, own.gradients[1:], weights):
+        assert_close(found.weights, stored(p, wanted.grad))
 
 
 @pytest.mark.parametrize("way", ["masks", "events", "rows", "gather", "blocks", "tiles", "dense"])

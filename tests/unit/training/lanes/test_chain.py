@@ -12,6 +12,7 @@ import pytest
 from sparse_chains import chain, descend, masked, part, recurrent
 
 from neurodeploy.engines.lanes.spikes import Spikes
+from neurodeploy.engines.lanes.wiring import Geometry
 
 WIDE = "import sys; sys.path.insert(0, sys.argv[1]); from test_chain import digest; print(digest())"
 
@@ -43,6 +44,23 @@ def test_training_is_the_same_whichever_ways_and_threads_compute_it():
     first = digest()
     for ways in (["masks", "gather", "tiles"], ["events", "blocks", "dense"], ["rows", "blocks"]):
         assert digest(ways) == digest(ways, threads=3) == first
+
+
+@pytest.mark.parametrize(("batch", "n_steps"), [(64, 7), (130, 3), (128, 1), (40, 5)])
+def test_layers_before_a_convolution_learn_the_same_by_rows_and_by_tiles(batch, n_steps):
+    """With whole tiles of samples in a step, and with tiles of several steps."""
+    rng = np.random.default_rng(0)
+    geometry = Geometry(taken=(3, 6, 6), kernels=(5, 3, 3, 3), stride=(2, 2), padding=(1, 1))
+    first, second = part(rng, (108, 30), 0.4), part(rng, geometry, 0.6)
+    values, gradient = rng.random((batch, 30, n_steps)) < 0.2, rng.normal(size=(batch, 45, n_steps)).astype(np.float32)
+    errors = []
+    for ways in (["rows"], ["tiles"]):
+        own = chain([first, second], ways=ways)
+        own.forward(Spikes.of_raster(values))
+        own.backward(gradient)
+        errors.append([layer.errors.tobytes() for layer in own.layers] + [own.gradients[0].weights.tobytes()])
+    assert errors[0] == errors[1]
+    assert own.layers[0].errors.any()
 
 
 @pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="instruction sets of x86-64")

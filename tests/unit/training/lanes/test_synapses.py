@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -77,13 +79,23 @@ def test_all_ways_and_any_number_of_threads_give_the_same_bits(shape, span, dens
             assert np.array_equal(ours, others)
 
 
-def test_threads_give_the_same_bits_for_a_convolution():
+@pytest.mark.parametrize("density", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        Geometry(taken=(3, 9, 9), kernels=(7, 3, 3, 3), padding=(1, 1)),
+        Geometry(taken=(2, 8, 7), kernels=(37, 2, 3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2)),
+        Geometry(taken=(4, 6, 6), kernels=(20, 2, 2, 2), stride=(2, 2), groups=2),
+    ],
+)
+def test_all_ways_and_any_number_of_threads_give_the_same_bits_for_a_convolution(geometry, density):
     rng = np.random.default_rng(0)
-    geometry = Geometry(taken=(3, 9, 9), kernels=(7, 3, 3, 3), padding=(1, 1))
-    p = part(rng, geometry, 0.5)
-    spikes, errors = random_pass(rng, 7 * 81, 3 * 81)
-    for ours, others in zip(ways_of(p, spikes, errors, ["masks"]), ways_of(p, spikes, errors, ["events"], 3)):
-        assert np.array_equal(ours, others)
+    p = part(rng, geometry, density)
+    spikes, errors = random_pass(rng, math.prod(geometry.given), math.prod(geometry.taken))
+    first = ways_of(p, spikes, errors, ["masks", "gather", "rows"])
+    for ways, threads in ((["events", "blocks", "tiles"], 1), (["masks", "blocks", "rows"], 3), (["tiles"], 3)):
+        for ours, others in zip(first, ways_of(p, spikes, errors, ways, threads)):
+            assert np.array_equal(ours, others)
 
 
 @settings(max_examples=30, deadline=None)
