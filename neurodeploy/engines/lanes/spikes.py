@@ -64,6 +64,12 @@ class Span:
         even = n + n % 2
         return aligned(even * self.stride, dtype).reshape(even, self.stride)[:n]
 
+    def bits_of_step(self, samples: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """Return samples, bool ``(n, batch)``, as bits of one step, ``(n, padded / 16)``."""
+        padded = np.zeros((len(samples), self.padded), np.bool_)
+        padded[:, : self.batch] = samples
+        return np.packbits(padded, axis=1, bitorder="little").view(np.uint16)
+
     def samples_of(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return a view ``(batch, n, steps)`` of rows ``(n, stride)``."""
         steps = rows[:, : self.lanes].reshape(len(rows), self.n_steps, self.padded)
@@ -302,11 +308,8 @@ class Spikes:
     def kept(self, stays: NDArray[np.bool_]) -> Spikes:
         """Return the spikes of the channels and samples that stay, bool ``(channels, batch)``."""
         self._refuse_payloads("dropped")
-        padded = np.zeros((self.size, self.span.padded), np.bool_)
-        padded[:, : self.span.batch] = stays
-        step = np.packbits(padded, axis=1, bitorder="little").view(np.uint16)
         kept = np.empty_like(self.bits)
-        b.keep_samples(self.halves, step, self.span.n_steps, kept.view(np.uint16))
+        b.keep_samples(self.halves, self.span.bits_of_step(stays), self.span.n_steps, kept.view(np.uint16))
         return Spikes(self.span, self.size, kept)
 
     def counts(self) -> NDArray[np.int64]:

@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurodeploy.engines.lanes.spikes import Spikes
-from neurodeploy.training.lanes.layer import Driven, Gradients, Layer
+from neurodeploy.training.lanes.layer import Driven, Gradients, Kept, Layer
 
 Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Kept:
-    """Dropout between two layers: channels and samples that stay, bool ``(channels, batch)``; their spikes count more."""
-
-    stays: NDArray[np.bool_]
-    gain: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,17 +77,19 @@ class Chain:
             advance(behind, self.delays[-1], span.padded, span.lanes)
         self.gradients, own = [], more or {}
         for k in reversed(range(len(self.layers))):
-            layer, delay = self.layers[k], self.delays[k]
-            if isinstance(behind, Layer) and (np.any(delay) or k in own or k in self._kept):
+            layer, delay, kept = self.layers[k], self.delays[k], self._kept.get(k)
+            mixes = isinstance(layer, Layer) and layer.recurrent is not None
+            if isinstance(behind, Layer) and (np.any(delay) or k in own or (kept is not None and mixes)):
                 behind = behind.spread()
                 if np.any(delay):
                     advance(behind, delay, span.padded, span.lanes)
-                if k in self._kept:
+                if kept is not None:
                     steps = behind[:, : span.lanes].reshape(len(behind), span.n_steps, span.padded)
-                    steps[:, :, : span.batch] *= self._kept[k].stays.astype(np.float32)[:, None, :]
+                    steps[:, :, : span.batch] *= kept.stays.astype(np.float32)[:, None, :]
+                    kept = None
                 if k in own:
                     span.samples_of(behind)[:] += own[k]
-            self.gradients.insert(0, layer.backward(behind))
+            self.gradients.insert(0, layer.backward(behind, kept))
             if isinstance(layer, Layer):
                 behind = layer
 

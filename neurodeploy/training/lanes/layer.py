@@ -23,7 +23,7 @@ from neurodeploy.errors import TrainingError
 from neurodeploy.network import Cuba
 from neurodeploy.training.lanes.gradients import BLOCK, pass_back
 from neurodeploy.training.lanes.recurrent import respond_recurrently, return_back
-from neurodeploy.training.lanes.reverse import leaks_of, slopes, surrogate_of, to_drive
+from neurodeploy.training.lanes.reverse import Leaks, dropped, leaks_of, slopes, surrogate_of, to_drive
 from neurodeploy.training.lanes.synapses import Synapses
 
 Floats = NDArray[np.float32]
@@ -31,6 +31,14 @@ _NO_FLOATS = np.zeros(0, np.float32)
 _NO_PLACES = np.zeros(0, np.int32)
 _NO_SIDE: Side = np.zeros(0, np.int64), np.zeros(1, np.int64), _NO_PLACES, _NO_PLACES, _NO_PLACES, _NO_FLOATS
 _NO_EVENTS = np.zeros(1, np.int64), np.zeros(0, np.uint16), np.zeros(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """Dropout between two layers: channels and samples that stay, bool ``(channels, batch)``; their spikes count more."""
+
+    stays: NDArray[np.bool_]
+    gain: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -72,6 +80,10 @@ class _Cells:
         """The spikes of the neurons in the last pass."""
         assert self._sent is not None, "spikes follow a pass"
         return self._sent
+
+    def _leaks_behind(self, kept: Kept | None) -> Leaks:
+        """Return what the reverse pass needs behind dropout, or without any."""
+        return self._leaks if kept is None else dropped(self._leaks, self.sent.span.bits_of_step(kept.stays), kept.gain)
 
     def _voltage(self, span: Span) -> Floats:
         if self._rows is None or self._rows[0] != span:
@@ -116,10 +128,10 @@ class Driven(_Cells):
         self._sent = Spikes(span, self.size, bits)
         return self._sent
 
-    def backward(self, behind: Floats | Layer) -> Gradients:
+    def backward(self, behind: Floats | Layer, kept: Kept | None = None) -> Gradients:
         """Keep the ``errors``, as ``Layer.backward``; there are no weights to return the gradients of."""
         span, errors = self.sent.span, self.errors
-        lanes, behind_it = (span.stride, span.padded, span.n_steps), _Behind(behind, span)
+        lanes, behind_it, leaks = (span.stride, span.padded, span.n_steps), _Behind(behind, span), self._leaks_behind(kept)
         nothing = np.empty(0, np.int32), np.empty(0, np.int32)
 
         def work(part: range) -> None:
@@ -129,7 +141,7 @@ class Driven(_Cells):
                     first,
                     stop,
                     lanes,
-                    (errors.reshape(-1), self._leaks),
+                    (errors.reshape(-1), leaks),
                     gradient,
                     (_NO_SIDE, _NO_EVENTS, _NO_FLOATS),
                     (nothing, next_lists, made, _NO_FLOATS, _NO_FLOATS, tiles),
@@ -216,7 +228,7 @@ class Layer(_Cells):
         self._given, self._sent, self.gain = spikes, Spikes(span, self.size, bits), gain
         return self._sent
 
-    def backward(self, behind: Floats | Layer) -> Gradients:
+    def backward(self, behind: Floats | Layer, kept: Kept | None = None) -> Gradients:
         """Return the gradients of the weights, and keep the ``errors`` for the layer before.
 
         The voltages are gone afterwards: a second reverse pass needs another forward pass.
@@ -224,10 +236,13 @@ class Layer(_Cells):
         Args:
             behind: gradient of the spikes of the last forward pass, float32 ``(neurons, stride)``, 0 where there is no
                 sample; or the layer that took them, after its own reverse pass.
+            kept: dropout between the layers, whose gain and samples ``behind`` does not know yet; not for recurrent neurons,
+                which reach each other.
         """
         given, errors = self.given, self.errors
         if self.recurrent is None:
-            return Gradients(weights=self._reverse(behind), recurrent=None)
+            return Gradients(weights=self._reverse(behind, kept), recurrent=None)
+        assert kept is None, "the gradient behind dropout is made whole for recurrent neurons"
         span = given.span
         gradient = behind.spread() if isinstance(behind, Layer) else behind
         slopes(errors, self.surrogate, span, errors)
@@ -245,7 +260,7 @@ class Layer(_Cells):
             out *= np.float32(self.gain)
         return out
 
-    def _reverse(self, behind: Floats | Layer) -> Floats | None:
+    def _reverse(self, behind: Floats | Layer, kept: Kept | None) -> Floats | None:
         """Replace voltages by errors and return the gradient of the weights."""
         synapses, given, errors = self.synapses, self.given, self.errors
         span, rows = given.span, given.by_row if self.learns else None
@@ -253,7 +268,7 @@ class Layer(_Cells):
         blocks = self.learns and synapses.way_of_gradient(given, errors) == "blocks"
         lanes = span.stride, span.padded, span.n_steps
         events = _NO_EVENTS if rows is None else (rows.start, rows.lane, rows.value)
-        neurons, stored = (errors.reshape(-1), self._leaks), (synapses.wiring.into, events, weights)
+        neurons, stored = (errors.reshape(-1), self._leaks_behind(kept)), (synapses.wiring.into, events, weights)
         behind_it = _Behind(behind, span)
 
         def work(part: range) -> None:

@@ -27,7 +27,9 @@ from neurodeploy.engines.lanes.vectors import (
     larger,
     load_16,
     low_half,
+    mask_32,
     round_even,
+    select,
     spread_16,
     spread_32,
     store,
@@ -82,14 +84,20 @@ def surrogate_of(neurons: Neurons, tau: float, scale: float) -> Surrogate:
     return Surrogate(threshold=raised.astype(np.float32), tau=width, peak=np.float32(height / np.float32(2) / width))
 
 
-Leaks: TypeAlias = tuple[Floats, Floats, Floats, np.float32, np.float32]
-"""Shares of current and voltage that are kept, thresholds, ``tau`` and ``peak``, as ``leak_back`` takes them."""
+Leaks: TypeAlias = tuple[Floats, Floats, Floats, np.float32, np.float32, NDArray[np.uint16]]
+"""Shares of current and voltage that are kept, thresholds, ``tau`` and ``peak``, as ``leak_back`` takes them; and which
+samples of each neuron take part, as bits ``(n * padded / 16,)``, or nothing where all do."""
 
 
 def leaks_of(neurons: Neurons, surrogate: Surrogate) -> Leaks:
     """Return what the reverse pass of neurons needs."""
     keep = neurons.keep_u.astype(np.float32), neurons.keep_v.astype(np.float32)
-    return *keep, surrogate.threshold, surrogate.tau, surrogate.peak
+    return *keep, surrogate.threshold, surrogate.tau, surrogate.peak, np.zeros(0, np.uint16)
+
+
+def dropped(leaks: Leaks, stays: NDArray[np.uint16], gain: float) -> Leaks:
+    """Return what the reverse pass needs behind dropout: the samples that stay, whose spikes count ``gain`` times."""
+    return *leaks[:4], np.float32(leaks[4] * np.float32(gain)), stays.reshape(-1)
 
 
 def slopes(voltage: Floats, surrogate: Surrogate, span: Span, out: Floats) -> None:
@@ -119,6 +127,12 @@ def slope_32(voltage: Any, threshold: Any, tau: Any, peak: Any) -> Any:
     return as_floats((to_int32(whole) << spread_32(np.int32(23))) + as_ints(value)) * spread_32(peak)
 
 
+@_inlined
+def taking_part(stays: Any, a: Any, b: Any) -> Any:
+    """Return which samples of two parts of 16 take part."""
+    return mask_32(np.uint32(stays[a]) | np.uint32(stays[b]) << np.uint32(16))
+
+
 @_jit
 def leak_back(voltage: Any, gradient: Any, leaks: Any, lanes: Any, first: Any, stop: Any, origin: Any) -> None:
     """Replace the voltages of neurons ``first`` to ``stop`` by the gradients of their sums, in slayer's float units.
@@ -131,7 +145,7 @@ def leak_back(voltage: Any, gradient: Any, leaks: Any, lanes: Any, first: Any, s
         lanes: ``stride``, ``padded`` and ``n_steps`` of the span.
     """
     (stride, padded, n_steps) = lanes
-    (keep_u, keep_v, threshold, tau, peak) = leaks
+    (keep_u, keep_v, threshold, tau, peak, stays) = leaks
     parts = padded // 16
     n, start = (stop - first) * parts, origin * stride
     for q in range(0, n, 2):
@@ -141,9 +155,14 @@ def leak_back(voltage: Any, gradient: Any, leaks: Any, lanes: Any, first: Any, s
         u = spread_32(np.float32(0))
         v = u
         at, beside = i * stride + q % parts * 16, j * stride + other % parts * 16
+        if stays.size > 0:
+            whole = taking_part(stays, i * parts + q % parts, j * parts + other % parts)
+        else:
+            whole = mask_32(np.uint32(0xFFFFFFFF))
         for t in range(n_steps - 1, -1, -1):
             x, y = at + t * padded, beside + t * padded
             slope = slope_32(joined(load_16(voltage, x), load_16(voltage, y)), level, tau, peak)
+            slope = select(whole, slope, spread_32(np.float32(0)))
             v = share_v * v + slope * joined(load_16(gradient, x - start), load_16(gradient, y - start))
             u = share_u * u + v
             store(voltage, x, low_half(u, u))

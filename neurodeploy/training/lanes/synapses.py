@@ -335,7 +335,7 @@ class Synapses:
 def _no_leaks(n: int) -> Leaks:
     """Return leaks of ``n`` neurons for a trial, whose numbers do not matter."""
     zeros = np.zeros(n, np.float32)
-    return zeros, zeros, zeros, np.float32(1), np.float32(1)
+    return zeros, zeros, zeros, np.float32(1), np.float32(1), np.zeros(0, np.uint16)
 
 
 @_jit

@@ -18,12 +18,13 @@ from neurodeploy.engines.lanes.vectors import (
     joined,
     load_16,
     low_half,
+    select,
     spread_16,
     spread_32,
     store,
 )
 from neurodeploy.files.loops import compiled
-from neurodeploy.training.lanes.reverse import slope_32
+from neurodeploy.training.lanes.reverse import slope_32, taking_part
 
 TILE = 64
 """Lanes of a tile."""
@@ -63,7 +64,8 @@ def back_by_tiles(
     (_, start, target, _, _, weight) = side
     (tile, left) = rooms
     (stride, padded, n_steps) = lanes
-    (keep_u, keep_v, threshold, tau, peak) = leaks
+    (keep_u, keep_v, threshold, tau, peak, stays) = leaks
+    none, parts = spread_32(np.float32(0)), padded // 16
     # whole tiles of samples go through all steps one after the other, so that what is left of them stays in the cache
     beside = padded // TILE if padded % TILE == 0 else 1
     each = end // TILE // beside
@@ -71,7 +73,7 @@ def back_by_tiles(
         at = ((each - 1 - q % each) * beside + q // each) * TILE
         fill_tile(errors, stride, n, at, tile)
         held = n_steps * padded - at
-        p, q, r, s = at % padded * 2, (at + 16) % padded * 2, (at + 32) % padded * 2, (at + 48) % padded * 2
+        p, o, r, s = at % padded * 2, (at + 16) % padded * 2, (at + 32) % padded * 2, (at + 48) % padded * 2
         for source in range(first, stop):
             row = source * stride + at
             for k in range(0, TILE, _LINE):
@@ -92,10 +94,16 @@ def back_by_tiles(
             share_u, share_v = spread_16(keep_u[source]), spread_16(keep_v[source])
             waits = (source - first) * 2 * padded
             later = slope_32(joined(load_16(voltage, row + 32), load_16(voltage, row + 48)), level, tau, peak)
+            if stays.size > 0:
+                own_parts = source * parts
+                later = select(taking_part(stays, own_parts + r // 32, own_parts + s // 32), later, none)
             _leak(voltage, row + 48, high_half(later, later), d, share_u, share_v, left, waits + s)
             _leak(voltage, row + 32, low_half(later, later), c, share_u, share_v, left, waits + r)
             earlier = slope_32(joined(load_16(voltage, row), load_16(voltage, row + 16)), level, tau, peak)
-            _leak(voltage, row + 16, high_half(earlier, earlier), b, share_u, share_v, left, waits + q)
+            if stays.size > 0:
+                own_parts = source * parts
+                earlier = select(taking_part(stays, own_parts + p // 32, own_parts + o // 32), earlier, none)
+            _leak(voltage, row + 16, high_half(earlier, earlier), b, share_u, share_v, left, waits + o)
             _leak(voltage, row, low_half(earlier, earlier), a, share_u, share_v, left, waits + p)
 
 
