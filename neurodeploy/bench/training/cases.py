@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
+from neurodeploy.data.dataset import Dataset
 from neurodeploy.data.encoded_part import INPUT_NAME
+from neurodeploy.data.parts import encode_lazily
 from neurodeploy.network.activity import Events, Samples
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import Recipe
@@ -26,18 +29,23 @@ LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
         "[{ kind = 'conv', channels = 16, kernel = 5, stride = 2, padding = 2 }, { kind = 'conv', channels = 32, "
         "kernel = 3, stride = 2, padding = 1 }, { neurons = 128, dropout = 0.2 }, { neurons = 10 }]",
     ),
+    "mnist-conv-direct": (
+        (1, 28, 28),
+        "[{ kind = 'conv', channels = 16, kernel = 5, stride = 2, padding = 2 }, { kind = 'conv', channels = 32, "
+        "kernel = 5, stride = 2, padding = 2 }, { neurons = 256, dropout = 0.2 }, { neurons = 10 }]",
+    ),
     "conv-34x34x2": (
         (2, 34, 34),
         "[{ kind = 'conv', channels = 16, kernel = 3, padding = 1 }, { kind = 'pool', kernel = 2 }, { kind = 'conv', "
         "channels = 32, kernel = 3, padding = 1 }, { neurons = 10 }]",
     ),
 }
-"""Shape of the input and layers of each network, by name."""
+"""Shape of the input and layers of each network, by name. Grey levels, the same in every step, reach one named ``direct``."""
 SCALE = 2.6
 """Factor on initial weights with which neurons of these networks fire in 5 to 30 % of all steps."""
 _TEXT = """
 name = "bench"
-data = {{ name = "digits", n_steps = {n_steps} }}
+data = {{ name = "digits", n_steps = {n_steps}, encoding = "{encoding}" }}
 network = {{ layers = {layers}, neuron = {{ threshold = 80, current_decay = 1024, voltage_decay = 128, tau_grad = 0.008 }} }}
 sparse = {{ method = "static", density = {density} }}
 training = {{ epochs = 1, batch_size = {batch}, learning_rate = 1e-7, weight_scale = {scale}, backend = "{backend}", \
@@ -47,7 +55,7 @@ threads = {threads} }}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A network, by its name in ``LAYERS``, with its density and the spikes that come in.
+    """A network, by its name in ``LAYERS``, with its density and the share of channels that spike in a step, or are not black.
 
     ``large``: its dense arrays are gigabytes; peers take turns with ours one after the other, other frameworks not at all.
     """
@@ -58,6 +66,11 @@ class Case:
     n_steps: int
     batch: int
     large: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether grey levels come in."""
+        return self.network.endswith("direct")
 
     @property
     def sizes(self) -> list[int] | None:
@@ -79,6 +92,7 @@ CASES = (
     *(Case(network="4096-4096-4096-11", density=d, rate=0.02, n_steps=16, batch=32) for d in (0.1, 0.02)),
     Case(network="8192-8192-8192-11", density=0.02, rate=0.02, n_steps=16, batch=16, large=True),
     *(Case(network="mnist-conv", density=d, rate=0.1, n_steps=8, batch=256) for d in (0.1, 0.02)),
+    *(Case(network="mnist-conv-direct", density=d, rate=0.2, n_steps=6, batch=256) for d in (0.1, 0.02, 1.0)),
     *(Case(network="conv-34x34x2", density=d, rate=0.02, n_steps=100, batch=16) for d in (0.1, 0.05)),
     *(
         Case(network="2312-512-512-11", density=d, rate=0.02, n_steps=t, batch=b)
@@ -93,6 +107,7 @@ def recipe_of(case: Case, contestant: Contestant, threads: int = 1) -> Recipe:
     backend = "slayer" if contestant == "slayer-masked" else "native"
     text = _TEXT.format(
         n_steps=case.n_steps,
+        encoding="direct" if case.direct else "rate",
         layers=LAYERS[case.network][1],
         density=case.density,
         batch=case.batch,
@@ -113,16 +128,29 @@ def raster_of(case: Case, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype
     return fired
 
 
+def grey_of(case: Case, seed: int = 0) -> NDArray[np.uint8]:
+    """Return one batch of random pictures, uint8 ``(samples, pixels)``."""
+    rng = np.random.default_rng(seed)
+    size = case.batch, math.prod(LAYERS[case.network][0])
+    shown: NDArray[np.uint8] = rng.integers(1, 256, size, np.uint8) * (rng.random(size, np.float32) < case.rate)
+    return shown
+
+
 def run_of(case: Case, contestant: Contestant, threads: int = 1) -> Run:
     """Return a run whose training samples are one batch; all contestants start with the same weights and masks."""
     shape = LAYERS[case.network][0]
     labels = (np.arange(case.batch) % 10).astype(np.int32)
+    recipe = recipe_of(case, contestant, threads)
+    if case.direct:
+        grey = grey_of(case)
+        shown = Dataset(name=case.network, shape=shape, values=grey, labels=labels, n_classes=10)
+        return Run(recipe, encode_lazily(shown, recipe.data, "train"), lanes=contestant == "native")
     samples = Samples(
         inputs={INPUT_NAME: Events.from_dense(raster_of(case))},
         labels=labels,
         shapes={INPUT_NAME: shape} if len(shape) > 1 else {},
     )
-    return Run(recipe_of(case, contestant, threads), samples, lanes=contestant == "native")
+    return Run(recipe, samples, lanes=contestant == "native")
 
 
 def with_own_neurons(run: Run) -> None:

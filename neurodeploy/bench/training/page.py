@@ -25,7 +25,7 @@ Cases of the command that are not below were not run.
 
 - `slayer-masked`: lava-dl's blocks with their own neurons, dense weights and masks. (`training.backend = "slayer"` trains
   with our compiled neurons, whose steps are faster.)
-- `dense-fused`: the native backend with dense weights and masks, as it trains densities above one half.
+- `dense-fused`: the native backend with dense weights and masks in products of torch.
 - `snntorch`, `norse`, `spikingjelly`: masked weights of torch, in the Pythons that `NEURODEPLOY_TRAIN_PYTHONS` names.
 """
 _COLUMNS = (
