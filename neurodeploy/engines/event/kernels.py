@@ -22,7 +22,9 @@ from neurodeploy.engines.event.vector import (
     borrowed,
     lowest_bit,
     prefetch,
+    restored,
     subtract_each,
+    towards_zero,
     update_each,
     update_equal,
     update_fitting,
@@ -416,6 +418,32 @@ def run_samples(
     The first sample whose spikes do not fit is not counted; the caller makes room and starts again with it. Overflows and
     spike counts of the counted samples are added to the arrays that the caller passes.
     """
+    before = towards_zero()
+    fitted = _run_samples(
+        first, stop, n_steps, populations, scalars, each, wires, net, inputs, state, counting, work, probes, drives, results
+    )
+    restored(before)
+    return fitted
+
+
+@_jit
+def _run_samples(
+    first: Any,
+    stop: Any,
+    n_steps: Any,
+    populations: Any,
+    scalars: Any,
+    each: Any,
+    wires: Any,
+    net: Any,
+    inputs: Any,
+    state: Any,
+    counting: Any,
+    work: Any,
+    probes: Any,
+    drives: Any,
+    results: Any,
+) -> Any:
     populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
     input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
     input_payload, repeated = borrowed(inputs[2]), borrowed(inputs[3])

@@ -19,8 +19,10 @@ _NEURONS = 16
 _tuple_of: Any = types.UniTuple
 _MASKS = _tuple_of(types.uint64, 4)
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_TOWARDS_ZERO = 11
+TOWARDS_ZERO = 11
 """AVX-512's rounding mode for a single operation: towards zero, no exceptions."""
+_CUTS = 0x6000
+"""Bits of x86's control word for rounding towards zero."""
 
 
 def _data(context: Any, builder: Any, array_type: Any, array: Any) -> Any:
@@ -121,8 +123,10 @@ def _step_64(
     fits: bool = False,
     subtracts: bool = False,
 ) -> Any:
-    """Update 64 neurons in place; return four words: masks of the neurons that fired, that overflowed, and that were not at
-    rest before, and whether any neuron is not at rest now.
+    """Update 64 neurons in place, between ``towards_zero`` and ``restored``.
+
+    Returns four words: masks of the neurons that fired, that overflowed, and that were not at rest before, and whether any
+    neuron is not at rest now.
 
     ``parameters(k)`` gives the four parameter vectors of the neurons from ``k`` on. ``fits`` leaves out the operations that
     are only needed if a current can leave 24 bits; ``subtracts`` takes the limit off a voltage that passes it, instead of
@@ -133,19 +137,71 @@ def _step_64(
     for k in range(0, 64, _NEURONS):
         places = [builder.add(args[i], _I64(k)) for i in (1, 4, 4)]
         pointers = [_vector_at(builder, data, at, _I32, _NEURONS) for data, at in zip(states, places)]
-        *masks, state = _step_16(builder, pointers, parameters(k), fits, subtracts, _rounds_by_operation(context))
+        *masks, state = _step_16(builder, pointers, parameters(k), fits, subtracts, _rounding(context))
         groups.append(masks)
         left.append(state)
-    masks = [_I64(0) if masks[0] is None else _joined(builder, masks) for masks in zip(*groups)]
+    joined = _joined if _rounding(context) == "operation" else _joined_as_words
+    masks = [_I64(0) if masks[0] is None else joined(builder, masks) for masks in zip(*groups)]
     some = builder.or_(builder.or_(left[0], left[1]), builder.or_(left[2], left[3]))
     awake = builder.bitcast(builder.icmp_signed("!=", some, _number(0)), ir.IntType(_NEURONS))
     return context.make_tuple(builder, signature.return_type, [*masks, builder.zext(awake, _I64)])
 
 
-def _rounds_by_operation(context: Any) -> bool:
-    """Return whether the target machine can round a single product towards zero."""
-    features: str = context.codegen().magic_tuple()[2]
-    return "+avx512f" in features.split(",")
+def _rounding(context: Any) -> str:
+    """Return how the target machine rounds a product towards zero: by ``operation``, as the ``thread`` is set, or not at all."""
+    triple, _, features = context.codegen().magic_tuple()
+    if "+avx512f" in str(features).split(","):
+        return "operation"
+    return "thread" if has_control(context) else ""
+
+
+def has_control(context: Any) -> bool:
+    """Return whether rounding is set for a thread: x86 before AVX-512, whose operations say themselves how they round."""
+    triple, _, features = context.codegen().magic_tuple()
+    return str(triple).startswith("x86_64") and "+avx512f" not in str(features).split(",")
+
+
+def _towards_zero(_context: Any) -> Any:
+    """Let this thread's products and sums of floats be rounded towards zero, where that can be set; return what was set.
+
+    Whole numbers below 2**24 have exact sums, which rounding leaves alone.
+    """
+
+    def build(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+        if not has_control(context):
+            return _I32(0)
+        slot, store, load = _control(builder)
+        builder.call(store, [slot])
+        word = builder.bitcast(slot, _I32.as_pointer())
+        before = builder.load(word)
+        builder.store(builder.or_(before, _I32(_CUTS)), word)
+        builder.call(load, [slot])
+        return before
+
+    return types.uint32(), build
+
+
+def _restored(_context: Any, _before: Any) -> Any:
+    """Set what ``towards_zero`` returned."""
+
+    def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        if has_control(context):
+            slot, _, load = _control(builder)
+            builder.store(args[0], builder.bitcast(slot, _I32.as_pointer()))
+            builder.call(load, [slot])
+        return context.get_dummy_value()
+
+    return types.void(types.uint32), build
+
+
+def _control(builder: Any) -> tuple[Any, Any, Any]:
+    """Return room for the control word of x86's vector unit, and the functions that write and read it."""
+    pointer = ir.IntType(8).as_pointer()
+    get_function: Any = cgutils.get_or_insert_function
+    room: Any = cgutils.alloca_once
+    slot, kind = builder.bitcast(room(builder, _I32), pointer), ir.FunctionType(ir.VoidType(), [pointer])
+    store, load = (get_function(builder.module, kind, f"llvm.x86.sse.{name}mxcsr") for name in ("st", "ld"))
+    return slot, store, load
 
 
 def _joined(builder: Any, masks: Any) -> Any:
@@ -157,26 +213,33 @@ def _joined(builder: Any, masks: Any) -> Any:
     return builder.bitcast(masks[0], _I64)
 
 
+def _joined_as_words(builder: Any, masks: Any) -> Any:
+    """Do as ``_joined`` where masks are whole vectors: as words they leave the few registers there are."""
+    word = _I64(0)
+    for k, mask in enumerate(masks):
+        part = builder.zext(builder.bitcast(mask, ir.IntType(_NEURONS)), _I64)
+        word = builder.or_(word, builder.shl(part, _I64(k * _NEURONS)))
+    return word
+
+
 def _number(n: int) -> Any:
     return ir.Constant(ir.VectorType(_I32, _NEURONS), [n] * _NEURONS)
 
 
-def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, subtracts: bool, rounds: bool) -> Any:
+def _step_16(builder: Any, pointers: Any, parameters: Any, fits: bool, subtracts: bool, rounds: str) -> Any:
     """Update 16 neurons at the pointers to their sums, currents and voltages; return three masks, and bits that are set for
     neurons not at rest afterwards."""
     a, u, v = (_load(builder, pointer, 4) for pointer in pointers)
     keep_u, keep_v, limit, bias = parameters
     before = builder.or_(builder.or_(a, bias), builder.or_(u, v))
-    decayed_u = _decayed_by_float if fits and rounds else _decayed
-    decayed_v = _decayed_by_float if rounds else _decayed
-    old, new = decayed_u(builder, u, keep_u), builder.shl(a, _number(6))
+    old, new = _decayed(builder, u, keep_u, rounds if fits else ""), builder.shl(a, _number(6))
     u, over = builder.add(old, new), None
     if not fits:
         over = _overflow(builder, a, old, new, u)
         high, low = (builder.icmp_signed(c, u, _number(n)) for c, n in ((">", 2**23), ("<=", -(2**23))))
         fold = builder.select(high, _number(-(2**24)), builder.select(low, _number(2**24), _number(0)))
         u = builder.add(u, fold)
-    v = builder.add(builder.add(decayed_v(builder, v, keep_v), u), bias)
+    v = builder.add(builder.add(_decayed(builder, v, keep_v, rounds), u), bias)
     for comparison, end in ((">", 2**23 - 1), ("<", 1 - 2**23)):
         v = builder.select(builder.icmp_signed(comparison, v, _number(end)), _number(end), v)
     fired = builder.icmp_signed(">", v, limit)
@@ -194,8 +257,13 @@ def _overflow(builder: Any, a: Any, old: Any, new: Any, total: Any) -> Any:
     return builder.or_(builder.or_(builder.icmp_signed("<", carry, _number(0)), outside), far)
 
 
-def _decayed(builder: Any, x: Any, keep: Any) -> Any:
-    """Return ``x * keep / 4096`` rounded towards zero, computed within 32 bits."""
+def _decayed(builder: Any, x: Any, keep: Any, rounds: str) -> Any:
+    """Return ``x * keep / 4096`` rounded towards zero; ``rounds`` is that of ``_rounding``, empty where ``|x| > 2**23``."""
+    return _decayed_by_float(builder, x, keep, rounds) if rounds else _decayed_by_parts(builder, x, keep)
+
+
+def _decayed_by_parts(builder: Any, x: Any, keep: Any) -> Any:
+    """Return ``_decayed`` within 32 bits, in eleven operations."""
     sign = builder.ashr(x, _number(31))
     size = builder.sub(builder.xor(x, sign), sign)
     high = builder.mul(builder.lshr(size, _number(12)), keep)
@@ -203,7 +271,7 @@ def _decayed(builder: Any, x: Any, keep: Any) -> Any:
     return builder.sub(builder.xor(builder.add(high, low), sign), sign)
 
 
-def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
+def _decayed_by_float(builder: Any, x: Any, keep: Any, rounds: str) -> Any:
     """Return ``_decayed`` for ``|x| <= 2**23`` in three operations.
 
     A float holds ``x`` exactly, and all bits of the whole part of ``x * keep / 4096`` when rounded towards zero.
@@ -211,10 +279,13 @@ def _decayed_by_float(builder: Any, x: Any, keep: Any) -> Any:
     floats = ir.VectorType(ir.FloatType(), _NEURONS)
     unit = ir.Constant(floats, [1 / 4096] * _NEURONS)
     part = builder.fmul(builder.sitofp(keep, floats), unit)
-    kind = ir.FunctionType(floats, [floats, floats, _I32])
-    get_function: Any = cgutils.get_or_insert_function
-    multiply = get_function(builder.module, kind, "llvm.x86.avx512.mul.ps.512")
-    product = builder.call(multiply, [builder.sitofp(x, floats), part, _I32(_TOWARDS_ZERO)])
+    if rounds == "thread":
+        product = builder.fmul(builder.sitofp(x, floats), part)
+    else:
+        kind = ir.FunctionType(floats, [floats, floats, _I32])
+        get_function: Any = cgutils.get_or_insert_function
+        multiply = get_function(builder.module, kind, "llvm.x86.avx512.mul.ps.512")
+        product = builder.call(multiply, [builder.sitofp(x, floats), part, _I32(TOWARDS_ZERO)])
     return builder.fptosi(product, ir.VectorType(_I32, _NEURONS))
 
 
@@ -360,6 +431,8 @@ def _prefetch(_context: Any, array: Any, _index: Any) -> Any:
 add_tile_128, add_tile_64 = _tile_of(4), _tile_of(2)
 update_equal, update_fitting = _update_of(), _update_of(fits=True)
 update_each, subtract_each = _update_each_of(), _update_each_of(subtracts=True)
+towards_zero: Any = intrinsic(_towards_zero)
+restored: Any = intrinsic(_restored)
 lowest_bit: Any = intrinsic(_lowest_bit)
 bit_count: Any = intrinsic(_bit_count)
 big_word: Any = intrinsic(_big_word)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from neurodeploy.engines.event.vector import restored, towards_zero
 from neurodeploy.engines.lanes.spikes import Span, Words
 from neurodeploy.engines.lanes.vectors import (
     absolute,
@@ -23,13 +24,11 @@ from neurodeploy.engines.lanes.vectors import (
     load_16,
     low_half,
     mask_32,
-    restored,
     select,
     spread_16,
     spread_32,
     store,
     to_float32,
-    towards_zero,
     word,
 )
 from neurodeploy.files.loops import compiled

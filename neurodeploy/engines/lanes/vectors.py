@@ -17,12 +17,9 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils, types
 from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
 
+from neurodeploy.engines.event.vector import TOWARDS_ZERO, has_control
 from neurodeploy.files.loops import compiled
 
-_TOWARDS_ZERO = 11
-"""AVX-512's rounding mode for a single operation: towards zero, no exceptions."""
-_CUTS = 0x6000
-"""Bits of x86's control word for rounding towards zero."""
 _I32 = ir.IntType(32)
 _WORDS: dict[int, Any] = {8: types.uint8, 16: types.uint16, 32: types.uint32, 64: types.uint64}
 _type_base: Any = types.Type
@@ -252,60 +249,11 @@ def _decayed_towards_zero(_context: Any, vector: Any, _keep: Any) -> Any:
     """Return ``decayed``, for use between ``towards_zero`` and ``restored``, where a plain product is rounded right."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if _has_control(context):
+        if has_control(context):
             return _called(builder, "trunc", vector, [builder.fmul(*args)])
         return _decayed(context, vector, vector)[1](context, builder, signature, args)
 
     return vector(vector, vector), build
-
-
-def _has_control(context: Any) -> bool:
-    """Return whether rounding is set for a thread: x86 before AVX-512, whose operations say themselves how they round."""
-    triple, _, features = context.codegen().magic_tuple()
-    return str(triple).startswith("x86_64") and "+avx512f" not in str(features).split(",")
-
-
-def _towards_zero(_context: Any) -> Any:
-    """Let this thread's products and sums of floats be rounded towards zero, where that can be set; return what was set.
-
-    Whole numbers below 2**24 have exact sums, which rounding leaves alone.
-    """
-
-    def build(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
-        if not _has_control(context):
-            return _I32(0)
-        slot, store, load = _control(builder)
-        builder.call(store, [slot])
-        word = builder.bitcast(slot, _I32.as_pointer())
-        before = builder.load(word)
-        builder.store(builder.or_(before, _I32(_CUTS)), word)
-        builder.call(load, [slot])
-        return before
-
-    return types.uint32(), build
-
-
-def _restored(_context: Any, _before: Any) -> Any:
-    """Set what ``towards_zero`` returned."""
-
-    def build(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        if _has_control(context):
-            slot, _, load = _control(builder)
-            builder.store(args[0], builder.bitcast(slot, _I32.as_pointer()))
-            builder.call(load, [slot])
-        return context.get_dummy_value()
-
-    return types.void(types.uint32), build
-
-
-def _control(builder: Any) -> tuple[Any, Any, Any]:
-    """Return room for the control word of x86's vector unit, and the functions that write and read it."""
-    pointer = ir.IntType(8).as_pointer()
-    get_function: Any = cgutils.get_or_insert_function
-    room: Any = cgutils.alloca_once
-    slot, kind = builder.bitcast(room(builder, _I32), pointer), ir.FunctionType(ir.VoidType(), [pointer])
-    store, load = (get_function(builder.module, kind, f"llvm.x86.sse.{name}mxcsr") for name in ("st", "ld"))
-    return slot, store, load
 
 
 def _product_towards_zero(builder: Any, args: Any, lanes: int) -> Any:
@@ -317,7 +265,7 @@ def _product_towards_zero(builder: Any, args: Any, lanes: int) -> Any:
     for first in range(0, lanes, 16):
         order = ir.Constant(ir.VectorType(_I32, 16), list(range(first, first + 16)))
         x, keep = (builder.shuffle_vector(whole, whole, order) for whole in args)
-        parts.append(builder.call(multiply, [x, keep, _I32(_TOWARDS_ZERO)]))
+        parts.append(builder.call(multiply, [x, keep, _I32(TOWARDS_ZERO)]))
     while len(parts) > 1:
         order = ir.Constant(ir.VectorType(_I32, 2 * parts[0].type.count), list(range(2 * parts[0].type.count)))
         parts = [builder.shuffle_vector(low, high, order) for low, high in zip(parts[::2], parts[1::2])]
@@ -390,8 +338,6 @@ as_ints: Any = intrinsic(_as_ints)
 fma: Any = intrinsic(_fma)
 decayed: Any = intrinsic(_decayed)
 decayed_towards_zero: Any = intrinsic(_decayed_towards_zero)
-towards_zero: Any = intrinsic(_towards_zero)
-restored: Any = intrinsic(_restored)
 round_even, absolute = _unary("roundeven"), _unary("fabs")
 
 

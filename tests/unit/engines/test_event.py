@@ -1,5 +1,7 @@
 """The event-driven engine where it is built differently from the reference: kernels, blocks, buffers, threads."""
 
+import platform
+
 import numpy as np
 import pytest
 from building import chain, connect, one_layer, spikes, wired
@@ -59,22 +61,27 @@ def update_loop(update):
     @njit
     def run(acc, u, v, keep_u, keep_v, limit, bias):
         bits, awake = np.zeros((acc.size, 3), np.bool_), np.zeros(acc.size // 64, np.bool_)
+        before = vector.towards_zero()
         for i in range(0, acc.size, 64):
             words = update(acc, i, u, v, i, keep_u, keep_v, limit, bias)
             awake[i // 64] = words[3] != 0
             for lane in range(64):
                 for k in range(3):
                     bits[i + lane, k] = words[k] >> np.uint64(lane) & np.uint64(1)
+        vector.restored(before)
         return bits, awake
 
     return run
 
 
-@pytest.fixture(params=[True, False], ids=["machine's own", "no rounding by operation"])
+@pytest.fixture(params=["machine's own", "thread", ""], ids=["machine's own", "rounding of a thread", "whole numbers"])
 def any_machine(request, monkeypatch):
-    """Both ways to decay a state: the one of this machine, and the one that every machine has."""
-    if not request.param:
-        monkeypatch.setattr(vector, "_rounds_by_operation", lambda _: False)
+    """All ways to decay a state: that of this machine, that of other x86 machines, and that which every machine has."""
+    if request.param != "machine's own":
+        if request.param and platform.machine() not in ("x86_64", "AMD64"):
+            pytest.skip("the rounding of a thread is set on x86 alone")
+        monkeypatch.setattr(vector, "_rounding", lambda _: request.param)
+        monkeypatch.setattr(vector, "has_control", lambda _: bool(request.param))
 
 
 class TestNeuronLoop:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from neurodeploy.engines.event.vector import restored, towards_zero
 from neurodeploy.engines.lanes.vectors import (
     absolute,
     as_floats,
@@ -23,7 +24,6 @@ from neurodeploy.engines.lanes.vectors import (
     low_half,
     mask_16,
     mask_32,
-    restored,
     round_even,
     select,
     spread_16,
@@ -31,7 +31,6 @@ from neurodeploy.engines.lanes.vectors import (
     store,
     to_float32,
     to_int32,
-    towards_zero,
     turn_16,
     word,
 )
