@@ -37,6 +37,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
 """Notes for the reader of the results on what ``variant_recipe`` changes besides the table ``sparse``, by method."""
 
+_SPINE_RATES = {"mnist-conv": 3.0, "fashion-conv": 3.0}
+"""Rates of ``sdsnn`` by recipe: its rules prune ever fewer of a layer's neurons the fewer it has, and these have 256, not 512."""
 _SPINE_MEMORY = 18 / 600
 """Memory of a spine as a fraction of all epochs, in SD-SNN's released script."""
 
@@ -60,6 +62,7 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
         recipe["network"] = {**base["network"], "layers": layers}
     if wanted["method"] == "sdsnn":
         # pruning needs 2 C + 1 epochs before it starts
+        recipe["sparse"]["spine_rate"] = _SPINE_RATES.get(base["name"], recipe["sparse"]["spine_rate"])
         recipe["sparse"]["spine_constant"] = max(round(base["training"]["epochs"] * _SPINE_MEMORY), 1)
     if method.startswith("rkd"):
         smoothing = 0.1 if method == "rkd-smoothing" else 0.0
