@@ -112,7 +112,7 @@ class Run:
         self._position, self._loss_sum, self._n_right = 0, 0.0, 0
 
     def _use_lanes(self) -> None:
-        """Let layers that train faster so run over lanes (``choice.py``), and hold their connections alone if there are few."""
+        """Let layers run over lanes that train faster so (``choice.py``), and sparse ones hold their connections alone."""
         batch = math.ceil(self.recipe.training.batch_size / self.n_parts)
         layers, threads = layers_on_lanes(self.model, batch), self.recipe.training.threads
         if not layers:

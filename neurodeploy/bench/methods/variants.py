@@ -38,7 +38,7 @@ NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
 """Notes for the reader of the results on what ``variant_recipe`` changes besides the table ``sparse``, by method."""
 
 _SPINE_RATES = {"mnist-conv": 3.0, "fashion-conv": 3.0}
-"""Rates of ``sdsnn`` by recipe: its rules prune ever fewer of a layer's neurons the fewer it has, and these have 256, not 512."""
+"""Rates of ``sdsnn`` by recipe: its rules prune a smaller share of a layer the fewer neurons it has, and these have 256."""
 _SPINE_MEMORY = 18 / 600
 """Memory of a spine as a fraction of all epochs, in SD-SNN's released script."""
 

@@ -40,7 +40,7 @@ LAYERS: dict[str, tuple[tuple[int, ...], str]] = {
         "channels = 32, kernel = 3, padding = 1 }, { neurons = 10 }]",
     ),
 }
-"""Shape of the input and layers of each network, by name. Grey levels, the same in every step, reach one named ``direct``."""
+"""Shape of the input and layers of each network, by name; one named ``direct`` takes the same grey levels in every step."""
 SCALE = 2.6
 """Factor on initial weights with which neurons of these networks fire in 5 to 30 % of all steps."""
 _TEXT = """
@@ -55,7 +55,7 @@ threads = {threads} }}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A network, by its name in ``LAYERS``, with its density and the share of channels that spike in a step, or are not black.
+    """A network, by its name in ``LAYERS``, with its density and the share of channels that spike in a step or are lit.
 
     ``large``: its dense arrays are gigabytes; peers take turns with ours one after the other, other frameworks not at all.
     """

@@ -420,7 +420,21 @@ def run_samples(
     """
     before = towards_zero()
     fitted = _run_samples(
-        first, stop, n_steps, populations, scalars, each, wires, net, inputs, state, counting, work, probes, drives, results
+        first,
+        stop,
+        n_steps,
+        populations,
+        scalars,
+        each,
+        wires,
+        net,
+        inputs,
+        state,
+        counting,
+        work,
+        probes,
+        drives,
+        results,
     )
     restored(before)
     return fitted

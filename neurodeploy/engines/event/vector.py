@@ -148,9 +148,8 @@ def _step_64(
 
 
 def _rounding(context: Any) -> str:
-    """Return how the target machine rounds a product towards zero: by ``operation``, as the ``thread`` is set, or not at all."""
-    triple, _, features = context.codegen().magic_tuple()
-    if "+avx512f" in str(features).split(","):
+    """Return how the machine rounds a product towards zero: by ``operation``, as the ``thread`` is set, or not ("")."""
+    if "+avx512f" in str(context.codegen().magic_tuple()[2]).split(","):
         return "operation"
     return "thread" if has_control(context) else ""
 

@@ -172,20 +172,20 @@ def with_weights(side: Side, weights: NDArray[Any]) -> Side:
 
 def listed(side: Side, n: int, most: int) -> Side:
     """Return the connections of a convolution's ``n`` sources, at most ``most``, one by one as those of a matrix are."""
-    start, other, weight = np.empty(n + 1, np.int64), np.empty(most, np.int32), np.empty(most, side[5].dtype)
-    found = int(_list(side, n, start, other, weight))
-    return np.zeros(0, np.int64), start, other[:found], _NONE, _NONE, weight[:found]
+    start, other, own = np.empty(n + 1, np.int64), np.empty(most, np.int32), np.empty(most, side[5].dtype)
+    found = int(_list(side, n, start, other, own))
+    return np.zeros(0, np.int64), start, other[:found], _NONE, _NONE, own[:found]
 
 
 _jit = compiled(nogil=True)
 
 
 @_jit
-def _list(side: Any, n: Any, start: Any, other: Any, weight: Any) -> Any:
+def _list(side: Any, n: Any, start: Any, other: Any, own: Any) -> Any:
     at = np.int64(0)
     start[0] = 0
     for source in range(n):
-        at += out_of(side, source, other[at:], weight[at:])
+        at += out_of(side, source, other[at:], own[at:])
         start[source + 1] = at
     return at
 

@@ -97,9 +97,7 @@ class Driven(_Cells):
     ``peak`` is the largest current or voltage of the last pass, in state units.
     """
 
-    def __init__(
-        self, n: int, model: Cuba, *, tau: float = 1.0, scale: float = 1.0, team: Team = ALONE
-    ) -> None:
+    def __init__(self, n: int, model: Cuba, *, tau: float = 1.0, scale: float = 1.0, team: Team = ALONE) -> None:
         super().__init__(n, model, tau, scale, team)
         self._held = False
 
@@ -131,7 +129,11 @@ class Driven(_Cells):
     def backward(self, behind: Floats | Layer, kept: Kept | None = None) -> Gradients:
         """Keep the ``errors``, as ``Layer.backward``; there are no weights to return the gradients of."""
         span, errors = self.sent.span, self.errors
-        lanes, behind_it, leaks = (span.stride, span.padded, span.n_steps), _Behind(behind, span), self._leaks_behind(kept)
+        lanes, behind_it, leaks = (
+            (span.stride, span.padded, span.n_steps),
+            _Behind(behind, span),
+            self._leaks_behind(kept),
+        )
         nothing = np.empty(0, np.int32), np.empty(0, np.int32)
 
         def work(part: range) -> None:
@@ -160,7 +162,9 @@ class Driven(_Cells):
         out = np.empty((span.batch, self.size, 1 if held else span.n_steps), np.float32)
         lanes, flat = (span.stride, span.padded, span.batch, span.n_steps), self.errors.reshape(-1)
         parts = _shared(self.size, self._team.threads)
-        self._team.each(lambda part: to_drive(flat, lanes, part.start, part.stop, self.size, held, out.reshape(-1)), parts)
+        self._team.each(
+            lambda part: to_drive(flat, lanes, part.start, part.stop, self.size, held, out.reshape(-1)), parts
+        )
         return out
 
 

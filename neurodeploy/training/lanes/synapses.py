@@ -84,6 +84,7 @@ class Synapses:
         self._choices, self._team = choices, team
         self._out_of: Side | None = None
         self._listed: Side | None = None
+        self._places: Side | None = None
         self._set(np.asarray(position, np.int64), np.array(latent, np.float32))
 
     @property
@@ -100,16 +101,23 @@ class Synapses:
     def float_side(self) -> Side:
         """The connections by source with weights other than 0, float32 in slayer's float units."""
         if self._out_of is None:
-            unit = np.float32(self.step * 2.0**self.exponent / WEIGHT_SCALE)
-            self._out_of = with_weights(self.wiring.out_of, self.whole.astype(np.float32) * unit)
+            self._out_of = with_weights(self.wiring.out_of, self._floats)
         return self._out_of
 
+    @property
+    def _floats(self) -> Floats:
+        """The weights of the forward pass in slayer's float units."""
+        floats: Floats = self.whole.astype(np.float32) * np.float32(self.step * 2.0**self.exponent / WEIGHT_SCALE)
+        return floats
+
     def side_of(self, way: str) -> Side:
-        """Return the connections by source as a way of ``spread`` takes them: one by one for tiles, for a convolution too."""
+        """Return the connections by source as a way of ``spread`` takes them: for tiles one by one, of a convolution too."""
         if way != "tiles" or self.wiring.geometry is None:
             return self.float_side
         if self._listed is None:
-            self._listed = listed(self.float_side, self.wiring.n_sources, self.wiring.n_connections)
+            if self._places is None:
+                self._places = listed(self.wiring.out_of, self.wiring.n_sources, self.wiring.n_connections)
+            self._listed = with_weights(self._places, self._floats)
         return self._listed
 
     def quantise(self) -> None:
@@ -316,6 +324,7 @@ class Synapses:
         make = conv_wiring if isinstance(self._shape, Geometry) else matrix_wiring
         self.wiring: Wiring = make(self._shape, position)  # type: ignore[arg-type]
         self._summing = Summing(self.wiring, choices=self._choices)
+        self._places = None
         self.latent = latent
         self.quantise()
 

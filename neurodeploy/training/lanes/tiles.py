@@ -1,8 +1,8 @@
 """The reverse pass tile by tile: 64 lanes of a layer's errors are made from those of the next while both are in the cache.
 
 The gradient of a neuron's spikes stays in registers, and goes through the surrogate gradient and the leaks at once. Tiles
-of a sample come from its last step to its first; currents and voltages of the reverse pass wait between them. All sums are made in the
-order of ``spread_rows`` and ``leak_back``, so that errors have the same bits.
+of a sample come from its last step to its first; currents and voltages of the reverse pass wait between them. All sums are
+made in the order of ``spread_rows`` and ``leak_back``, so that errors have the same bits.
 """
 
 from __future__ import annotations

@@ -28,8 +28,7 @@ from neurodeploy.recipe.layers import (
     neuron_of,
 )
 from neurodeploy.recipe.record import Recipe
-from neurodeploy.training.lanes.chain import Kept
-from neurodeploy.training.lanes.layer import Driven, Layer
+from neurodeploy.training.lanes.layer import Driven, Kept, Layer
 from neurodeploy.training.lanes.synapses import Synapses
 from neurodeploy.training.model.delay_dropout import AxonalDelay, NeuronDropout
 from neurodeploy.training.model.fused import (

@@ -1,6 +1,7 @@
 """``Segment``: layers in a row whose passes run over lanes, from the spikes that reach the first to those of the last.
 
-The first may be one whose sums come from elsewhere. Between the layers spikes stay bits. Dropout between two of them is taken along where its factor keeps all sums whole.
+The first may be one whose sums come from elsewhere. Between the layers spikes stay bits. Dropout between two of them is
+taken along where its factor keeps all sums whole.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import torch
 
 from neurodeploy.engines.lanes.spikes import Spikes
 from neurodeploy.errors import TrainingError
-from neurodeploy.training.lanes.chain import Chain, Drive, Kept
+from neurodeploy.training.lanes.chain import Chain, Drive
 from neurodeploy.training.lanes.growth import Pass
-from neurodeploy.training.lanes.layer import Driven, Layer
-from neurodeploy.training.model.stored import HeldSynapses
+from neurodeploy.training.lanes.layer import Driven, Kept, Layer
+from neurodeploy.training.model.stored import HeldSynapses, StoredSynapses
 
 
 class Segment:
@@ -60,7 +61,7 @@ class Segment:
             for number, (synapses, gradient) in enumerate(zip(held, (own.weights, own.recurrent))):
                 assert gradient is not None, "a layer with weights learns"
                 found.append(torch.from_numpy(gradient).reshape(synapses.weight.shape))
-                if synapses.watched:
+                if isinstance(synapses, StoredSynapses) and synapses.watched:
                     spikes = layer.given if number == 0 else layer.sent.delayed(1)
                     synapses.keep(Pass(spikes, layer.errors.copy(), layer.gain if number == 0 else 1.0))
         return found

@@ -115,20 +115,11 @@ class WholeSynapses(torch.nn.Module):
         weight, where, grid, team: as of ``StoredSynapses``.
     """
 
-    watched = False
-    """Gradients of all positions are the weight's own; no pass has to be kept for them."""
-
-    def __init__(
-        self, weight: torch.nn.Parameter, where: Geometry | None, grid: Grid, team: Team = ALONE
-    ) -> None:
+    def __init__(self, weight: torch.nn.Parameter, where: Geometry | None, grid: Grid, team: Team = ALONE) -> None:
         super().__init__()
         self.synapses = _synapses(weight, np.arange(weight.numel()), where, grid, team)
         self.weight = weight
         weight.data = torch.from_numpy(self.synapses.latent).reshape(weight.shape)
-
-    def keep(self, made: Pass) -> None:
-        """Refuse: nothing asks for passes."""
-        raise NotImplementedError("passes are kept for stored synapses alone")
 
 
 HeldSynapses = StoredSynapses | WholeSynapses

@@ -28,9 +28,9 @@ from neurodeploy.errors import MissingPackageError, TrainingError, UsageError
 from neurodeploy.recipe.files import parse_recipe
 from neurodeploy.recipe.record import BACKENDS
 from neurodeploy.run_folder import written_backend
+from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training import loop
 from neurodeploy.training.checkpoint import checkpoint_network, load_checkpoint
-from neurodeploy.sparse.rewirer import Rewirer
 from neurodeploy.training.model.backends import build
 from neurodeploy.training.model.stored import StoredSynapses, WholeSynapses
 from neurodeploy.training.run import Run

@@ -104,9 +104,7 @@ def test_a_chain_that_fires_and_learns_in_every_layer():
 
 
 @settings(max_examples=25, deadline=None)
-@given(
-    st.tuples(st.integers(1, 150), st.integers(1, 9)), st.booleans(), st.sampled_from(["zero", "subtract"]), seeds
-)
+@given(st.tuples(st.integers(1, 150), st.integers(1, 9)), st.booleans(), st.sampled_from(["zero", "subtract"]), seeds)
 @pytest.mark.parametrize("way", ["rows", "tiles"])
 @pytest.mark.parametrize("threads", [1, 3])
 def test_neurons_whose_sums_are_given_head_a_chain(way, threads, span, held, reset, seed):
@@ -121,9 +119,7 @@ def test_neurons_whose_sums_are_given_head_a_chain(way, threads, span, held, res
     drive = torch.from_numpy(sums / 64).requires_grad_()
     geometry = Geometry(taken=(1, 6, n // 6), kernels=(3, 1, 3, 2), padding=(1, 1))
     below = n - n // 6 * 6
-    sent, peak = cuba_spikes(
-        drive.expand(batch, n, n_steps), CubaSettings(neuron=model, tau=TAU, scale=SCALE)
-    )
+    sent, peak = cuba_spikes(drive.expand(batch, n, n_steps), CubaSettings(neuron=model, tau=TAU, scale=SCALE))
     wide = part(rng, (n - below, n), 0.5)
     parts = [wide, part(rng, geometry, 0.7)]
     theirs, weights, _ = masked(parts, sent)
