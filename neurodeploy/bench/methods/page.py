@@ -14,7 +14,7 @@ from typing import Any
 from neurodeploy.bench.methods.claims import Loss, Row, bounds, grouped, judge, paired_loss, summarise
 from neurodeploy.bench.methods.former import compared, former_of
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
-from neurodeploy.bench.methods.variants import NOTES
+from neurodeploy.bench.methods.variants import NOTES, WITHOUT_DROPOUT
 from neurodeploy.files.writing import write_text
 from neurodeploy.recipe.sparse import takes_density
 
@@ -232,12 +232,13 @@ def _commands(recipe: str, rows: Sequence[Row]) -> Iterator[str]:
 
 def _settings(rows: Sequence[Row]) -> str:
     """Return, in words, the settings of ``pq`` and ``sdsnn`` that a reader needs to repeat or judge their rows."""
-    said = []
+    bare = rows[0]["recipe"] in WITHOUT_DROPOUT
+    said = ["Rows with a density train without dropout."] if bare else []
     for method in ("pq", "sdsnn"):
         found = next((row["settings"] for row in rows if row["method"] == method), None)
         if found:
             shown = {key: value for key, value in found.items() if key in _TOLD}
-            note = f"; {NOTES[method]}" if method in NOTES else ""
+            note = f"; {NOTES[method]}" if method in NOTES and not bare else ""
             said.append(f"`{method}`: " + ", ".join(f"{key} {value}" for key, value in shown.items()) + note + ".")
     return (" " + " ".join(said)) if said else ""
 

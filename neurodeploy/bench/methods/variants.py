@@ -37,6 +37,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
 """Notes for the reader of the results on what ``variant_recipe`` changes besides the table ``sparse``, by method."""
 
+WITHOUT_DROPOUT = frozenset({"mnist-conv"})
+"""Recipes whose sparse rows train without dropout, like those of ``pq`` everywhere."""
 _SPINE_RATES = {"mnist-conv": 3.0, "fashion-conv": 3.0}
 """Rates of ``sdsnn`` by recipe: its rules prune a smaller share of a layer the fewer neurons it has, and these have 256."""
 _SPINE_MEMORY = 18 / 600
@@ -54,7 +56,7 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
     """
     wanted = dict(VARIANTS[method])
     recipe = method_recipe(base, wanted, density, seed)
-    if wanted["method"] == "pq":
+    if wanted["method"] == "pq" or (density is not None and base["name"] in WITHOUT_DROPOUT):
         # at a few percent of its weights a network does not even fit its training data with dropout
         layers = [
             {key: value for key, value in layer.items() if key != "dropout"} for layer in base["network"]["layers"]

@@ -60,6 +60,24 @@ def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method, recipe):
     assert (checked.distillation is not None) == (method in ("rkd", "rkd-normal"))
 
 
+def test_sparse_rows_of_some_recipes_train_without_dropout():
+    base = {
+        "name": "mnist-conv",
+        "training": {"epochs": 20},
+        "network": {"layers": [{"neurons": 9, "dropout": 0.2}, {"neurons": 3}]},
+    }
+    for method, density in (("dense", None), ("sdsnn", None), ("static", 0.1), ("esl-random", 0.02)):
+        hidden = variant_recipe(base, method, density, 0)["network"]["layers"][0]
+        assert hidden.get("dropout") == (0.2 if density is None else None), method
+    assert base["network"]["layers"][0]["dropout"] == 0.2
+
+
+@pytest.mark.parametrize(("name", "rate"), [("mnist-conv", 3.0), ("mnist-mlp", 1.6)])
+def test_sdsnn_prunes_half_of_smaller_layers_too(name, rate):
+    base = {"name": name, "training": {"epochs": 20}, "network": {"layers": [{"neurons": 9}, {"neurons": 3}]}}
+    assert variant_recipe(base, "sdsnn", None, 0)["sparse"]["spine_rate"] == rate
+
+
 def test_pq_and_its_controls_train_without_dropout_and_others_as_the_recipe_says():
     base = recipe_values("mnist-mlp", {})
     for method in VARIANTS:
