@@ -56,7 +56,7 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
     """
     wanted = dict(VARIANTS[method])
     recipe = method_recipe(base, wanted, density, seed)
-    if wanted["method"] == "pq" or (density is not None and base["name"] in WITHOUT_DROPOUT):
+    if wanted["method"] == "pq" or (density is not None and base.get("name") in WITHOUT_DROPOUT):
         # at a few percent of its weights a network does not even fit its training data with dropout
         layers = [
             {key: value for key, value in layer.items() if key != "dropout"} for layer in base["network"]["layers"]
@@ -64,7 +64,7 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
         recipe["network"] = {**base["network"], "layers": layers}
     if wanted["method"] == "sdsnn":
         # pruning needs 2 C + 1 epochs before it starts
-        recipe["sparse"]["spine_rate"] = _SPINE_RATES.get(base["name"], recipe["sparse"]["spine_rate"])
+        recipe["sparse"]["spine_rate"] = _SPINE_RATES.get(base.get("name", ""), recipe["sparse"]["spine_rate"])
         recipe["sparse"]["spine_constant"] = max(round(base["training"]["epochs"] * _SPINE_MEMORY), 1)
     if method.startswith("rkd"):
         smoothing = 0.1 if method == "rkd-smoothing" else 0.0
