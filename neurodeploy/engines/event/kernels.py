@@ -418,46 +418,7 @@ def run_samples(
     The first sample whose spikes do not fit is not counted; the caller makes room and starts again with it. Overflows and
     spike counts of the counted samples are added to the arrays that the caller passes.
     """
-    before = towards_zero()
-    fitted = _run_samples(
-        first,
-        stop,
-        n_steps,
-        populations,
-        scalars,
-        each,
-        wires,
-        net,
-        inputs,
-        state,
-        counting,
-        work,
-        probes,
-        drives,
-        results,
-    )
-    restored(before)
-    return fitted
-
-
-@_jit
-def _run_samples(
-    first: Any,
-    stop: Any,
-    n_steps: Any,
-    populations: Any,
-    scalars: Any,
-    each: Any,
-    wires: Any,
-    net: Any,
-    inputs: Any,
-    state: Any,
-    counting: Any,
-    work: Any,
-    probes: Any,
-    drives: Any,
-    results: Any,
-) -> Any:
+    rounding = towards_zero()
     populations, scalars, wires = borrowed(populations), borrowed(scalars), borrowed(wires)
     input_start, input_neuron = borrowed(inputs[0]), borrowed(inputs[1])
     input_payload, repeated = borrowed(inputs[2]), borrowed(inputs[3])
@@ -514,6 +475,7 @@ def _run_samples(
                     counts[sample - first, t, p] = 0
                     continue
                 if used + populations[p, P_SIZE] + FEW > spikes.size:
+                    restored(rounding)
                     return sample - first
                 end, over = _update(
                     populations, p, t, scalars, each_here, state_here, counting_here, until, spikes, used
@@ -552,6 +514,7 @@ def _run_samples(
         for t in range(n_steps):
             for p in range(n_populations):
                 n_spikes[p] += counts[sample - first, t, p]
+    restored(rounding)
     return stop - first
 
 

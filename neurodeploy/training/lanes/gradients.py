@@ -144,38 +144,12 @@ def gather_blocks(
     block: Any,
     gradient: Any,
 ) -> None:
-    """Do as ``gather`` for a matrix by computing all gradients of 16 neurons at a time and picking the stored ones."""
-    (source, place) = lists
-    wanted = np.zeros(events[0].size - 1, np.uint8)
-    for begin in range(first, stop, BLOCK):
-        end = min(stop, begin + BLOCK)
-        wanted[:] = 0
-        for target in range(begin, end):
-            for i in range(into(side, target, source, place)):
-                wanted[source[i]] = 1
-        fill_block(errors, stride, events, begin, end - begin, wanted, side_by_side, block)
-        for target in range(begin, end):
-            n = into(side, target, source, place)
-            for i in range(n):
-                gradient[place[i]] += block[np.int64(source[i]) * BLOCK + target - begin]
+    """Do as ``gather`` by computing all gradients of 16 neurons at a time and picking the stored ones.
 
-
-@_jit
-def gather_channels(
-    side: Any,
-    errors: Any,
-    stride: Any,
-    events: Any,
-    first: Any,
-    stop: Any,
-    lists: Any,
-    side_by_side: Any,
-    block: Any,
-    gradient: Any,
-) -> None:
-    """Do as ``gather`` for whole channels of a convolution, ``first`` to ``stop``, 16 channels at a pixel at a time."""
+    Of a convolution they are 16 channels at a pixel; ``first`` to ``stop`` are whole channels there.
+    """
     (source, place) = lists
-    pixels = side[0][G_OWN] * side[0][G_OWN + 1]
+    pixels = np.int64(1) if side[0].size == 0 else side[0][G_OWN] * side[0][G_OWN + 1]
     wanted = np.zeros(events[0].size - 1, np.uint8)
     union = np.empty(events[0].size - 1, np.int32)
     for begin in range(first, stop, BLOCK * pixels):
@@ -324,8 +298,7 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
             weights (empty where none is wanted).
         rooms: lists for both kinds of connections, a gradient of 16 rows, what ``gather_blocks`` needs, and what
             ``back_by_tiles`` needs.
-        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks``, or for a
-            convolution ``gather_channels``, is used.
+        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks`` is used.
     """
     (stride, _, _) = lanes
     (voltage, leaks) = neurons
@@ -333,7 +306,7 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
     (side, events, weights) = stored
     (lists, next_lists, made, side_by_side, block, tiles) = rooms
     (by_rows, by_tiles, blocks) = ways
-    channels = blocks and side[0].size > 0
+    channels = blocks and side[0].size > 0  # as its neurons at a pixel are not neighbours, all have their errors first
     if by_tiles:
         back_by_tiles((next_side, next_errors, n_next), voltage, leaks, lanes, stride - 16, first, stop, tiles)
     for begin in range(first, stop, BLOCK):
@@ -352,4 +325,4 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
         else:
             gather(side, voltage, stride, events, begin, end, lists, weights)
     if channels:
-        gather_channels(side, voltage, stride, events, first, stop, lists, side_by_side, block, weights)
+        gather_blocks(side, voltage, stride, events, first, stop, lists, side_by_side, block, weights)

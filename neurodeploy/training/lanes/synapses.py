@@ -29,7 +29,6 @@ from neurodeploy.training.lanes.gradients import (
     BLOCK,
     gather,
     gather_blocks,
-    gather_channels,
     spread_dense,
     spread_rows,
     spread_sparse,
@@ -257,8 +256,7 @@ class Synapses:
             gather(self.wiring.into, flat, stride, events, first, stop, lists, gradient)
             return
         beside, block = aligned(stride * BLOCK, np.float32), aligned(spikes.size * BLOCK, np.float32)
-        side_by_side = gather_blocks if self.wiring.geometry is None else gather_channels
-        side_by_side(self.wiring.into, flat, stride, events, first, stop, lists, beside, block, gradient)
+        gather_blocks(self.wiring.into, flat, stride, events, first, stop, lists, beside, block, gradient)
 
     def move(self, drop: Ints, grow: Ints) -> NDArray[np.int64]:
         """Remove and add connections at flat positions; weights of new ones are 0.
