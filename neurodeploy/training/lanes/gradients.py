@@ -298,7 +298,8 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
             weights (empty where none is wanted).
         rooms: lists for both kinds of connections, a gradient of 16 rows, what ``gather_blocks`` needs, and what
             ``back_by_tiles`` needs.
-        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks`` is used.
+        ways: whether the gradient of the spikes is made here, by rows or by tiles, and whether ``gather_blocks`` is used,
+            for a matrix alone, as 16 channels at a pixel are no neighbours.
     """
     (stride, _, _) = lanes
     (voltage, leaks) = neurons
@@ -306,7 +307,6 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
     (side, events, weights) = stored
     (lists, next_lists, made, side_by_side, block, tiles) = rooms
     (by_rows, by_tiles, blocks) = ways
-    channels = blocks and side[0].size > 0  # as its neurons at a pixel are not neighbours, all have their errors first
     if by_tiles:
         back_by_tiles((next_side, next_errors, n_next), voltage, leaks, lanes, stride - 16, first, stop, tiles)
     for begin in range(first, stop, BLOCK):
@@ -318,11 +318,9 @@ def pass_back(first: Any, stop: Any, lanes: Any, neurons: Any, behind: Any, stor
             leak_back(voltage, made, leaks, lanes, begin, end, begin)
         else:
             leak_back(voltage, given, leaks, lanes, begin, end, origin)
-        if weights.size == 0 or channels:
+        if weights.size == 0:
             continue
         if blocks:
             gather_blocks(side, voltage, stride, events, begin, end, lists, side_by_side, block, weights)
         else:
             gather(side, voltage, stride, events, begin, end, lists, weights)
-    if channels:
-        gather_blocks(side, voltage, stride, events, first, stop, lists, side_by_side, block, weights)

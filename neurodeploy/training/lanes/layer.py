@@ -7,8 +7,9 @@ error. The array is used again for the next batch of the same span.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,19 @@ class Gradients:
     recurrent: Floats | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Into:
+    """Connections into neurons that get gradients in a reverse pass; by default none.
+
+    ``stored``: as ``pass_back`` takes them. ``most``: length of the longest list into a neuron. ``in_blocks``: channels that
+    come in, where gradients are computed in blocks.
+    """
+
+    stored: tuple[Side, tuple[NDArray[Any], ...], NDArray[Any]] = (_NO_SIDE, _NO_EVENTS, _NO_FLOATS)
+    most: int = 0
+    in_blocks: int = 0
+
+
 class _Cells:
     """CUBA neurons of a layer over lanes, with what they keep of a pass.
 
@@ -80,6 +94,27 @@ class _Cells:
         """The spikes of the neurons in the last pass."""
         assert self._sent is not None, "spikes follow a pass"
         return self._sent
+
+    def _pass_back(self, behind: Floats | Layer, kept: Kept | None, parts: Sequence[range], into: _Into) -> None:
+        """Replace voltages by errors, and add the gradients of the connections into the neurons to those of ``into``."""
+        span, flat = self.sent.span, self.errors.reshape(-1)
+        lanes, leaks, behind_it = (
+            (span.stride, span.padded, span.n_steps),
+            self._leaks_behind(kept),
+            _Behind(behind, span),
+        )
+        ways = behind_it.way == "rows", behind_it.way == "tiles", into.in_blocks > 0
+
+        def work(part: range) -> None:
+            lists = np.empty(into.most, np.int32), np.empty(into.most, np.int32)
+            beside = aligned(span.stride * BLOCK if into.in_blocks else 0, np.float32)
+            block = aligned(into.in_blocks * BLOCK, np.float32)
+            next_lists, made, tiles = behind_it.rooms(part)
+            rooms = lists, next_lists, made, beside, block, tiles
+            for first, stop, gradient in behind_it.parts(part):
+                pass_back(first, stop, lanes, (flat, leaks), gradient, into.stored, rooms, ways)
+
+        self._team.each(work, parts)
 
     def _leaks_behind(self, kept: Kept | None) -> Leaks:
         """Return what the reverse pass needs behind dropout, or without any."""
@@ -128,29 +163,7 @@ class Driven(_Cells):
 
     def backward(self, behind: Floats | Layer, kept: Kept | None = None) -> Gradients:
         """Keep the ``errors``, as ``Layer.backward``; there are no weights to return the gradients of."""
-        span, errors = self.sent.span, self.errors
-        lanes, behind_it, leaks = (
-            (span.stride, span.padded, span.n_steps),
-            _Behind(behind, span),
-            self._leaks_behind(kept),
-        )
-        nothing = np.empty(0, np.int32), np.empty(0, np.int32)
-
-        def work(part: range) -> None:
-            next_lists, made, tiles = behind_it.rooms(part)
-            for first, stop, gradient in behind_it.parts(part):
-                pass_back(
-                    first,
-                    stop,
-                    lanes,
-                    (errors.reshape(-1), leaks),
-                    gradient,
-                    (_NO_SIDE, _NO_EVENTS, _NO_FLOATS),
-                    (nothing, next_lists, made, _NO_FLOATS, _NO_FLOATS, tiles),
-                    (behind_it.way == "rows", behind_it.way == "tiles", False),
-                )
-
-        self._team.each(work, _shared(self.size, self._team.threads))
+        self._pass_back(behind, kept, _shared(self.size, self._team.threads), _Into())
         return Gradients(weights=None, recurrent=None)
 
     def drive_gradient(self) -> Floats:
@@ -266,34 +279,19 @@ class Layer(_Cells):
 
     def _reverse(self, behind: Floats | Layer, kept: Kept | None) -> Floats | None:
         """Replace voltages by errors and return the gradient of the weights."""
-        synapses, given, errors = self.synapses, self.given, self.errors
-        span, rows = given.span, given.by_row if self.learns else None
-        weights = synapses.no_gradient() if self.learns else np.zeros(0, np.float32)
-        blocks = self.learns and synapses.way_of_gradient(given, errors) == "blocks"
-        lanes = span.stride, span.padded, span.n_steps
-        events = _NO_EVENTS if rows is None else (rows.start, rows.lane, rows.value)
-        neurons, stored = (errors.reshape(-1), self._leaks_behind(kept)), (synapses.wiring.into, events, weights)
-        behind_it = _Behind(behind, span)
-
-        def work(part: range) -> None:
-            most = synapses.wiring.most[0]
-            lists = np.empty(most, np.int32), np.empty(most, np.int32)
-            beside, block = (aligned(n * BLOCK if blocks else 0, np.float32) for n in (span.stride, given.size))
-            next_lists, made, tiles = behind_it.rooms(part)
-            for first, stop, gradient in behind_it.parts(part):
-                pass_back(
-                    first,
-                    stop,
-                    lanes,
-                    neurons,
-                    gradient,
-                    stored,
-                    (lists, next_lists, made, beside, block, tiles),
-                    (behind_it.way == "rows", behind_it.way == "tiles", blocks),
-                )
-
-        self._team.each(work, synapses.parts(self._team.threads))
-        return self._gained(synapses.passed(weights)) if self.learns else None
+        synapses, given, parts = self.synapses, self.given, self.synapses.parts(self._team.threads)
+        if not self.learns:
+            self._pass_back(behind, kept, parts, _Into())
+            return None
+        blocks = synapses.way_of_gradient(given, self.errors) == "blocks"
+        if blocks and synapses.wiring.geometry is not None:  # blocks of a convolution need the errors of whole channels
+            self._pass_back(behind, kept, parts, _Into())
+            return self._gained(synapses.gradient(given, self.errors))
+        rows, weights = given.by_row, synapses.no_gradient()
+        stored = synapses.wiring.into, (rows.start, rows.lane, rows.value), weights
+        in_blocks = given.size if blocks else 0
+        self._pass_back(behind, kept, parts, _Into(stored=stored, most=synapses.wiring.most[0], in_blocks=in_blocks))
+        return self._gained(synapses.passed(weights))
 
     def _gained(self, weights: Floats) -> Floats:
         if self.gain != 1:

@@ -63,6 +63,22 @@ def test_layers_before_a_convolution_learn_the_same_by_rows_and_by_tiles(batch, 
     assert own.layers[0].errors.any()
 
 
+@pytest.mark.parametrize("ways", [["blocks", "dense"], ["blocks", "tiles"], ["gather", "dense"]])
+def test_a_convolution_before_a_matrix_learns_the_same_whichever_ways_compute_it(ways):
+    """So many lanes that the dense way makes gradients in parts that are no whole channels."""
+    rng = np.random.default_rng(0)
+    geometry = Geometry(taken=(2, 7, 7), kernels=(20, 2, 3, 3))
+    parts = [part(rng, geometry, 0.8), part(rng, (12, 500), 0.3)]
+    values, gradient = rng.random((64, 98, 60)) < 0.2, rng.normal(size=(64, 12, 60)).astype(np.float32)
+    found = []
+    for own in (chain(parts, ways=["gather", "rows"]), chain(parts, ways=ways), chain(parts, ways=ways, threads=3)):
+        own.forward(Spikes.of_raster(values))
+        own.backward(gradient)
+        found.append(own.gradients[0].weights.tobytes())
+    assert own.layers[1].synapses.rows_at_once(own.layers[1].given.span) % 25
+    assert found[0] == found[1] == found[2]
+
+
 @pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="instruction sets of x86-64")
 @pytest.mark.slow
 def test_training_is_the_same_on_every_instruction_set():
