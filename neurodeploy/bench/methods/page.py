@@ -24,6 +24,8 @@ COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("rkd", "rkd-none", "a weaker teacher against none"),
     ("rkd", "rkd-smoothing", "a weaker teacher against label smoothing 0.1"),
     ("rkd", "rkd-normal", "a weaker teacher against a stronger one"),
+    ("rkd", "rkd-t1", "a weaker teacher at temperature 4 against 1"),
+    ("rkd", "rkd-t16", "a weaker teacher at temperature 4 against 16"),
     ("esl-random", "static", "rewiring at random against a graph that stays"),
     ("esl-gradient", "static", "rewiring by gradient against a graph that stays"),
 )

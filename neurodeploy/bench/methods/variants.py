@@ -31,14 +31,18 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "rkd-none": {"method": "esl", "growth": "gradient"},
     "rkd-smoothing": {"method": "esl", "growth": "gradient"},
     "rkd-normal": {"method": "rkd"},
+    "rkd-t1": {"method": "rkd"},
+    "rkd-t16": {"method": "rkd"},
 }
 """Settings of each variant by name; all ``rkd`` variants train without label smoothing, except ``rkd-smoothing``."""
 
 NOTES: Mapping[str, str] = {"pq": "it and its controls train without dropout"}
 """Notes for the reader of the results on what ``variant_recipe`` changes besides the table ``sparse``, by method."""
 
-WITHOUT_DROPOUT = frozenset({"mnist-conv"})
+WITHOUT_DROPOUT = frozenset({"mnist-conv", "fashion-conv", "touch-mlp"})
 """Recipes whose sparse rows train without dropout, like those of ``pq`` everywhere."""
+_TEMPERATURES = {"rkd-t1": 1.0, "rkd-t16": 16.0}
+"""Temperatures of the variants that have another than a recipe's own, 4."""
 _SPINE_RATES = {"mnist-conv": 3.0, "fashion-conv": 3.0}
 """Rates of ``sdsnn`` by recipe: its rules prune a smaller share of a layer the fewer neurons it has, and these have 256."""
 _SPINE_MEMORY = 18 / 600
@@ -77,13 +81,15 @@ def variant_recipe(base: Mapping[str, Any], method: str, density: float | None, 
 def _teacher(base: Mapping[str, Any], method: str) -> dict[str, Any]:
     """Return the ``[distillation]`` table: a teacher with a quarter of the hidden neurons and half the epochs.
 
-    The teacher of ``rkd-normal`` has twice the hidden neurons and all epochs.
+    The teacher of ``rkd-normal`` has twice the hidden neurons and all epochs. ``rkd-t1`` and ``rkd-t16`` differ from ``rkd``
+    in the temperature alone.
     """
     *hidden, output = base["network"]["layers"]
     stronger = method == "rkd-normal"
     epochs = base["training"]["epochs"]
     return {
         "direction": "normal" if stronger else "reverse",
+        **({"temperature": _TEMPERATURES[method]} if method in _TEMPERATURES else {}),
         "warmup_epochs": max(epochs // 8, 1),
         "teacher": {
             "layers": [*(_resized(layer, 2 if stronger else 0.25) for layer in hidden), output],

@@ -57,7 +57,7 @@ def test_every_row_is_a_valid_recipe_that_says_the_same_as_toml(method, recipe):
     assert parse_toml(to_toml(values)) == values
     checked = parse_recipe(to_toml(values), "bench")
     assert checked.seed == 3
-    assert (checked.distillation is not None) == (method in ("rkd", "rkd-normal"))
+    assert (checked.distillation is not None) == (VARIANTS[method]["method"] == "rkd")
 
 
 def test_sparse_rows_of_some_recipes_train_without_dropout():
@@ -103,6 +103,16 @@ def test_the_weaker_teacher_has_a_quarter_of_neurons_and_channels_the_stronger_t
         for method in ("rkd", "rkd-normal")
     }
     assert sizes == {"rkd": [2, None, 16, 10], "rkd-normal": [16, None, 128, 10]}
+
+
+def test_reverse_distillation_has_three_temperatures_and_nothing_else_differs():
+    base = recipe_values("mnist-conv", {})
+    rows = {method: variant_recipe(base, method, 0.1, 0) for method in ("rkd", "rkd-t1", "rkd-t16")}
+    found = {method: parse_recipe(to_toml(values), "bench").distillation for method, values in rows.items()}
+    assert {method: one.temperature for method, one in found.items()} == {"rkd": 4, "rkd-t1": 1, "rkd-t16": 16}
+    for values in rows.values():
+        values["distillation"].pop("temperature", None)
+    assert rows["rkd"] == rows["rkd-t1"] == rows["rkd-t16"]
 
 
 def test_rows_hold_recounted_densities_and_are_trained_once(tmp_path):
