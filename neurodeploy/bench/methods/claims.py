@@ -117,15 +117,17 @@ def collect(
 
     Args:
         folder: a folder for each run.
-        kept: folder with rows alone, ``NAME.json``, of which those are added that ``folder`` lacks.
+        kept: folder with rows alone, ``NAME.json``, of which those are added that ``folder`` lacks. Where ``folder`` has
+            rows, they are added to its recipes only: of others a page knows more already, intervals by answers.
 
     Raises:
         FileError: if there is no row, or a file is damaged.
     """
     found = [(read_row(path), path) for path in folder.glob("*/row.json")]
-    here = {path.parent.name for _, path in found}
+    here, recipes = {path.parent.name for _, path in found}, {row["recipe"] for row, _ in found}
     if kept is not None:
-        found += [(read_row(path), path) for path in kept.glob("*.json") if path.stem not in here]
+        more = [(read_row(path), path) for path in kept.glob("*.json") if path.stem not in here]
+        found += [(row, path) for row, path in more if not recipes or row["recipe"] in recipes]
     if not found:
         raise FileError(f"bench: there is no row in {folder}; train some first, or name their folder with --out")
     found.sort(key=lambda one: (one[0]["recipe"], _place(one[0]["method"]), one[0]["density"] or 0.0, one[0]["seed"]))

@@ -247,6 +247,21 @@ def test_a_row_that_a_repository_keeps_is_taken_as_it_is_unless_its_run_is_here(
     assert (rows, metrics) == ([text], {})
 
 
+def test_kept_rows_join_those_of_their_recipe_and_leave_to_the_page_what_it_knows_of_others(tmp_path):
+    """A page whose rows were at hand with their answers has paired intervals, which rows without answers must not widen."""
+    plain = {"density": 0.1, "method": "static"}
+    for name, row in {
+        "runs/a/row.json": {"recipe": "a", "seed": 0, **plain},
+        "kept/b.json": {"recipe": "a", "seed": 1, **plain},
+        "kept/c.json": {"recipe": "other", "seed": 0, **plain},
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps(row), encoding="utf-8")
+    (tmp_path / "runs" / "a" / "metrics.jsonl").write_text("", encoding="utf-8")
+    rows, _ = collect(tmp_path / "runs", tmp_path / "kept")
+    assert [(row["recipe"], row["seed"]) for row in rows] == [("a", 0), ("a", 1)]
+
+
 class TestZoo:
     def test_a_network_of_a_row_repeats_its_accuracy_from_the_file_and_the_recipe(self, tmp_path):
         runs, zoo = tmp_path / "runs", tmp_path / "zoo"
