@@ -180,8 +180,8 @@ def methods_zoo(
 def methods_table(folder: str | Path, path: str | Path) -> dict[str, Any]:
     """Write the page with the results of all rows in ``folder``, of whatever recipes, and its pictures; train nothing.
 
-    The rows go to the folder ``rows`` beside the page as well, without answers to single samples, and rows of the same
-    recipes that lie there already are on the page too. What an earlier page says of other recipes stays.
+    The rows go to the folder ``rows`` beside the page as well, and rows of the same recipes that lie there already are on
+    the page too. What an earlier page says of other recipes stays.
 
     Returns:
         ``page`` and ``rows`` (their number), and ``verdicts``: claim, recipe, what was measured, seeds, and whether each bar

@@ -7,6 +7,7 @@ does not import torch.
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ Group = tuple[str, str, float | None]
 """Recipe, method and density; the rows of a group differ only in their seeds."""
 
 ROWS_FOLDER = "rows"
-"""Folder beside the page of results in which a repository keeps rows, without the answers to single samples."""
+"""Folder beside the page of results in which a repository keeps rows, answers included, so that new ones pair with them."""
 N_RESAMPLES = 10_000
 CONFIDENCE = 0.95
 
@@ -108,12 +109,11 @@ BARS = load_bars(Path(__file__).with_name("claims.toml"))
 """Bars that the rows of the bench have to meet."""
 
 
-def collect(
-    folder: Path, kept: Path | None = None
-) -> tuple[list[dict[str, Any]], dict[tuple[str, str], list[dict[str, Any]]]]:
-    """Return all rows in a folder, and the epoch metrics of one run for each recipe and method.
+def collect(folder: Path, kept: Path | None = None) -> tuple[list[dict[str, Any]], dict[Group, list[dict[str, Any]]]]:
+    """Return all rows in a folder, and the epoch metrics of one run for each recipe and method, for a picture of them.
 
-    That run is the one with the lowest density and the first seed.
+    These runs have one density, the one at which most methods were run (the lowest of several), and the first seed; methods
+    without a density are left out.
 
     Args:
         folder: a folder for each run.
@@ -132,22 +132,31 @@ def collect(
         raise FileError(f"bench: there is no row in {folder}; train some first, or name their folder with --out")
     found.sort(key=lambda one: (one[0]["recipe"], _place(one[0]["method"]), one[0]["density"] or 0.0, one[0]["seed"]))
     _check_unique(found)
-    metrics: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    runs: dict[Group, Path] = {}
     for row, path in found:
-        key = row["recipe"], row["method"]
-        if key not in metrics and path.name == "row.json":
-            lines = (path.parent / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-            metrics[key] = [parse_json(line) for line in lines]
+        if path.name == "row.json" and row["density"] is not None:
+            runs.setdefault((row["recipe"], row["method"], row["density"]), path.parent / "metrics.jsonl")
+    shown = {recipe: _commonest(density for name, _, density in runs if name == recipe) for recipe, *_ in runs}
+    metrics = {
+        (recipe, method, density): [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for (recipe, method, density), path in runs.items()
+        if density == shown[recipe]
+    }
     return [row for row, _ in found], metrics
 
 
+def _commonest(densities: Iterable[float | None]) -> float:
+    """Return the density that occurs most often, the lowest of several."""
+    counts = Counter(density for density in densities if density is not None)
+    return min(counts, key=lambda density: (-counts[density], density))
+
+
 def keep_rows(folder: Path, kept: Path) -> int:
-    """Write the rows in a folder to ``kept``, ``NAME.json``, without their answers; return how many there are."""
+    """Write the rows in a folder to ``kept``, ``NAME.json``; return how many there are."""
     paths = sorted(folder.glob("*/row.json"))
     for path in paths:
-        row = {key: value for key, value in read_row(path).items() if key != "correct"}
         kept.mkdir(exist_ok=True)
-        write_text(to_json(row, indent=1) + "\n", kept / f"{path.parent.name}.json")
+        write_text(to_json(read_row(path), indent=1) + "\n", kept / f"{path.parent.name}.json")
     return len(paths)
 
 

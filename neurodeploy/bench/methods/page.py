@@ -5,18 +5,18 @@ A page may be written again from the rows of some recipes alone: what it says of
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from neurodeploy.bench.methods.claims import Loss, Row, bounds, grouped, judge, paired_loss, summarise
+from neurodeploy.bench.methods.claims import Group, Loss, Row, bounds, grouped, judge, paired_loss, summarise
 from neurodeploy.bench.methods.former import compared, former_of
 from neurodeploy.bench.methods.plots import plot_accuracy, plot_explored
 from neurodeploy.bench.methods.variants import NOTES, WITHOUT_DROPOUT
 from neurodeploy.files.writing import write_text
-from neurodeploy.recipe.sparse import takes_density
 
 COMPARISONS: tuple[tuple[str, str, str], ...] = (
     ("pq", "pq-fixed", "the PQ ratio against a fixed one of 0.155"),
@@ -67,12 +67,13 @@ _FORMER: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
 """Columns of a recipe whose rows the slayer backend had trained before."""
 
 
-def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[str, Any]]], path: Path) -> None:
+def write_page(rows: Sequence[Row], metrics: Mapping[Group, list[dict[str, Any]]], path: Path) -> None:
     """Write the page to ``path`` and its pictures (SVG) beside it; what it said of recipes without rows is kept.
 
     Args:
         rows: rows of any recipes.
-        metrics: the epoch metrics of one run for each recipe and method, for the picture of the connections explored.
+        metrics: the epoch metrics of one run for each recipe and method, of one density, for the picture of the connections
+            explored.
         path: file of the page; its folder must exist.
     """
     pictures = []
@@ -81,9 +82,9 @@ def write_page(rows: Sequence[Row], metrics: Mapping[tuple[str, str], list[dict[
         accuracy, explored = (path.parent / f"{recipe}-{what}.svg" for what in ("accuracy", "explored"))
         plot_accuracy(summarise(own), recipe, accuracy)
         pictures.append(f"![Accuracy over density, {recipe}]({accuracy.name})")
-        # a network that starts with every connection has tried them all
-        runs = {m: e for (name, m), e in metrics.items() if name == recipe and takes_density(m)}
-        if plot_explored(runs, recipe, explored):
+        runs = {method: epochs for (name, method, _), epochs in metrics.items() if name == recipe}
+        density = next((density for name, _, density in metrics if name == recipe), None)
+        if density and plot_explored(runs, f"{recipe}, {100 * density:g} % of the weights", explored):
             pictures.append(f"![Connections that have existed, {recipe}]({explored.name})")
     before = path.read_text(encoding="utf-8") if path.exists() else ""
     write_text(render_page(rows, pictures, before), path)
@@ -102,7 +103,7 @@ def render_page(rows: Sequence[Row], pictures: Sequence[str] = (), before: str =
     sections = dict(earlier.sections)
     for recipe in recipes:
         sections[recipe] = "\n".join(_recipe(recipe, [row for row in rows if row["recipe"] == recipe]))
-    parts = [_HEAD, "## What was to be shown\n", _bars(rows, earlier)]
+    parts = [_HEAD, _hours(sections.values()), "## What was to be shown\n", _bars(rows, earlier)]
     for recipe in sorted(sections):
         parts += [f"## {recipe}\n", sections[recipe]]
     parts += ["## What single mechanisms do\n", _comparisons(rows, earlier), "## The papers' own figures\n", _papers()]
@@ -164,7 +165,7 @@ Losses are in points of accuracy, against the dense network of the same seeds; t
 bootstraps over the test samples, 10,000 resamples. A negative loss is a gain. Operations and spikes are per sample, L1 and
 L2 stand for `loihi1` and `loihi2`, KiB is synaptic memory; energy is the dynamic energy of a sample with its range, of 100
 test samples; differing spikes are those of 20 test samples between the engines that are named. Unpaired intervals are of
-rows that are kept without answers (`models/rows/`): wider than paired ones. Training seconds were taken while two rows were
+older rows, kept without answers to single samples: wider than paired ones. Training seconds were taken while two rows were
 trained at once on a machine with other work, so they compare nothing. The commands
 find data sets by `--data-root DIR` or `NEURODEPLOY_DATA`.
 """
@@ -184,9 +185,15 @@ _ROWS = """## Where the rows are
 run as `neurodeploy train` leaves it (`recipe.toml`, `checkpoint.safetensors`, `metrics.jsonl`, `state.safetensors`,
 `test.npz`, `teacher.json` where there is a teacher) and `row.json`: every figure of this page and the answers to all test
 samples. HASH is that of the recipe's text. The same command goes on where it was stopped, inside a begun row too.
-`models/rows/` keeps rows without these answers: `bench methods` takes them from there, so that a begun table goes on
-anywhere, and `--table` adds those of `--out`. What the page says of recipes without rows there is that of an earlier one.
+`models/rows/` keeps these rows: `bench methods` takes them from there, so that a begun table goes on anywhere, and
+`--table` adds those of `--out`. What the page says of recipes without rows there is that of an earlier one.
 """
+
+
+def _hours(sections: Iterable[str]) -> str:
+    """Return how long all rows of a page were trained, by what its sections say."""
+    found = [float(hours) for text in sections for hours in re.findall(r"([\d.]+) hours of training in all", text)]
+    return f"All rows together: {sum(found):.1f} hours of training, half of that with two at once (`--jobs 2`).\n"
 
 
 def _bars(rows: Sequence[Row], earlier: _Earlier) -> str:
@@ -261,12 +268,27 @@ def _comparisons(rows: Sequence[Row], earlier: _Earlier) -> str:
                 seeds = ", ".join(f"{value:+.2f}" for value in gain.by_seed)
                 at = "-" if density is None else f"{100 * density:g} %"
                 both = _kept(groups[recipe, method, density].values(), other.values())
-                lines.append((f"`{recipe}`", at, f"`{first}` - `{second}`", what, both, _loss(gain), seeds))
+                lines.append(
+                    (f"`{recipe}`", at, f"`{first}` - `{second}`", what, both, _loss(gain), _says(gain), seeds)
+                )
     lines.sort(key=lambda cells: cells[0])
     if not lines:
         return "No rows yet.\n"
-    header = ("recipe", "density", "pair", "what it shows", "weights kept", "gain in points [95 %]", "by seed")
-    return "Where the weights kept are not equal, the gain is that of more of them too.\n\n" + _table(header, lines)
+    header = ("recipe", "density", "pair", "what it shows", "weights kept", "gain in points [95 %]", "says", "by seed")
+    return _PAIRS + _table(header, lines)
+
+
+_PAIRS = """Where the weights kept are not equal, the gain is that of more of them too. Where the interval of a pair holds 0,
+nothing is shown: the mechanism may do as much harm as good.
+
+"""
+
+
+def _says(gain: Loss) -> str:
+    """Return what an interval of a gain tells, in words."""
+    if gain.low > 0:
+        return "gains"
+    return "loses" if gain.high < 0 else "nothing shown"
 
 
 def _kept(first: Iterable[Row], second: Iterable[Row]) -> str:

@@ -27,13 +27,15 @@ _SPREAD = 1.4
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Draw mean accuracy over measured density and over synaptic operations as SVG, with the deviation over the seeds.
 
-    Over density, methods with the same requested one are side by side in the order of the legend, each shifted by a factor.
+    The test error is on a logarithmic axis, best on top, so that good methods stand apart. Over density, methods with the same
+    requested one are side by side in the order of the legend, each shifted by a factor.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     with rc_context(_STYLE):
-        figure = Figure(figsize=(11.5, 4.2), layout="constrained")
+        figure = Figure(figsize=(11.5, 4.6), layout="constrained")
         panels = figure.subplots(1, 2, sharey=True)
         methods = list(dict.fromkeys(group["method"] for group in summary))
         for axes, (key, factor, label) in zip(panels, _AXES):
@@ -42,23 +44,34 @@ def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) 
                 aside = _SPREAD ** ((place + 0.5) / len(methods) - 0.5) if key == "parameter_density" else 1.0
                 axes.errorbar(
                     [factor * g[key] * (1 if g["density"] is None else aside) for g in groups],
-                    [g["accuracy_mean"] for g in groups],
+                    [_error(g) for g in groups],
                     yerr=[g["accuracy_sd"] or 0.0 for g in groups],
                     marker=_MARKERS[place % len(_MARKERS)],
                     color=f"C{place % 10}",
+                    markerfacecolor=f"C{place}" if place < 10 else "white",
                     markersize=5,
                     linewidth=0.4,
                     elinewidth=1,
                     capsize=2,
                     label=method if axes is panels[0] else None,
                 )
-            axes.set(xscale="log", xlabel=label)
-            axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.set(xscale="log", yscale="log", xlabel=label)
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+                axis.set_minor_formatter("")
             axes.grid(alpha=0.25)
-        panels[0].set_ylabel("test accuracy (%)")
+        errors = [_error(group) for group in summary]
+        panels[0].set_ylim(1.2 * max(errors), min(errors) / 1.2)
+        panels[0].set_ylabel("test error (%)")
         figure.suptitle(title)
         figure.legend(loc="outside right upper", frameon=False)
         _save(figure, path)
+
+
+def _error(group: Mapping[str, Any]) -> float:
+    """Return the mean error of a group in percent, at least 0.01: a logarithmic axis has no 0."""
+    return max(100.0 - float(group["accuracy_mean"]), 0.01)
 
 
 _AXES = (

@@ -47,8 +47,7 @@ CHIPS = ("loihi1", "loihi2")
 class Task:
     """A row to make: the recipe's TOML text, its method, density and seed, its folder, and the folder with the data sets.
 
-    ``kept`` is the file in which a repository keeps the row, if it has it: without answers, and with nothing else of the
-    run.
+    ``kept`` is the file in which a repository keeps the row, if it has it, with nothing else of the run.
     """
 
     text: str

@@ -214,6 +214,16 @@ def test_the_page_says_losses_misses_pairs_and_the_commands():
     assert text == render_page(rows)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [([1] * 90, [0] * 90, "gains"), ([0] * 90, [1] * 90, "loses"), ([1, 0] * 45, [0, 1] * 45, "nothing shown")],
+)
+def test_a_pair_whose_interval_holds_zero_shows_nothing(first, second, said):
+    text = render_page([_row("rkd", first), _row("rkd-none", second)])
+    (line,) = (line for line in text.splitlines() if "| `rkd` - `rkd-none` |" in line)
+    assert line.split("|")[-3].strip() == said
+
+
 def test_what_a_page_says_of_recipes_without_rows_is_kept():
     mlp = [_row("dense", [1] * 9 + [0], density=None, recipe="mnist-mlp", data="mnist")]
     mlp += [_row(method, [1] * 8 + [0] * 2, recipe="mnist-mlp", data="mnist") for method in ("static", "esl-random")]
@@ -222,7 +232,9 @@ def test_what_a_page_says_of_recipes_without_rows_is_kept():
         _row("esl-random", [1] * 9 + [0], density=0.015, recipe="digits-bench", data="digits"),
     ]
     shown = {name: f"![Accuracy over density, {name}]({name}-accuracy.svg)" for name in ("mnist-mlp", "digits-bench")}
+    mlp, bench = ([{**row, "seconds": seconds} for row in rows] for rows, seconds in ((mlp, 1200.0), (bench, 3600.0)))
     whole = render_page([*mlp, *bench], list(shown.values()))
+    assert "All rows together: 3.0 hours of training" in whole
     parts = [render_page(rows, [shown[name]]) for name, rows in (("mnist-mlp", mlp), ("digits-bench", bench))]
     assert render_page(mlp, [shown["mnist-mlp"]], parts[1]) == whole
     assert render_page(bench, [shown["digits-bench"]], parts[0]) == whole
@@ -285,7 +297,11 @@ def test_rows_are_collected_by_recipe_and_in_the_order_of_the_methods(tmp_path):
         ("r", "esl-random", 0.05, 0),
         ("r", "esl-random", 0.1, 1),
     ]
-    assert metrics["r", "esl-random"] == [{"epoch": 1, "of": "x"}]
+    # of the density at which most methods were run
+    assert metrics == {
+        ("r", "static", 0.1): [{"epoch": 1, "of": "w"}],
+        ("r", "esl-random", 0.1): [{"epoch": 1, "of": "y"}],
+    }
 
 
 def test_rows_of_two_versions_of_a_recipe_are_not_mixed(tmp_path):

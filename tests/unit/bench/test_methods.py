@@ -234,7 +234,7 @@ def test_a_row_that_a_repository_keeps_is_taken_as_it_is_unless_its_run_is_here(
     assert keep_rows(tmp_path / "first", models / "rows") == 1
     (kept,) = (models / "rows").glob("*.json")
     text = json.loads(kept.read_text(encoding="utf-8"))
-    assert text == {key: value for key, value in made.items() if key != "correct"}
+    assert text == made
     for module in ("neurodeploy.bench.methods.run", "neurodeploy.recipe.files"):
         monkeypatch.setattr(f"{module}.resource_dir", lambda name: tmp_path / name)
     assert bench_methods(tmp_path / "second", **arguments) == [text]
@@ -242,7 +242,7 @@ def test_a_row_that_a_repository_keeps_is_taken_as_it_is_unless_its_run_is_here(
     assert bench_methods(tmp_path / "first", **arguments) == [made]
     rows, metrics = collect(tmp_path / "first", models / "rows")
     assert rows == [made]
-    assert list(metrics) == [("digits-bench", "static")]
+    assert list(metrics) == [("digits-bench", "static", 0.2)]
     rows, metrics = collect(tmp_path / "second", models / "rows")
     assert (rows, metrics) == ([text], {})
 
