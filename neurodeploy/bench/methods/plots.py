@@ -27,7 +27,7 @@ _SPREAD = 1.4
 def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) -> None:
     """Draw mean accuracy over measured density and over synaptic operations as SVG, with the deviation over the seeds.
 
-    The test error is on a logarithmic axis, best on top, so that good methods stand apart. Over density, methods with the same
+    The test error is on a logarithmic axis, so that good methods stand apart. Over density, methods with the same
     requested one are side by side in the order of the legend, each shifted by a factor.
     """
     from matplotlib import rc_context
