@@ -137,7 +137,7 @@ def collect(folder: Path, kept: Path | None = None) -> tuple[list[dict[str, Any]
         if path.name == "row.json" and row["density"] is not None:
             runs.setdefault((row["recipe"], row["method"], row["density"]), path.parent / "metrics.jsonl")
     shown = {recipe: _commonest(density for name, _, density in runs if name == recipe) for recipe, *_ in runs}
-    metrics = {
+    metrics: dict[Group, list[dict[str, Any]]] = {
         (recipe, method, density): [parse_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
         for (recipe, method, density), path in runs.items()
         if density == shown[recipe]

@@ -20,6 +20,7 @@ class TestMethods:
             ("mnist-conv", "sdsnn", None),
             ("mnist-conv", "esl-random", 0.1),
             ("mnist-conv", "pq", 0.05),
+            ("mnist-conv", "esl-random", 0.02),
             *(("mnist-conv", method, at) for method in ("esl-random", "pq", "chsnn") for at in (0.02, 0.01)),
             ("fashion-conv", "dense", None),
             ("fashion-conv", "esl-random", 0.1),
