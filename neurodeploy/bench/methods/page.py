@@ -193,7 +193,10 @@ samples. HASH is that of the recipe's text. The same command goes on where it wa
 def _hours(sections: Iterable[str]) -> str:
     """Return how long all rows of a page were trained, by what its sections say."""
     found = [float(hours) for text in sections for hours in re.findall(r"([\d.]+) hours of training in all", text)]
-    return f"All rows together: {sum(found):.1f} hours of training, half of that with two at once (`--jobs 2`).\n"
+    return (
+        f"All rows together: {sum(found):.1f} hours of training where sections tell theirs, half of that with two "
+        "at once (`--jobs 2`).\n"
+    )
 
 
 def _bars(rows: Sequence[Row], earlier: _Earlier) -> str:

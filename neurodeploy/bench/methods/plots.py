@@ -48,7 +48,7 @@ def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) 
                     yerr=[g["accuracy_sd"] or 0.0 for g in groups],
                     marker=_MARKERS[place % len(_MARKERS)],
                     color=f"C{place % 10}",
-                    markerfacecolor=f"C{place}" if place < 10 else "white",
+                    markerfacecolor=None if place < 10 else "white",
                     markersize=5,
                     linewidth=0.4,
                     elinewidth=1,
@@ -56,8 +56,9 @@ def plot_accuracy(summary: Sequence[Mapping[str, Any]], title: str, path: Path) 
                     label=method if axes is panels[0] else None,
                 )
             axes.set(xscale="log", yscale="log", xlabel=label)
-            for axis in (axes.xaxis, axes.yaxis):
-                axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            # methods may lie within a factor of two: a finer grid for their errors
+            for axis, subs in ((axes.xaxis, (1, 2, 5)), (axes.yaxis, (1, 1.5, 2, 3, 4, 6, 8))):
+                axis.set_major_locator(LogLocator(subs=subs))
                 axis.set_major_formatter(lambda value, _: f"{value:,.10g}")
                 axis.set_minor_formatter("")
             axes.grid(alpha=0.25)
